@@ -1,0 +1,180 @@
+"""``.snn`` files: a compiled network as JSON and tensors in a zip; no code, no pickle.
+
+Two compilations of one input give identical bytes: entries are stored, not compressed,
+in a fixed order with fixed dates, JSON keys are sorted, and nothing else goes in.
+"""
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snn_deploy import __version__
+from snn_deploy.arrays import AnyArray
+from snn_deploy.errors import ArtifactError, CalibrationError, SnnDeployError
+from snn_deploy.files import write_whole
+from snn_deploy.host.calibrate import Calibration
+from snn_deploy.ir.codec import CodecError, decode, encode
+from snn_deploy.ir.mapped import MappedNetwork
+
+FORMAT = "snn-deploy network"
+VERSION = 1
+MANIFEST, TENSORS = "manifest.json", "tensors.safetensors"
+LARGEST_ENTRY = 1 << 31  # bytes
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Artifact:
+    """A compiled network, and the thresholds of its cutoff once it is calibrated."""
+
+    network: MappedNetwork
+    sha256: str  # of the network, without the calibration
+    calibration: Calibration | None
+
+    def __post_init__(self) -> None:
+        mine = self.calibration
+        if mine is not None and mine.network_sha256 != self.sha256:
+            raise CalibrationError(
+                f"{self.network.graph.name}: the thresholds were calibrated on another "
+                "network; run snn-deploy calibrate again"
+            )
+
+
+def pack(network: MappedNetwork, calibration: Calibration | None = None) -> Artifact:
+    """Return ``network`` with its hash."""
+    return Artifact(
+        network=network, sha256=_sha256_of(network), calibration=calibration
+    )
+
+
+def write_artifact(artifact: Artifact, path: Path) -> None:
+    """Write ``artifact`` to ``path``, whole or not at all."""
+    from safetensors.numpy import save
+
+    tensors: dict[str, AnyArray] = {}
+    network = encode(artifact.network, tensors, "network")
+    calibration = encode(artifact.calibration, tensors, "calibration")
+    packed = save({name: _packed(array) for name, array in sorted(tensors.items())})
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        "program": __version__,
+        "network": network,
+        "network_sha256": artifact.sha256,
+        "calibration": calibration,
+        "tensors_sha256": hashlib.sha256(packed).hexdigest(),
+    }
+    text = json.dumps(manifest, sort_keys=True, indent=1).encode()
+    write_whole(path, lambda temporary: _write_zip(temporary, text, packed))
+
+
+def _write_zip(path: Path, manifest: bytes, tensors: bytes) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in ((MANIFEST, manifest), (TENSORS, tensors)):
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.external_attr = 0o644 << 16
+            entry.create_system = 3
+            archive.writestr(entry, content)
+
+
+def read_artifact(path: Path) -> Artifact:
+    """Return the compiled network in the file at ``path``.
+
+    Raises
+    ------
+    ArtifactError
+        If the file is missing, cut short, edited, or of another version.
+    CalibrationError
+        If its thresholds belong to another network.
+    """
+    manifest, packed = _read_zip(path)
+    try:
+        if manifest["format"] != FORMAT or manifest["version"] != VERSION:
+            raise ArtifactError(
+                f"{path}: format {manifest['format']!r} version {manifest['version']}, "
+                f"this program reads {FORMAT!r} version {VERSION}; compile again"
+            )
+        if hashlib.sha256(packed).hexdigest() != manifest["tensors_sha256"]:
+            raise _damaged(path, "the tensors have another checksum")
+        tensors = _tensors(packed)
+        network = decode(MappedNetwork, manifest["network"], tensors)
+        sha256 = _sha256_of(network)
+        if sha256 != manifest["network_sha256"]:
+            raise _damaged(path, "the network has another checksum")
+        calibration = None
+        if manifest["calibration"] is not None:
+            calibration = decode(Calibration, manifest["calibration"], tensors)
+        return Artifact(network=network, sha256=sha256, calibration=calibration)
+    except (ArtifactError, CalibrationError):
+        raise
+    except SnnDeployError as error:
+        raise _damaged(path, str(error)) from error
+    except (CodecError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _damaged(path: Path, why: str) -> ArtifactError:
+    return ArtifactError(f"{path}: damaged or edited ({why}); compile the model again")
+
+
+def _read_zip(path: Path) -> tuple[dict[str, Any], bytes]:
+    if not path.is_file():
+        raise ArtifactError(f"{path}: no such file; check the path")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            names = [entry.filename for entry in entries]
+            if sorted(names) != [MANIFEST, TENSORS]:
+                raise _damaged(path, f"it holds {', '.join(names[:5])}")
+            for entry in entries:
+                is_stored = entry.compress_type == zipfile.ZIP_STORED
+                if not is_stored or entry.file_size > LARGEST_ENTRY:
+                    raise _damaged(path, f"{entry.filename} is compressed or too large")
+            manifest = json.loads(archive.read(MANIFEST))
+            packed = archive.read(TENSORS)
+    except zipfile.BadZipFile as error:
+        raise ArtifactError(
+            f"{path}: not a compiled network, or cut short ({error}); compile the model "
+            "again"
+        ) from error
+    except (OSError, ValueError, RuntimeError, RecursionError) as error:
+        raise _damaged(path, str(error)) from error
+    if not isinstance(manifest, dict):
+        raise _damaged(path, "the manifest is no table")
+    return manifest, packed
+
+
+def _tensors(packed: bytes) -> dict[str, AnyArray]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        found: dict[str, AnyArray] = load(packed)
+    except SafetensorError as error:
+        raise ValueError(f"tensors: {error}") from error
+    return found
+
+
+def _packed(array: AnyArray) -> AnyArray:
+    """Return integers in the smallest type that holds them."""
+    if array.dtype.kind != "i":
+        return array
+    low, high = int(array.min(initial=0)), int(array.max(initial=0))
+    for dtype in (np.int8, np.int16, np.int32):
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return array.astype(dtype)
+    return array
+
+
+def _sha256_of(network: MappedNetwork) -> str:
+    tensors: dict[str, AnyArray] = {}
+    text = json.dumps(encode(network, tensors, "network"), sort_keys=True)
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        digest.update(f"{name}{tensors[name].shape}{tensors[name].dtype}".encode())
+        digest.update(tensors[name].tobytes())
+    return digest.hexdigest()

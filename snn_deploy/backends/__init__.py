@@ -1,0 +1,64 @@
+"""The machines that run a compiled network, and the protocols they follow."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from snn_deploy.arrays import IntArray
+from snn_deploy.errors import BackendError
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.results import Activity, StepRecord
+from snn_deploy.spikes import Stimulus
+
+BACKENDS = ("cpu", "lava")
+
+
+class Session(Protocol):
+    """A batch of inputs in progress, all at the same timestep."""
+
+    def step(self) -> StepRecord | None:
+        """Advance one input timestep; ``None`` once every input is retired or over."""
+
+    def retire(self, inputs: IntArray) -> None:
+        """Stop computing these inputs; the rest go on unchanged."""
+
+    def activity(self, position: int) -> Activity:
+        """Return what a retired input made the chip do, up to its last timestep."""
+
+    def close(self) -> None:
+        """Free the machine, whatever happened."""
+
+
+class Program(Protocol):
+    """A mapped network, loaded and ready to run."""
+
+    max_batch: int  # 1 on Lava, as on a chip
+
+    def start(self, stimuli: Sequence[Stimulus]) -> Session:
+        """Begin a batch from rest."""
+
+    def close(self) -> None:
+        """Free the machine; sessions that are open end."""
+
+
+class Backend(Protocol):
+    """A machine, or a simulator of one."""
+
+    name: str
+
+    def load(self, network: MappedNetwork) -> Program:
+        """Lay the network out for this machine."""
+
+
+def open_backend(name: str) -> Backend:
+    """Return the backend called ``name``, importing its package only now."""
+    match name:
+        case "cpu":
+            from snn_deploy.backends.cpu import CpuBackend
+
+            return CpuBackend()
+        case "lava":
+            from snn_deploy.backends.lava import LavaBackend
+
+            return LavaBackend()
+    choices = ", ".join(BACKENDS)
+    raise BackendError(f"no backend is called {name!r}; choose from {choices}")

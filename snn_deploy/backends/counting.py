@@ -1,0 +1,149 @@
+"""Count what a chip would do: events by neurocore and chip timestep, from spikes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from snn_deploy.arrays import BoolArray, IntArray
+from snn_deploy.ir.convolve import convolve
+from snn_deploy.ir.mapped import MappedNetwork, Routes
+from snn_deploy.ir.quantized import ConvSynapses, Projection
+from snn_deploy.results import (
+    ACCESS,
+    CHIP_EVENTS,
+    CORE_EVENTS,
+    FIRE,
+    HOP_EAST_WEST,
+    HOP_NORTH_SOUTH,
+    INJECTION,
+    PACKET,
+    PACKET_IN,
+    SYNAPTIC_OPERATION,
+    UPDATE,
+)
+
+
+@dataclass
+class Counts:
+    """The events of one chip timestep, for a batch."""
+
+    cores: IntArray  # (n, n_cores, 6)
+    chip: IntArray  # (n, 3)
+
+
+class Counter:
+    """Turns the spikes and states of a chip timestep into counts.
+
+    ``Routes`` say what each spike costs; they are laid out once, as one sparse matrix
+    for each sender with a column for each counter and neurocore.
+    """
+
+    def __init__(self, network: MappedNetwork) -> None:
+        self.network = network
+        self.n_cores = len(network.cores)
+        graph = network.graph
+        self.mapped = np.array([core.n_compartments for core in network.cores])
+        self.per_spike = {
+            name: self._per_spike(name, routes)
+            for name, routes in network.routes.items()
+        }
+        self.lies_on = {
+            p.name: _one_hot(network.core_of[p.name], self.n_cores)
+            for p in graph.populations
+        }
+
+    def start(self, n: int) -> Counts:
+        """Return the counts of a timestep in which nothing was sent or updated."""
+        counts = Counts(
+            cores=np.zeros((n, self.n_cores, len(CORE_EVENTS)), np.int64),
+            chip=np.zeros((n, len(CHIP_EVENTS)), np.int64),
+        )
+        counts.cores[:, :, ACCESS] = self.mapped
+        return counts
+
+    def add_spikes(
+        self, counts: Counts, name: str, spikes: IntArray | BoolArray
+    ) -> None:
+        """Count what the spikes ``(n, n_neurons)`` of a sender cause."""
+        sent = sparse.csr_array(spikes != 0, dtype=np.int64)
+        found = (sent @ self.per_spike[name]).toarray()
+        columns = found[:, :-3].reshape(len(found), 4, self.n_cores)
+        for position, event in enumerate((FIRE, PACKET, PACKET_IN, SYNAPTIC_OPERATION)):
+            counts.cores[:, :, event] += columns[:, position]
+        counts.chip[:, [HOP_EAST_WEST, HOP_NORTH_SOUTH, INJECTION]] += found[:, -3:]
+
+    def add_updates(self, counts: Counts, name: str, updated: BoolArray) -> None:
+        """Count the neurons of a population that have something to compute.
+
+        Parameters
+        ----------
+        updated : array, (n, n_neurons)
+            Whether a synaptic event arrived, even if the sum is 0, or the neuron was
+            busy before the update: its current, voltage or bias is not 0.
+        """
+        counts.cores[:, :, UPDATE] += (self.lies_on[name].T @ updated.T).T
+
+    def _per_spike(self, name: str, routes: Routes) -> sparse.csr_array:
+        """Return, for one spike of each neuron, fired, sent, received, read; hops."""
+        graph, cores = self.network.graph, self.network.cores
+        x = np.array([core.x for core in cores])
+        y = np.array([core.y for core in cores])
+        is_input = name == graph.source.name
+        from_x = 0 if is_input else x[routes.core][:, np.newaxis]
+        from_y = 0 if is_input else y[routes.core][:, np.newaxis]
+        packets = routes.packets
+        n_packets = packets.sum(axis=1)
+        hops_x = (packets * np.abs(x - from_x)).sum(axis=1)
+        hops_y = (packets * np.abs(y - from_y)).sum(axis=1)
+        injected = n_packets if is_input else np.zeros_like(n_packets)
+        if name == graph.output and graph.readout.spikes:  # one more packet to the host
+            n_packets = n_packets + 1
+            hops_x = hops_x + x[routes.core]
+            hops_y = hops_y + y[routes.core]
+        lies = _one_hot(routes.core, self.n_cores).toarray()
+        if is_input:
+            lies = np.zeros_like(lies)
+        blocks = [
+            lies,
+            lies * n_packets[:, np.newaxis],
+            packets,
+            routes.synapses,
+            np.stack([hops_x, hops_y, injected], axis=1),
+        ]
+        return sparse.csr_array(np.concatenate(blocks, axis=1))
+
+
+def _one_hot(cores: IntArray, n_cores: int) -> sparse.csr_array:
+    ones = np.ones(len(cores), np.int64)
+    rows = np.arange(len(cores))
+    return sparse.csr_array((ones, (rows, cores)), shape=(len(cores), n_cores))
+
+
+class Reach:
+    """Which neurons of a population a projection's spikes reach."""
+
+    def __init__(self, projection: Projection, shape: tuple[int, ...]) -> None:
+        self.synapses = projection.synapses
+        self.shape = shape
+
+    def __call__(self, spikes: IntArray | BoolArray) -> BoolArray:
+        """Return ``(n, n_targets)`` for spikes ``(n, n_sources)``."""
+        n, synapses = len(spikes), self.synapses
+        fired = spikes != 0
+        if not isinstance(synapses, ConvSynapses):
+            any_fired = fired.any(axis=1, keepdims=True)
+            return np.broadcast_to(any_fired, (n, len(synapses.weights)))
+        groups = synapses.groups
+        maps = fired.reshape(n, groups, -1, *self.shape[1:]).any(axis=2)
+        kernel = np.ones((groups, 1, *synapses.weights.shape[2:]), np.float32)
+        hit = convolve(
+            maps.astype(np.float32),
+            kernel,
+            stride=synapses.stride,
+            padding=synapses.padding,
+            dilation=synapses.dilation,
+            groups=groups,
+        )
+        per_group = len(synapses.weights) // groups
+        return np.repeat(hit > 0, per_group, axis=1).reshape(n, -1)

@@ -1,0 +1,118 @@
+"""Run a mapped network on this computer: batches of inputs, each until retired."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from snn_deploy.arrays import BoolArray, IntArray
+from snn_deploy.backends.counting import Counter, Reach
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.reference import Simulation
+from snn_deploy.results import CHIP_EVENTS, CORE_EVENTS, Activity, StepRecord
+from snn_deploy.spikes import Stimulus
+
+
+class CpuBackend:
+    """The vectorized NumPy reference."""
+
+    name = "cpu"
+
+    def load(self, network: MappedNetwork) -> "CpuProgram":
+        """Return the network, its packets laid out for counting."""
+        return CpuProgram(network)
+
+
+class CpuProgram:
+    """A mapped network, ready to run."""
+
+    max_batch = 100
+
+    def __init__(self, network: MappedNetwork) -> None:
+        graph = network.graph
+        self.network = network
+        self.counter = Counter(network)
+        self.reach = {
+            p.name: Reach(p, graph.shape_of(p.source)) for p in graph.projections
+        }
+
+    def start(self, stimuli: Sequence[Stimulus]) -> "CpuSession":
+        """Begin a batch from rest."""
+        return CpuSession(self, stimuli)
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+class CpuSession:
+    """A batch in progress; upstream layers run ahead as they do on a pipelined chip."""
+
+    def __init__(self, program: CpuProgram, stimuli: Sequence[Stimulus]) -> None:
+        graph = program.network.graph
+        self.program = program
+        self.graph = graph
+        self.simulation = Simulation(graph, stimuli)
+        self.inputs = np.arange(len(stimuli))
+        n_chip_timesteps = graph.training.timesteps + graph.depth
+        shape = (len(stimuli), n_chip_timesteps)
+        n_cores = len(program.network.cores)
+        self.cores = np.zeros((*shape, n_cores, len(CORE_EVENTS)), np.int32)
+        self.chip = np.zeros((*shape, len(CHIP_EVENTS)), np.int32)
+        self.ended = np.zeros(len(stimuli), np.int64)  # chip timesteps of each input
+
+    def step(self) -> StepRecord | None:
+        """Advance one input timestep; the first one fills the pipeline."""
+        timestep = self.simulation.timestep - self.graph.depth + 1
+        if timestep > self.graph.training.timesteps or not len(self.inputs):
+            return None
+        while self.simulation.timestep < self.graph.depth + max(timestep, 1):
+            self._chip_step()
+        return StepRecord(
+            timestep=max(timestep, 1),
+            inputs=self.inputs,
+            readout=self.simulation.readout(),
+        )
+
+    def retire(self, inputs: IntArray) -> None:
+        """Stop computing these inputs."""
+        stays = ~np.isin(self.inputs, inputs)
+        self.inputs = self.inputs[stays]
+        self.simulation.keep(np.flatnonzero(stays))
+
+    def activity(self, position: int) -> Activity:
+        """Return the counts of one input of the batch."""
+        ended = self.ended[position]
+        return Activity(
+            cores=self.cores[position, :ended], chip=self.chip[position, :ended]
+        )
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+    def _chip_step(self) -> None:
+        before = dict(self.simulation.states)
+        self.simulation.step()
+        chip_timestep = self.simulation.timestep
+        counter, n = self.program.counter, len(self.inputs)
+        counts = counter.start(n)
+        for name, spikes in self.simulation.sent[-1].items():
+            counter.add_spikes(counts, name, spikes)
+        for name in self.simulation.states:
+            neurons = self.simulation.neurons[name]
+            state = before.get(name, neurons.rest(n))
+            busy = (state.current != 0) | (state.voltage != 0) | (neurons.bias != 0)
+            counter.add_updates(counts, name, busy | self._reached(name))
+        self.cores[self.inputs, chip_timestep - 1] = counts.cores
+        self.chip[self.inputs, chip_timestep - 1] = counts.chip
+        self.ended[self.inputs] = chip_timestep
+
+    def _reached(self, name: str) -> BoolArray:
+        population = self.graph.population(name)
+        reached = np.zeros((len(self.inputs), population.size), np.bool_)
+        for projection in self.graph.projections_into(population):
+            if projection.delay < len(self.simulation.sent):
+                sent = self.simulation.sent[-1 - projection.delay]
+                if projection.source in sent:
+                    reached |= self.program.reach[projection.name](
+                        sent[projection.source]
+                    )
+        return reached

@@ -1,0 +1,118 @@
+"""Read input data: ``.npz`` with ``x`` (n, shape...) or ``spikes``, and labels ``y``."""
+
+import hashlib
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from snn_deploy.arrays import AnyArray, IntArray, Shape
+from snn_deploy.errors import DataError
+from snn_deploy.ir.graph import Training
+from snn_deploy.spikes import Encoding, Stimulus, encode, to_gray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Data:
+    """Inputs for a network, checked, and their labels if they have any."""
+
+    x: AnyArray  # (n, shape...), or spikes (n, n_timesteps, shape...)
+    y: IntArray | None  # (n,)
+    training: Training
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def stimulus(self, index: int) -> Stimulus:
+        """Return one input as the chip receives it."""
+        training = self.training
+        return encode(
+            self.x[index], training.encoding, training.timesteps, index=index
+        )
+
+    def stimuli(self, limit: int | None = None) -> Iterator[tuple[int, Stimulus]]:
+        """Yield all inputs, or the first ``limit``, with their positions."""
+        for index in range(len(self) if limit is None else min(limit, len(self))):
+            yield index, self.stimulus(index)
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the inputs, without the labels."""
+        digest = hashlib.sha256(f"{self.x.shape}{self.x.dtype}".encode())
+        digest.update(np.ascontiguousarray(self.x).tobytes())
+        return digest.hexdigest()
+
+
+def read_data(path: Path, input_shape: Shape, training: Training) -> Data:
+    """Return the inputs in the ``.npz`` file at ``path`` for a network.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or no ``.npz``, or holds something else than this network
+        takes.
+    """
+    arrays = _load(path)
+    is_events = training.encoding is Encoding.EVENTS
+    name = "spikes" if is_events else "x"
+    if name not in arrays:
+        raise DataError(
+            f"{path}: has no {name!r} but {', '.join(sorted(arrays)) or 'nothing'}; "
+            f"store the inputs as {name!r}"
+        )
+    x = arrays[name]
+    shape = x.shape[2 if is_events else 1 :]
+    if shape != input_shape:
+        raise DataError(
+            f"{path}: {name} has inputs of shape {shape}, the network takes "
+            f"{input_shape}; store {name} as (n, "
+            + ("timesteps, " if is_events else "")
+            + ", ".join(map(str, input_shape))
+            + ")"
+        )
+    if len(x) == 0:
+        raise DataError(f"{path}: holds no inputs; add at least one")
+    _check_values(path, name, x, training)
+    return Data(x=x, y=_labels(path, arrays.get("y"), len(x)), training=training)
+
+
+def _check_values(path: Path, name: str, x: AnyArray, training: Training) -> None:
+    if training.encoding is not Encoding.EVENTS:
+        try:
+            to_gray(x)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
+    elif x.shape[1] < training.timesteps:
+        raise DataError(
+            f"{path}: {name} lasts {x.shape[1]} timesteps, the network needs "
+            f"{training.timesteps}; compile it with fewer --timesteps"
+        )
+
+
+def _load(path: Path) -> dict[str, AnyArray]:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; check the path")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not hasattr(archive, "files"):
+                raise DataError(f"{path}: one array, not an .npz; store it with np.savez")
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        raise DataError(
+            f"{path}: not an .npz of plain arrays, or cut short ({error}); store it with "
+            "np.savez(path, x=..., y=...)"
+        ) from error
+
+
+def _labels(path: Path, y: AnyArray | None, n: int) -> IntArray | None:
+    if y is None:
+        return None
+    if y.shape != (n,) or y.dtype.kind not in "iu":
+        raise DataError(
+            f"{path}: y is {y.dtype} of shape {y.shape}, it must be integers of shape "
+            f"({n},), one label for each input"
+        )
+    labels: IntArray = y.astype(np.int64)
+    return labels

@@ -1,0 +1,1 @@
+"""The host beside the chip: monitor, cutoff rules, calibration."""

@@ -1,0 +1,1 @@
+"""Readers of trained networks, each ``read_<format>(path) -> Graph``."""

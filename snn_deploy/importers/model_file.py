@@ -1,0 +1,155 @@
+"""``model.pt``: a traced network as JSON and tensors; no code, no pickled objects."""
+
+import json
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from snn_deploy.arrays import AnyArray, Shape
+from snn_deploy.errors import ModelError, SnnDeployError
+from snn_deploy.files import write_whole
+from snn_deploy.importers.pytorch import trace
+from snn_deploy.ir.codec import CodecError, decode, encode
+from snn_deploy.ir.graph import Functional, Graph, Training
+from snn_deploy.spikes import Encoding
+
+FORMAT = "snn-deploy model"
+VERSION = 1
+
+
+def save(
+    model: nn.Module,
+    path: str | os.PathLike[str],
+    *,
+    input_shape: Shape,
+    timesteps: int,
+    encoding: str = "direct",
+    input_scale: float = 1.0,
+    input_offset: float = 0.0,
+    dt: float | None = None,
+    functional: str = "sum",
+) -> Graph:
+    """Write a trained module to ``path``, in the form that ``compile`` reads.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Its forward is one timestep; it takes ``(batch, input_shape...)``.
+    path : path
+        Where to write; usually ends in ``.pt``.
+    input_shape : tuple of int
+        The shape of one input, without batch and time: ``(1, 28, 28)``.
+    timesteps : int
+        For how many timesteps an input is shown.
+    encoding : {"direct", "rate", "events"}
+        The same value at every timestep; Bernoulli spikes; recorded spikes.
+    input_scale, input_offset : float
+        The model takes ``x * input_scale + input_offset`` of data from 0 to 1.
+    dt : float, optional
+        Length of a timestep [s].
+    functional : {"sum", "last", "max"}
+        How the outputs of the timesteps become the answer.
+
+    Returns
+    -------
+    Graph
+        The network as it was understood.
+
+    Raises
+    ------
+    ModelError
+        If a layer or a parameter cannot be deployed.
+    """
+    training = Training(
+        timesteps=timesteps,
+        encoding=_member(Encoding, encoding, "encoding"),
+        input_scale=float(input_scale),
+        input_offset=float(input_offset),
+        dt=dt,
+        functional=_member(Functional, functional, "functional"),
+    )
+    path = Path(path)
+    graph = trace(model, path.stem, tuple(input_shape), training)
+    tensors: dict[str, AnyArray] = {}
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "graph": json.dumps(encode(graph, tensors), sort_keys=True),
+        "tensors": {
+            name: torch.from_numpy(array.astype(_smallest(array)))
+            for name, array in sorted(tensors.items())
+        },
+    }
+    write_whole(path, lambda temporary: torch.save(content, temporary))
+    return graph
+
+
+def _member(kind: Any, value: str, name: str) -> Any:
+    allowed = [member.value for member in kind]
+    if value not in allowed:
+        raise ModelError(f"{name} is {value!r}; choose from {', '.join(allowed)}")
+    return kind(value)
+
+
+def _smallest(array: AnyArray) -> type[np.floating[Any]]:
+    """Return ``float32`` if it holds the values exactly, as trained ones are."""
+    exact = np.array_equal(array.astype(np.float32).astype(np.float64), array)
+    return np.float32 if exact else np.float64
+
+
+def read_model(path: Path) -> Graph:
+    """Return the network that ``save`` wrote to ``path``.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or is no such network. Code in it is never run.
+    """
+    content = _load(path)
+    try:
+        if content["version"] != VERSION:
+            raise ModelError(
+                f"{path}: format version {content['version']}, this program reads "
+                f"{VERSION}; save the model again"
+            )
+        tensors = {name: t.double().numpy() for name, t in content["tensors"].items()}
+        return decode(Graph, json.loads(content["graph"]), tensors)
+    except SnnDeployError as error:
+        raise ModelError(f"{path}: {error}") from error
+    except (CodecError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(
+            f"{path}: the description of the network is damaged ({error}); save the "
+            "model again with snn_deploy.save"
+        ) from error
+
+
+def _load(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file; check the path")
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path}: holds Python objects, which could run code; save the model with "
+            "snn_deploy.save(model, path, ...)"
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise ModelError(
+            f"{path}: not a model, or cut short ({type(error).__name__}); save it again "
+            "with snn_deploy.save(model, path, ...)"
+        ) from error
+    if isinstance(content, dict) and content.get("format") == FORMAT:
+        return content
+    if isinstance(content, dict) and content:
+        raise ModelError(
+            f"{path}: a bare state_dict has no layers; build the module, load the "
+            "state_dict into it and save it with snn_deploy.save(model, path, ...)"
+        )
+    raise ModelError(
+        f"{path}: not a model; save it with snn_deploy.save(model, path, ...)"
+    )

@@ -1,0 +1,1 @@
+"""The forms a network takes: float graph, chip integers, mapped onto neurocores."""

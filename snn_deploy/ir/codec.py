@@ -1,0 +1,145 @@
+"""Data types as JSON and named tensors, and back: the only way into and out of files.
+
+Decoding is driven by the type hints of the data types: nothing but those types can come
+out, and each checks its own invariants while it is built. No code is loaded or run.
+"""
+
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from snn_deploy.arrays import AnyArray
+
+T = TypeVar("T")
+
+
+class CodecError(Exception):
+    """The data are not of the form that the type asks for."""
+
+
+def encode(value: object, tensors: dict[str, AnyArray], path: str = "") -> Any:
+    """Return ``value`` as JSON data; its arrays go into ``tensors``, named by path."""
+    if isinstance(value, np.ndarray):
+        tensors[path] = value
+        return {"tensor": path}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, tuple):
+        return [
+            encode(item, tensors, f"{path}.{_label(item, i)}")
+            for i, item in enumerate(value)
+        ]
+    if is_dataclass(value):
+        data = {
+            field.name: encode(
+                getattr(value, field.name), tensors, f"{path}.{field.name}".strip(".")
+            )
+            for field in fields(value)
+        }
+        return {"type": type(value).__name__, **data}
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
+
+
+def _label(item: object, index: int) -> str:
+    """Return how an item of a tuple is called in a path: its name, if it has one."""
+    is_named = is_dataclass(item) and "name" in [field.name for field in fields(item)]
+    return str(getattr(item, "name", index)) if is_named else str(index)
+
+
+def decode(kind: type[T], data: Any, tensors: Mapping[str, AnyArray]) -> T:
+    """Return the value of type ``kind`` that was encoded.
+
+    Raises
+    ------
+    CodecError
+        If the data are not of that type. Errors of the type's own checks pass through.
+    """
+    value: T = _decode(kind, data, tensors, kind.__name__)
+    return value
+
+
+def _decode(hint: Any, data: Any, tensors: Mapping[str, AnyArray], where: str) -> Any:
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return _decode_union(get_args(hint), data, tensors, where)
+    if origin is tuple:
+        return _decode_tuple(get_args(hint), data, tensors, where)
+    if origin is np.ndarray:
+        if isinstance(data, dict) and data.get("tensor") in tensors:
+            return tensors[data["tensor"]]
+        raise CodecError(f"{where}: a tensor is missing")
+    if isinstance(hint, type) and is_dataclass(hint):
+        return _decode_dataclass(hint, data, tensors, where)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        if data in [member.value for member in hint]:
+            return hint(data)
+        raise CodecError(f"{where}: {data!r} is no {hint.__name__}")
+    if hint is float and type(data) is int:
+        return float(data)
+    if type(data) is hint or (hint is type(None) and data is None):
+        return data
+    raise CodecError(f"{where}: {data!r} is no {getattr(hint, '__name__', hint)}")
+
+
+def _decode_union(
+    hints: tuple[Any, ...], data: Any, tensors: Mapping[str, AnyArray], where: str
+) -> Any:
+    tag = data.get("type") if isinstance(data, dict) else None
+    for hint in hints:
+        if is_dataclass(hint) and getattr(hint, "__name__", "") != tag:
+            continue
+        try:
+            return _decode(hint, data, tensors, where)
+        except CodecError:
+            if tag is not None:
+                raise
+    raise CodecError(f"{where}: {data!r} is of no allowed type")
+
+
+def _decode_tuple(
+    hints: tuple[Any, ...], data: Any, tensors: Mapping[str, AnyArray], where: str
+) -> tuple[Any, ...]:
+    if not isinstance(data, list):
+        raise CodecError(f"{where}: {data!r} is no list")
+    if hints[-1] is Ellipsis:
+        hints = (hints[0],) * len(data)
+    if len(hints) != len(data):
+        raise CodecError(f"{where}: {len(data)} items, {len(hints)} are needed")
+    return tuple(
+        _decode(hint, item, tensors, f"{where}[{i}]")
+        for i, (hint, item) in enumerate(zip(hints, data, strict=True))
+    )
+
+
+def _decode_dataclass(
+    hint: type, data: Any, tensors: Mapping[str, AnyArray], where: str
+) -> Any:
+    if not isinstance(data, dict):
+        raise CodecError(f"{where}: {data!r} is no {hint.__name__}")
+    named = [kind for kind in _family(hint) if kind.__name__ == data.get("type")]
+    if not named:
+        raise CodecError(f"{where}: {data.get('type')!r} is no {hint.__name__}")
+    kind = named[0]
+    hints = get_type_hints(kind)
+    names = {field.name for field in fields(kind)}
+    if names != set(data) - {"type"}:
+        odd = sorted(names ^ (set(data) - {"type"}))
+        raise CodecError(f"{where}: {kind.__name__} is not made of {', '.join(odd)}")
+    values = {
+        name: _decode(hints[name], data[name], tensors, f"{where}.{name}")
+        for name in names
+    }
+    return kind(**values)
+
+
+def _family(kind: type) -> Iterator[type]:
+    """Yield a data type and everything derived from it."""
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _family(child)

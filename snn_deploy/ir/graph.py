@@ -1,0 +1,215 @@
+"""The float graph: layers, edges, and what the training assumed of input and time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import cached_property
+from typing import TypeVar
+
+import networkx as nx
+
+from snn_deploy.errors import ModelError
+from snn_deploy.ir.nodes import Input, Node, Signal
+from snn_deploy.spikes import Encoding
+
+NodeT = TypeVar("NodeT", bound=Node)
+
+
+class Functional(Enum):
+    """How the read-out z(1) ... z(T) becomes the trained network's answer."""
+
+    SUM = "sum"
+    LAST = "last"
+    MAX = "max"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edge:
+    """What one layer sends to another, ``delay`` timesteps later."""
+
+    source: str
+    target: str
+    delay: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What the training assumed: the input and the time it was shown."""
+
+    timesteps: int
+    encoding: Encoding
+    input_scale: float = 1.0  # the first layer sees x * input_scale + input_offset
+    input_offset: float = 0.0
+    dt: float | None = None  # length of a timestep [s]
+    functional: Functional = Functional.SUM
+
+    def __post_init__(self) -> None:
+        if self.timesteps < 1:
+            raise ModelError(f"timesteps is {self.timesteps}, at least 1 is needed")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Graph:
+    """A trained network whose layers all act within one timestep."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    training: Training
+
+    def __post_init__(self) -> None:
+        self._check_names()
+        for edge in self.edges:
+            for end in (edge.source, edge.target):
+                if end not in self._by_name:
+                    raise ModelError(f"{end}: an edge names this layer, none has it")
+        if len(self.nodes_of(Input)) != 1:
+            raise ModelError(
+                f"{self.name}: {len(self.nodes_of(Input))} inputs, needs 1"
+            )
+        ends = [node.name for node in self.nodes if not self.targets(node)]
+        if len(ends) != 1:
+            raise ModelError(
+                f"{self.name}: one layer must be the output, but {', '.join(ends)} "
+                "lead nowhere"
+            )
+        for edge in self.edges:
+            _check_edge(self, edge)
+        _ = self.order
+
+    def _check_names(self) -> None:
+        names = [node.name for node in self.nodes]
+        for name in names:
+            if names.count(name) > 1:
+                raise ModelError(f"{name}: two layers have this name; rename one")
+
+    @cached_property
+    def _by_name(self) -> dict[str, Node]:
+        return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def digraph(self) -> "nx.DiGraph[str]":
+        """The layers' names and the edges as a networkx graph."""
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        graph.add_nodes_from(self._by_name)
+        graph.add_edges_from((edge.source, edge.target) for edge in self.edges)
+        return graph
+
+    @cached_property
+    def order(self) -> tuple[Node, ...]:
+        """The layers, each after those it depends on within a timestep."""
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        graph.add_nodes_from(self._by_name)
+        graph.add_edges_from((e.source, e.target) for e in self.edges if e.delay == 0)
+        try:
+            names = list(nx.lexicographical_topological_sort(graph, key=self._position))
+        except nx.NetworkXUnfeasible:
+            loop = " -> ".join(source for source, _ in nx.find_cycle(graph))
+            raise ModelError(
+                f"{loop}: these layers depend on one another within one timestep; a "
+                "recurrent edge needs a delay of at least 1"
+            ) from None
+        return tuple(self._by_name[name] for name in names)
+
+    def _position(self, name: str) -> int:
+        return next(i for i, node in enumerate(self.nodes) if node.name == name)
+
+    @property
+    def input(self) -> Input:
+        """The layer where the input enters."""
+        return self.nodes_of(Input)[0]
+
+    @property
+    def output(self) -> Node:
+        """The layer that is read out."""
+        return next(node for node in self.nodes if not self.targets(node))
+
+    def node(self, name: str) -> Node:
+        """Return the layer called ``name``."""
+        return self._by_name[name]
+
+    def nodes_of(self, kind: type[NodeT]) -> tuple[NodeT, ...]:
+        """Return the layers of one kind."""
+        return tuple(node for node in self.nodes if isinstance(node, kind))
+
+    def edges_into(self, node: Node) -> tuple[Edge, ...]:
+        """Return the edges that end at ``node``."""
+        return tuple(edge for edge in self.edges if edge.target == node.name)
+
+    def sources(self, node: Node) -> tuple[Node, ...]:
+        """Return the layers that feed ``node``."""
+        return tuple(self._by_name[edge.source] for edge in self.edges_into(node))
+
+    def targets(self, node: Node) -> tuple[Node, ...]:
+        """Return the layers that ``node`` feeds."""
+        return tuple(
+            self._by_name[e.target] for e in self.edges if e.source == node.name
+        )
+
+    def replace(self, node: Node, by: Node) -> "Graph":
+        """Return the graph with one layer exchanged."""
+        nodes = tuple(by if item is node else item for item in self.nodes)
+        return replace(
+            self, nodes=nodes, edges=_renamed(self.edges, node.name, by.name)
+        )
+
+    def merge(self, first: Node, second: Node, *, into: Node) -> "Graph":
+        """Return the graph with two layers in a row made one."""
+        nodes = tuple(
+            into if item is first else item for item in self.nodes if item is not second
+        )
+        edges = tuple(
+            edge
+            for edge in self.edges
+            if not (edge.source == first.name and edge.target == second.name)
+        )
+        edges = _renamed(edges, first.name, into.name)
+        return replace(self, nodes=nodes, edges=_renamed(edges, second.name, into.name))
+
+    def append(self, node: Node) -> "Graph":
+        """Return the graph with one more layer behind the output."""
+        edge = Edge(source=self.output.name, target=node.name)
+        return replace(self, nodes=(*self.nodes, node), edges=(*self.edges, edge))
+
+
+def _renamed(edges: tuple[Edge, ...], old: str, new: str) -> tuple[Edge, ...]:
+    def ends() -> Iterator[Edge]:
+        for edge in edges:
+            source = new if edge.source == old else edge.source
+            target = new if edge.target == old else edge.target
+            yield replace(edge, source=source, target=target)
+
+    return tuple(ends())
+
+
+def _check_edge(graph: Graph, edge: Edge) -> None:
+    source, target = graph.node(edge.source), graph.node(edge.target)
+    if source.output_shape != target.input_shape:
+        raise ModelError(
+            f"{target.name}: takes an input of shape {target.input_shape}, but "
+            f"{source.name} gives {source.output_shape}"
+        )
+    emits = signal_of(graph, source)
+    if target.accepts is not None and emits is not target.accepts:
+        raise ModelError(
+            f"{target.name}: {type(target).__name__} takes {target.accepts.value}, but "
+            f"{source.name} gives {emits.value}" + _advice(emits)
+        )
+
+
+def _advice(emits: Signal) -> str:
+    if emits is Signal.CURRENT:
+        return "; put a neuron between the two layers, or merge them into one"
+    return "; put a weight layer between the two"
+
+
+def signal_of(graph: Graph, node: Node) -> Signal:
+    """Return what ``node`` gives; layers without a signal of their own pass it on."""
+    for _ in graph.nodes:
+        if node.emits is not None:
+            return node.emits
+        sources = graph.sources(node)
+        if not sources:
+            raise ModelError(f"{node.name}: nothing feeds this layer")
+        node = sources[0]
+    raise ModelError(f"{node.name}: a loop without a neuron")

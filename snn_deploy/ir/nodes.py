@@ -1,0 +1,342 @@
+"""The layers of a float graph: parameters, shapes, signals."""
+
+from dataclasses import dataclass, fields
+from enum import Enum
+from typing import ClassVar
+
+import numpy as np
+
+from snn_deploy.arrays import FloatArray, Shape, n_neurons, read_only
+from snn_deploy.errors import ModelError
+
+
+class Signal(Enum):
+    """What an edge carries."""
+
+    SPIKES = "spikes"
+    CURRENT = "current"
+
+
+class Reset(Enum):
+    """What a spike does to the voltage."""
+
+    HARD = "hard"  # to the reset voltage
+    SOFT = "soft"  # lowered by the reset amount
+
+
+class Comparison(Enum):
+    """When a neuron spikes."""
+
+    GREATER = ">"
+    GREATER_EQUAL = ">="
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Node:
+    """One layer. ``accepts`` and ``emits`` are ``None`` where any signal passes."""
+
+    name: str
+
+    accepts: ClassVar[Signal | None] = None
+    emits: ClassVar[Signal | None] = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray | np.generic):
+                if not np.isfinite(value).all():
+                    n_bad = int(np.count_nonzero(~np.isfinite(value)))
+                    raise ModelError(
+                        f"{self.name}: {field.name} holds {n_bad} values that are no "
+                        "finite number; the training has diverged, export another "
+                        "checkpoint"
+                    )
+                copy = read_only(value, np.float64)
+                object.__setattr__(self, field.name, copy)
+
+    @property
+    def input_shape(self) -> Shape:
+        """The shape of one timestep's input."""
+        raise AssertionError(f"{type(self).__name__} has no input shape")
+
+    @property
+    def output_shape(self) -> Shape:
+        """The shape of one timestep's output; that of the input unless it differs."""
+        return self.input_shape
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SameShape(Node):
+    """A layer whose output has the shape of its input."""
+
+    shape: Shape
+
+    @property
+    def input_shape(self) -> Shape:
+        return self.shape
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Input(SameShape):
+    """Where the network's input enters."""
+
+    emits = Signal.SPIKES
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Linear(Node):
+    """A weighted sum of the input, ``y = W x + b``, at every timestep."""
+
+    weight: FloatArray  # (n_out, n_in)
+    bias: FloatArray  # (n_out,)
+
+    accepts = Signal.SPIKES
+    emits = Signal.CURRENT
+
+    @property
+    def input_shape(self) -> Shape:
+        return (self.weight.shape[1],)
+
+    @property
+    def output_shape(self) -> Shape:
+        return (self.weight.shape[0],)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weight.ndim != 2 or self.bias.shape != self.output_shape:
+            raise ModelError(
+                f"{self.name}: bias has shape {self.bias.shape}, but the weight has "
+                f"shape {self.weight.shape}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Conv2d(Node):
+    """A convolution at every timestep, with zeros around the input."""
+
+    weight: (
+        FloatArray  # (out_channel, in_channel / groups, kernel_height, kernel_width)
+    )
+    bias: FloatArray  # (out_channel,), or (out_channel, height, width)
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+    shape: Shape  # of the input: (in_channel, height, width)
+
+    accepts = Signal.SPIKES
+    emits = Signal.CURRENT
+
+    @property
+    def input_shape(self) -> Shape:
+        return self.shape
+
+    @property
+    def output_shape(self) -> Shape:
+        return convolved_shape(
+            self.shape, self.weight.shape, self.stride, self.padding, self.dilation
+        )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weight.ndim != 4 or len(self.shape) != 3:
+            raise ModelError(
+                f"{self.name}: the weight has shape {self.weight.shape} and the input "
+                f"{self.shape}; a 2d convolution needs 4 and 3 axes"
+            )
+        n_in = self.weight.shape[1] * self.groups
+        if self.shape[0] != n_in or self.weight.shape[0] % self.groups:
+            raise ModelError(
+                f"{self.name}: the input has {self.shape[0]} channels, the weight "
+                f"takes {n_in} in {self.groups} groups"
+            )
+        if min(self.output_shape) < 1:
+            raise ModelError(
+                f"{self.name}: a kernel of {self.weight.shape[2:]} leaves nothing of "
+                f"an input of {self.shape}"
+            )
+        if self.bias.shape not in (self.output_shape[:1], self.output_shape):
+            raise ModelError(
+                f"{self.name}: bias has shape {self.bias.shape}, but the output is "
+                f"{self.output_shape}"
+            )
+
+
+def convolved_shape(
+    shape: Shape,
+    weight_shape: Shape,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+) -> Shape:
+    """Return the ``(channel, height, width)`` that a convolution gives."""
+    height, width = (
+        (shape[axis + 1] + 2 * padding[axis] - dilation[axis] * (kernel - 1) - 1)
+        // stride[axis]
+        + 1
+        for axis, kernel in enumerate(weight_shape[2:])
+    )
+    return (weight_shape[0], height, width)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BatchNorm(SameShape):
+    """A scale and a shift per channel, with the statistics of the training."""
+
+    mean: FloatArray  # (channel,)
+    variance: FloatArray  # (channel,)
+    scale: FloatArray  # (channel,)
+    shift: FloatArray  # (channel,)
+    epsilon: float
+
+    accepts = Signal.CURRENT
+    emits = Signal.CURRENT
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for parameter in (self.mean, self.variance, self.scale, self.shift):
+            if parameter.shape != self.shape[:1]:
+                raise ModelError(
+                    f"{self.name}: {parameter.shape} parameters for "
+                    f"{self.shape[0]} channels"
+                )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AvgPool2d(Node):
+    """The mean of each window."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    shape: Shape  # of the input: (channel, height, width)
+
+    accepts = Signal.SPIKES
+    emits = Signal.SPIKES
+
+    @property
+    def input_shape(self) -> Shape:
+        return self.shape
+
+    @property
+    def output_shape(self) -> Shape:
+        channel, height, width = self.shape
+        return (
+            channel,
+            (height - self.kernel[0]) // self.stride[0] + 1,
+            (width - self.kernel[1]) // self.stride[1] + 1,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Flatten(Node):
+    """The same values in a row, channel first."""
+
+    shape: Shape  # of the input
+
+    @property
+    def input_shape(self) -> Shape:
+        return self.shape
+
+    @property
+    def output_shape(self) -> Shape:
+        return (n_neurons(self.shape),)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Add(SameShape):
+    """The sum of everything that arrives."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Qcfs(SameShape):
+    """The QCFS activation of a conventional network, ``threshold`` at most.
+
+    ``h(x) = threshold * clip(floor(x * levels / threshold + 1/2) / levels, 0, 1)``;
+    it stands for a spiking neuron's mean output over ``levels`` timesteps [1]_.
+
+    References
+    ----------
+    .. [1] T. Bu et al., "Optimal ANN-SNN conversion for high-accuracy and
+       ultra-low-latency spiking neural networks", ICLR 2022, equation 12.
+    """
+
+    threshold: float
+    levels: int
+
+    accepts = Signal.CURRENT
+    emits = Signal.SPIKES
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (np.isfinite(self.threshold) and self.threshold > 0 and self.levels > 0):
+            raise ModelError(
+                f"{self.name}: threshold {self.threshold} and levels {self.levels} "
+                "must be over 0"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Neuron(SameShape):
+    """What spiking neurons and integrators share; see DESIGN.md, section 4.
+
+    Every array broadcasts against ``shape``: one value, one per channel
+    ``(channel, 1, 1)``, or one per neuron.
+    """
+
+    current_decay: FloatArray  # fraction lost per timestep; 1: no memory
+    voltage_decay: FloatArray  # fraction lost per timestep; 0: no leak
+    input_gain: FloatArray
+    bias: FloatArray  # added to the voltage each timestep
+    initial_voltage: FloatArray
+
+    accepts = Signal.CURRENT
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                try:
+                    np.broadcast_to(value, self.shape)
+                except ValueError:
+                    raise ModelError(
+                        f"{self.name}: {field.name} has shape {value.shape}, the layer "
+                        f"{self.shape}"
+                    ) from None
+        for name in ("current_decay", "voltage_decay"):
+            value = getattr(self, name)
+            if np.any((value < 0) | (value > 1)):
+                raise ModelError(
+                    f"{self.name}: {name} is {np.ravel(value)[0]:g}, allowed is 0 to "
+                    "1; is the timestep longer than a time constant?"
+                )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Lif(Neuron):
+    """Leaky integrate-and-fire neurons; with a voltage decay of 0, integrate-and-fire.
+
+    A spike is worth ``spike_value`` to the layers behind.
+    """
+
+    threshold: FloatArray
+    reset: Reset
+    reset_amount: FloatArray  # taken off by a soft reset
+    comparison: Comparison
+    spike_value: float
+
+    emits = Signal.SPIKES
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if np.any(self.threshold <= 0):
+            raise ModelError(
+                f"{self.name}: threshold is {self.threshold.min():g}, it must be over 0"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Integrator(Neuron):
+    """Neurons that never spike; their voltage is read out."""
+
+    emits = Signal.CURRENT

@@ -1,0 +1,201 @@
+"""The network in chip integers: populations, projections, and what was lost."""
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import networkx as nx
+import numpy as np
+
+from snn_deploy.arrays import FloatArray, IntArray, Shape, n_neurons, read_only
+from snn_deploy.errors import PassError
+from snn_deploy.ir.graph import Training
+from snn_deploy.ir.nodes import Comparison, Reset
+from snn_deploy.target import Precision
+
+
+def _freeze(value: object) -> None:
+    """Make the arrays of a dataclass read-only, integers ``int64``."""
+    for field in fields(value):  # type: ignore[arg-type]
+        item = getattr(value, field.name)
+        if isinstance(item, np.ndarray | np.generic):
+            dtype = np.float64 if item.dtype.kind == "f" else np.int64
+            object.__setattr__(value, field.name, read_only(item, dtype))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One lossy step of the compilation."""
+
+    layer: str
+    kind: str  # "round weights", "reduce weight bits", ...
+    count: int  # values that changed
+    largest: float  # largest and mean change, in the unit of the float model
+    mean: float
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Source:
+    """The input: integers that arrive from outside."""
+
+    name: str
+    shape: Shape
+    largest_value: int  # of one spike; 1: binary
+
+    @property
+    def size(self) -> int:
+        return n_neurons(self.shape)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Population:
+    """Neurons with one kind of dynamics, in registers.
+
+    Arrays broadcast against ``shape``: one value, one per channel, or one per neuron.
+    Voltages, the reset amount and the initial voltage are in units of the voltage; the
+    threshold is shifted left by 6 before it is compared.
+    """
+
+    name: str
+    shape: Shape
+    current_decay: IntArray  # of 4096; the effective decay adds the chip's offset
+    voltage_decay: IntArray  # of 4096
+    bias_mantissa: IntArray
+    bias_exponent: int
+    threshold: IntArray  # mantissa
+    reset: Reset
+    reset_amount: IntArray
+    initial_voltage: IntArray
+    comparison: Comparison
+    spikes: bool  # False: an integrator, read out by its voltage
+    scale: FloatArray  # float voltage = scale * integer voltage
+    offset: int = 0  # chip timesteps by which local time lags behind the input's
+
+    def __post_init__(self) -> None:
+        _freeze(self)
+
+    @property
+    def size(self) -> int:
+        return n_neurons(self.shape)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DenseSynapses:
+    """A weight from every source neuron to every target neuron."""
+
+    weights: IntArray  # (n_out, n_in), each source and target in a row
+
+    def __post_init__(self) -> None:
+        _freeze(self)
+
+    @property
+    def fan_in(self) -> int:
+        """Synapses onto one neuron, at most."""
+        return int(self.weights.shape[1])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ConvSynapses:
+    """The weights of a convolution, shared over positions."""
+
+    weights: IntArray  # (out_channel, in_channel / groups, height, width)
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+
+    def __post_init__(self) -> None:
+        _freeze(self)
+
+    @property
+    def fan_in(self) -> int:
+        """Synapses onto one neuron, at most."""
+        return int(np.prod(self.weights.shape[1:]))
+
+
+Synapses = DenseSynapses | ConvSynapses
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Projection:
+    """The synapses from one population, or the input, to another.
+
+    The weighted sum is shifted left by ``exponent`` (right, rounding down, when it is
+    negative). Weights of mixed sign are even, from -256 to 254.
+    """
+
+    name: str
+    source: str
+    target: str
+    synapses: Synapses
+    exponent: int
+    delay: int = 0  # timesteps from sending to arrival
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class QuantizedGraph:
+    """A network in integers, with or without the chip's pipeline in time.
+
+    Before ``retime`` delays are those of the trained network and 0 within a timestep.
+    Behind it every spike takes at least one timestep, and populations have offsets.
+    """
+
+    name: str
+    source: Source
+    populations: tuple[Population, ...]
+    projections: tuple[Projection, ...]
+    output: str
+    training: Training
+    precision: Precision
+    changes: tuple[Change, ...] = ()
+
+    def __post_init__(self) -> None:
+        _ = self.order
+
+    @cached_property
+    def _by_name(self) -> dict[str, Population]:
+        return {population.name: population for population in self.populations}
+
+    def population(self, name: str) -> Population:
+        """Return the population called ``name``."""
+        return self._by_name[name]
+
+    def shape_of(self, name: str) -> Shape:
+        """Return the shape of a population or of the input."""
+        return (
+            self.source.shape if name == self.source.name else self._by_name[name].shape
+        )
+
+    def largest_spike(self, name: str) -> int:
+        """Return the largest integer that one spike of a sender carries."""
+        return self.source.largest_value if name == self.source.name else 1
+
+    def projections_into(self, population: Population) -> tuple[Projection, ...]:
+        """Return the projections that end at ``population``."""
+        return tuple(p for p in self.projections if p.target == population.name)
+
+    @property
+    def readout(self) -> Population:
+        """The population that is read out."""
+        return self._by_name[self.output]
+
+    @property
+    def depth(self) -> int:
+        """Chip timesteps from an input to the output that it causes."""
+        return self.readout.offset
+
+    @cached_property
+    def order(self) -> tuple[Population, ...]:
+        """The populations, each after those it depends on within a timestep."""
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        graph.add_nodes_from(self._by_name)
+        within = [p for p in self.projections if p.delay == 0]
+        graph.add_edges_from((p.source, p.target) for p in within)
+        graph.remove_nodes_from([self.source.name])
+        try:
+            return tuple(self._by_name[name] for name in nx.topological_sort(graph))
+        except nx.NetworkXUnfeasible:
+            loop = " -> ".join(source for source, _ in nx.find_cycle(graph))
+            raise PassError(
+                f"{loop}: a loop without delay cannot run; give one edge a delay"
+            ) from None

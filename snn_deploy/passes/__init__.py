@@ -1,0 +1,1 @@
+"""Steps from a float graph to a mapped network, one function each."""

@@ -1,0 +1,126 @@
+"""What reaches each neuron layer: float weights by source, between the neurons."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from snn_deploy.arrays import FloatArray, n_neurons
+from snn_deploy.errors import PassError
+from snn_deploy.ir.graph import Edge, Graph
+from snn_deploy.ir.nodes import Add, Conv2d, Flatten, Input, Lif, Linear, Neuron, Node
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Arrival:
+    """One path from a sender to a neuron layer, with one weight layer on it."""
+
+    layer: Linear | Conv2d
+    source: str
+    delay: int
+
+
+def collect(graph: Graph, node: Neuron) -> list[Arrival]:
+    """Return everything that reaches ``node``, weighted as its neurons see it.
+
+    The weights and biases include what a spike of the sender is worth, and the input
+    gain of ``node``. A path without a weight layer (a residual add) gets one weight for
+    each neuron.
+
+    Raises
+    ------
+    PassError
+        If a path has two weight layers, or none and several shapes.
+    """
+    return [_gained(_valued(graph, a), node) for a in _paths(graph, node, 0)]
+
+
+def _paths(graph: Graph, node: Node, delay: int) -> Iterator[Arrival]:
+    for edge in graph.edges_into(node):
+        source = graph.node(edge.source)
+        total = delay + edge.delay
+        match source:
+            case Add() | Flatten():
+                yield from _paths(graph, source, total)
+            case Linear() | Conv2d():
+                yield from _senders(graph, source, source, total)
+            case Input() | Lif():
+                yield _unweighted(source, edge, total)
+            case _:
+                raise PassError(
+                    f"{node.name}: {source.name} ({type(source).__name__}) cannot feed it"
+                )
+
+
+def _senders(
+    graph: Graph, node: Node, layer: Linear | Conv2d, delay: int
+) -> Iterator[Arrival]:
+    for number, edge in enumerate(graph.edges_into(node)):
+        source = graph.node(edge.source)
+        # the bias comes once, however many senders the layer has
+        mine = layer if number == 0 else replace(layer, bias=np.zeros_like(layer.bias))
+        match source:
+            case Add() | Flatten():
+                yield from _senders(graph, source, mine, delay + edge.delay)
+            case Input() | Lif():
+                yield Arrival(layer=mine, source=source.name, delay=delay + edge.delay)
+            case _:
+                raise PassError(
+                    f"{layer.name}: follows {source.name} ({type(source).__name__}) "
+                    "without neurons between; merge the two layers into one"
+                )
+
+
+def _unweighted(source: Node, edge: Edge, delay: int) -> Arrival:
+    if len(source.output_shape) == 3:
+        channels = source.output_shape[0]
+        layer: Linear | Conv2d = Conv2d(
+            name=f"{edge.source}_to_{edge.target}",
+            weight=np.ones((channels, 1, 1, 1)),
+            bias=np.zeros(channels),
+            stride=(1, 1),
+            padding=(0, 0),
+            dilation=(1, 1),
+            groups=channels,
+            shape=source.output_shape,
+        )
+    else:
+        size = n_neurons(source.output_shape)
+        name = f"{edge.source}_to_{edge.target}"
+        layer = Linear(name=name, weight=np.eye(size), bias=np.zeros(size))
+    return Arrival(layer=layer, source=source.name, delay=delay)
+
+
+def _valued(graph: Graph, arrival: Arrival) -> Arrival:
+    source = graph.node(arrival.source)
+    if not isinstance(source, Lif) or source.spike_value == 1:
+        return arrival
+    weight = arrival.layer.weight * source.spike_value
+    return replace(arrival, layer=replace(arrival.layer, weight=weight))
+
+
+def _gained(arrival: Arrival, node: Neuron) -> Arrival:
+    layer = arrival.layer
+    gain = per_channel(node.input_gain, node)
+    rows = gain.reshape(-1, *(1,) * (layer.weight.ndim - 1))
+    bias = layer.bias * gain.reshape(-1, *(1,) * (layer.bias.ndim - 1))
+    scaled = replace(layer, weight=layer.weight * rows, bias=bias)
+    return replace(arrival, layer=scaled)
+
+
+def per_channel(parameter: FloatArray, node: Node) -> FloatArray:
+    """Return a parameter as one value for each channel, ``(channel,)``.
+
+    Raises
+    ------
+    PassError
+        If it differs between the positions of a channel.
+    """
+    channels = node.output_shape[0]
+    values = np.broadcast_to(parameter, node.output_shape).reshape(channels, -1)
+    if np.any(values != values[:, :1]):
+        raise PassError(
+            f"{node.name}: a parameter differs between the positions of a channel, "
+            "only one value per channel can be deployed"
+        )
+    return np.array(values[:, 0], np.float64)

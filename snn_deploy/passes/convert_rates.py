@@ -1,0 +1,49 @@
+"""Turn the QCFS activations of a conventional network into integrate-and-fire neurons."""
+
+import logging
+
+import numpy as np
+
+from snn_deploy.ir.graph import Graph
+from snn_deploy.ir.nodes import Comparison, Lif, Qcfs, Reset
+
+logger = logging.getLogger(__name__)
+
+
+def convert_rates(graph: Graph) -> Graph:
+    """Return the spiking network whose spike rates stand for the activations.
+
+    A QCFS activation becomes neurons without leak that start at half their threshold,
+    spike at ``voltage >= threshold`` (the activation rounds ties up), are lowered by
+    the threshold, and send spikes worth the threshold [1]_. For a constant input the
+    number of spikes in T timesteps is ``clip(floor(x T / threshold + 1/2), 0, T)``
+    exactly; deeper layers see spikes that arrive unevenly, so the networks differ.
+
+    References
+    ----------
+    .. [1] T. Bu et al., "Optimal ANN-SNN conversion for high-accuracy and
+       ultra-low-latency spiking neural networks", ICLR 2022.
+    """
+    activations = graph.nodes_of(Qcfs)
+    for activation in activations:
+        graph = graph.replace(activation, by=_neurons(activation))
+    logger.info("converted %d activations", len(activations))
+    return graph
+
+
+def _neurons(activation: Qcfs) -> Lif:
+    threshold = np.array(activation.threshold)
+    return Lif(
+        name=activation.name,
+        shape=activation.shape,
+        current_decay=np.array(1.0),
+        voltage_decay=np.array(0.0),
+        input_gain=np.array(1.0),
+        bias=np.array(0.0),
+        initial_voltage=threshold / 2,
+        threshold=threshold,
+        reset=Reset.SOFT,
+        reset_amount=threshold,
+        comparison=Comparison.GREATER_EQUAL,
+        spike_value=activation.threshold,
+    )

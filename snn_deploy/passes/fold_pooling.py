@@ -1,0 +1,145 @@
+"""Fold each average pooling into the weights behind it: it has no neurons of its own."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+
+from snn_deploy.arrays import FloatArray
+from snn_deploy.errors import PassError
+from snn_deploy.ir.graph import Graph
+from snn_deploy.ir.nodes import (
+    Add,
+    AvgPool2d,
+    Conv2d,
+    Flatten,
+    Linear,
+    Neuron,
+    Node,
+)
+
+logger = logging.getLogger(__name__)
+
+
+def fold_pooling(graph: Graph) -> Graph:
+    """Return the same function without average pooling.
+
+    A convolution behind a pooling is one convolution with a larger kernel and stride; a
+    linear layer behind it has each weight once for every position of the window. A
+    pooling that feeds neurons becomes a convolution of each channel by itself.
+
+    Raises
+    ------
+    PassError
+        If the layer behind pads the pooled map and the windows do not tile the input,
+        or the pooling feeds something else.
+    """
+    pools = graph.nodes_of(AvgPool2d)
+    for pool in pools:
+        if all(isinstance(t, Neuron | Add) for t in graph.targets(pool)):
+            graph = graph.replace(pool, by=_as_convolution(pool))
+        else:
+            graph = _without(graph, pool, _layers_behind(graph, pool))
+    logger.info("folded %d average poolings", len(pools))
+    return graph
+
+
+def _layers_behind(graph: Graph, pool: AvgPool2d) -> dict[str, Node]:
+    """Return the layers that take over the pooling, by the name of those they replace."""
+    found: dict[str, Node] = {}
+    for target in graph.targets(pool):
+        if isinstance(target, Conv2d):
+            found[target.name] = _wider(pool, target)
+        elif isinstance(target, Flatten):
+            found[target.name] = replace(target, shape=pool.shape)
+            for layer in graph.targets(target):
+                found[layer.name] = _spread(pool, layer)
+        else:
+            raise PassError(
+                f"{pool.name}: feeds {target.name} ({type(target).__name__}) beside "
+                "other layers; give it a pooling of its own"
+            )
+    return found
+
+
+def _without(graph: Graph, pool: AvgPool2d, layers: dict[str, Node]) -> Graph:
+    nodes = tuple(layers.get(n.name, n) for n in graph.nodes if n is not pool)
+    source = graph.sources(pool)[0].name
+    edges = tuple(
+        replace(edge, source=source) if edge.source == pool.name else edge
+        for edge in graph.edges
+        if edge.target != pool.name
+    )
+    return replace(graph, nodes=nodes, edges=edges)
+
+
+def _wider(pool: AvgPool2d, layer: Conv2d) -> Conv2d:
+    """Return the convolution that does what pooling and ``layer`` do."""
+    tiles = pool.kernel == pool.stride and all(
+        size % kernel == 0
+        for size, kernel in zip(pool.shape[1:], pool.kernel, strict=True)
+    )
+    if any(layer.padding) and not tiles:
+        raise PassError(
+            f"{layer.name}: pads the output of {pool.name}, whose windows of "
+            f"{pool.kernel} every {pool.stride} do not tile {pool.shape[1:]}; use an "
+            "input size that they divide, or no padding"
+        )
+    n_out, n_in, height, width = layer.weight.shape
+    step = tuple(d * s for d, s in zip(layer.dilation, pool.stride, strict=True))
+    size = (
+        (height - 1) * step[0] + pool.kernel[0],
+        (width - 1) * step[1] + pool.kernel[1],
+    )
+    weight = np.zeros((n_out, n_in, *size))
+    for row in range(height):
+        for column in range(width):
+            top, left = row * step[0], column * step[1]
+            window = (slice(top, top + pool.kernel[0]), slice(left, left + pool.kernel[1]))
+            weight[(..., *window)] += layer.weight[:, :, row, column, None, None]
+    return replace(
+        layer,
+        weight=weight / np.prod(pool.kernel),
+        stride=_times(layer.stride, pool.stride),
+        padding=_times(layer.padding, pool.stride),
+        dilation=(1, 1),
+        shape=pool.shape,
+    )
+
+
+def _times(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+    return a[0] * b[0], a[1] * b[1]
+
+
+def _spread(pool: AvgPool2d, layer: Node) -> Linear:
+    """Return the linear layer that takes the input of the pooling."""
+    if not isinstance(layer, Linear):
+        raise PassError(
+            f"{pool.name}: feeds {layer.name} ({type(layer).__name__}) through a "
+            "flatten; only a Linear can take a pooling that is flattened"
+        )
+    pooled = layer.weight.reshape(-1, *pool.output_shape)
+    weight: FloatArray = np.zeros((len(pooled), *pool.shape))
+    _, height, width = pool.output_shape
+    for row in range(pool.kernel[0]):
+        for column in range(pool.kernel[1]):
+            rows = slice(row, row + (height - 1) * pool.stride[0] + 1, pool.stride[0])
+            columns = slice(
+                column, column + (width - 1) * pool.stride[1] + 1, pool.stride[1]
+            )
+            weight[:, :, rows, columns] += pooled
+    return replace(layer, weight=weight.reshape(len(pooled), -1) / np.prod(pool.kernel))
+
+
+def _as_convolution(pool: AvgPool2d) -> Conv2d:
+    channels = pool.shape[0]
+    return Conv2d(
+        name=pool.name,
+        weight=np.full((channels, 1, *pool.kernel), 1 / np.prod(pool.kernel)),
+        bias=np.zeros(channels),
+        stride=pool.stride,
+        padding=(0, 0),
+        dilation=(1, 1),
+        groups=channels,
+        shape=pool.shape,
+    )

@@ -1,0 +1,269 @@
+"""Turn floats into chip integers, and note everything that is lost."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+
+from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.errors import FitError, PassError
+from snn_deploy.fixedpoint import (
+    BIAS_EXPONENT_BITS,
+    DECAY_BITS,
+    INPUT_SHIFT,
+    bias_registers,
+    to_even_integers,
+    to_integers,
+)
+from snn_deploy.ir.graph import Graph
+from snn_deploy.ir.nodes import (
+    Comparison,
+    Conv2d,
+    Integrator,
+    Lif,
+    Linear,
+    Neuron,
+    Reset,
+)
+from snn_deploy.ir.quantized import (
+    Change,
+    ConvSynapses,
+    DenseSynapses,
+    Population,
+    Projection,
+    QuantizedGraph,
+    Source,
+    Synapses,
+)
+from snn_deploy.passes.collect import Arrival, collect
+from snn_deploy.passes.scales import WEIGHT_LIMIT, Scales, choose_scales
+from snn_deploy.target import Precision, Target
+
+logger = logging.getLogger(__name__)
+
+
+def quantize(graph: Graph, target: Target) -> QuantizedGraph:
+    """Return ``graph`` in the integers of ``target``.
+
+    Each population has one scale, or one for each channel where the target allows it;
+    the population that is read out has one. ``scales`` says how it is chosen. What a
+    rounding or a missing ability changes is listed in ``changes``.
+
+    Raises
+    ------
+    FitError
+        If the target's neurons cannot do what the network asks for.
+    PassError
+        If the network must be restructured.
+    """
+    source = Source(
+        name=graph.input.name,
+        shape=graph.input.shape,
+        largest_value=graph.training.encoding.largest_value,
+    )
+    if source.largest_value > 1 and not target.precision.graded_spikes:
+        raise FitError(
+            f"{source.name}: direct encoding sends graded spikes, {target.name} has "
+            "none; train with encoding='rate', or take a target that has them"
+        )
+    neurons = [node for node in graph.order if isinstance(node, Neuron)]
+    layers = [_Layer(graph, node, target) for node in neurons]
+    return QuantizedGraph(
+        name=graph.name,
+        source=source,
+        populations=tuple(p for layer in layers for p in layer.populations()),
+        projections=tuple(p for layer in layers for p in layer.projections()),
+        output=graph.output.name,
+        training=graph.training,
+        precision=target.precision,
+        changes=tuple(change for layer in layers for change in layer.changes),
+    )
+
+
+class _Layer:
+    """The quantization of one neuron layer and everything that arrives at it."""
+
+    def __init__(self, graph: Graph, node: Neuron, target: Target) -> None:
+        self.node = node
+        self.precision = target.precision
+        self.changes: list[Change] = []
+        self._check_abilities(target)
+        self.arrivals = collect(graph, node)
+        self.largest = [
+            graph.training.encoding.largest_value if a.source == graph.input.name else 1
+            for a in self.arrivals
+        ]
+        self.bias = self._total_bias()
+        is_output = node is graph.output
+        self.scales = choose_scales(
+            node,
+            self.arrivals,
+            self.largest,
+            self.bias,
+            self.precision,
+            n_timesteps=graph.training.timesteps,
+            is_common=is_output or not target.precision.per_neuron_parameters,
+        )
+
+    def _check_abilities(self, target: Target) -> None:
+        node = self.node
+        if not isinstance(node, Lif):
+            return
+        if node.reset is Reset.SOFT and not target.precision.soft_reset:
+            raise FitError(
+                f"{node.name}: soft reset, which the neurons of {target.name} do not "
+                "have; train with hard reset, or choose a target that has it"
+            )
+        leaks = np.any(node.voltage_decay != 0)
+        if node.comparison is Comparison.GREATER_EQUAL and (
+            leaks or node.reset is Reset.HARD
+        ):
+            raise PassError(
+                f"{node.name}: spikes at voltage >= threshold; only neurons with soft "
+                "reset and without leak can do that on a chip that compares with >"
+            )
+
+    def _total_bias(self) -> FloatArray:
+        """Return what is added to the voltage every timestep, ``(channel, ...)``."""
+        node = self.node
+        total: FloatArray = np.array(node.bias)
+        for arrival in self.arrivals:
+            bias = arrival.layer.bias
+            shape = bias.shape + (1,) * (len(node.shape) - bias.ndim)
+            if np.any(bias != 0) and np.any(node.current_decay != 1):
+                raise PassError(
+                    f"{arrival.layer.name}: its bias would enter the synaptic current of "
+                    f"{node.name}, which has a memory, but the chip adds a bias to the "
+                    "voltage; train this layer with bias=False, or the neurons without "
+                    "a synaptic time constant"
+                )
+            total = total + bias.reshape(shape)
+        channels = node.shape[0]
+        rest = total.shape[1:] if total.ndim == len(node.shape) else ()
+        return np.broadcast_to(total, (channels, *(rest or (1,) * (len(node.shape) - 1))))
+
+    def populations(self) -> list[Population]:
+        """Return the population of this layer."""
+        node, scale = self.node, self._along(self.scales.voltage)
+        mantissa, exponent = bias_registers(self.bias / scale)
+        if exponent >= 1 << BIAS_EXPONENT_BITS:
+            raise PassError(f"{node.name}: the bias does not fit its register")
+        self._note("round bias", (mantissa << exponent) * scale, self.bias)
+        return [
+            Population(
+                name=node.name,
+                shape=node.shape,
+                current_decay=self._current_decay(),
+                voltage_decay=self._voltage_decay(),
+                bias_mantissa=mantissa,
+                bias_exponent=exponent,
+                initial_voltage=self._initial_voltage(scale),
+                scale=scale,
+                **self._spiking(scale),
+            )
+        ]
+
+    def _spiking(self, scale: FloatArray) -> "dict[str, object]":
+        node = self.node
+        zero = np.array(0)
+        if not isinstance(node, Lif):
+            return {
+                "threshold": zero,
+                "reset": Reset.HARD,
+                "reset_amount": zero,
+                "comparison": Comparison.GREATER,
+                "spikes": False,
+            }
+        wanted = np.broadcast_to(node.threshold, scale.shape)
+        threshold = to_integers(wanted / (scale * (1 << INPUT_SHIFT)))
+        self._note("round threshold", threshold * scale * (1 << INPUT_SHIFT), wanted)
+        return {
+            "threshold": threshold,
+            "reset": node.reset,
+            "reset_amount": to_integers(node.reset_amount / scale),
+            "comparison": Comparison.GREATER,
+            "spikes": True,
+        }
+
+    def _along(self, values: FloatArray) -> FloatArray:
+        """Return one value per channel so that it broadcasts against the shape."""
+        return values.reshape(-1, *(1,) * (len(self.node.shape) - 1))
+
+    def _initial_voltage(self, scale: FloatArray) -> IntArray:
+        node = self.node
+        initial = to_integers(node.initial_voltage / scale)
+        if isinstance(node, Lif) and node.comparison is Comparison.GREATER_EQUAL:
+            initial = initial + 1  # v + 1 > threshold where v >= threshold
+        return initial
+
+    def _current_decay(self) -> IntArray:
+        node, offset = self.node, self.precision.current_decay_offset
+        register = to_integers(node.current_decay * (1 << DECAY_BITS)) - offset
+        register = np.clip(register, 0, (1 << DECAY_BITS) - 1)
+        kept = (register + offset) / (1 << DECAY_BITS)
+        self._note("round current decay", kept, node.current_decay)
+        return register
+
+    def _voltage_decay(self) -> IntArray:
+        node = self.node
+        register = to_integers(node.voltage_decay * (1 << DECAY_BITS))
+        register = np.clip(register, 0, (1 << DECAY_BITS) - 1)
+        kept = register / (1 << DECAY_BITS)
+        self._note("round voltage decay", kept, node.voltage_decay)
+        return register
+
+    def projections(self) -> list[Projection]:
+        """Return the projections that end at this layer."""
+        return [
+            Projection(
+                name=f"{arrival.source}->{self.node.name}#{number}",
+                source=arrival.source,
+                target=self.node.name,
+                synapses=self._synapses(arrival, exponent),
+                exponent=exponent,
+                delay=arrival.delay,
+            )
+            for number, (arrival, exponent) in enumerate(
+                zip(self.arrivals, self.scales.exponents, strict=True)
+            )
+        ]
+
+    def _synapses(self, arrival: Arrival, exponent: int) -> Synapses:
+        layer = arrival.layer
+        unit = self.scales.synaptic * 2.0**exponent
+        unit = unit.reshape(-1, *(1,) * (layer.weight.ndim - 1))
+        weights = to_even_integers(layer.weight / unit)
+        clipped = np.clip(weights, -WEIGHT_LIMIT - 2, WEIGHT_LIMIT)
+        self._note("round weights", clipped * unit, layer.weight, layer.name)
+        return _shaped(layer, clipped)
+
+    def _note(
+        self, kind: str, kept: FloatArray, wanted: FloatArray, layer: str = ""
+    ) -> None:
+        change = np.abs(kept - wanted)
+        changed = change > 1e-12 * np.maximum(np.abs(wanted), 1e-300)
+        if changed.any():
+            self.changes.append(
+                Change(
+                    layer=layer or self.node.name,
+                    kind=kind,
+                    count=int(np.count_nonzero(changed)),
+                    largest=float(change.max()),
+                    mean=float(change.mean()),
+                )
+            )
+
+
+def _shaped(layer: Linear | Conv2d, weights: IntArray) -> Synapses:
+    if isinstance(layer, Linear):
+        return DenseSynapses(weights=weights)
+    return ConvSynapses(
+        weights=weights,
+        stride=layer.stride,
+        padding=layer.padding,
+        dilation=layer.dilation,
+        groups=layer.groups,
+    )
+
+
+__all__ = ["Integrator", "Precision", "Scales", "quantize", "replace"]

@@ -1,0 +1,84 @@
+"""What a mapped network must satisfy to fit its target: one function a rule."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from snn_deploy.errors import FitError
+from snn_deploy.ir.mapped import MappedNetwork
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One limit that is exceeded."""
+
+    where: str
+    what: str
+    found: int
+    allowed: int
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.found} {self.what}, allowed are {self.allowed}"
+
+
+Rule = Callable[[MappedNetwork], Iterator[Violation]]
+
+
+def neurocores_suffice(network: MappedNetwork) -> Iterator[Violation]:
+    """The chip has a neurocore for each piece."""
+    limit = network.target.mesh.neurocores
+    if len(network.cores) > limit:
+        name = network.target.name
+        yield Violation(f"{name}, one chip", "neurocores", len(network.cores), limit)
+
+
+def compartments_suffice(network: MappedNetwork) -> Iterator[Violation]:
+    """Every neurocore has a compartment for each of its neurons."""
+    limit = network.target.neurocore.compartments
+    for core in network.cores:
+        if core.n_compartments > limit:
+            yield Violation(core.name, "compartments", core.n_compartments, limit)
+
+
+def synapses_fit(network: MappedNetwork) -> Iterator[Violation]:
+    """The weights fit the synaptic memory of every neurocore."""
+    limit = network.target.neurocore.synaptic_memory_bits
+    for core in network.cores:
+        if core.synapse_bits > limit:
+            what = "bits of synaptic memory"
+            yield Violation(core.name, what, core.synapse_bits, limit)
+
+
+def input_axons_fit(network: MappedNetwork) -> Iterator[Violation]:
+    """Every neurocore listens to no more axons than its table holds."""
+    limit = network.target.neurocore.input_axons
+    for core in network.cores:
+        if core.n_input_axons > limit:
+            yield Violation(core.name, "input axons", core.n_input_axons, limit)
+
+
+def output_axons_fit(network: MappedNetwork) -> Iterator[Violation]:
+    """Every neurocore sends to no more neurocores than its table holds."""
+    limit = network.target.neurocore.output_axons
+    for core in network.cores:
+        if core.n_output_axons > limit:
+            yield Violation(core.name, "output axons", core.n_output_axons, limit)
+
+
+RULES: tuple[Rule, ...] = (
+    neurocores_suffice,
+    compartments_suffice,
+    synapses_fit,
+    input_axons_fit,
+    output_axons_fit,
+)
+
+
+def check_rules(network: MappedNetwork) -> None:
+    """Raise one ``FitError`` that lists everything in which ``network`` does not fit."""
+    violations = [violation for rule in RULES for violation in rule(network)]
+    if violations:
+        lines = "\n  ".join(str(violation) for violation in violations)
+        raise FitError(
+            f"{network.graph.name}: does not fit {network.target.name}; use fewer "
+            f"channels or neurons, or a larger target\n  {lines}"
+        )

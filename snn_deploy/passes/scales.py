@@ -1,0 +1,181 @@
+"""Choose what one unit of a population's integers is worth.
+
+The smaller the unit, the finer weights and thresholds; its lower end is set by what the
+registers hold. One unit of the synaptic sum is 64 units of the voltage. Conditions, per
+channel, in units of the synaptic sum:
+
+* the largest possible sum of one timestep fits the accumulator, and shifted left by 6
+  the current, with what the current keeps from earlier timesteps: it can never wrap;
+* threshold, plus the largest sum and bias that can arrive on top of it, fits the
+  voltage: a neuron that spikes cannot saturate before;
+* an integrator's largest sum over all timesteps fits the voltage;
+* the bias fits its mantissa and exponent.
+
+A projection's exponent shifts its whole sum, so graded input, whose sums are large, can
+keep all bits of its weights (negative exponent) at the price of a floor by less than
+one unit each timestep.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from snn_deploy.arrays import FloatArray
+from snn_deploy.errors import PassError
+from snn_deploy.fixedpoint import (
+    BIAS_EXPONENT_BITS,
+    BIAS_MANTISSA_BITS,
+    DECAY_BITS,
+    INPUT_SHIFT,
+    STATE_BITS,
+    THRESHOLD_BITS,
+    exponent_for,
+)
+from snn_deploy.ir.nodes import Lif, Neuron
+from snn_deploy.passes.collect import Arrival, per_channel
+from snn_deploy.target import Precision
+
+WEIGHT_LIMIT = 254  # largest even weight of 8 bits and a shift, positive side
+SUM_LIMIT = (1 << (STATE_BITS - 1 - INPUT_SHIFT)) - 1
+THRESHOLD_LIMIT = (1 << THRESHOLD_BITS) - 1
+BIAS_LIMIT = ((1 << (BIAS_MANTISSA_BITS - 1)) - 1) << ((1 << BIAS_EXPONENT_BITS) - 1)
+MARGIN = 1.02  # for roundings
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scales:
+    """Float value of one unit, per channel; and the exponent of each arrival."""
+
+    synaptic: FloatArray  # (channel,), of the synaptic sum
+    exponents: tuple[int, ...]
+
+    @property
+    def voltage(self) -> FloatArray:
+        """Float value of one unit of the voltage, ``(channel,)``."""
+        return self.synaptic / (1 << INPUT_SHIFT)
+
+
+def choose_scales(
+    node: Neuron,
+    arrivals: Sequence[Arrival],
+    largest: Sequence[int],
+    bias: FloatArray,
+    precision: Precision,
+    *,
+    n_timesteps: int,
+    is_common: bool,
+) -> Scales:
+    """Return the scales of the population ``node``.
+
+    Parameters
+    ----------
+    node : Neuron
+    arrivals : sequence of Arrival
+        Weights as the neurons see them.
+    largest : sequence of int
+        The largest integer that a spike of each arrival carries.
+    bias : array, (channel, ...)
+    precision : Precision
+    n_timesteps : int
+        For how long an integrator adds up.
+    is_common : bool
+        One scale for all channels.
+
+    Raises
+    ------
+    PassError
+        If no scale satisfies the conditions.
+    """
+    weights = [a.layer.weight.reshape(len(a.layer.weight), -1) for a in arrivals]
+    peaks = [np.abs(w).max(axis=1) for w in weights]
+    sums = [_largest_sum(w) * x for w, x in zip(weights, largest, strict=True)]
+    unit = _smallest_unit(node, sums, bias, precision, n_timesteps) * MARGIN
+    binary = [peak for peak, x in zip(peaks, largest, strict=True) if x == 1]
+    if binary:
+        unit = np.maximum(unit, np.min(binary, axis=0) / WEIGHT_LIMIT)
+    exponents = []
+    for peak, total in zip(peaks, sums, strict=True):
+        unit = _shared(unit) if is_common else unit
+        exponent = _exponent(peak, total, unit, precision)
+        exponents.append(exponent)
+        unit = np.maximum(unit, peak / (WEIGHT_LIMIT * 2.0**exponent))
+    unit = _shared(unit) if is_common else unit
+    return Scales(synaptic=_exact_threshold(node, unit), exponents=tuple(exponents))
+
+
+def _shared(unit: FloatArray) -> FloatArray:
+    return np.full_like(unit, unit.max())
+
+
+def _largest_sum(weights: FloatArray) -> FloatArray:
+    """Return the largest magnitude that the sum over binary spikes can have."""
+    excitation = np.maximum(weights, 0).sum(axis=1)
+    inhibition = np.maximum(-weights, 0).sum(axis=1)
+    return np.asarray(np.maximum(excitation, inhibition), np.float64)
+
+
+def _smallest_unit(
+    node: Neuron,
+    sums: Sequence[FloatArray],
+    bias: FloatArray,
+    precision: Precision,
+    n_timesteps: int,
+) -> FloatArray:
+    channels = node.shape[0]
+    total: FloatArray = np.sum([*sums, np.zeros(channels)], axis=0)
+    drive = np.abs(bias).reshape(channels, -1).max(axis=1)
+    decay = per_channel(node.current_decay, node)
+    kept_forever = np.maximum(decay, precision.current_decay_offset / (1 << DECAY_BITS))
+    current = np.minimum(total / np.maximum(kept_forever, 1e-9), total * n_timesteps)
+    accumulator = min(SUM_LIMIT, (1 << (precision.accumulator_bits - 1)) - 1)
+    needs = [
+        total / accumulator,
+        current / SUM_LIMIT,
+        drive * (1 << INPUT_SHIFT) / BIAS_LIMIT,
+        np.full(channels, 1e-30),
+    ]
+    arriving = current + drive
+    if isinstance(node, Lif):
+        threshold = per_channel(node.threshold, node)
+        initial = np.abs(per_channel(node.initial_voltage, node))
+        needs += [(threshold + arriving) / THRESHOLD_LIMIT, initial / THRESHOLD_LIMIT]
+    else:
+        leak = np.maximum(per_channel(node.voltage_decay, node), 1 / n_timesteps)
+        needs.append(arriving / leak / SUM_LIMIT)
+    return np.asarray(np.max(needs, axis=0), np.float64)
+
+
+def _exponent(
+    peak: FloatArray,
+    total: FloatArray,
+    unit: FloatArray,
+    precision: Precision,
+) -> int:
+    """Return the exponent with which most channels use all bits of their weights.
+
+    The others use fewer, or their unit is raised.
+    """
+    ratios = peak / unit * (1 - 1e-9)  # a ratio of 254 is one, whatever rounding did
+    accumulator = (1 << (precision.accumulator_bits - 1)) - 1
+    exponent = max(
+        exponent_for(float(np.median(ratios)), WEIGHT_LIMIT),
+        exponent_for(float((total / unit).max()), accumulator),
+    )
+    if exponent > precision.weight_exponent_max:
+        raise PassError(
+            f"the weights of two projections differ by more than 2**"
+            f"{precision.weight_exponent_max}; rescale one of the layers"
+        )
+    return max(exponent, precision.weight_exponent_min)
+
+
+def _exact_threshold(node: Neuron, unit: FloatArray) -> FloatArray:
+    """Return the next larger unit that divides the threshold, so that it stays exact."""
+    if not isinstance(node, Lif):
+        return unit
+    threshold = per_channel(node.threshold, node)
+    exact = threshold / np.maximum(np.floor(threshold / unit), 1)
+    if np.all(unit == unit[0]):
+        return np.full_like(exact, exact[0]) if np.ptp(threshold) == 0 else unit
+    return exact

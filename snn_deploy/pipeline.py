@@ -1,0 +1,76 @@
+"""The passes in order, from a float graph to a mapped network."""
+
+import logging
+
+from snn_deploy.errors import FitError
+from snn_deploy.ir.graph import Graph
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.passes.convert_rates import convert_rates
+from snn_deploy.passes.fold_batchnorm import fold_batchnorm
+from snn_deploy.passes.fold_input import fold_input
+from snn_deploy.passes.fold_pooling import fold_pooling
+from snn_deploy.passes.integrate_readout import integrate_readout
+from snn_deploy.passes.partition import partition
+from snn_deploy.passes.place import place
+from snn_deploy.passes.quantize import quantize
+from snn_deploy.passes.retime import retime
+from snn_deploy.passes.rules import check_rules
+from snn_deploy.target import Target
+
+logger = logging.getLogger(__name__)
+
+
+def to_spiking(graph: Graph) -> Graph:
+    """Return the float graph that the chip's integers stand for.
+
+    It has no batch normalization, no pooling and no activations left, and its output
+    layer is made of neurons. It computes what ``graph`` computes up to float rounding,
+    except that activations have become spiking neurons.
+    """
+    graph = fold_batchnorm(graph)
+    graph = convert_rates(graph)
+    graph = fold_pooling(graph)
+    graph = fold_input(graph)
+    return integrate_readout(graph)
+
+
+def compile_model(
+    graph: Graph, target: Target, *, is_strict: bool = False
+) -> MappedNetwork:
+    """Return the network of ``graph``, placed on the neurocores of ``target``.
+
+    Parameters
+    ----------
+    graph : Graph
+    target : Target
+    is_strict : bool
+        Refuse every lossy step.
+
+    Raises
+    ------
+    PassError
+        If the network cannot be transformed.
+    FitError
+        If it does not fit the target, listing everything that is over.
+    """
+    quantized = quantize(to_spiking(graph), target)
+    if is_strict:
+        _refuse_changes(quantized)
+    quantized = retime(quantized, target)
+    network = place(partition(quantized, target), target)
+    check_rules(network)
+    return network
+
+
+def _refuse_changes(graph: QuantizedGraph) -> None:
+    if graph.changes:
+        lines = "\n  ".join(
+            f"{c.layer}: {c.kind}, {c.count} values, by {c.largest:.3g} at most"
+            for c in graph.changes
+        )
+        raise FitError(
+            f"{graph.name}: --strict allows no lossy step, but there are "
+            f"{len(graph.changes)}; train on the chip's grid, or compile without it\n"
+            f"  {lines}"
+        )

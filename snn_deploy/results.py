@@ -1,0 +1,70 @@
+"""What a run gives: records of timesteps, counts of events, results of inputs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from snn_deploy.arrays import IntArray, read_only
+
+# the last axis of Activity.cores
+ACCESS, UPDATE, FIRE, PACKET, PACKET_IN, SYNAPTIC_OPERATION = range(6)
+CORE_EVENTS = (
+    "access",
+    "update",
+    "fire",
+    "packet",
+    "packet_in",
+    "synaptic_operation",
+)
+# the last axis of Activity.chip
+HOP_EAST_WEST, HOP_NORTH_SOUTH, INJECTION = range(3)
+CHIP_EVENTS = ("hop_east_west", "hop_north_south", "injection")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StepRecord:
+    """What the host reads after one input timestep of a batch."""
+
+    timestep: int  # counted from 1
+    inputs: IntArray  # (n,), which inputs of the batch are still running
+    readout: IntArray  # (n, n_out), spikes or voltages
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Activity:
+    """What one input made the chip do, by chip timestep; DESIGN.md, section 6.
+
+    Host packets (inputs, output spikes) count as packets and hops; inputs are counted
+    as injections as well, since the host may be slower than the chip.
+    """
+
+    cores: IntArray  # (n_chip_timesteps, n_cores, 6), see CORE_EVENTS
+    chip: IntArray  # (n_chip_timesteps, 3), see CHIP_EVENTS
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cores", read_only(self.cores, np.int64))
+        object.__setattr__(self, "chip", read_only(self.chip, np.int64))
+
+    @property
+    def n_chip_timesteps(self) -> int:
+        return len(self.chip)
+
+    def total(self, event: str) -> int:
+        """Return how often ``event`` happened, for the whole input."""
+        if event in CORE_EVENTS:
+            return int(self.cores[..., CORE_EVENTS.index(event)].sum())
+        return int(self.chip[..., CHIP_EVENTS.index(event)].sum())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RunResult:
+    """The answer to one input and what it took."""
+
+    index: int  # of the input in the data
+    prediction: int
+    timesteps: int
+    chip_timesteps: int
+    stopped_early: bool
+    gap: int  # largest less second largest score, at the stop
+    scores: IntArray  # (timesteps, n_out), accumulated, what the monitor saw
+    activity: Activity

@@ -1,0 +1,122 @@
+"""Stimuli: what a run is fed, and how values become spikes."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from snn_deploy.arrays import AnyArray, IntArray, Shape, read_only
+from snn_deploy.errors import DataError
+
+GRAY_LEVELS = 255  # the largest graded input: 8 bits, unsigned
+
+
+class Encoding(Enum):
+    """How the values of an input reach the first layer."""
+
+    DIRECT = "direct"  # the same 8-bit values as graded spikes at every timestep
+    RATE = "rate"  # Bernoulli spikes, a value is the probability of one
+    EVENTS = "events"  # spikes that were recorded as such
+
+    @property
+    def largest_value(self) -> int:
+        """The largest integer that one spike of the input carries."""
+        return GRAY_LEVELS if self is Encoding.DIRECT else 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stimulus:
+    """The spikes of one input: integers that the first layer receives.
+
+    A stimulus that is the same at every timestep is stored once.
+    """
+
+    values: IntArray  # (n_timesteps, shape...), or (1, shape...) when constant
+    is_constant: bool
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", read_only(self.values, np.int32))
+        if self.is_constant and len(self.values) != 1:
+            raise DataError("a constant stimulus holds exactly one timestep")
+
+    @property
+    def shape(self) -> Shape:
+        return self.values.shape[1:]
+
+    def at(self, timestep: int) -> IntArray:
+        """Return the input of ``timestep``, counted from 1; zeros after the last."""
+        position = 0 if self.is_constant else timestep - 1
+        if position >= len(self.values):
+            return np.zeros(self.shape, dtype=np.int32)
+        values: IntArray = self.values[position]
+        return values
+
+
+def to_gray(x: AnyArray) -> tuple[IntArray, int]:
+    """Return ``x`` as integers from 0 to 255, and how many values were off that grid.
+
+    Unsigned bytes stand as they are; floats are between 0 and 1, where 1 is 255.
+
+    Raises
+    ------
+    DataError
+        If a float is not a number or lies outside 0 to 1, or the type is another.
+    """
+    if x.dtype == np.uint8:
+        return x.astype(np.int32), 0
+    if not np.issubdtype(x.dtype, np.floating):
+        raise DataError(
+            f"x has type {x.dtype}; store bytes (uint8) or floats from 0 to 1"
+        )
+    if not np.isfinite(x).all():
+        where = np.argwhere(~np.isfinite(x))[0].tolist()
+        raise DataError(
+            f"x{where} is {x[tuple(where)]}; remove values that are no number"
+        )
+    if x.size and (x.min() < 0 or x.max() > 1):
+        raise DataError(
+            f"x reaches from {x.min():g} to {x.max():g}, allowed is 0 to 1; scale the "
+            "data and give the model's own range as input_scale and input_offset"
+        )
+    gray = np.rint(x.astype(np.float64) * GRAY_LEVELS)
+    n_off_grid = int(np.count_nonzero(np.abs(x * GRAY_LEVELS - gray) > 1e-3))
+    return gray.astype(np.int32), n_off_grid
+
+
+def encode(
+    x: AnyArray, encoding: Encoding, n_timesteps: int, *, seed: int = 0, index: int = 0
+) -> Stimulus:
+    """Return the stimulus of one input.
+
+    Parameters
+    ----------
+    x : array, (shape...)
+        Bytes, or floats from 0 to 1; with ``EVENTS`` spikes,
+        ``(n_timesteps, shape...)``.
+    encoding : Encoding
+        How values become spikes.
+    n_timesteps : int
+        How many timesteps the input lasts.
+    seed, index : int
+        ``RATE`` draws from a generator seeded by both, so that an input's spikes depend
+        on nothing but its position in the data.
+
+    Raises
+    ------
+    DataError
+        If a value cannot be encoded.
+    """
+    match encoding:
+        case Encoding.DIRECT:
+            gray, _ = to_gray(x)
+            return Stimulus(values=gray[np.newaxis], is_constant=True)
+        case Encoding.RATE:
+            gray, _ = to_gray(x)
+            rng = np.random.default_rng((seed, index))
+            draws = rng.random((n_timesteps, *x.shape))
+            spikes = (draws < gray / GRAY_LEVELS).astype(np.int32)
+            return Stimulus(values=spikes, is_constant=False)
+        case Encoding.EVENTS:
+            if np.any((x != 0) & (x != 1)):
+                raise DataError("events must be 0 or 1 at each timestep and position")
+            return Stimulus(values=x[:n_timesteps], is_constant=False)
