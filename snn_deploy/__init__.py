@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from snn_deploy.importers.model_file import save
+    from snn_deploy.importers.model_file import save as save
 
 __version__ = "0.1.0"
 

@@ -138,8 +138,8 @@ def _read_zip(path: Path) -> tuple[dict[str, Any], bytes]:
             packed = archive.read(TENSORS)
     except zipfile.BadZipFile as error:
         raise ArtifactError(
-            f"{path}: not a compiled network, or cut short ({error}); compile the model "
-            "again"
+            f"{path}: not a compiled network, or cut short ({error}); compile the "
+            "model again"
         ) from error
     except (OSError, ValueError, RuntimeError, RecursionError) as error:
         raise _damaged(path, str(error)) from error

@@ -1,4 +1,4 @@
-"""Read input data: ``.npz`` with ``x`` (n, shape...) or ``spikes``, and labels ``y``."""
+"""Read input data: ``.npz`` with ``x`` (n, shape...) or ``spikes``, and ``y``."""
 
 import hashlib
 import zipfile
@@ -28,9 +28,7 @@ class Data:
     def stimulus(self, index: int) -> Stimulus:
         """Return one input as the chip receives it."""
         training = self.training
-        return encode(
-            self.x[index], training.encoding, training.timesteps, index=index
-        )
+        return encode(self.x[index], training.encoding, training.timesteps, index=index)
 
     def stimuli(self, limit: int | None = None) -> Iterator[tuple[int, Stimulus]]:
         """Yield all inputs, or the first ``limit``, with their positions."""
@@ -97,12 +95,14 @@ def _load(path: Path) -> dict[str, AnyArray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             if not hasattr(archive, "files"):
-                raise DataError(f"{path}: one array, not an .npz; store it with np.savez")
+                raise DataError(
+                    f"{path}: one array, not an .npz; store it with np.savez"
+                )
             return {name: archive[name] for name in archive.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise DataError(
-            f"{path}: not an .npz of plain arrays, or cut short ({error}); store it with "
-            "np.savez(path, x=..., y=...)"
+            f"{path}: not an .npz of plain arrays, or cut short ({error}); store it "
+            "with np.savez(path, x=..., y=...)"
         ) from error
 
 

@@ -27,3 +27,10 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def packaged_folder(name: str) -> Path:
+    """Return a folder that comes with snn-deploy, in the wheel or in the repository."""
+    package = Path(__file__).parent
+    inside = package / name
+    return inside if inside.is_dir() else package.parent / name

@@ -4,11 +4,11 @@ import difflib
 import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from snn_deploy.errors import TargetError
+from snn_deploy.files import packaged_folder
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -124,15 +124,9 @@ UNITS = {"pj": 1e-12, "uj": 1e-6, "ns": 1e-9, "us": 1e-6, "mw": 1e-3}
 SI = {"pj": "j", "uj": "j", "ns": "s", "us": "s", "mw": "w"}
 
 
-def targets_folder() -> Path:
-    """Return the folder of the target files, in the wheel or in the repository."""
-    packaged = Path(str(resources.files("snn_deploy"))) / "targets"
-    return packaged if packaged.is_dir() else packaged.parents[1] / "targets"
-
-
 def target_names() -> list[str]:
     """Return the names of the targets that come with snn-deploy."""
-    return sorted(path.stem for path in targets_folder().glob("*.toml"))
+    return sorted(path.stem for path in packaged_folder("targets").glob("*.toml"))
 
 
 def read_target(name: str) -> Target:
@@ -147,11 +141,11 @@ def read_target(name: str) -> Target:
         return _read_file(Path(name))
     names = target_names()
     if name in names:
-        return _read_file(targets_folder() / f"{name}.toml")
+        return _read_file(packaged_folder("targets") / f"{name}.toml")
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(names)}"
+    hint = f"did you mean {close[0]!r}?" if close else f"choose {', '.join(names)}"
     raise TargetError(
-        f"no target is called {name!r}; {hint} A target file of yours ends in .toml"
+        f"no target is called {name!r}; {hint} (a file of your own ends in .toml)"
     )
 
 
@@ -187,10 +181,20 @@ def target_from_table(table: Mapping[str, Any], where: str) -> Target:
         for key, kind in groups.items()
     }
     prices = tuple(
-        (name, _build(Cost, costs[name], f"{where}: [cost.{name}]"))
+        (name, _build(Cost, _with_high(costs[name]), f"{where}: [cost.{name}]"))
         for name in sorted(costs)
     )
     return _build(Target, {"energy_note": "", **table, **parts, "costs": prices}, where)
+
+
+def _with_high(cost: Any) -> Any:
+    """Return a price whose upper end is the central value where none is given."""
+    if not isinstance(cost, dict):
+        return cost
+    central = {
+        name: cost[name] for name in ("energy_j", "time_s", "power_w") if name in cost
+    }
+    return {f"{n[:-2]}_high_{n[-1]}": value for n, value in central.items()} | cost
 
 
 def _si(value: Any) -> Any:

@@ -1,1 +1,65 @@
-"""The command line: parse, call, print."""
+"""The command line: parse, call, print.
+
+Heavy packages are imported inside the commands, so that ``--help`` answers at once.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from snn_deploy import __version__
+from snn_deploy.cli import (
+    calibrate,
+    compile,
+    demo,
+    inspect,
+    profile,
+    run,
+    targets,
+    train,
+)
+from snn_deploy.errors import SnnDeployError
+
+COMMANDS = (compile, calibrate, run, profile, inspect, targets, train, demo)
+INTERRUPTED = 130  # what shells give for Ctrl-C
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return 0 when done, 1 for an error of the user's files.
+
+    A wrong command line exits with status 2.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        options.call(options)
+    except SnnDeployError as error:
+        return _fail(str(error))
+    except BrokenPipeError:  # the reader of a pipe, like head, has seen enough
+        sys.stderr.close()
+    except OSError as error:
+        what = error.strerror or type(error).__name__
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{what}; check space and permissions")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="snn-deploy",
+        description="Compile a trained spiking network for a Loihi-style chip, run it, "
+        "stop it early, and price every input.",
+    )
+    version = f"snn-deploy {__version__}"
+    parser.add_argument("--version", action="version", version=version)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add_to(commands)
+    return parser

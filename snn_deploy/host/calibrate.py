@@ -70,7 +70,8 @@ def stops(scores: IntArray, cutoff: Cutoff) -> IntArray:
         [cutoff(scores[:, t - 1], t) for t in range(1, n_timesteps + 1)], axis=1
     )
     settled[:, -1] = True
-    return settled.argmax(axis=1) + 1
+    first: IntArray = settled.argmax(axis=1) + 1
+    return first
 
 
 def safe_timesteps(scores: IntArray, labels: IntArray | None) -> IntArray:
@@ -82,7 +83,8 @@ def safe_timesteps(scores: IntArray, labels: IntArray | None) -> IntArray:
     if labels is None:
         return agreement_timesteps(scores)
     is_right = answers(scores)[:, -1] == labels
-    return np.where(is_right, optimal_cutoff_timesteps(scores, labels), 1)
+    safe: IntArray = np.where(is_right, optimal_cutoff_timesteps(scores, labels), 1)
+    return safe
 
 
 def critical_scores(scores: IntArray, safe: IntArray) -> FloatArray:
@@ -233,6 +235,10 @@ def _check_settings(
     if not 0 < budget < 1:
         raise CalibrationError(f"budget is {budget}, it must lie between 0 and 1")
     if not 0 < confidence < 1:
-        raise CalibrationError(f"confidence is {confidence}, it must lie between 0 and 1")
+        raise CalibrationError(
+            f"confidence is {confidence}, it must lie between 0 and 1"
+        )
     if rule == "topk" and labels is None:
-        raise CalibrationError("the rule topk needs labels; add y to the data, or use risk")
+        raise CalibrationError(
+            "the rule topk needs labels; add y to the data, or use risk"
+        )

@@ -51,7 +51,7 @@ def topk(betas: FloatArray) -> Cutoff:
 
 
 def risk(beta: float) -> Cutoff:
-    """Stop an input once its best output leads the second best by more than ``beta``."""
+    """Stop an input once its best output leads the second by more than ``beta``."""
 
     def is_settled(scores: IntArray, timestep: int) -> BoolArray:
         settled: BoolArray = gaps(scores) > beta

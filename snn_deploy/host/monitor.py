@@ -1,13 +1,13 @@
 """The host beside the chip: read the outputs, accumulate, decide, stop."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
 
 from snn_deploy.arrays import IntArray
 from snn_deploy.backends import Program
-from snn_deploy.host.cutoff import Cutoff
+from snn_deploy.host.cutoff import Cutoff, never
 from snn_deploy.host.oracle import answers, gaps
 from snn_deploy.ir.graph import Functional
 from snn_deploy.ir.mapped import MappedNetwork
@@ -91,3 +91,17 @@ def _result(
         scores=scores,
         activity=activity,
     )
+
+
+def collect_scores(
+    program: Program,
+    network: MappedNetwork,
+    stimuli: Iterable[tuple[int, Stimulus]],
+    progress: Callable[[Iterable[RunResult]], Iterable[RunResult]] = iter,
+) -> IntArray:
+    """Return the accumulated outputs of all timesteps, ``(n, n_timesteps, n_classes)``.
+
+    ``progress`` wraps the results as they come.
+    """
+    results = run_inputs(program, network, stimuli, never)
+    return np.stack([result.scores for result in progress(results)])

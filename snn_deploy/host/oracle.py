@@ -11,7 +11,8 @@ from snn_deploy.arrays import BoolArray, IntArray
 
 def answers(scores: IntArray) -> IntArray:
     """Return the best class at every timestep; of equal ones the first, as argmax."""
-    return np.argmax(scores, axis=-1)
+    best: IntArray = np.argmax(scores, axis=-1)
+    return best
 
 
 def gaps(scores: IntArray) -> IntArray:
@@ -41,16 +42,17 @@ def optimal_cutoff_timesteps(scores: IntArray, labels: IntArray) -> IntArray:
 
 
 def first_correct_timesteps(scores: IntArray, labels: IntArray) -> IntArray:
-    """Return the first timestep with the right answer; the last one if there is none."""
+    """Return the first timestep with the right answer, the last one if none has it."""
     return _first_true(answers(scores) == labels[:, np.newaxis])
 
 
 def agreement_timesteps(scores: IntArray) -> IntArray:
-    """Return the first timestep from which the answer is the final one; needs no label."""
+    """Return the first timestep from which the answer is the final one; no labels."""
     found = answers(scores)
     return _first_true(stays_true(found == found[:, -1:]))
 
 
 def _first_true(holds: BoolArray) -> IntArray:
     last = holds.shape[1]
-    return np.where(holds.any(axis=1), holds.argmax(axis=1) + 1, last)
+    first: IntArray = np.where(holds.any(axis=1), holds.argmax(axis=1) + 1, last)
+    return first

@@ -1,1 +1,27 @@
 """Readers of trained networks, each ``read_<format>(path) -> Graph``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from snn_deploy.errors import ModelError
+
+if TYPE_CHECKING:
+    from snn_deploy.ir.graph import Graph
+
+
+def load_model(path: Path) -> "Graph":
+    """Return the trained network in the file at ``path``, read by its ending.
+
+    Raises
+    ------
+    ModelError
+        If the format is unknown, or the file cannot be read.
+    """
+    match path.suffix:
+        case ".pt" | ".pth":
+            from snn_deploy.importers.model_file import read_model
+
+            return read_model(path)
+    raise ModelError(
+        f"{path}: models end in .pt; write one with snn_deploy.save(model, path, ...)"
+    )

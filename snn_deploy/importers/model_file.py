@@ -41,7 +41,8 @@ def save(
     model : nn.Module
         Its forward is one timestep; it takes ``(batch, input_shape...)``.
     path : path
-        Where to write; usually ends in ``.pt``.
+        Where to write; ends in ``.pt``. The network is called like the file, or like
+        its folder if the file is called ``model.pt``.
     input_shape : tuple of int
         The shape of one input, without batch and time: ``(1, 28, 28)``.
     timesteps : int
@@ -74,7 +75,8 @@ def save(
         functional=_member(Functional, functional, "functional"),
     )
     path = Path(path)
-    graph = trace(model, path.stem, tuple(input_shape), training)
+    name = path.absolute().parent.name if path.stem == "model" else path.stem
+    graph = trace(model, name, tuple(input_shape), training)
     tensors: dict[str, AnyArray] = {}
     content = {
         "format": FORMAT,
@@ -140,8 +142,8 @@ def _load(path: Path) -> dict[str, Any]:
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         raise ModelError(
-            f"{path}: not a model, or cut short ({type(error).__name__}); save it again "
-            "with snn_deploy.save(model, path, ...)"
+            f"{path}: not a model, or cut short ({type(error).__name__}); save it "
+            "again with snn_deploy.save(model, path, ...)"
         ) from error
     if isinstance(content, dict) and content.get("format") == FORMAT:
         return content

@@ -1,11 +1,12 @@
 """Read the neurons of Norse.
 
-Norse's forward Euler, with time constants as rates: a voltage loses ``dt * tau_mem_inv``
-of its distance to the input per timestep, so the input is scaled by that factor as well
-(our ``input_gain``). ``LIFCell`` adds the input to its current before the voltage sees
-it and lets the current decay by ``dt * tau_syn_inv`` behind it, which is our order. A
-spike needs ``v > v_th``; the reset is hard, to 0. Adaptive, recurrent and refractory
-cells are refused, and so are a leak or a reset to anything but 0.
+Norse's forward Euler, with time constants as rates: a voltage loses
+``dt * tau_mem_inv`` of its distance to the input per timestep, so the input is scaled
+by that factor as well (our ``input_gain``). ``LIFCell`` adds the input to its current
+before the voltage sees it and lets the current decay by ``dt * tau_syn_inv`` behind
+it, which is our order. A spike needs ``v > v_th``; the reset is hard, to 0. Adaptive,
+recurrent and refractory cells are refused, and so are a leak or a reset to anything
+but 0.
 """
 
 from typing import Any
@@ -16,7 +17,8 @@ from torch import nn
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.ir.nodes import Comparison, Integrator, Lif, Node, Reset
+from snn_deploy.ir.neurons import Comparison, Integrator, Lif, Reset
+from snn_deploy.ir.nodes import Node
 
 
 def is_norse_sequence(module: nn.Module) -> bool:
@@ -131,8 +133,8 @@ def _needs_zero(cell: Any, name: str, parameter: str) -> None:
     values = _values(getattr(cell.p, parameter))
     if np.any(values != 0):
         raise ModelError(
-            f"{name}: {parameter} is {values.flat[np.flatnonzero(values)[0]]:g}, only 0 "
-            "can be deployed; shift the voltages so that it is 0"
+            f"{name}: {parameter} is {values.flat[np.flatnonzero(values)[0]]:g}, only "
+            "0 can be deployed; shift the voltages so that it is 0"
         )
 
 

@@ -9,36 +9,23 @@ its type, and refused by name if its type or one of its parameters has no counte
 import operator
 from collections import Counter
 from collections.abc import Iterable
-from functools import singledispatch
 from typing import Any
 
-import numpy as np
 import torch
 import torch.fx
 from torch import nn
 
-from snn_deploy.arrays import FloatArray, Shape
+from snn_deploy.arrays import Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.norse import (
     is_norse_cell,
     is_norse_sequence,
     read_norse_cell,
 )
+from snn_deploy.importers.torch_layers import DEPLOYABLE, is_known, read_layer
 from snn_deploy.ir.graph import Edge, Graph, Training
-from snn_deploy.ir.nodes import (
-    Add,
-    AvgPool2d,
-    BatchNorm,
-    Conv2d,
-    Flatten,
-    Input,
-    Linear,
-    Node,
-    Qcfs,
-)
-from snn_deploy.training import neurons as training
+from snn_deploy.ir.nodes import Add, Input, Node
 
-Pair = tuple[int, int]
 INPUT_NAME = "input"
 
 
@@ -84,7 +71,7 @@ class _Tracer(torch.fx.Tracer):
         return (
             is_norse_cell(m)
             or is_norse_sequence(m)
-            or _layer.dispatch(type(m)) is not _layer.dispatch(nn.Module)
+            or is_known(m)
             or bool(super().is_leaf_module(m, module_qualified_name))
         )
 
@@ -113,7 +100,7 @@ class _Builder:
         shape = self.nodes[source].output_shape
         if is_norse_cell(module):
             return self.add(read_norse_cell(module, name, shape), (source,))
-        return self.add(_layer(module, name, shape), (source,))
+        return self.add(read_layer(module, name, shape), (source,))
 
     def sequence(self, sequence: nn.Module, prefix: str, source: str) -> str:
         """Add the children of a sequence one after another."""
@@ -171,8 +158,8 @@ class _Builder:
             return self.module(layer, item.name, ends[_first(item)])
         called = getattr(item.target, "__name__", item.target)
         raise ModelError(
-            f"{item.name}: forward calls {called}, which cannot be deployed; use one of "
-            f"{', '.join(DEPLOYABLE)}"
+            f"{item.name}: forward calls {called}, which cannot be deployed; use one "
+            f"of {', '.join(DEPLOYABLE)}"
         )
 
 
@@ -211,140 +198,3 @@ def _output(item: torch.fx.Node) -> torch.fx.Node:
     if not isinstance(value, torch.fx.Node):
         raise ModelError("forward must return the output, or the output and its states")
     return value
-
-
-def array(tensor: torch.Tensor) -> FloatArray:
-    """Return a tensor's values."""
-    values: FloatArray = tensor.detach().cpu().double().numpy()
-    return values
-
-
-@singledispatch
-def _layer(module: nn.Module, name: str, shape: Shape) -> Node:
-    raise ModelError(
-        f"{name}: {type(module).__name__} cannot be deployed; use one of "
-        f"{', '.join(DEPLOYABLE)}"
-    )
-
-
-@_layer.register
-def _linear(module: nn.Linear, name: str, shape: Shape) -> Node:
-    if len(shape) != 1:
-        raise ModelError(
-            f"{name}: the input has shape {shape}, a Linear takes a row; put an "
-            "nn.Flatten before it"
-        )
-    weight = array(module.weight)
-    return Linear(name=name, weight=weight, bias=_bias(module.bias, len(weight)))
-
-
-@_layer.register
-def _conv2d(module: nn.Conv2d, name: str, shape: Shape) -> Node:
-    if module.padding_mode != "zeros":
-        raise ModelError(
-            f"{name}: padding_mode is {module.padding_mode!r}, only 'zeros' can be deployed"
-        )
-    weight = array(module.weight)
-    dilation = _pair(module.dilation)
-    if isinstance(module.padding, str):
-        padding = _same_padding(name, weight.shape, dilation, module.padding)
-    else:
-        padding = _pair(module.padding)
-    return Conv2d(
-        name=name,
-        weight=weight,
-        bias=_bias(module.bias, len(weight)),
-        stride=_pair(module.stride),
-        padding=padding,
-        dilation=dilation,
-        groups=module.groups,
-        shape=shape,
-    )
-
-
-def _same_padding(name: str, shape: Shape, dilation: Pair, padding: str) -> Pair:
-    if padding == "valid":
-        return 0, 0
-    height, width = (d * (k - 1) for d, k in zip(dilation, shape[2:], strict=True))
-    if height % 2 or width % 2:
-        raise ModelError(
-            f"{name}: padding 'same' with an even kernel pads one side more; give the "
-            "padding as numbers"
-        )
-    return height // 2, width // 2
-
-
-@_layer.register(nn.BatchNorm1d)
-@_layer.register(nn.BatchNorm2d)
-def _batch_norm(module: nn.BatchNorm2d, name: str, shape: Shape) -> Node:
-    if module.running_mean is None or module.running_var is None:
-        raise ModelError(
-            f"{name}: a batch normalization without running statistics depends on the "
-            "batch; train with track_running_stats=True"
-        )
-    mean = array(module.running_mean)
-    scale = np.ones_like(mean) if module.weight is None else array(module.weight)
-    return BatchNorm(
-        name=name,
-        shape=shape,
-        mean=mean,
-        variance=array(module.running_var),
-        scale=scale,
-        shift=_bias(module.bias, len(mean)),
-        epsilon=float(module.eps),
-    )
-
-
-@_layer.register
-def _avg_pool2d(module: nn.AvgPool2d, name: str, shape: Shape) -> Node:
-    for parameter, needed in (
-        ("padding", (0, (0, 0))),
-        ("ceil_mode", (False,)),
-        ("divisor_override", (None,)),
-    ):
-        if getattr(module, parameter) not in needed:
-            raise ModelError(
-                f"{name}: {parameter} is {getattr(module, parameter)}, only {needed[0]} "
-                "can be deployed"
-            )
-    if len(shape) != 3:
-        raise ModelError(
-            f"{name}: AvgPool2d needs (channel, height, width), got {shape}"
-        )
-    return AvgPool2d(
-        name=name,
-        kernel=_pair(module.kernel_size),
-        stride=_pair(module.stride),
-        shape=shape,
-    )
-
-
-@_layer.register
-def _qcfs(module: training.Qcfs, name: str, shape: Shape) -> Node:
-    threshold = float(module.threshold)
-    return Qcfs(name=name, shape=shape, threshold=threshold, levels=module.levels)
-
-
-@_layer.register
-def _flatten(module: nn.Flatten, name: str, shape: Shape) -> Node:
-    if (module.start_dim, module.end_dim) != (1, -1):
-        raise ModelError(
-            f"{name}: flatten from axis {module.start_dim} to {module.end_dim}, only 1 "
-            "to -1 can be deployed (the first axis is the batch)"
-        )
-    return Flatten(name=name, shape=shape)
-
-
-def _pair(value: int | tuple[int, ...]) -> Pair:
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
-
-
-def _bias(bias: torch.Tensor | None, n: int) -> FloatArray:
-    return np.zeros(n) if bias is None else array(bias)
-
-
-DEPLOYABLE = (
-    "nn.Linear, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool2d, nn.Flatten",
-    "nn.Dropout, nn.Identity, snn_deploy.training.neurons.Qcfs",
-    "Norse's LIFCell, LIFBoxCell, IAFCell, LICell, LIBoxCell",
-)

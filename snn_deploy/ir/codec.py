@@ -71,11 +71,20 @@ def _decode(hint: Any, data: Any, tensors: Mapping[str, AnyArray], where: str) -
     if origin is tuple:
         return _decode_tuple(get_args(hint), data, tensors, where)
     if origin is np.ndarray:
-        if isinstance(data, dict) and data.get("tensor") in tensors:
-            return tensors[data["tensor"]]
-        raise CodecError(f"{where}: a tensor is missing")
+        return _decode_array(data, tensors, where)
     if isinstance(hint, type) and is_dataclass(hint):
         return _decode_dataclass(hint, data, tensors, where)
+    return _decode_plain(hint, data, where)
+
+
+def _decode_array(data: Any, tensors: Mapping[str, AnyArray], where: str) -> AnyArray:
+    name = data.get("tensor") if isinstance(data, dict) else None
+    if not isinstance(name, str) or name not in tensors:
+        raise CodecError(f"{where}: a tensor is missing")
+    return tensors[name]
+
+
+def _decode_plain(hint: Any, data: Any, where: str) -> Any:
     if isinstance(hint, type) and issubclass(hint, Enum):
         if data in [member.value for member in hint]:
             return hint(data)
@@ -141,5 +150,6 @@ def _decode_dataclass(
 def _family(kind: type) -> Iterator[type]:
     """Yield a data type and everything derived from it."""
     yield kind
-    for child in kind.__subclasses__():
+    children: list[type] = kind.__subclasses__()
+    for child in children:
         yield from _family(child)

@@ -7,21 +7,16 @@ import numpy as np
 from snn_deploy.arrays import FloatArray
 from snn_deploy.ir.convolve import convolve
 from snn_deploy.ir.graph import Functional, Graph
+from snn_deploy.ir.neurons import Comparison, Integrator, Lif, Neuron, Qcfs, Reset
 from snn_deploy.ir.nodes import (
     Add,
     AvgPool2d,
     BatchNorm,
-    Comparison,
     Conv2d,
     Flatten,
     Input,
-    Integrator,
-    Lif,
     Linear,
-    Neuron,
     Node,
-    Qcfs,
-    Reset,
 )
 from snn_deploy.spikes import GRAY_LEVELS, Encoding, Stimulus
 

@@ -1,4 +1,4 @@
-"""The layers of a float graph: parameters, shapes, signals."""
+"""The layers of a float graph but its neurons: parameters, shapes, signals."""
 
 from dataclasses import dataclass, fields
 from enum import Enum
@@ -15,20 +15,6 @@ class Signal(Enum):
 
     SPIKES = "spikes"
     CURRENT = "current"
-
-
-class Reset(Enum):
-    """What a spike does to the voltage."""
-
-    HARD = "hard"  # to the reset voltage
-    SOFT = "soft"  # lowered by the reset amount
-
-
-class Comparison(Enum):
-    """When a neuron spikes."""
-
-    GREATER = ">"
-    GREATER_EQUAL = ">="
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -245,98 +231,3 @@ class Flatten(Node):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Add(SameShape):
     """The sum of everything that arrives."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Qcfs(SameShape):
-    """The QCFS activation of a conventional network, ``threshold`` at most.
-
-    ``h(x) = threshold * clip(floor(x * levels / threshold + 1/2) / levels, 0, 1)``;
-    it stands for a spiking neuron's mean output over ``levels`` timesteps [1]_.
-
-    References
-    ----------
-    .. [1] T. Bu et al., "Optimal ANN-SNN conversion for high-accuracy and
-       ultra-low-latency spiking neural networks", ICLR 2022, equation 12.
-    """
-
-    threshold: float
-    levels: int
-
-    accepts = Signal.CURRENT
-    emits = Signal.SPIKES
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not (np.isfinite(self.threshold) and self.threshold > 0 and self.levels > 0):
-            raise ModelError(
-                f"{self.name}: threshold {self.threshold} and levels {self.levels} "
-                "must be over 0"
-            )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Neuron(SameShape):
-    """What spiking neurons and integrators share; see DESIGN.md, section 4.
-
-    Every array broadcasts against ``shape``: one value, one per channel
-    ``(channel, 1, 1)``, or one per neuron.
-    """
-
-    current_decay: FloatArray  # fraction lost per timestep; 1: no memory
-    voltage_decay: FloatArray  # fraction lost per timestep; 0: no leak
-    input_gain: FloatArray
-    bias: FloatArray  # added to the voltage each timestep
-    initial_voltage: FloatArray
-
-    accepts = Signal.CURRENT
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, np.ndarray):
-                try:
-                    np.broadcast_to(value, self.shape)
-                except ValueError:
-                    raise ModelError(
-                        f"{self.name}: {field.name} has shape {value.shape}, the layer "
-                        f"{self.shape}"
-                    ) from None
-        for name in ("current_decay", "voltage_decay"):
-            value = getattr(self, name)
-            if np.any((value < 0) | (value > 1)):
-                raise ModelError(
-                    f"{self.name}: {name} is {np.ravel(value)[0]:g}, allowed is 0 to "
-                    "1; is the timestep longer than a time constant?"
-                )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Lif(Neuron):
-    """Leaky integrate-and-fire neurons; with a voltage decay of 0, integrate-and-fire.
-
-    A spike is worth ``spike_value`` to the layers behind.
-    """
-
-    threshold: FloatArray
-    reset: Reset
-    reset_amount: FloatArray  # taken off by a soft reset
-    comparison: Comparison
-    spike_value: float
-
-    emits = Signal.SPIKES
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if np.any(self.threshold <= 0):
-            raise ModelError(
-                f"{self.name}: threshold is {self.threshold.min():g}, it must be over 0"
-            )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Integrator(Neuron):
-    """Neurons that never spike; their voltage is read out."""
-
-    emits = Signal.CURRENT

@@ -9,7 +9,7 @@ import numpy as np
 from snn_deploy.arrays import FloatArray, IntArray, Shape, n_neurons, read_only
 from snn_deploy.errors import PassError
 from snn_deploy.ir.graph import Training
-from snn_deploy.ir.nodes import Comparison, Reset
+from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.target import Precision
 
 

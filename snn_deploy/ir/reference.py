@@ -19,7 +19,7 @@ from snn_deploy.fixedpoint import (
     wrap_current,
 )
 from snn_deploy.ir.convolve import convolve
-from snn_deploy.ir.nodes import Comparison, Reset
+from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.quantized import (
     ConvSynapses,
     DenseSynapses,

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from snn_deploy.arrays import FloatArray, n_neurons
+from snn_deploy.arrays import FloatArray, Shape, n_neurons
 from snn_deploy.errors import PassError
 from snn_deploy.ir.graph import Edge, Graph
-from snn_deploy.ir.nodes import Add, Conv2d, Flatten, Input, Lif, Linear, Neuron, Node
+from snn_deploy.ir.neurons import Lif, Neuron
+from snn_deploy.ir.nodes import Add, Conv2d, Flatten, Input, Linear, Node
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,7 +33,59 @@ def collect(graph: Graph, node: Neuron) -> list[Arrival]:
     PassError
         If a path has two weight layers, or none and several shapes.
     """
-    return [_gained(_valued(graph, a), node) for a in _paths(graph, node, 0)]
+    found = [_gained(_valued(graph, a), node) for a in _paths(graph, node, 0)]
+    if np.all(node.current_decay == 1):
+        return found
+    return _with_bias_as_spikes(found, node)
+
+
+def bias_source(node: Neuron) -> str:
+    """Return the name of the neurons that send the bias of ``node`` as spikes."""
+    return f"{node.name}_bias"
+
+
+def _with_bias_as_spikes(arrivals: list[Arrival], node: Neuron) -> list[Arrival]:
+    """Return the arrivals without biases, and one more that brings their sum.
+
+    The bias of a weight layer enters the synaptic current. Where the current has a
+    memory that is not what the chip's bias does, which is added to the voltage; neurons
+    that spike at every timestep bring it instead.
+    """
+    bias = np.sum([a.layer.bias for a in arrivals], axis=0)
+    if not np.any(bias):
+        return arrivals
+    if bias.ndim > 1:
+        raise PassError(
+            f"{node.name}: the offset of the input acts on a synaptic current that has "
+            "a memory, differently at each position; save the model with input_offset=0"
+        )
+    bare = [
+        replace(a, layer=replace(a.layer, bias=np.zeros_like(a.layer.bias)))
+        for a in arrivals
+    ]
+    name = bias_source(node)
+    none = np.zeros_like(bias)
+    if len(node.shape) == 1:
+        layer: Linear | Conv2d = Linear(
+            name=name, weight=bias[:, np.newaxis], bias=none
+        )
+    else:
+        layer = _pointwise(name, bias.reshape(-1, 1, 1, 1), (1, *node.shape[1:]), 1)
+    return [*bare, Arrival(layer=layer, source=name, delay=0)]
+
+
+def _pointwise(name: str, weight: FloatArray, shape: Shape, groups: int) -> Conv2d:
+    """Return a convolution that looks at one position only."""
+    return Conv2d(
+        name=name,
+        weight=weight,
+        bias=np.zeros(len(weight)),
+        stride=(1, 1),
+        padding=(0, 0),
+        dilation=(1, 1),
+        groups=groups,
+        shape=shape,
+    )
 
 
 def _paths(graph: Graph, node: Node, delay: int) -> Iterator[Arrival]:
@@ -48,7 +101,8 @@ def _paths(graph: Graph, node: Node, delay: int) -> Iterator[Arrival]:
                 yield _unweighted(source, edge, total)
             case _:
                 raise PassError(
-                    f"{node.name}: {source.name} ({type(source).__name__}) cannot feed it"
+                    f"{node.name}: cannot be fed by {source.name} "
+                    f"({type(source).__name__}); put a weight layer between"
                 )
 
 
@@ -72,21 +126,12 @@ def _senders(
 
 
 def _unweighted(source: Node, edge: Edge, delay: int) -> Arrival:
-    if len(source.output_shape) == 3:
-        channels = source.output_shape[0]
-        layer: Linear | Conv2d = Conv2d(
-            name=f"{edge.source}_to_{edge.target}",
-            weight=np.ones((channels, 1, 1, 1)),
-            bias=np.zeros(channels),
-            stride=(1, 1),
-            padding=(0, 0),
-            dilation=(1, 1),
-            groups=channels,
-            shape=source.output_shape,
-        )
+    name, shape = f"{edge.source}_to_{edge.target}", source.output_shape
+    if len(shape) == 3:
+        ones = np.ones((shape[0], 1, 1, 1))
+        layer: Linear | Conv2d = _pointwise(name, ones, shape, shape[0])
     else:
-        size = n_neurons(source.output_shape)
-        name = f"{edge.source}_to_{edge.target}"
+        size = n_neurons(shape)
         layer = Linear(name=name, weight=np.eye(size), bias=np.zeros(size))
     return Arrival(layer=layer, source=source.name, delay=delay)
 

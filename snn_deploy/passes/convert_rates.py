@@ -1,11 +1,11 @@
-"""Turn the QCFS activations of a conventional network into integrate-and-fire neurons."""
+"""Turn the QCFS activations of a conventional network into spiking neurons."""
 
 import logging
 
 import numpy as np
 
 from snn_deploy.ir.graph import Graph
-from snn_deploy.ir.nodes import Comparison, Lif, Qcfs, Reset
+from snn_deploy.ir.neurons import Comparison, Lif, Qcfs, Reset
 
 logger = logging.getLogger(__name__)
 

@@ -44,8 +44,8 @@ def _first_layers(graph: Graph) -> list[Linear | Conv2d]:
             found.append(node)
         else:
             raise PassError(
-                f"{node.name}: takes the input of the network as it is; put a Linear or "
-                "Conv2d layer between input and neurons"
+                f"{node.name}: takes the input of the network as it is; put a Linear "
+                "or Conv2d layer between input and neurons"
             )
     return found
 

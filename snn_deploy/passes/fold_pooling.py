@@ -1,4 +1,4 @@
-"""Fold each average pooling into the weights behind it: it has no neurons of its own."""
+"""Fold each average pooling into the weights behind it: it has no neurons."""
 
 import logging
 from dataclasses import replace
@@ -8,15 +8,8 @@ import numpy as np
 from snn_deploy.arrays import FloatArray
 from snn_deploy.errors import PassError
 from snn_deploy.ir.graph import Graph
-from snn_deploy.ir.nodes import (
-    Add,
-    AvgPool2d,
-    Conv2d,
-    Flatten,
-    Linear,
-    Neuron,
-    Node,
-)
+from snn_deploy.ir.neurons import Neuron
+from snn_deploy.ir.nodes import Add, AvgPool2d, Conv2d, Flatten, Linear, Node
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +38,7 @@ def fold_pooling(graph: Graph) -> Graph:
 
 
 def _layers_behind(graph: Graph, pool: AvgPool2d) -> dict[str, Node]:
-    """Return the layers that take over the pooling, by the name of those they replace."""
+    """Return the layers that take over the pooling, by the name they replace."""
     found: dict[str, Node] = {}
     for target in graph.targets(pool):
         if isinstance(target, Conv2d):
@@ -95,7 +88,10 @@ def _wider(pool: AvgPool2d, layer: Conv2d) -> Conv2d:
     for row in range(height):
         for column in range(width):
             top, left = row * step[0], column * step[1]
-            window = (slice(top, top + pool.kernel[0]), slice(left, left + pool.kernel[1]))
+            window = (
+                slice(top, top + pool.kernel[0]),
+                slice(left, left + pool.kernel[1]),
+            )
             weight[(..., *window)] += layer.weight[:, :, row, column, None, None]
     return replace(
         layer,

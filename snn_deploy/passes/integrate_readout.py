@@ -6,7 +6,7 @@ import numpy as np
 
 from snn_deploy.errors import PassError
 from snn_deploy.ir.graph import Functional, Graph
-from snn_deploy.ir.nodes import Integrator, Lif, Neuron
+from snn_deploy.ir.neurons import Integrator, Lif, Neuron
 
 
 def integrate_readout(graph: Graph) -> Graph:
@@ -31,8 +31,9 @@ def integrate_readout(graph: Graph) -> Graph:
         return graph
     if functional is not Functional.SUM:
         raise PassError(
-            f"{output.name}: a linear read-out is summed on the chip, but the model was "
-            f"saved with functional={functional.value!r}; end it with leaky integrators"
+            f"{output.name}: a linear read-out is summed on the chip, but the model "
+            f"was saved with functional={functional.value!r}; end it with leaky "
+            "integrators"
         )
     integrator = Integrator(
         name=f"{output.name}_sum",

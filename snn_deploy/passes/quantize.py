@@ -16,15 +16,8 @@ from snn_deploy.fixedpoint import (
     to_integers,
 )
 from snn_deploy.ir.graph import Graph
-from snn_deploy.ir.nodes import (
-    Comparison,
-    Conv2d,
-    Integrator,
-    Lif,
-    Linear,
-    Neuron,
-    Reset,
-)
+from snn_deploy.ir.neurons import Comparison, Lif, Neuron, Reset
+from snn_deploy.ir.nodes import Conv2d, Linear
 from snn_deploy.ir.quantized import (
     Change,
     ConvSynapses,
@@ -35,9 +28,9 @@ from snn_deploy.ir.quantized import (
     Source,
     Synapses,
 )
-from snn_deploy.passes.collect import Arrival, collect
-from snn_deploy.passes.scales import WEIGHT_LIMIT, Scales, choose_scales
-from snn_deploy.target import Precision, Target
+from snn_deploy.passes.collect import Arrival, bias_source, collect
+from snn_deploy.passes.scales import WEIGHT_LIMIT, choose_scales
+from snn_deploy.target import Target
 
 logger = logging.getLogger(__name__)
 
@@ -130,60 +123,78 @@ class _Layer:
         for arrival in self.arrivals:
             bias = arrival.layer.bias
             shape = bias.shape + (1,) * (len(node.shape) - bias.ndim)
-            if np.any(bias != 0) and np.any(node.current_decay != 1):
-                raise PassError(
-                    f"{arrival.layer.name}: its bias would enter the synaptic current of "
-                    f"{node.name}, which has a memory, but the chip adds a bias to the "
-                    "voltage; train this layer with bias=False, or the neurons without "
-                    "a synaptic time constant"
-                )
             total = total + bias.reshape(shape)
         channels = node.shape[0]
         rest = total.shape[1:] if total.ndim == len(node.shape) else ()
-        return np.broadcast_to(total, (channels, *(rest or (1,) * (len(node.shape) - 1))))
+        return np.broadcast_to(
+            total, (channels, *(rest or (1,) * (len(node.shape) - 1)))
+        )
 
     def populations(self) -> list[Population]:
-        """Return the population of this layer."""
+        """Return the neurons of this layer, and those that send its bias, if any."""
+        name = bias_source(self.node)
+        if name in [arrival.source for arrival in self.arrivals]:
+            return [self._population(), self._metronome(name)]
+        return [self._population()]
+
+    def _metronome(self, name: str) -> Population:
+        """Return neurons that spike at every timestep."""
+        zero = np.array(0)
+        return Population(
+            name=name,
+            shape=(1, *self.node.shape[1:]),
+            current_decay=zero,
+            voltage_decay=zero,
+            bias_mantissa=np.array(1),
+            bias_exponent=0,
+            initial_voltage=zero,
+            threshold=zero,
+            reset=Reset.HARD,
+            reset_amount=zero,
+            comparison=Comparison.GREATER,
+            spikes=True,
+            scale=np.array(1.0),
+        )
+
+    def _population(self) -> Population:
         node, scale = self.node, self._along(self.scales.voltage)
         mantissa, exponent = bias_registers(self.bias / scale)
         if exponent >= 1 << BIAS_EXPONENT_BITS:
             raise PassError(f"{node.name}: the bias does not fit its register")
         self._note("round bias", (mantissa << exponent) * scale, self.bias)
-        return [
-            Population(
-                name=node.name,
-                shape=node.shape,
-                current_decay=self._current_decay(),
-                voltage_decay=self._voltage_decay(),
-                bias_mantissa=mantissa,
-                bias_exponent=exponent,
-                initial_voltage=self._initial_voltage(scale),
-                scale=scale,
-                **self._spiking(scale),
-            )
-        ]
+        resting = Population(
+            name=node.name,
+            shape=node.shape,
+            current_decay=self._current_decay(),
+            voltage_decay=self._voltage_decay(),
+            bias_mantissa=mantissa,
+            bias_exponent=exponent,
+            initial_voltage=self._initial_voltage(scale),
+            threshold=np.array(0),
+            reset=Reset.HARD,
+            reset_amount=np.array(0),
+            comparison=Comparison.GREATER,
+            spikes=False,
+            scale=scale,
+        )
+        return self._spiking(node, resting) if isinstance(node, Lif) else resting
 
-    def _spiking(self, scale: FloatArray) -> "dict[str, object]":
-        node = self.node
-        zero = np.array(0)
-        if not isinstance(node, Lif):
-            return {
-                "threshold": zero,
-                "reset": Reset.HARD,
-                "reset_amount": zero,
-                "comparison": Comparison.GREATER,
-                "spikes": False,
-            }
+    def _spiking(self, node: Lif, population: Population) -> Population:
+        scale = population.scale
+        return replace(
+            population,
+            spikes=True,
+            threshold=self._threshold(node, scale),
+            reset=node.reset,
+            reset_amount=to_integers(node.reset_amount / scale),
+        )
+
+    def _threshold(self, node: Lif, scale: FloatArray) -> IntArray:
+        unit = scale * (1 << INPUT_SHIFT)
         wanted = np.broadcast_to(node.threshold, scale.shape)
-        threshold = to_integers(wanted / (scale * (1 << INPUT_SHIFT)))
-        self._note("round threshold", threshold * scale * (1 << INPUT_SHIFT), wanted)
-        return {
-            "threshold": threshold,
-            "reset": node.reset,
-            "reset_amount": to_integers(node.reset_amount / scale),
-            "comparison": Comparison.GREATER,
-            "spikes": True,
-        }
+        threshold = to_integers(wanted / unit)
+        self._note("round threshold", threshold * unit, wanted)
+        return threshold
 
     def _along(self, values: FloatArray) -> FloatArray:
         """Return one value per channel so that it broadcasts against the shape."""
@@ -264,6 +275,3 @@ def _shaped(layer: Linear | Conv2d, weights: IntArray) -> Synapses:
         dilation=layer.dilation,
         groups=layer.groups,
     )
-
-
-__all__ = ["Integrator", "Precision", "Scales", "quantize", "replace"]

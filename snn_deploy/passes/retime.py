@@ -37,7 +37,7 @@ def retime(graph: QuantizedGraph, target: Target) -> QuantizedGraph:
     for projection in projections:
         if projection.delay - 1 > target.precision.delay_max:
             raise FitError(
-                f"{projection.name}: needs a delay of {projection.delay - 1} timesteps, "
+                f"{projection.name}: needs a delay of {projection.delay - 1}, "
                 f"{target.name} allows {target.precision.delay_max}; shorten the path "
                 "that runs beside it"
             )
@@ -60,7 +60,7 @@ def _offsets(graph: QuantizedGraph) -> dict[str, int]:
     except nx.NetworkXUnbounded:
         cycle = nx.find_negative_cycle(edges, start)
         raise PassError(
-            f"{' -> '.join(cycle)}: this loop has less delay than connections, and each "
-            "connection takes one timestep on the chip; add delay to the loop"
+            f"{' -> '.join(cycle)}: this loop has less delay than connections, and "
+            "each connection takes one timestep on the chip; add delay to the loop"
         ) from None
     return {name: -length for name, length in lengths.items()}

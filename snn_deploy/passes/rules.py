@@ -24,7 +24,7 @@ Rule = Callable[[MappedNetwork], Iterator[Violation]]
 
 
 def neurocores_suffice(network: MappedNetwork) -> Iterator[Violation]:
-    """The chip has a neurocore for each piece."""
+    """Every piece of the network has a neurocore."""
     limit = network.target.mesh.neurocores
     if len(network.cores) > limit:
         name = network.target.name
@@ -40,7 +40,7 @@ def compartments_suffice(network: MappedNetwork) -> Iterator[Violation]:
 
 
 def synapses_fit(network: MappedNetwork) -> Iterator[Violation]:
-    """The weights fit the synaptic memory of every neurocore."""
+    """Every neurocore has room for its weights."""
     limit = network.target.neurocore.synaptic_memory_bits
     for core in network.cores:
         if core.synapse_bits > limit:
@@ -74,7 +74,7 @@ RULES: tuple[Rule, ...] = (
 
 
 def check_rules(network: MappedNetwork) -> None:
-    """Raise one ``FitError`` that lists everything in which ``network`` does not fit."""
+    """Raise one ``FitError`` that lists everything that is over its limit."""
     violations = [violation for rule in RULES for violation in rule(network)]
     if violations:
         lines = "\n  ".join(str(violation) for violation in violations)

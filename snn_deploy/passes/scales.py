@@ -32,7 +32,7 @@ from snn_deploy.fixedpoint import (
     THRESHOLD_BITS,
     exponent_for,
 )
-from snn_deploy.ir.nodes import Lif, Neuron
+from snn_deploy.ir.neurons import Lif, Neuron
 from snn_deploy.passes.collect import Arrival, per_channel
 from snn_deploy.target import Precision
 
@@ -171,7 +171,7 @@ def _exponent(
 
 
 def _exact_threshold(node: Neuron, unit: FloatArray) -> FloatArray:
-    """Return the next larger unit that divides the threshold, so that it stays exact."""
+    """Return the next larger unit that divides the threshold: it stays exact."""
     if not isinstance(node, Lif):
         return unit
     threshold = per_channel(node.threshold, node)

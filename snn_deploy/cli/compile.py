@@ -1,0 +1,75 @@
+"""``snn-deploy compile``: a trained model becomes a network on a chip."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_to(commands: Any) -> None:
+    """Add this command to the parser's."""
+    parser = commands.add_parser(
+        "compile",
+        help="turn a trained model into a network on a chip",
+        description="Turn a trained model into chip integers on neurocores.",
+    )
+    parser.add_argument(
+        "model", type=Path, help="model.pt, as snn_deploy.save writes it"
+    )
+    parser.add_argument(
+        "--target",
+        required=True,
+        help="a chip (see snn-deploy targets) or a .toml file",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        help="the .snn file to write (default: the model's name, in this folder)",
+    )
+    parser.add_argument(
+        "--timesteps",
+        type=positive,
+        help="timesteps per input (default: what the model was trained for)",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="refuse every step that loses something"
+    )
+    parser.set_defaults(call=call)
+
+
+def positive(text: str) -> int:
+    """Return a number over 0."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not over 0")
+    return value
+
+
+def call(options: argparse.Namespace) -> None:
+    """Compile and write the artifact."""
+    from dataclasses import replace
+
+    from snn_deploy.artifact import pack, write_artifact
+    from snn_deploy.cli.console import out
+    from snn_deploy.importers import load_model
+    from snn_deploy.pipeline import compile_model
+    from snn_deploy.target import read_target
+
+    target = read_target(options.target)
+    graph = load_model(options.model)
+    if options.timesteps is not None:
+        training = replace(graph.training, timesteps=options.timesteps)
+        graph = replace(graph, training=training)
+    network = compile_model(graph, target, is_strict=options.strict)
+    path = options.output or Path(f"{options.model.stem}.snn")
+    artifact = pack(network)
+    write_artifact(artifact, path)
+    integers = network.graph
+    n_neurons = sum(p.size for p in integers.populations)
+    out(
+        f"{graph.name}: {n_neurons} neurons on {len(network.cores)} of "
+        f"{target.mesh.neurocores} neurocores of {target.name}, pipeline depth "
+        f"{integers.depth}, {integers.training.timesteps} timesteps per input"
+    )
+    out(f"{len(integers.changes)} lossy steps (snn-deploy inspect {path} lists them)")
+    out(f"wrote {path}")

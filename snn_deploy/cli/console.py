@@ -1,0 +1,58 @@
+"""Print text, tables and progress bars."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+WIDTH_OF_A_PIPE = 120
+
+
+def out(text: str) -> None:
+    """Print a line."""
+    print(text)
+
+
+def show_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
+    """Print a table; columns of numbers are aligned to the right."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title), title_justify="left")
+    cells = [[str(cell) for cell in row] for row in rows]
+    for number, name in enumerate(columns):
+        is_numeric = all(_is_number(row[number]) for row in cells)
+        table.add_column(Text(name), justify="right" if is_numeric else "left")
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row))
+    width = None if sys.stdout.isatty() else WIDTH_OF_A_PIPE
+    Console(width=width).print(table)
+
+
+def _is_number(text: str) -> bool:
+    return text[:1].isdigit() or text[:1] in "+-" or text in ("unknown", "")
+
+
+def with_progress(results: Iterable[T], n: int, what: str) -> Iterator[T]:
+    """Yield ``results``, ``n`` in all, with a progress bar if this is a terminal."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TimeRemainingColumn,
+    )
+
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn())
+    bar = Progress(
+        *columns,
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    )
+    with bar:
+        yield from bar.track(results, total=n, description=what)

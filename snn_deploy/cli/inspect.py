@@ -1,0 +1,154 @@
+"""``snn-deploy inspect``: what is inside a model or a compiled network."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from snn_deploy.artifact import Artifact
+    from snn_deploy.ir.graph import Graph
+    from snn_deploy.ir.mapped import Neurocore
+    from snn_deploy.ir.quantized import Population, Projection
+
+
+def add_to(commands: Any) -> None:
+    """Add this command to the parser's."""
+    parser = commands.add_parser(
+        "inspect",
+        help="show the layers of a model, or a compiled network on its chip",
+        description="Show the layers of a model, or a compiled network on its chip.",
+    )
+    parser.add_argument("file", type=Path, help="model.pt or model.snn")
+    parser.set_defaults(call=call)
+
+
+def call(options: argparse.Namespace) -> None:
+    """Print the tables."""
+    if options.file.suffix == ".snn":
+        from snn_deploy.artifact import read_artifact
+
+        show_artifact(read_artifact(options.file))
+    else:
+        from snn_deploy.importers import load_model
+
+        show_graph(load_model(options.file))
+
+
+def show_graph(graph: "Graph") -> None:
+    """Print the layers of a float graph."""
+    from snn_deploy.cli.console import out, show_table
+    from snn_deploy.ir.text import node_parameters
+
+    rows = []
+    for node in graph.order:
+        n = sum(
+            value.size for name, value in vars(node).items() if hasattr(value, "size")
+        )
+        sources = ", ".join(source.name for source in graph.sources(node))
+        shape = "x".join(map(str, node.output_shape))
+        rows.append(
+            (node.name, type(node).__name__, sources, shape, n, node_parameters(node))
+        )
+    columns = ("layer", "kind", "from", "output", "values", "parameters")
+    show_table(graph.name, columns, rows)
+    training = graph.training
+    out(
+        f"{training.timesteps} timesteps, encoding {training.encoding.value}, input "
+        f"x * {training.input_scale:g} + {training.input_offset:g}, outputs: "
+        f"{training.functional.value} over time"
+    )
+
+
+def show_artifact(artifact: "Artifact") -> None:
+    """Print a compiled network: populations, projections, neurocores, losses."""
+    from snn_deploy.cli.calibrate import describe
+    from snn_deploy.cli.console import out, show_table
+
+    network = artifact.network
+    graph = network.graph
+    out(f"{graph.name} for {network.target.name}, sha256 {artifact.sha256}")
+    out(
+        f"{graph.training.timesteps} timesteps, pipeline depth {graph.depth}, encoding "
+        f"{graph.training.encoding.value}, read-out: "
+        + ("spike counts" if graph.readout.spikes else "voltage")
+        + f", {graph.training.functional.value} over time"
+    )
+    show_table(
+        "populations",
+        ("name", "neurons", "reset", "threshold", "decays", "bias", "offset"),
+        [_population_row(population) for population in graph.populations],
+    )
+    show_table(
+        "projections",
+        ("from", "to", "weights", "range", "exponent", "delay"),
+        [_projection_row(projection) for projection in graph.projections],
+    )
+    limits = network.target.neurocore
+    show_table(
+        "neurocores",
+        (
+            "neurocore",
+            "populations",
+            f"compartments (of {limits.compartments})",
+            f"synapse bits (of {limits.synaptic_memory_bits})",
+            f"input axons (of {limits.input_axons})",
+            f"output axons (of {limits.output_axons})",
+        ),
+        [_core_row(core) for core in network.cores],
+    )
+    show_table(
+        "lost on the way to integers",
+        ("layer", "lossy step", "values", "largest", "mean", "note"),
+        [
+            (c.layer, c.kind, c.count, f"{c.largest:.3g}", f"{c.mean:.3g}", c.note)
+            for c in graph.changes
+        ],
+    )
+    if artifact.calibration is None:
+        out("not calibrated: runs all timesteps")
+    else:
+        for line in describe(artifact.calibration):
+            out(line)
+
+
+def _population_row(population: "Population") -> tuple[object, ...]:
+    reset = population.reset.value if population.spikes else "never spikes"
+    threshold = _range(population.threshold) if population.spikes else ""
+    return (
+        population.name,
+        "x".join(map(str, population.shape)),
+        reset,
+        threshold,
+        f"current {_range(population.current_decay)}, "
+        f"voltage {_range(population.voltage_decay)}",
+        f"{_range(population.bias_mantissa)} * 2**{population.bias_exponent}",
+        population.offset,
+    )
+
+
+def _projection_row(projection: "Projection") -> tuple[object, ...]:
+    weights = projection.synapses.weights
+    return (
+        projection.source,
+        projection.target,
+        f"{type(projection.synapses).__name__} " + "x".join(map(str, weights.shape)),
+        _range(weights),
+        projection.exponent,
+        projection.delay,
+    )
+
+
+def _core_row(core: "Neurocore") -> tuple[object, ...]:
+    return (
+        core.index,
+        ", ".join(piece.population for piece in core.pieces),
+        core.n_compartments,
+        core.synapse_bits,
+        core.n_input_axons,
+        core.n_output_axons,
+    )
+
+
+def _range(values: Any) -> str:
+    low, high = int(values.min()), int(values.max())
+    return str(low) if low == high else f"{low} to {high}"

@@ -1,0 +1,160 @@
+"""``snn-deploy profile``: what each input gives and costs."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snn_deploy.cli.compile import positive
+from snn_deploy.cli.run import BACKENDS
+
+if TYPE_CHECKING:
+    from snn_deploy.artifact import Artifact
+    from snn_deploy.data import Data
+    from snn_deploy.profile import Profile
+
+
+def add_to(commands: Any) -> None:
+    """Add this command to the parser's."""
+    parser = commands.add_parser(
+        "profile",
+        help="run a data set; answers, timesteps, energy and latency of each input",
+        description="Run a data set with the cutoff and without, and price each input.",
+    )
+    parser.add_argument("network", type=Path, help="a compiled network, .snn")
+    parser.add_argument("--data", type=Path, required=True, help="inputs, .npz")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("profile"), help="folder (profile/)"
+    )
+    parser.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default="auto",
+        help="auto: cpu, with a few inputs repeated on Lava where it is installed",
+    )
+    parser.add_argument("--limit", type=positive, help="only the first inputs")
+    parser.add_argument("--no-cutoff", action="store_true", help="run all timesteps")
+    parser.add_argument(
+        "--cross-check",
+        type=int,
+        default=2,
+        metavar="N",
+        help="with --backend auto: inputs to repeat on Lava (default 2)",
+    )
+    parser.add_argument(
+        "--monitor",
+        choices=("embedded", "host"),
+        default="embedded",
+        help="which processor polls the chip (default: embedded, on the board)",
+    )
+    parser.set_defaults(call=call)
+
+
+def call(options: argparse.Namespace) -> None:
+    """Profile, write the files, print the table."""
+    from snn_deploy.artifact import read_artifact
+    from snn_deploy.cli.console import out
+    from snn_deploy.data import read_data
+    from snn_deploy.profile_files import write_profile
+
+    artifact = read_artifact(options.network)
+    graph = artifact.network.graph
+    data = read_data(options.data, graph.source.shape, graph.training)
+    profile = make_profile(
+        artifact,
+        data,
+        backend=options.backend,
+        has_cutoff=not options.no_cutoff,
+        limit=options.limit,
+        monitor=options.monitor,
+        n_cross_checked=options.cross_check,
+    )
+    write_profile(profile, options.output)
+    show(profile)
+    out(f"wrote {options.output / 'inputs.parquet'}, summary.json and report.html")
+
+
+def make_profile(
+    artifact: "Artifact",
+    data: "Data",
+    *,
+    backend: str,
+    has_cutoff: bool = True,
+    limit: int | None = None,
+    monitor: str = "embedded",
+    n_cross_checked: int = 2,
+) -> "Profile":
+    """Return the profile, with progress bars, and say what else was done."""
+    from snn_deploy.backends import open_backend
+    from snn_deploy.cli.console import out, with_progress
+    from snn_deploy.crosscheck import cross_check
+    from snn_deploy.profile import profile
+
+    calibration = artifact.calibration if has_cutoff else None
+    cutoff = None if calibration is None else calibration.cutoff
+    if has_cutoff and calibration is None:
+        out("no cutoff: the network is not calibrated (snn-deploy calibrate)")
+    if backend == "auto" and n_cross_checked > 0:
+        out(cross_check(artifact, data, cutoff, n_cross_checked))
+    name = "cpu" if backend == "auto" else backend
+    program = open_backend(name).load(artifact.network)
+    try:
+        return profile(
+            artifact,
+            program,
+            data,
+            cutoff=cutoff,
+            backend=name,
+            monitor=monitor,
+            limit=limit,
+            progress=with_progress,
+        )
+    finally:
+        program.close()
+
+
+def show(profile: "Profile") -> None:
+    """Print the means, with the cutoff and without."""
+    from snn_deploy.cli.console import out, show_table
+    from snn_deploy.report.units import with_prefix
+    from snn_deploy.summary import summarize
+
+    summary = summarize(profile)
+    runs = [("all timesteps", summary["all_timesteps"])]
+    if summary["with_cutoff"]:
+        runs.insert(0, ("with cutoff", summary["with_cutoff"]))
+
+    def row(name: str, key: str, unit: str | None = None) -> tuple[str, ...]:
+        values = [means[key] for _, means in runs]
+        if unit is not None:
+            return name, *(with_prefix(value, unit) for value in values)
+        return name, *("" if v is None else f"{v:,.4g}" for v in values)
+
+    rows = [
+        row("accuracy", "accuracy"),
+        row("timesteps", "mean_timesteps"),
+        row("chip timesteps", "mean_chip_timesteps"),
+        row("spikes", "mean_spikes"),
+        row("synaptic operations", "mean_synaptic_operations"),
+        row("packets", "mean_packets"),
+        row("hops", "mean_hops"),
+    ]
+    for part in ("dynamic", "static", "reset", "host"):
+        rows.append(row(f"energy, {part}", f"mean_energy_{part}_j", "J"))
+        rows.append(row("  high", f"mean_energy_{part}_high_j", "J"))
+    rows.append(row("latency", "mean_latency_s", "s"))
+    rows.append(row("  high", "mean_latency_high_s", "s"))
+    n, target = summary["n_inputs"], summary["target"]
+    show_table(
+        f"{summary['network']} on {target}, means of {n} inputs",
+        ("", *(name for name, _ in runs)),
+        rows,
+    )
+    out(
+        f"chip timesteps of {summary['timesteps']} fixed timesteps: "
+        f"{summary['timesteps'] + summary['pipeline_depth']} served serially, "
+        f"{summary['timesteps']} streamed"
+    )
+    if summary["energy_note"]:
+        out(f"energy and latency are modelled; {summary['energy_note']}")
+    if summary["unknown"]:
+        out(f"unknown, and left out: {', '.join(summary['unknown'])}")

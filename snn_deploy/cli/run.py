@@ -1,0 +1,110 @@
+"""``snn-deploy run``: one input, timestep by timestep."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snn_deploy.errors import DataError
+
+if TYPE_CHECKING:
+    from snn_deploy.artifact import Artifact
+    from snn_deploy.results import RunResult
+
+BACKENDS = ("auto", "cpu", "lava")
+
+
+def add_to(commands: Any) -> None:
+    """Add this command to the parser's."""
+    parser = commands.add_parser(
+        "run",
+        help="run one input and show its outputs at every timestep",
+        description="Run one input and show its outputs at every timestep.",
+    )
+    parser.add_argument("network", type=Path, help="a compiled network, .snn")
+    parser.add_argument("--data", type=Path, required=True, help="inputs, .npz")
+    parser.add_argument("--index", type=int, default=0, help="which input (default 0)")
+    parser.add_argument(
+        "--backend", choices=BACKENDS, default="auto", help="auto is cpu (default)"
+    )
+    parser.add_argument(
+        "--no-cutoff", action="store_true", help="run all timesteps, whatever happens"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(call=call)
+
+
+def call(options: argparse.Namespace) -> None:
+    """Run the input and print what the monitor saw."""
+    from snn_deploy.artifact import read_artifact
+    from snn_deploy.backends import open_backend
+    from snn_deploy.cli.console import out
+    from snn_deploy.data import read_data
+    from snn_deploy.host.cutoff import never
+    from snn_deploy.host.monitor import run_inputs
+
+    artifact = read_artifact(options.network)
+    network = artifact.network
+    data = read_data(options.data, network.graph.source.shape, network.graph.training)
+    if not 0 <= options.index < len(data):
+        raise DataError(
+            f"{options.data}: there is no input {options.index}; choose 0 to "
+            f"{len(data) - 1}"
+        )
+    calibration = None if options.no_cutoff else artifact.calibration
+    cutoff = never if calibration is None else calibration.cutoff
+    name = "cpu" if options.backend == "auto" else options.backend
+    program = open_backend(name).load(network)
+    try:
+        stimulus = data.stimulus(options.index)
+        (result,) = run_inputs(program, network, [(options.index, stimulus)], cutoff)
+    finally:
+        program.close()
+    label = None if data.y is None else int(data.y[options.index])
+    if options.json:
+        out(_as_json(result, label, name))
+    else:
+        _show(result, label, artifact, has_cutoff=calibration is not None)
+
+
+def _as_json(result: "RunResult", label: int | None, backend: str) -> str:
+    import json
+
+    return json.dumps(
+        {
+            "index": result.index,
+            "label": label,
+            "prediction": result.prediction,
+            "timesteps": result.timesteps,
+            "chip_timesteps": result.chip_timesteps,
+            "stopped_early": result.stopped_early,
+            "gap": result.gap,
+            "scores": result.scores.tolist(),
+            "backend": backend,
+        }
+    )
+
+
+def _show(
+    result: "RunResult", label: int | None, artifact: "Artifact", *, has_cutoff: bool
+) -> None:
+    from snn_deploy.cli.console import out, show_table
+    from snn_deploy.host.oracle import answers, gaps
+
+    calibration = artifact.calibration
+    rows = []
+    for t, scores in enumerate(result.scores, start=1):
+        beta = f"{calibration.betas[t - 1]:g}" if calibration and has_cutoff else ""
+        best = " ".join(str(score) for score in scores)
+        rows.append((t, int(answers(scores)), int(gaps(scores)), beta, best))
+    columns = ("timestep", "answer", "gap", "threshold", "accumulated outputs")
+    show_table(f"input {result.index}", columns, rows)
+    graph = artifact.network.graph
+    early = "stopped early" if result.stopped_early else "ran to the end"
+    truth = "" if label is None else f" (label {label})"
+    out(
+        f"answer {result.prediction}{truth} after {result.timesteps} of "
+        f"{graph.training.timesteps} timesteps, {early}; {result.chip_timesteps} chip "
+        f"timesteps with the pipeline's {graph.depth}"
+    )
+    if calibration is None:
+        out("no cutoff: snn-deploy calibrate finds its threshold")

@@ -1,0 +1,31 @@
+"""``snn-deploy train``: train a network from its recipe."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_to(commands: Any) -> None:
+    """Add this command to the parser's."""
+    parser = commands.add_parser(
+        "train",
+        help="train a network from a recipe",
+        description="Train the network of a recipe; writes model.pt and card.md.",
+    )
+    parser.add_argument("recipe", type=Path, help="recipe.toml")
+    parser.add_argument(
+        "-o", "--output", type=Path, help="folder (default: that of the recipe)"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the last finished epoch"
+    )
+    parser.set_defaults(call=call)
+
+
+def call(options: argparse.Namespace) -> None:
+    """Train and write."""
+    from snn_deploy.cli.console import out
+    from snn_deploy.training.train import train
+
+    folder = options.output or options.recipe.parent
+    out(f"wrote {train(options.recipe, folder, resume=options.resume)}")

@@ -1,0 +1,117 @@
+"""The steps of the demonstration, and what it compares."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from snn_deploy.artifact import Artifact, pack
+from snn_deploy.backends import Program
+from snn_deploy.data import Data
+from snn_deploy.datasets import Part
+from snn_deploy.files import packaged_folder, write_whole
+from snn_deploy.host.calibrate import calibrate
+from snn_deploy.host.monitor import collect_scores
+from snn_deploy.importers import load_model
+from snn_deploy.ir.floating import accumulate, evaluate
+from snn_deploy.ir.graph import Graph
+from snn_deploy.pipeline import compile_model, to_spiking
+from snn_deploy.profile import Profile
+from snn_deploy.results import RunResult
+from snn_deploy.summary import paired_interval, summarize
+from snn_deploy.target import read_target
+
+BATCH = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What one network gives: in float, in integers, and with the cutoff."""
+
+    name: str
+    limit: int  # timesteps without cutoff
+    depth: int  # of the pipeline
+    float_accuracy: float
+    accuracy: float
+    drop: dict[str, float]  # float less integer accuracy: mean, low, high (95 %)
+    early_accuracy: float
+    loss: dict[str, float]  # accuracy that the cutoff costs
+    timesteps: float  # means with the cutoff
+    chip_timesteps: float
+    early_energy_j: float
+    energy_j: float
+    early_latency_s: float
+    latency_s: float
+
+
+def write_data(part: Part, path: Path) -> None:
+    """Write inputs and labels as the ``.npz`` that the commands read."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, x=part.x, y=part.y)
+
+    write_whole(path, write)
+
+
+def compiled(name: str, target: str) -> tuple[Graph, Artifact]:
+    """Return a reference model as it was trained, and compiled."""
+    graph = load_model(packaged_folder("models") / name / "model.pt")
+    return graph, pack(compile_model(graph, read_target(target)))
+
+
+def calibrated(
+    artifact: Artifact,
+    program: Program,
+    data: Data,
+    budget: float,
+    confidence: float,
+    progress: Callable[[Iterable[RunResult]], Iterable[RunResult]],
+) -> Artifact:
+    """Return the artifact with the threshold of the rule ``risk``."""
+    scores = collect_scores(program, artifact.network, data.stimuli(), progress)
+    calibration = calibrate(
+        scores,
+        data.y,
+        rule="risk",
+        budget=budget,
+        confidence=confidence,
+        network_sha256=artifact.sha256,
+        inputs_sha256=data.sha256,
+    )
+    return pack(artifact.network, calibration)
+
+
+def float_answers(graph: Graph, data: Data) -> Iterator[int]:
+    """Yield the spiking network's answer to each input in float arithmetic."""
+    spiking = to_spiking(graph)
+    for start in range(0, len(data), BATCH):
+        batch = [data.stimulus(i) for i in range(start, min(start + BATCH, len(data)))]
+        scores = accumulate(evaluate(spiking, batch), spiking.training.functional)
+        yield from scores[:, -1].argmax(axis=-1).tolist()
+
+
+def outcome(name: str, profile: Profile, answers: Iterable[int]) -> Outcome:
+    """Return the comparison of a profile with the answers of the float network."""
+    summary = summarize(profile)
+    early, fixed = summary["with_cutoff"], summary["all_timesteps"]
+    labels = [row.label for row in profile.fixed_rows]
+    is_right = np.array([a == b for a, b in zip(answers, labels, strict=True)])
+    integer = np.array([row.is_right for row in profile.fixed_rows])
+    return Outcome(
+        name=name,
+        limit=summary["timesteps"],
+        depth=summary["pipeline_depth"],
+        float_accuracy=float(is_right.mean()),
+        accuracy=fixed["accuracy"],
+        drop=paired_interval(is_right.astype(float) - integer),
+        early_accuracy=early["accuracy"],
+        loss=summary["accuracy_lost"],
+        timesteps=early["mean_timesteps"],
+        chip_timesteps=early["mean_chip_timesteps"],
+        early_energy_j=early["mean_energy_j"],
+        energy_j=fixed["mean_energy_j"],
+        early_latency_s=early["mean_latency_s"],
+        latency_s=fixed["mean_latency_s"],
+    )

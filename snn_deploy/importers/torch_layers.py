@@ -1,0 +1,163 @@
+"""Read the layers of PyTorch, one function for each type."""
+
+from functools import singledispatch
+
+import numpy as np
+import torch
+from torch import nn
+
+from snn_deploy.arrays import FloatArray, Shape
+from snn_deploy.errors import ModelError
+from snn_deploy.ir.neurons import Qcfs
+from snn_deploy.ir.nodes import AvgPool2d, BatchNorm, Conv2d, Flatten, Linear, Node
+from snn_deploy.training import neurons as training
+
+Pair = tuple[int, int]
+DEPLOYABLE = (
+    "nn.Linear, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool2d, nn.Flatten",
+    "nn.Dropout, nn.Identity, snn_deploy.training.neurons.Qcfs",
+    "Norse's LIFCell, LIFBoxCell, IAFCell, LICell, LIBoxCell",
+)
+
+
+def is_known(module: nn.Module) -> bool:
+    """Return whether there is a counterpart for layers of this type."""
+    return read_layer.dispatch(type(module)) is not read_layer.dispatch(nn.Module)
+
+
+def array(tensor: torch.Tensor) -> FloatArray:
+    """Return a tensor's values."""
+    values: FloatArray = tensor.detach().cpu().double().numpy()
+    return values
+
+
+@singledispatch
+def read_layer(module: nn.Module, name: str, shape: Shape) -> Node:
+    """Return the layer of one module, for an input of ``shape``.
+
+    Raises
+    ------
+    ModelError
+        If the type or a parameter has no counterpart.
+    """
+    raise ModelError(
+        f"{name}: {type(module).__name__} cannot be deployed; use one of "
+        f"{', '.join(DEPLOYABLE)}"
+    )
+
+
+@read_layer.register
+def _linear(module: nn.Linear, name: str, shape: Shape) -> Node:
+    if len(shape) != 1:
+        raise ModelError(
+            f"{name}: the input has shape {shape}, a Linear takes a row; put an "
+            "nn.Flatten before it"
+        )
+    weight = array(module.weight)
+    return Linear(name=name, weight=weight, bias=_bias(module.bias, len(weight)))
+
+
+@read_layer.register
+def _conv2d(module: nn.Conv2d, name: str, shape: Shape) -> Node:
+    if module.padding_mode != "zeros":
+        raise ModelError(
+            f"{name}: padding_mode is {module.padding_mode!r}, only 'zeros' can be "
+            "deployed"
+        )
+    weight = array(module.weight)
+    dilation = _pair(module.dilation)
+    if isinstance(module.padding, str):
+        padding = _same_padding(name, weight.shape, dilation, module.padding)
+    else:
+        padding = _pair(module.padding)
+    return Conv2d(
+        name=name,
+        weight=weight,
+        bias=_bias(module.bias, len(weight)),
+        stride=_pair(module.stride),
+        padding=padding,
+        dilation=dilation,
+        groups=module.groups,
+        shape=shape,
+    )
+
+
+def _same_padding(name: str, shape: Shape, dilation: Pair, padding: str) -> Pair:
+    if padding == "valid":
+        return 0, 0
+    height, width = (d * (k - 1) for d, k in zip(dilation, shape[2:], strict=True))
+    if height % 2 or width % 2:
+        raise ModelError(
+            f"{name}: padding 'same' with an even kernel pads one side more; give the "
+            "padding as numbers"
+        )
+    return height // 2, width // 2
+
+
+@read_layer.register(nn.BatchNorm1d)
+@read_layer.register(nn.BatchNorm2d)
+def _batch_norm(module: nn.BatchNorm2d, name: str, shape: Shape) -> Node:
+    if module.running_mean is None or module.running_var is None:
+        raise ModelError(
+            f"{name}: a batch normalization without running statistics depends on the "
+            "batch; train with track_running_stats=True"
+        )
+    mean = array(module.running_mean)
+    scale = np.ones_like(mean) if module.weight is None else array(module.weight)
+    return BatchNorm(
+        name=name,
+        shape=shape,
+        mean=mean,
+        variance=array(module.running_var),
+        scale=scale,
+        shift=_bias(module.bias, len(mean)),
+        epsilon=float(module.eps),
+    )
+
+
+@read_layer.register
+def _avg_pool2d(module: nn.AvgPool2d, name: str, shape: Shape) -> Node:
+    for parameter, needed in (
+        ("padding", (0, (0, 0))),
+        ("ceil_mode", (False,)),
+        ("divisor_override", (None,)),
+    ):
+        if getattr(module, parameter) not in needed:
+            raise ModelError(
+                f"{name}: {parameter} is {getattr(module, parameter)}, only "
+                f"{needed[0]} can be deployed"
+            )
+    if len(shape) != 3:
+        raise ModelError(
+            f"{name}: AvgPool2d needs (channel, height, width), got {shape}"
+        )
+    return AvgPool2d(
+        name=name,
+        kernel=_pair(module.kernel_size),
+        stride=_pair(module.stride),
+        shape=shape,
+    )
+
+
+@read_layer.register
+def _qcfs(module: training.Qcfs, name: str, shape: Shape) -> Node:
+    threshold = float(module.threshold)
+    return Qcfs(name=name, shape=shape, threshold=threshold, levels=module.levels)
+
+
+@read_layer.register
+def _flatten(module: nn.Flatten, name: str, shape: Shape) -> Node:
+    if (module.start_dim, module.end_dim) != (1, -1):
+        raise ModelError(
+            f"{name}: flatten from axis {module.start_dim} to {module.end_dim}, only 1 "
+            "to -1 can be deployed (the first axis is the batch)"
+        )
+    return Flatten(name=name, shape=shape)
+
+
+def _pair(value: int | tuple[int, ...]) -> Pair:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
+
+
+def _bias(bias: torch.Tensor | None, n: int) -> FloatArray:
+    return np.zeros(n) if bias is None else array(bias)

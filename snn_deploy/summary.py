@@ -1,0 +1,98 @@
+"""What a profile says in all: means, losses and savings, as ``summary.json`` holds."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from snn_deploy import __version__
+from snn_deploy.arrays import FloatArray
+from snn_deploy.energy import PARTS
+from snn_deploy.profile import Profile, Row
+
+
+def summarize(profile: Profile) -> dict[str, Any]:
+    """Return the summary of a profile, ready for JSON; units are in the names."""
+    network = profile.artifact.network
+    training = network.graph.training
+    return {
+        "program": __version__,
+        "network": network.graph.name,
+        "network_sha256": profile.artifact.sha256,
+        "target": network.target.name,
+        "backend": profile.backend,
+        "monitor": profile.monitor,
+        "n_inputs": len(profile.rows),
+        "timesteps": training.timesteps,
+        "pipeline_depth": network.graph.depth,
+        "cutoff": _cutoff(profile),
+        "with_cutoff": _means(profile.rows) if profile.has_cutoff else None,
+        "all_timesteps": _means(profile.fixed_rows),
+        "all_timesteps_streamed_chip_timesteps": training.timesteps,
+        "accuracy_at_timestep": [round(float(a), 6) for a in profile.accuracy_at],
+        "accuracy_lost": _paired_loss(profile),
+        "energy_note": network.target.energy_note,
+        "unknown": list(profile.unknown),
+        "how_known": {
+            "answers, timesteps, spikes, packets": "measured on the simulated chip",
+            "energy, latency": "modelled: counts times the prices of the target",
+        },
+    }
+
+
+def _cutoff(profile: Profile) -> dict[str, Any] | None:
+    calibration = profile.artifact.calibration
+    if not profile.has_cutoff or calibration is None:
+        return None
+    return {
+        "rule": calibration.rule,
+        "budget": calibration.budget,
+        "confidence": calibration.confidence,
+        "uses_labels": calibration.uses_labels,
+        "n_calibration_inputs": calibration.n_inputs,
+        "beta": [float(b) if np.isfinite(b) else str(b) for b in calibration.betas],
+    }
+
+
+def _means(rows: Sequence[Row]) -> dict[str, Any]:
+    names = [
+        "timesteps",
+        "chip_timesteps",
+        "spikes",
+        "synaptic_operations",
+        "packets",
+        "hops",
+        "latency_s",
+        "latency_high_s",
+        *(f"energy_{part}_{end}" for part in PARTS for end in ("j", "high_j")),
+    ]
+    means: dict[str, Any] = {f"mean_{name}": _mean(rows, name) for name in names}
+    labelled = [row for row in rows if row.label is not None]
+    means["accuracy"] = _mean(labelled, "is_right") if labelled else None
+    means["stopped_early"] = _mean(rows, "stopped_early")
+    means["mean_energy_j"] = _mean(rows, "energy_j")
+    return means
+
+
+def _mean(rows: Sequence[Row], name: str) -> float | None:
+    values = [getattr(row, name) for row in rows]
+    if any(value is None for value in values):
+        return None
+    return float(np.mean(values))
+
+
+def _paired_loss(profile: Profile) -> dict[str, float] | None:
+    """Return the accuracy that the cutoff cost, with a 95 % interval over inputs."""
+    pairs = list(zip(profile.rows, profile.fixed_rows, strict=True))
+    if not profile.has_cutoff or any(row.label is None for row, _ in pairs):
+        return None
+    lost = [float(fixed.is_right) - float(row.is_right) for row, fixed in pairs]
+    return paired_interval(np.array(lost))
+
+
+def paired_interval(differences: FloatArray) -> dict[str, float]:
+    """Return the mean of paired differences and its 95 % interval (normal)."""
+    mean = float(differences.mean())
+    n = len(differences)
+    half = 1.96 * float(differences.std(ddof=1)) / np.sqrt(n) if n > 1 else float("nan")
+    return {"mean": mean, "low": mean - half, "high": mean + half}

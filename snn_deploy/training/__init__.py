@@ -1,0 +1,1 @@
+"""Train the reference networks; apart from some importers, all that needs torch."""

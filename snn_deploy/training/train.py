@@ -1,0 +1,220 @@
+"""Train a network from its recipe."""
+
+import copy
+import logging
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import Progress
+from torch import Tensor, nn
+from torch.nn import functional
+
+from snn_deploy.datasets import Part, load_split
+from snn_deploy.importers.model_file import save
+from snn_deploy.training import losses, recipes
+from snn_deploy.training.card import write_card
+from snn_deploy.training.checkpoint import (
+    Checkpoint,
+    read_checkpoint,
+    write_checkpoint,
+)
+from snn_deploy.training.networks import as_float, build_network, run_over_time
+from snn_deploy.training.recipes import Recipe, read_recipe
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT = "checkpoint.pt"  # in the output folder, until the training is over
+
+
+def train(recipe_path: Path, output_folder: Path, *, resume: bool = False) -> Path:
+    """Train the network of a recipe and write ``model.pt`` and ``card.md``.
+
+    Until these are written, every epoch ends with a ``checkpoint.pt`` in the same
+    folder, and ``resume`` goes on from there to exactly the weights of an unbroken run;
+    without one it starts at the beginning. The epoch is chosen by the loss on digits
+    held out of the training part. Calibration digits are not used, and test digits
+    only for the card.
+
+    Returns
+    -------
+    Path
+        The ``model.pt`` that was written.
+    """
+    recipe = read_recipe(recipe_path)
+    split = load_split(recipe.data)
+    checkpoint = fit(
+        recipe,
+        split.train,
+        output_folder,
+        recipe_text=recipe_path.read_text(encoding="utf-8"),
+        resume=resume,
+    )
+    network = build(recipe, split.train)
+    network.load_state_dict(checkpoint.best_network)
+    network.eval()
+    model_path = output_folder / "model.pt"
+    save(
+        network,
+        model_path,
+        input_shape=split.train.x.shape[1:],
+        timesteps=recipe.timesteps,
+        encoding="direct",
+        input_scale=1.0,
+        input_offset=0.0,
+    )
+    write_card(network, recipe, split, checkpoint, model_path)
+    (output_folder / CHECKPOINT).unlink()
+    return model_path
+
+
+def build(recipe: Recipe, part: Part) -> nn.Sequential:
+    """Return the untrained network of ``recipe`` for inputs like those of ``part``."""
+    return build_network(recipe.layers, part.x.shape[1:], seed=recipe.seed)
+
+
+def fit(
+    recipe: Recipe,
+    digits: Part,
+    output_folder: Path,
+    *,
+    recipe_text: str,
+    resume: bool = False,
+) -> Checkpoint:
+    """Return the training after its last epoch, having written every epoch to disk."""
+    output_folder.mkdir(parents=True, exist_ok=True)
+    path = output_folder / CHECKPOINT
+    used, held_out = _hold_out(digits, recipe)
+    network = build(recipe, digits)
+    optimizer = _optimizer(network, recipe)
+    checkpoint = Checkpoint(
+        recipe=recipe_text,
+        n_epochs=0,
+        network=network.state_dict(),
+        optimizer=optimizer.state_dict(),
+        best_network=network.state_dict(),
+        best_loss=float("inf"),
+        best_epoch=0,
+        seconds=0.0,
+    )
+    if resume and path.exists():
+        checkpoint = read_checkpoint(path, recipe=recipe_text)
+        network.load_state_dict(checkpoint.network)
+        optimizer.load_state_dict(checkpoint.optimizer)
+    with Progress() as progress:
+        task = progress.add_task(recipe.name, total=recipe.training.epochs)
+        progress.update(task, completed=checkpoint.n_epochs)
+        while checkpoint.n_epochs < recipe.training.epochs:
+            start = time.perf_counter()
+            _train_epoch(network, optimizer, recipe, used, checkpoint.n_epochs)
+            loss = _evaluate(network, recipe, held_out)
+            checkpoint = _advance(checkpoint, network, optimizer, loss, start)
+            write_checkpoint(path, checkpoint)
+            progress.update(task, advance=1, description=f"loss {loss:.4f}")
+    return checkpoint
+
+
+def _hold_out(digits: Part, recipe: Recipe) -> tuple[Part, Part]:
+    order = np.random.default_rng(recipe.seed).permutation(len(digits))
+    n_held_out = max(1, int(recipe.training.held_out * len(digits)))
+    return digits.take(order[n_held_out:]), digits.take(order[:n_held_out])
+
+
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Only weights decay; biases, batch normalizations and thresholds do not."""
+    weights = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": weights, "weight_decay": recipe.training.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.training.learning_rate)
+
+
+def _train_epoch(
+    network: nn.Sequential,
+    optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
+    digits: Part,
+    epoch: int,
+) -> None:
+    """Train on all ``digits`` once; the randomness depends on seed and epoch only."""
+    training = recipe.training
+    rng = np.random.default_rng((recipe.seed, epoch))
+    starts = range(0, len(digits), training.batch_size)
+    order = rng.permutation(len(digits))
+    network.train()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**31)))
+        for index, start in enumerate(starts):
+            progress = (epoch + index / len(starts)) / training.epochs
+            for group in optimizer.param_groups:
+                group["lr"] = training.learning_rate * _cosine(progress)
+            batch = digits.take(order[start : start + training.batch_size])
+            x = shift_at_random(as_float(batch.x), training.max_shift, rng)
+            loss = _loss(network, recipe, x, torch.from_numpy(batch.y.copy()))
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+
+
+def _cosine(progress: float) -> float:
+    """Return the share of the learning rate: 1 at the start, 0 at the end."""
+    return 0.5 * (1 + float(np.cos(np.pi * progress)))
+
+
+def _loss(network: nn.Sequential, recipe: Recipe, x: Tensor, labels: Tensor) -> Tensor:
+    outputs = run_over_time(network, x, recipe.timesteps)
+    match recipe.loss:
+        case recipes.MeanOutput():
+            return losses.mean_output_loss(outputs, labels)
+        case recipes.Tet(mse_weight=mse_weight):
+            return losses.tet_loss(outputs, labels, mse_weight=mse_weight)
+        case recipes.RunningCount(gain=gain):
+            return losses.running_count_loss(outputs, labels, gain=gain)
+
+
+def _evaluate(network: nn.Sequential, recipe: Recipe, digits: Part) -> float:
+    network.eval()
+    with torch.no_grad():
+        labels = torch.from_numpy(digits.y.copy())
+        return float(_loss(network, recipe, as_float(digits.x), labels))
+
+
+def _advance(
+    checkpoint: Checkpoint,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss: float,
+    start: float,
+) -> Checkpoint:
+    is_best = loss < checkpoint.best_loss
+    n_epochs = checkpoint.n_epochs + 1
+    logger.info("epoch %d: held-out loss %.4f", n_epochs, loss)
+    weights = network.state_dict()
+    return Checkpoint(
+        recipe=checkpoint.recipe,
+        n_epochs=n_epochs,
+        network=weights,
+        optimizer=optimizer.state_dict(),
+        best_network=copy.deepcopy(weights) if is_best else checkpoint.best_network,
+        best_loss=min(loss, checkpoint.best_loss),
+        best_epoch=n_epochs if is_best else checkpoint.best_epoch,
+        seconds=checkpoint.seconds + time.perf_counter() - start,
+    )
+
+
+def shift_at_random(x: Tensor, max_shift: int, rng: np.random.Generator) -> Tensor:
+    """Return every image moved by up to ``max_shift`` pixels in each direction."""
+    if max_shift == 0:
+        return x
+    height, width = x.shape[-2:]
+    padded = functional.pad(x, (max_shift,) * 4)
+    corners = rng.integers(0, 2 * max_shift + 1, size=(len(x), 2)).tolist()
+    return torch.stack(
+        [
+            image[:, top : top + height, left : left + width]
+            for image, (top, left) in zip(padded, corners, strict=True)
+        ]
+    )

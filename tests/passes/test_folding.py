@@ -1,0 +1,172 @@
+"""The folding passes: the same function with fewer layers."""
+
+import numpy as np
+import pytest
+
+from snn_deploy.errors import PassError
+from snn_deploy.ir.floating import accumulate, evaluate
+from snn_deploy.ir.graph import Functional, Graph, Training
+from snn_deploy.ir.neurons import Integrator
+from snn_deploy.ir.nodes import Add, AvgPool2d, BatchNorm, Flatten
+from snn_deploy.passes.fold_batchnorm import fold_batchnorm
+from snn_deploy.passes.fold_input import fold_input
+from snn_deploy.passes.fold_pooling import fold_pooling
+from snn_deploy.passes.integrate_readout import integrate_readout
+from snn_deploy.spikes import Encoding
+from tests.build import batch_norm, chain, conv, graph, images, lif, linear
+
+
+def assert_same(before: Graph, after: Graph) -> None:
+    stimuli = images(3, before.input.shape)
+    np.testing.assert_allclose(
+        evaluate(after, stimuli), evaluate(before, stimuli), atol=1e-9
+    )
+
+
+def pool(name: str, shape: tuple[int, ...], size: int, stride: int = 0) -> AvgPool2d:
+    step = stride or size
+    return AvgPool2d(name=name, kernel=(size, size), stride=(step, step), shape=shape)
+
+
+def test_batch_norm_behind_linear_and_convolution_disappears() -> None:
+    before = chain(
+        conv("conv", (2, 6, 6), 3),
+        batch_norm("norm1", (3, 6, 6)),
+        lif("lif", (3, 6, 6)),
+        Flatten(name="flat", shape=(3, 6, 6)),
+        linear("fc", 108, 4),
+        batch_norm("norm2", (4,)),
+    )
+
+    after = fold_batchnorm(before)
+
+    assert not after.nodes_of(BatchNorm)
+    assert_same(before, after)
+
+
+def test_graph_without_batch_norm_is_left_alone() -> None:
+    before = chain(linear("fc1", 3, 2), lif("lif", (2,)), linear("fc2", 2, 2))
+
+    assert fold_batchnorm(before) is before
+
+
+def test_layer_that_feeds_another_node_is_not_folded() -> None:
+    nodes = [
+        linear("fc", 3, 2),
+        batch_norm("norm", (2,)),
+        lif("a", (2,)),
+        lif("b", (2,)),
+        Add(name="sum", shape=(2,)),
+        linear("out", 2, 2),
+    ]
+    before = graph(
+        nodes, "input>fc fc>norm norm>a fc>b a>sum b>sum sum>out", shape=(3,)
+    )
+
+    with pytest.raises(PassError, match="fc also feeds another layer"):
+        fold_batchnorm(before)
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "padding"), [(2, 2, 1), (3, 2, 0), (2, 3, 0)]
+)
+def test_pooling_before_a_convolution_widens_its_kernel(
+    size: int, stride: int, padding: int
+) -> None:
+    shape = (2, 8, 8)
+    pooled = pool("pool", shape, size, stride)
+    before = chain(
+        pooled, conv("conv", pooled.output_shape, 3, padding=(padding, padding))
+    )
+
+    after = fold_pooling(before)
+
+    assert not after.nodes_of(AvgPool2d)
+    assert_same(before, after)
+
+
+def test_pooling_before_a_linear_layer_repeats_its_weights() -> None:
+    pooled = pool("pool", (2, 7, 7), 2)
+    flat = Flatten(name="flat", shape=pooled.output_shape)
+    before = chain(pooled, flat, linear("fc", 18, 4))
+
+    after = fold_pooling(before)
+
+    assert not after.nodes_of(AvgPool2d)
+    assert_same(before, after)
+
+
+def test_pooling_before_neurons_becomes_a_convolution_of_each_channel() -> None:
+    pooled = pool("pool", (2, 6, 6), 3)
+    before = chain(pooled, lif("lif", pooled.output_shape))
+
+    after = fold_pooling(before)
+
+    assert not after.nodes_of(AvgPool2d)
+    assert_same(before, after)
+
+
+def test_pooling_that_feeds_two_convolutions_is_folded_into_both() -> None:
+    pooled = pool("pool", (2, 6, 6), 2)
+    nodes = [
+        pooled,
+        conv("a", (2, 3, 3), 4, seed=1),
+        conv("b", (2, 3, 3), 4, seed=2),
+        Add(name="sum", shape=(4, 3, 3)),
+        lif("lif", (4, 3, 3)),
+    ]
+    arrows = "input>pool pool>a pool>b a>sum b>sum sum>lif"
+    before = graph(nodes, arrows, shape=(2, 6, 6))
+
+    after = fold_pooling(before)
+
+    assert not after.nodes_of(AvgPool2d)
+    assert_same(before, after)
+
+
+def test_padding_around_windows_that_leave_a_rest_is_refused() -> None:
+    pooled = pool("pool", (1, 7, 7), 2)
+    before = chain(pooled, conv("conv", pooled.output_shape, 2))
+
+    with pytest.raises(PassError, match="conv: pads the output of pool"):
+        fold_pooling(before)
+
+
+@pytest.mark.parametrize("offset", [0.0, -0.5])
+def test_input_scale_and_offset_move_into_the_first_layer(offset: float) -> None:
+    training = Training(
+        timesteps=3, encoding=Encoding.DIRECT, input_scale=3.0, input_offset=offset
+    )
+    before = chain(conv("conv", (2, 5, 5), 3), lif("lif", (3, 5, 5)), training=training)
+
+    after = fold_input(before)
+
+    assert (after.training.input_scale, after.training.input_offset) == (255, 0)
+    assert_same(before, after)
+
+
+def test_input_that_feeds_neurons_directly_is_refused() -> None:
+    with pytest.raises(PassError, match="lif: takes the input of the network"):
+        fold_input(chain(lif("lif", (3,))))
+
+
+def test_linear_read_out_becomes_integrators_whose_voltage_is_the_sum() -> None:
+    before = chain(linear("fc", 4, 3))
+
+    after = integrate_readout(before)
+
+    stimuli = images(2, (4,))
+    assert isinstance(after.output, Integrator)
+    np.testing.assert_allclose(
+        accumulate(evaluate(after, stimuli), Functional.LAST),
+        accumulate(evaluate(before, stimuli), Functional.SUM),
+    )
+
+
+def test_linear_read_out_of_the_last_timestep_is_refused() -> None:
+    training = Training(
+        timesteps=3, encoding=Encoding.DIRECT, functional=Functional.LAST
+    )
+
+    with pytest.raises(PassError, match="fc: a linear read-out is summed"):
+        integrate_readout(chain(linear("fc", 4, 3), training=training))

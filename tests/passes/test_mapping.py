@@ -1,0 +1,169 @@
+"""partition, place and rules: each neuron on a neurocore, or all that is over."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from snn_deploy.errors import FitError
+from snn_deploy.ir.graph import Graph
+from snn_deploy.ir.mapped import MappedNetwork, synapses_on
+from snn_deploy.ir.neurons import Reset
+from snn_deploy.ir.nodes import Flatten
+from snn_deploy.ir.quantized import ConvSynapses
+from snn_deploy.passes.partition import partition
+from snn_deploy.passes.place import place
+from snn_deploy.pipeline import compile_model
+from snn_deploy.target import Target, read_target
+from tests.build import RATE, chain, conv, lif, linear, rng, simulator
+
+
+def network(target: Target) -> MappedNetwork:
+    return compile_model(model(), target)
+
+
+def model() -> Graph:
+    return chain(
+        conv("conv1", (1, 28, 28), 16),
+        lif("a", (16, 28, 28)),
+        conv("conv2", (16, 28, 28), 16, stride=(2, 2)),
+        lif("b", (16, 14, 14)),
+        Flatten(name="flat", shape=(16, 14, 14)),
+        linear("fc", 3136, 10),
+        lif("c", (10,)),
+        training=RATE,
+    )
+
+
+@pytest.mark.parametrize("name", ["loihi-sim", "loihi1", "loihi2"])
+def test_every_neuron_lies_on_exactly_one_neurocore(name: str) -> None:
+    mapped = network(read_target(name))
+
+    for population in mapped.graph.populations:
+        found = np.concatenate(
+            [
+                piece.neurons
+                for core in mapped.cores
+                for piece in core.pieces
+                if piece.population == population.name
+            ]
+        )
+        np.testing.assert_array_equal(np.sort(found), np.arange(population.size))
+
+
+def test_no_neurocore_is_over_its_limits() -> None:
+    target = read_target("loihi1")
+
+    mapped = network(target)
+
+    for core in mapped.cores:
+        assert core.n_compartments <= target.neurocore.compartments
+        assert core.synapse_bits <= target.neurocore.synaptic_memory_bits
+        assert core.n_input_axons <= target.neurocore.input_axons
+        assert core.n_output_axons <= target.neurocore.output_axons
+
+
+def test_axons_of_a_core_are_the_distinct_senders_that_reach_it() -> None:
+    mapped = network(read_target("loihi1"))
+
+    for position, core in enumerate(mapped.cores):
+        n_axons = sum(
+            int((routes.synapses[:, position] > 0).sum())
+            for routes in mapped.routes.values()
+        )
+        assert core.n_input_axons == n_axons
+
+
+@pytest.mark.parametrize(
+    ("stride", "padding", "dilation", "groups"),
+    [
+        ((1, 1), (1, 1), (1, 1), 1),
+        ((2, 1), (0, 2), (1, 1), 2),
+        ((1, 2), (2, 0), (2, 1), 1),
+    ],
+)
+def test_synapses_of_a_convolution_are_those_of_the_matrix_it_is(
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    groups: int,
+) -> None:
+    layer = conv(
+        "conv",
+        (2, 6, 7),
+        4,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+    )
+    before = chain(layer, lif("a", layer.output_shape), training=RATE)
+    graph = compile_model(before, simulator()).graph
+    projection = graph.projections[0]
+    assert isinstance(projection.synapses, ConvSynapses)
+    size = int(np.prod(layer.output_shape))
+    cores = rng().integers(0, 3, size)
+
+    found = synapses_on(graph, projection, cores, 3)
+
+    from snn_deploy.ir.convolve import convolve
+
+    basis = np.eye(2 * 6 * 7).reshape(-1, 2, 6, 7)
+    ones = np.ones(layer.weight.shape)
+    reached = convolve(
+        basis, ones, stride=stride, padding=padding, dilation=dilation, groups=groups
+    ).reshape(len(basis), -1)
+    expected = np.stack([reached[:, cores == core].sum(axis=1) for core in range(3)], 1)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_network_that_does_not_fit_lists_everything_that_is_over() -> None:
+    tiny = simulator()
+    tiny = replace(
+        tiny,
+        neurocore=replace(tiny.neurocore, compartments=1024, synaptic_memory_bits=64),
+        mesh=replace(tiny.mesh, neurocores=3),
+    )
+    before = chain(linear("fc", 40, 10), lif("a", (10,)), training=RATE)
+
+    with pytest.raises(FitError) as caught:
+        compile_model(before, tiny)
+
+    text = str(caught.value)
+    assert "10 neurocores, allowed are 3" in text
+    assert text.count("320 bits of synaptic memory, allowed are 64") == 10
+
+
+def test_neighbouring_pieces_lie_on_neighbouring_tiles() -> None:
+    mapped = network(read_target("loihi1"))
+
+    steps = [
+        abs(a.x - b.x) + abs(a.y - b.y)
+        for a, b in zip(mapped.cores, mapped.cores[1:], strict=False)
+    ]
+    assert max(steps) <= 1
+
+
+def test_strict_refuses_every_lossy_step_and_lists_them() -> None:
+    with pytest.raises(FitError, match="--strict allows no lossy step") as caught:
+        compile_model(model(), simulator(), is_strict=True)
+
+    assert "conv2: round weights, 2304 values" in str(caught.value)
+
+
+def test_one_cut_serves_dense_layers_too() -> None:
+    target = read_target("loihi1")
+    before = chain(
+        linear("fc", 900, 600),
+        lif("a", (600,), reset=Reset.HARD),
+        linear("fc2", 600, 10),
+        lif("b", (10,)),
+        training=RATE,
+    )
+    graph = compile_model(before, target).graph
+
+    cut = partition(graph, target)
+
+    # 900 * 600 weights of 8 bits need at least 4.1 times 2**20 bits
+    assert len([p for p in cut.pieces if p.population == "a"]) == 5
+    assert len(place(cut, target).cores) == len(cut.pieces)

@@ -1,0 +1,53 @@
+"""checkpoint: written whole, read only for the same recipe."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from snn_deploy.errors import ArtifactError
+from snn_deploy.training.checkpoint import (
+    Checkpoint,
+    read_checkpoint,
+    write_checkpoint,
+)
+
+CHECKPOINT = Checkpoint(
+    recipe="a",
+    n_epochs=2,
+    network={"weight": torch.ones(2)},
+    optimizer={"state": {}},
+    best_network={"weight": torch.zeros(2)},
+    best_loss=0.5,
+    best_epoch=1,
+    seconds=1.5,
+)
+
+
+def test_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+
+    write_checkpoint(path, CHECKPOINT)
+    read = read_checkpoint(path, recipe="a")
+
+    assert torch.equal(read.network["weight"], torch.ones(2))
+    assert (read.n_epochs, read.best_loss, read.best_epoch) == (2, 0.5, 1)
+    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    write_checkpoint(path, CHECKPOINT)
+
+    with pytest.raises(ArtifactError, match="belongs to another recipe"):
+        read_checkpoint(path, recipe="b")
+
+
+@pytest.mark.parametrize("n_bytes", [0, 10, 500])
+def test_truncated_checkpoint_is_refused(tmp_path: Path, n_bytes: int) -> None:
+    path = tmp_path / "checkpoint.pt"
+    write_checkpoint(path, CHECKPOINT)
+    path.write_bytes(path.read_bytes()[:n_bytes])
+
+    with pytest.raises(ArtifactError, match="not a checkpoint"):
+        read_checkpoint(path, recipe="a")
