@@ -4,12 +4,48 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from snn_deploy.artifact import pack as pack
+    from snn_deploy.artifact import read_artifact as read_artifact
+    from snn_deploy.artifact import write_artifact as write_artifact
+    from snn_deploy.backends import open_backend as open_backend
+    from snn_deploy.data import Data as Data
+    from snn_deploy.data import read_data as read_data
+    from snn_deploy.host.calibrate import calibrate as calibrate
+    from snn_deploy.host.cutoff import fixed as fixed
+    from snn_deploy.host.cutoff import never as never
+    from snn_deploy.host.cutoff import risk as risk
+    from snn_deploy.host.cutoff import topk as topk
+    from snn_deploy.host.monitor import collect_scores as collect_scores
+    from snn_deploy.host.monitor import run_inputs as run_inputs
+    from snn_deploy.importers import load_model as load_model
     from snn_deploy.importers.model_file import save as save
+    from snn_deploy.pipeline import compile_model as compile_model
+    from snn_deploy.profile import profile_inputs as profile_inputs
+    from snn_deploy.profile_files import write_profile as write_profile
+    from snn_deploy.target import read_target as read_target
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "save": "snn_deploy.importers.model_file",
+    "Data": "data",
+    "calibrate": "host.calibrate",
+    "collect_scores": "host.monitor",
+    "compile_model": "pipeline",
+    "fixed": "host.cutoff",
+    "load_model": "importers",
+    "never": "host.cutoff",
+    "open_backend": "backends",
+    "pack": "artifact",
+    "profile_inputs": "profile",
+    "read_artifact": "artifact",
+    "read_data": "data",
+    "read_target": "target",
+    "risk": "host.cutoff",
+    "run_inputs": "host.monitor",
+    "save": "importers.model_file",
+    "topk": "host.cutoff",
+    "write_artifact": "artifact",
+    "write_profile": "profile_files",
 }
 __all__ = ["__version__", *sorted(_HOMES)]
 
@@ -18,4 +54,4 @@ def __getattr__(name: str) -> object:
     """Import a public name when it is first used: torch and others are slow."""
     if name not in _HOMES:
         raise AttributeError(f"module 'snn_deploy' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(f"snn_deploy.{_HOMES[name]}"), name)

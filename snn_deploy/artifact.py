@@ -25,6 +25,16 @@ FORMAT = "snn-deploy network"
 VERSION = 1
 MANIFEST, TENSORS = "manifest.json", "tensors.safetensors"
 LARGEST_ENTRY = 1 << 31  # bytes
+# what a network raises that a program other than this one has written
+_DAMAGED = (
+    ArithmeticError,
+    AttributeError,
+    CodecError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,6 +78,7 @@ def write_artifact(artifact: Artifact, path: Path) -> None:
         "calibration": calibration,
         "tensors_sha256": hashlib.sha256(packed).hexdigest(),
     }
+    manifest["manifest_sha256"] = _manifest_sha256(manifest)
     text = json.dumps(manifest, sort_keys=True, indent=1).encode()
     write_whole(path, lambda temporary: _write_zip(temporary, text, packed))
 
@@ -93,13 +104,7 @@ def read_artifact(path: Path) -> Artifact:
     """
     manifest, packed = _read_zip(path)
     try:
-        if manifest["format"] != FORMAT or manifest["version"] != VERSION:
-            raise ArtifactError(
-                f"{path}: format {manifest['format']!r} version {manifest['version']}, "
-                f"this program reads {FORMAT!r} version {VERSION}; compile again"
-            )
-        if hashlib.sha256(packed).hexdigest() != manifest["tensors_sha256"]:
-            raise _damaged(path, "the tensors have another checksum")
+        _check_manifest(path, manifest, packed)
         tensors = _tensors(packed)
         network = decode(MappedNetwork, manifest["network"], tensors)
         sha256 = _sha256_of(network)
@@ -113,8 +118,20 @@ def read_artifact(path: Path) -> Artifact:
         raise
     except SnnDeployError as error:
         raise _damaged(path, str(error)) from error
-    except (CodecError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except _DAMAGED as error:
         raise _damaged(path, str(error)) from error
+
+
+def _check_manifest(path: Path, manifest: dict[str, Any], packed: bytes) -> None:
+    if manifest["format"] != FORMAT or manifest["version"] != VERSION:
+        raise ArtifactError(
+            f"{path}: format {manifest['format']!r} version {manifest['version']}, "
+            f"this program reads {FORMAT!r} version {VERSION}; compile again"
+        )
+    if manifest.pop("manifest_sha256") != _manifest_sha256(manifest):
+        raise _damaged(path, "the manifest has another checksum")
+    if manifest["tensors_sha256"] != hashlib.sha256(packed).hexdigest():
+        raise _damaged(path, "the tensors have another checksum")
 
 
 def _damaged(path: Path, why: str) -> ArtifactError:
@@ -168,6 +185,10 @@ def _packed(array: AnyArray) -> AnyArray:
         if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
             return array.astype(dtype)
     return array
+
+
+def _manifest_sha256(manifest: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256_of(network: MappedNetwork) -> str:

@@ -10,10 +10,13 @@ from snn_deploy.data import Data
 from snn_deploy.errors import BackendError
 from snn_deploy.host.cutoff import Cutoff, never
 from snn_deploy.host.monitor import run_inputs
+from snn_deploy.results import RunResult
 
 
 def cross_check(artifact: Artifact, data: Data, cutoff: Cutoff | None, n: int) -> str:
     """Return a sentence on the comparison of the first ``n`` inputs.
+
+    Each runs with the cutoff, if there is one, and for all timesteps.
 
     Raises
     ------
@@ -22,13 +25,18 @@ def cross_check(artifact: Artifact, data: Data, cutoff: Cutoff | None, n: int) -
     """
     if find_spec("lava") is None:
         return "Lava is not installed: the cpu backend runs alone"
-    results = {}
+    rules = [never] if cutoff is None else [cutoff, never]
+    results: dict[str, list[RunResult]] = {}
     for name in ("cpu", "lava"):
         program = open_backend(name).load(artifact.network)
         try:
-            results[name] = list(
-                run_inputs(program, artifact.network, data.stimuli(n), cutoff or never)
-            )
+            results[name] = [
+                result
+                for rule in rules
+                for result in run_inputs(
+                    program, artifact.network, data.stimuli(n), rule
+                )
+            ]
         finally:
             program.close()
     for mine, other in zip(results["cpu"], results["lava"], strict=True):
@@ -40,6 +48,6 @@ def cross_check(artifact: Artifact, data: Data, cutoff: Cutoff | None, n: int) -
             )
     n_timesteps = sum(result.timesteps for result in results["lava"])
     return (
-        f"cross-checked {len(results['lava'])} inputs on Lava: equal outputs and "
+        f"cross-checked {min(n, len(data))} inputs on Lava: equal outputs and "
         f"counts at all {n_timesteps} timesteps"
     )

@@ -1,17 +1,36 @@
 """Read input data: ``.npz`` with ``x`` (n, shape...) or ``spikes``, and ``y``."""
 
 import hashlib
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from snn_deploy.arrays import AnyArray, IntArray, Shape
 from snn_deploy.errors import DataError
 from snn_deploy.ir.graph import Training
 from snn_deploy.spikes import Encoding, Stimulus, encode, to_gray
+
+# what numpy and zipfile raise for a file that is none of theirs, or damaged
+_NO_NPZ = (
+    EOFError,
+    KeyError,
+    OSError,
+    RuntimeError,  # encrypted, or a kind of zip that Python cannot read
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,8 +62,16 @@ class Data:
         return digest.hexdigest()
 
 
-def read_data(path: Path, input_shape: Shape, training: Training) -> Data:
+def read_data(
+    path: Path,
+    input_shape: Shape,
+    training: Training,
+    *,
+    n_outputs: int | None = None,
+) -> Data:
     """Return the inputs in the ``.npz`` file at ``path`` for a network.
+
+    Labels must name one of the ``n_outputs`` of the network, if they are given.
 
     Raises
     ------
@@ -73,7 +100,8 @@ def read_data(path: Path, input_shape: Shape, training: Training) -> Data:
     if len(x) == 0:
         raise DataError(f"{path}: holds no inputs; add at least one")
     _check_values(path, name, x, training)
-    return Data(x=x, y=_labels(path, arrays.get("y"), len(x)), training=training)
+    labels = _labels(path, arrays.get("y"), len(x), n_outputs)
+    return Data(x=x, y=labels, training=training)
 
 
 def _check_values(path: Path, name: str, x: AnyArray, training: Training) -> None:
@@ -82,6 +110,11 @@ def _check_values(path: Path, name: str, x: AnyArray, training: Training) -> Non
             to_gray(x)
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
+    elif not np.isin(x, (0, 1)).all():
+        raise DataError(
+            f"{path}: {name} holds values other than 0 and 1; store one spike at most "
+            "for each timestep and position"
+        )
     elif x.shape[1] < training.timesteps:
         raise DataError(
             f"{path}: {name} lasts {x.shape[1]} timesteps, the network needs "
@@ -93,26 +126,37 @@ def _load(path: Path) -> dict[str, AnyArray]:
     if not path.is_file():
         raise DataError(f"{path}: no such file; check the path")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise DataError(
-                    f"{path}: one array, not an .npz; store it with np.savez"
-                )
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, NpzFile):
+                return {name: np.asarray(archive[name]) for name in archive.files}
+    except MemoryError as error:
         raise DataError(
-            f"{path}: not an .npz of plain arrays, or cut short ({error}); store it "
+            f"{path}: larger than the memory; cut it into several files"
+        ) from error
+    except _NO_NPZ as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"{path}: not an .npz of plain arrays, or cut short ({why}); store it "
             "with np.savez(path, x=..., y=...)"
         ) from error
+    raise DataError(f"{path}: one array, not an .npz; store it with np.savez")
 
 
-def _labels(path: Path, y: AnyArray | None, n: int) -> IntArray | None:
+def _labels(
+    path: Path, y: AnyArray | None, n: int, n_outputs: int | None
+) -> IntArray | None:
     if y is None:
         return None
     if y.shape != (n,) or y.dtype.kind not in "iu":
         raise DataError(
-            f"{path}: y is {y.dtype} of shape {y.shape}, it must be integers of shape "
+            f"{path}: y is {y.dtype} of shape {y.shape}; store integers of shape "
             f"({n},), one label for each input"
+        )
+    if n_outputs is not None and (y.min() < 0 or y.max() >= n_outputs):
+        raise DataError(
+            f"{path}: y reaches from {y.min()} to {y.max()}, the network has "
+            f"{n_outputs} outputs; count labels from 0"
         )
     labels: IntArray = y.astype(np.int64)
     return labels

@@ -39,10 +39,10 @@ class Outcome:
     loss: dict[str, float]  # accuracy that the cutoff costs
     timesteps: float  # means with the cutoff
     chip_timesteps: float
-    early_energy_j: float
-    energy_j: float
-    early_latency_s: float
-    latency_s: float
+    early_energy_j: float | None
+    energy_j: float | None
+    early_latency_s: float | None
+    latency_s: float | None
 
 
 def write_data(part: Part, path: Path) -> None:

@@ -1,5 +1,6 @@
 """What an input costs in joules: four parts, each from counts, prices and time."""
 
+import math
 from dataclasses import dataclass
 
 from snn_deploy.latency import Schedule, latency
@@ -13,20 +14,14 @@ PARTS = ("dynamic", "static", "reset", "host")
 class Price:
     """Energy and latency of one input, at the central or the high prices.
 
-    A part is ``None`` if no price that it needs is known.
+    A part is ``None`` if a price that it needs is unknown.
     """
 
     dynamic_j: float | None  # events on the chip
     static_j: float | None  # leakage, for as long as the input takes
     reset_j: float | None  # clearing the chip between inputs
     host_j: float | None  # the processor that feeds and polls the chip
-    latency_s: float
-
-    @property
-    def total_j(self) -> float:
-        """The sum of the parts that are known."""
-        parts = (self.dynamic_j, self.static_j, self.reset_j, self.host_j)
-        return sum(part for part in parts if part is not None)
+    latency_s: float | None
 
 
 def price(
@@ -51,25 +46,30 @@ def price(
     chips = schedule.n_chips
     return Price(
         dynamic_j=_dynamic(activity, target, high=high),
-        static_j=None if static_w is None else static_w * wall_s * chips,
-        reset_j=None if reset_j is None else reset_j * chips,
-        host_j=None if host_w is None else host_w * wall_s,
+        static_j=_product(static_w, wall_s, chips),
+        reset_j=_product(reset_j, chips),
+        host_j=_product(host_w, wall_s),
         latency_s=wall_s,
     )
 
 
 def _dynamic(activity: Activity, target: Target, *, high: bool) -> float | None:
-    total, is_known = 0.0, False
-    for event in EVENTS:
+    counts = {event: activity.total(event) for event in EVENTS}
+    counts["packet"] += activity.total("injection")  # inputs travel as packets too
+    total = 0.0
+    for event, count in counts.items():
         cost = target.cost(event)
         energy = cost.energy_high_j if high else cost.energy_j
-        if energy is not None:
-            total += activity.total(event) * energy
-            is_known = True
-    injected = target.cost("packet")  # inputs travel as packets too
-    energy = injected.energy_high_j if high else injected.energy_j
-    total += activity.total("injection") * (energy or 0.0)
-    return total if is_known else None
+        if energy is None and count:
+            return None
+        total += count * (energy or 0.0)
+    return total
+
+
+def _product(*factors: float | None) -> float | None:
+    """Return the product, or ``None`` if a factor is unknown."""
+    known = [factor for factor in factors if factor is not None]
+    return math.prod(known) if len(known) == len(factors) else None
 
 
 def _power(target: Target, name: str, *, high: bool) -> float | None:

@@ -1,5 +1,6 @@
 """Write a file whole or not at all."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable
@@ -14,8 +15,21 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     Raises
     ------
     OSError
-        If the folder cannot be written to, or the disk is full.
+        If the folder cannot be written to, or the disk is full. It names ``path``, not
+        the temporary file.
     """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "no such folder", str(path.parent))
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
+    try:
+        _replace(path, write)
+    except OSError as error:
+        what = error.strerror or str(error)
+        raise OSError(error.errno, what, str(path)) from error
+
+
+def _replace(path: Path, write: Callable[[Path], None]) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     temporary = Path(name)

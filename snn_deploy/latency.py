@@ -25,14 +25,18 @@ class Schedule:
 
 def timestep_durations(
     activity: Activity, target: Target, schedule: Schedule, *, high: bool
-) -> FloatArray:
+) -> FloatArray | None:
     """Return the duration of each chip timestep [s], polls not included.
+
+    ``None`` if it takes an event whose time is unknown.
 
     A timestep lasts as long as its slowest neurocore computes and sends, or receives,
     and then synchronizes. The host sends inputs meanwhile, if their time is known.
     """
     generating = _busiest(activity, target, GENERATING, high=high)
     receiving = _busiest(activity, target, RECEIVING, high=high)
+    if generating is None or receiving is None:
+        return None
     chip = np.maximum(generating, receiving)
     chip = chip + target.barrier.time(schedule.n_tiles, high=high)
     inject = _time(target, "injection", high=high)
@@ -43,20 +47,29 @@ def timestep_durations(
 
 def latency(
     activity: Activity, target: Target, schedule: Schedule, *, high: bool
-) -> float:
-    """Return the time from the first timestep of an input to its answer [s]."""
+) -> float | None:
+    """Return the time from the first timestep of an input to its answer [s].
+
+    ``None`` if it takes an event whose time is unknown; only the injection of inputs is
+    left out where its time is.
+    """
     durations = timestep_durations(activity, target, schedule, high=high)
-    poll = _time(target, f"poll_{schedule.monitor}", high=high) or 0.0
+    poll = _time(target, f"poll_{schedule.monitor}", high=high)
+    if durations is None or poll is None:
+        return None
     return float(durations.sum() + schedule.n_polls * poll)
 
 
 def _busiest(
     activity: Activity, target: Target, events: tuple[str, ...], *, high: bool
-) -> FloatArray:
+) -> FloatArray | None:
     """Return the time of the busiest neurocore at each timestep [s]."""
     prices = np.zeros(len(CORE_EVENTS))
     for event in events:
-        prices[CORE_EVENTS.index(event)] = _time(target, event, high=high) or 0.0
+        time = _time(target, event, high=high)
+        if time is None and activity.total(event):
+            return None
+        prices[CORE_EVENTS.index(event)] = time or 0.0
     busiest: FloatArray = (activity.cores @ prices).max(axis=1)
     return busiest
 

@@ -45,17 +45,26 @@ class Row:
     energy_reset_high_j: float | None
     energy_host_j: float | None
     energy_host_high_j: float | None
-    latency_s: float
-    latency_high_s: float
+    latency_s: float | None
+    latency_high_s: float | None
 
     @property
     def is_right(self) -> bool:
         return self.prediction == self.label
 
     @property
-    def energy_j(self) -> float:
-        """All parts that are known."""
-        return sum(getattr(self, f"energy_{part}_j") or 0.0 for part in PARTS)
+    def energy_j(self) -> float | None:
+        """All parts together; unknown if one is."""
+        return self._total("j")
+
+    @property
+    def energy_high_j(self) -> float | None:
+        """All parts together, at the high prices."""
+        return self._total("high_j")
+
+    def _total(self, end: str) -> float | None:
+        parts = [getattr(self, f"energy_{part}_{end}") for part in PARTS]
+        return None if None in parts else sum(parts)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,6 +74,7 @@ class Profile:
     artifact: Artifact
     backend: str
     monitor: str
+    has_cutoff: bool
     rows: tuple[Row, ...]
     fixed_rows: tuple[Row, ...]  # without cutoff; the same rows if there is none
     accuracy_at: (
@@ -72,12 +82,8 @@ class Profile:
     )
     unknown: tuple[str, ...]  # events without a public price
 
-    @property
-    def has_cutoff(self) -> bool:
-        return self.fixed_rows is not self.rows
 
-
-def profile(
+def profile_inputs(
     artifact: Artifact,
     program: Program,
     data: Data,
@@ -129,7 +135,8 @@ def profile(
         artifact=artifact,
         backend=backend,
         monitor=monitor,
-        rows=rows or fixed_rows,
+        has_cutoff=cutoff is not None,
+        rows=fixed_rows if cutoff is None else rows,
         fixed_rows=fixed_rows,
         accuracy_at=np.mean(right, axis=0) if right else np.zeros(0),
         unknown=tuple(pricing.unknown()),

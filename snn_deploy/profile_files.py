@@ -15,14 +15,16 @@ def write_profile(profile: Profile, folder: Path) -> None:
 
     ``fixed.parquet`` holds the rows without cutoff, if there is one.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     summary = summarize(profile)
+    text = json.dumps(summary, indent=2, sort_keys=True, allow_nan=False)
+    page = render(profile, summary)
+    folder.mkdir(parents=True, exist_ok=True)
     write_rows(profile.rows, folder / "inputs.parquet")
     if profile.has_cutoff:
         write_rows(profile.fixed_rows, folder / "fixed.parquet")
-    text = json.dumps(summary, indent=2, sort_keys=True, allow_nan=False)
+    else:  # one of an earlier profile would belong to other inputs
+        (folder / "fixed.parquet").unlink(missing_ok=True)
     write_whole(folder / "summary.json", lambda path: _write_text(path, text + "\n"))
-    page = render(profile, summary)
     write_whole(folder / "report.html", lambda path: _write_text(path, page))
 
 

@@ -34,8 +34,8 @@ class StepRecord:
 class Activity:
     """What one input made the chip do, by chip timestep; DESIGN.md, section 6.
 
-    Host packets (inputs, output spikes) count as packets and hops; inputs are counted
-    as injections as well, since the host may be slower than the chip.
+    Packets of the input, which the host sends, are injections; output spikes, which go
+    to the host, are packets of the neurocore that sends them. Hops count both.
     """
 
     cores: IntArray  # (n_chip_timesteps, n_cores, 6), see CORE_EVENTS

@@ -50,6 +50,10 @@ def _cutoff(profile: Profile) -> dict[str, Any] | None:
         "confidence": calibration.confidence,
         "uses_labels": calibration.uses_labels,
         "n_calibration_inputs": calibration.n_inputs,
+        "n_calibration_inputs_needed": calibration.n_inputs_needed,
+        "stops_early": calibration.stops_early,
+        "mean_timesteps_calibration": calibration.mean_timesteps,
+        "loss_calibration": calibration.loss,
         "beta": [float(b) if np.isfinite(b) else str(b) for b in calibration.betas],
     }
 
@@ -64,13 +68,14 @@ def _means(rows: Sequence[Row]) -> dict[str, Any]:
         "hops",
         "latency_s",
         "latency_high_s",
+        "energy_j",
+        "energy_high_j",
         *(f"energy_{part}_{end}" for part in PARTS for end in ("j", "high_j")),
     ]
     means: dict[str, Any] = {f"mean_{name}": _mean(rows, name) for name in names}
     labelled = [row for row in rows if row.label is not None]
     means["accuracy"] = _mean(labelled, "is_right") if labelled else None
     means["stopped_early"] = _mean(rows, "stopped_early")
-    means["mean_energy_j"] = _mean(rows, "energy_j")
     return means
 
 
@@ -82,7 +87,7 @@ def _mean(rows: Sequence[Row], name: str) -> float | None:
 
 
 def _paired_loss(profile: Profile) -> dict[str, float] | None:
-    """Return the accuracy that the cutoff cost, with a 95 % interval over inputs."""
+    """Return the accuracy that the cutoff cost, with its interval."""
     pairs = list(zip(profile.rows, profile.fixed_rows, strict=True))
     if not profile.has_cutoff or any(row.label is None for row, _ in pairs):
         return None
@@ -91,8 +96,24 @@ def _paired_loss(profile: Profile) -> dict[str, float] | None:
 
 
 def paired_interval(differences: FloatArray) -> dict[str, float]:
-    """Return the mean of paired differences and its 95 % interval (normal)."""
+    """Return the mean of differences that are -1, 0 or 1, and its 95 % interval.
+
+    The interval adds half an input to each of the four ways that two answers can be
+    right or wrong [1]_, so that it has a width even where no answer differs.
+
+    References
+    ----------
+    .. [1] A. Agresti, Y. Min, "Simple improved confidence intervals for comparing
+       matched proportions", Statistics in Medicine 24, 2005.
+    """
+    n = len(differences) + 2
+    more = np.count_nonzero(differences > 0) + 0.5
+    less = np.count_nonzero(differences < 0) + 0.5
+    center = (more - less) / n
+    half = 1.96 * np.sqrt((more + less) / n - center**2) / np.sqrt(n)
     mean = float(differences.mean())
-    n = len(differences)
-    half = 1.96 * float(differences.std(ddof=1)) / np.sqrt(n) if n > 1 else float("nan")
-    return {"mean": mean, "low": mean - half, "high": mean + half}
+    return {
+        "mean": mean,
+        "low": max(-1.0, min(mean, float(center - half))),
+        "high": min(1.0, max(mean, float(center + half))),
+    }

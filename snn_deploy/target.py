@@ -18,6 +18,12 @@ else:
 T = TypeVar("T")
 
 
+def _check_counts(limits: object) -> None:
+    for name, value in vars(limits).items():
+        if type(value) is int and value < 1:
+            raise TargetError(f"{name!r} is {value}; at least 1 is needed")
+
+
 @dataclass(frozen=True, kw_only=True)
 class NeurocoreLimits:
     """What one neurocore holds."""
@@ -29,6 +35,9 @@ class NeurocoreLimits:
     shares_kernels: bool  # True: a convolution stores each kernel once per neurocore
     source: str
 
+    def __post_init__(self) -> None:
+        _check_counts(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mesh:
@@ -39,6 +48,9 @@ class Mesh:
     height: int  # tiles
     width: int
     source: str
+
+    def __post_init__(self) -> None:
+        _check_counts(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +68,18 @@ class Precision:
     per_neuron_parameters: bool  # threshold and reset amount of each neuron its own
     source: str
 
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("weight_bits", 8, 8),  # what quantize can do
+            ("accumulator_bits", 9, 24),
+            ("weight_exponent_max", self.weight_exponent_min, 32),
+            ("current_decay_offset", 0, 1),
+            ("delay_max", 0, 1 << 16),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise TargetError(f"{name!r} is {value}; allowed is {low} to {high}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
@@ -72,6 +96,14 @@ class Cost:
     power_high_w: float | None = None
     source: str
 
+    def __post_init__(self) -> None:
+        for name in CENTRAL:
+            central, high = getattr(self, name), getattr(self, _high(name))
+            if high is not None and (central is None or high < central):
+                raise TargetError(
+                    f"{_high(name)!r} is under {name!r}, or alone; give both"
+                )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Barrier:
@@ -81,6 +113,14 @@ class Barrier:
     time_s: tuple[float, ...]
     time_high_s: tuple[float, ...]
     source: str
+
+    def __post_init__(self) -> None:
+        sizes = {len(self.tiles), len(self.time_s), len(self.time_high_s)}
+        if len(sizes) > 1 or not self.tiles or [*self.tiles] != sorted(self.tiles):
+            raise TargetError(
+                "tiles and times must be lists of one length, tiles ascending; give "
+                "a time for each number of tiles"
+            )
 
     def time(self, n_tiles: int, *, high: bool) -> float:
         """Return the time for ``n_tiles`` [s]: that of the last entry not over it."""
@@ -120,6 +160,7 @@ class Target:
         return dict(self.costs).get(name, Cost(source="unknown"))
 
 
+CENTRAL = ("energy_j", "time_s", "power_w")
 UNITS = {"pj": 1e-12, "uj": 1e-6, "ns": 1e-9, "us": 1e-6, "mw": 1e-3}
 SI = {"pj": "j", "uj": "j", "ns": "s", "us": "s", "mw": "w"}
 
@@ -155,7 +196,7 @@ def _read_file(path: Path) -> Target:
     except FileNotFoundError:
         raise TargetError(f"{path}: no such file; check the path") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise TargetError(f"{path}: not a TOML file: {error}") from None
+        raise TargetError(f"{path}: not a TOML file ({error}); mend it") from None
     return target_from_table(table, str(path))
 
 
@@ -163,10 +204,14 @@ def target_from_table(table: Mapping[str, Any], where: str) -> Target:
     """Return the target that a TOML table describes."""
     table = {key: _si(value) for key, value in table.items()}
     costs = table.pop("cost", {})
+    if not isinstance(costs, dict):
+        raise TargetError(
+            f"{where}: 'cost' is no table; write [cost.synaptic_operation]"
+        )
     unknown = set(costs) - {*EVENTS, *OTHER_COSTS}
     if unknown:
         raise TargetError(
-            f"{where}: [cost.{sorted(unknown)[0]}] is no cost; there are "
+            f"{where}: [cost.{sorted(unknown)[0]}] is no cost; choose from "
             f"{', '.join(EVENTS + OTHER_COSTS)}"
         )
     groups: dict[str, Any] = {
@@ -191,10 +236,12 @@ def _with_high(cost: Any) -> Any:
     """Return a price whose upper end is the central value where none is given."""
     if not isinstance(cost, dict):
         return cost
-    central = {
-        name: cost[name] for name in ("energy_j", "time_s", "power_w") if name in cost
-    }
-    return {f"{n[:-2]}_high_{n[-1]}": value for n, value in central.items()} | cost
+    central = {name: cost[name] for name in CENTRAL if name in cost}
+    return {_high(name): value for name, value in central.items()} | cost
+
+
+def _high(name: str) -> str:
+    return f"{name[:-2]}_high_{name[-1]}"
 
 
 def _si(value: Any) -> Any:
@@ -216,22 +263,31 @@ def _si(value: Any) -> Any:
 def _build(kind: type[T], table: object, where: str) -> T:
     """Return a dataclass from a table with exactly its keys."""
     if not isinstance(table, dict):
-        raise TargetError(f"{where} must be a table")
+        raise TargetError(f"{where}: is no table; write one with its keys")
     hints = get_type_hints(kind)
     needed = [f.name for f in fields(kind) if f.default is MISSING]  # type: ignore[arg-type]
     for name in needed:
         if name not in table:
-            raise TargetError(f"{where} has no {name!r}")
+            raise TargetError(f"{where}: has no {name!r}; add it")
     for name, value in table.items():
         if name not in hints:
             close = difflib.get_close_matches(name, list(hints), n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise TargetError(f"{where} has an unknown key {name!r}{hint}")
+            hint = f"did you mean {close[0]!r}?" if close else "remove it"
+            raise TargetError(f"{where}: has an unknown key {name!r}; {hint}")
         if not _is_a(value, hints[name]):
             raise TargetError(
-                f"{where}: {name!r} is {value!r}, which is no {hints[name]}"
+                f"{where}: {name!r} is {value!r}; give {_in_words(hints[name])}"
             )
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
+    try:
+        return kind(**values)
+    except TargetError as error:
+        raise TargetError(f"{where}: {error}") from None
+
+
+def _in_words(hint: Any) -> str:
+    words = {int: "a whole number", bool: "true or false", str: "a text"}
+    return words.get(hint, "numbers, 0 or more")
 
 
 def _is_a(value: object, hint: Any) -> bool:
@@ -241,8 +297,8 @@ def _is_a(value: object, hint: Any) -> bool:
         return (
             isinstance(value, int | float)
             and not isinstance(value, bool)
-            and value >= 0
+            and 0 <= value < float("inf")
         )
     if isinstance(value, list):
-        return all(isinstance(x, int | float) and x >= 0 for x in value)
-    return not isinstance(value, dict)
+        return all(_is_a(x, float | None) for x in value)
+    return isinstance(value, tuple | NeurocoreLimits | Mesh | Precision | Barrier)

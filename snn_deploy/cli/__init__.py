@@ -21,6 +21,12 @@ from snn_deploy.cli import (
 from snn_deploy.errors import SnnDeployError
 
 COMMANDS = (compile, calibrate, run, profile, inspect, targets, train, demo)
+WRONG_PATH = (
+    FileExistsError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+)
 INTERRUPTED = 130  # what shells give for Ctrl-C
 
 
@@ -32,18 +38,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.call(options)
+        sys.stdout.flush()
     except SnnDeployError as error:
         return _fail(str(error))
     except BrokenPipeError:  # the reader of a pipe, like head, has seen enough
         sys.stderr.close()
     except OSError as error:
-        what = error.strerror or type(error).__name__
-        where = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{where}{what}; check space and permissions")
+        return _fail(_told(error))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def _told(error: OSError) -> str:
+    what = error.strerror or str(error) or type(error).__name__
+    where = error.filename or "standard output"
+    is_wrong_path = isinstance(error, WRONG_PATH)
+    advice = "check the path" if is_wrong_path else "check space and permissions"
+    return f"{where}: {what}; {advice}"
 
 
 def _fail(message: str) -> int:

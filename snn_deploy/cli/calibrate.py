@@ -43,12 +43,19 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.backends import open_backend
     from snn_deploy.cli.console import out, with_progress
     from snn_deploy.data import read_data
-    from snn_deploy.host.calibrate import calibrate
+    from snn_deploy.host.calibrate import calibrate, check_settings
     from snn_deploy.host.monitor import collect_scores
 
     artifact = read_artifact(options.network)
     network = artifact.network
-    data = read_data(options.data, network.graph.source.shape, network.graph.training)
+    graph = network.graph
+    data = read_data(
+        options.data,
+        graph.source.shape,
+        graph.training,
+        n_outputs=graph.readout.size,
+    )
+    check_settings(options.rule, options.budget, options.confidence, data.y)
     program = open_backend("cpu").load(network)
     scores = collect_scores(
         program,

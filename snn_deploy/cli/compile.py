@@ -45,6 +45,14 @@ def positive(text: str) -> int:
     return value
 
 
+def not_negative(text: str) -> int:
+    """Return a number, 0 or more."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is under 0")
+    return value
+
+
 def call(options: argparse.Namespace) -> None:
     """Compile and write the artifact."""
     from dataclasses import replace

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snn_deploy.cli.compile import positive
+from snn_deploy.cli.compile import not_negative, positive
 from snn_deploy.cli.run import BACKENDS
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--no-cutoff", action="store_true", help="run all timesteps")
     parser.add_argument(
         "--cross-check",
-        type=int,
+        type=not_negative,
         default=2,
         metavar="N",
         help="with --backend auto: inputs to repeat on Lava (default 2)",
@@ -58,7 +58,13 @@ def call(options: argparse.Namespace) -> None:
 
     artifact = read_artifact(options.network)
     graph = artifact.network.graph
-    data = read_data(options.data, graph.source.shape, graph.training)
+    data = read_data(
+        options.data,
+        graph.source.shape,
+        graph.training,
+        n_outputs=graph.readout.size,
+    )
+    options.output.mkdir(parents=True, exist_ok=True)  # fails now, not at the end
     profile = make_profile(
         artifact,
         data,
@@ -87,7 +93,7 @@ def make_profile(
     from snn_deploy.backends import open_backend
     from snn_deploy.cli.console import out, with_progress
     from snn_deploy.crosscheck import cross_check
-    from snn_deploy.profile import profile
+    from snn_deploy.profile import profile_inputs
 
     calibration = artifact.calibration if has_cutoff else None
     cutoff = None if calibration is None else calibration.cutoff
@@ -98,7 +104,7 @@ def make_profile(
     name = "cpu" if backend == "auto" else backend
     program = open_backend(name).load(artifact.network)
     try:
-        return profile(
+        return profile_inputs(
             artifact,
             program,
             data,

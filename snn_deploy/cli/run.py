@@ -44,7 +44,13 @@ def call(options: argparse.Namespace) -> None:
 
     artifact = read_artifact(options.network)
     network = artifact.network
-    data = read_data(options.data, network.graph.source.shape, network.graph.training)
+    graph = network.graph
+    data = read_data(
+        options.data,
+        graph.source.shape,
+        graph.training,
+        n_outputs=graph.readout.size,
+    )
     if not 0 <= options.index < len(data):
         raise DataError(
             f"{options.data}: there is no input {options.index}; choose 0 to "

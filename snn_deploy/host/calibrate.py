@@ -199,7 +199,7 @@ def calibrate(
     CalibrationError
         If a setting is out of range, or ``topk`` has no labels.
     """
-    _check_settings(rule, budget, confidence, labels)
+    check_settings(rule, budget, confidence, labels)
     n_timesteps = scores.shape[1]
     if rule == "risk":
         critical = critical_scores(scores, safe_timesteps(scores, labels))
@@ -227,16 +227,19 @@ def calibrate(
     )
 
 
-def _check_settings(
+def check_settings(
     rule: str, budget: float, confidence: float, labels: IntArray | None
 ) -> None:
+    """Raise a ``CalibrationError`` if ``calibrate`` would refuse these settings."""
     if rule not in RULES:
-        raise CalibrationError(f"no rule is called {rule!r}; choose from {RULES}")
+        raise CalibrationError(
+            f"no rule is called {rule!r}; choose {' or '.join(RULES)}"
+        )
     if not 0 < budget < 1:
-        raise CalibrationError(f"budget is {budget}, it must lie between 0 and 1")
+        raise CalibrationError(f"budget is {budget}; choose one between 0 and 1")
     if not 0 < confidence < 1:
         raise CalibrationError(
-            f"confidence is {confidence}, it must lie between 0 and 1"
+            f"confidence is {confidence}; choose one between 0 and 1"
         )
     if rule == "topk" and labels is None:
         raise CalibrationError(

@@ -1,5 +1,6 @@
 """Readers of trained networks, each ``read_<format>(path) -> Graph``."""
 
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
     from snn_deploy.ir.graph import Graph
 
 
-def load_model(path: Path) -> "Graph":
+def load_model(path: str | PathLike[str]) -> "Graph":
     """Return the trained network in the file at ``path``, read by its ending.
 
     Raises
@@ -17,6 +18,7 @@ def load_model(path: Path) -> "Graph":
     ModelError
         If the format is unknown, or the file cannot be read.
     """
+    path = Path(path)
     match path.suffix:
         case ".pt" | ".pth":
             from snn_deploy.importers.model_file import read_model

@@ -1,8 +1,13 @@
 """``model.pt``: a traced network as JSON and tensors; no code, no pickled objects."""
 
+import hashlib
+import io
 import json
+import operator
 import os
 import pickle
+import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +25,16 @@ from snn_deploy.spikes import Encoding
 
 FORMAT = "snn-deploy model"
 VERSION = 1
+# what a description raises that a program other than this one has written
+_DAMAGED = (
+    ArithmeticError,
+    AttributeError,
+    CodecError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 def save(
@@ -33,6 +48,7 @@ def save(
     input_offset: float = 0.0,
     dt: float | None = None,
     functional: str = "sum",
+    example_inputs: AnyArray | None = None,
 ) -> Graph:
     """Write a trained module to ``path``, in the form that ``compile`` reads.
 
@@ -55,6 +71,9 @@ def save(
         Length of a timestep [s].
     functional : {"sum", "last", "max"}
         How the outputs of the timesteps become the answer.
+    example_inputs : array, (n, input_shape...), optional
+        Data from 0 to 1, or bytes, on which the largest values of ``nn.ReLU`` are
+        measured: they become the thresholds of spiking neurons.
 
     Returns
     -------
@@ -66,29 +85,41 @@ def save(
     ModelError
         If a layer or a parameter cannot be deployed.
     """
+    path = Path(path)
+    if path.suffix not in (".pt", ".pth"):
+        raise ModelError(f"{path}: models end in .pt; choose such a name")
     training = Training(
-        timesteps=timesteps,
+        timesteps=operator.index(timesteps),
         encoding=_member(Encoding, encoding, "encoding"),
         input_scale=float(input_scale),
         input_offset=float(input_offset),
-        dt=dt,
+        dt=None if dt is None else float(dt),
         functional=_member(Functional, functional, "functional"),
     )
-    path = Path(path)
     name = path.absolute().parent.name if path.stem == "model" else path.stem
-    graph = trace(model, name, tuple(input_shape), training)
+    shape = tuple(map(operator.index, input_shape))
+    graph = trace(model, name, shape, training, example_inputs)
     tensors: dict[str, AnyArray] = {}
+    text = json.dumps(encode(graph, tensors), sort_keys=True)
+    stored = {
+        name: torch.from_numpy(array.astype(_smallest(array)))
+        for name, array in sorted(tensors.items())
+    }
     content = {
         "format": FORMAT,
         "version": VERSION,
-        "graph": json.dumps(encode(graph, tensors), sort_keys=True),
-        "tensors": {
-            name: torch.from_numpy(array.astype(_smallest(array)))
-            for name, array in sorted(tensors.items())
-        },
+        "graph": text,
+        "tensors": stored,
+        "sha256": _sha256(text, stored),
     }
-    write_whole(path, lambda temporary: torch.save(content, temporary))
+    packed = io.BytesIO()  # torch would hide a full disk behind a RuntimeError
+    torch.save(content, packed)
+    write_whole(path, lambda temporary: _write_bytes(temporary, packed.getvalue()))
     return graph
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
 
 
 def _member(kind: Any, value: str, name: str) -> Any:
@@ -119,28 +150,42 @@ def read_model(path: Path) -> Graph:
                 f"{path}: format version {content['version']}, this program reads "
                 f"{VERSION}; save the model again"
             )
-        tensors = {name: t.double().numpy() for name, t in content["tensors"].items()}
-        return decode(Graph, json.loads(content["graph"]), tensors)
+        text, stored = content["graph"], content["tensors"]
+        if content.get("sha256", _sha256(text, stored)) != _sha256(text, stored):
+            raise ValueError("its checksum is another")
+        tensors = {name: tensor.double().numpy() for name, tensor in stored.items()}
+        return decode(Graph, json.loads(text), tensors)
     except SnnDeployError as error:
         raise ModelError(f"{path}: {error}") from error
-    except (CodecError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except _DAMAGED as error:
         raise ModelError(
             f"{path}: the description of the network is damaged ({error}); save the "
             "model again with snn_deploy.save"
         ) from error
 
 
+def _sha256(text: str, tensors: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
 def _load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ModelError(f"{path}: no such file; check the path")
     try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
+        _check_integrity(path)
+        with warnings.catch_warnings():  # of a file that is refused anyway
+            warnings.simplefilter("ignore")
+            content = torch.load(path, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path}: holds Python objects, which could run code; save the model with "
             "snn_deploy.save(model, path, ...)"
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except Exception as error:  # torch's unpickler raises almost anything
         raise ModelError(
             f"{path}: not a model, or cut short ({type(error).__name__}); save it "
             "again with snn_deploy.save(model, path, ...)"
@@ -155,3 +200,12 @@ def _load(path: Path) -> dict[str, Any]:
     raise ModelError(
         f"{path}: not a model; save it with snn_deploy.save(model, path, ...)"
     )
+
+
+def _check_integrity(path: Path) -> None:
+    """Raise an error if a checksum is wrong: torch writes them and never looks."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(damaged)

@@ -15,21 +15,36 @@ import torch
 import torch.fx
 from torch import nn
 
-from snn_deploy.arrays import Shape
+from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.norse import (
     is_norse_cell,
     is_norse_sequence,
     read_norse_cell,
 )
-from snn_deploy.importers.torch_layers import DEPLOYABLE, is_known, read_layer
+from snn_deploy.importers.rates import RELUS, largest_activations
+from snn_deploy.importers.torch_layers import (
+    DEPLOYABLE,
+    check_unchanged,
+    is_known,
+    read_layer,
+)
 from snn_deploy.ir.graph import Edge, Graph, Training
+from snn_deploy.ir.neurons import Relu
 from snn_deploy.ir.nodes import Add, Input, Node
 
 INPUT_NAME = "input"
+AXES = ("start_dim", "end_dim")
+STATE = "state of neurons"  # stands for values that only neurons may take
 
 
-def trace(model: nn.Module, name: str, input_shape: Shape, training: Training) -> Graph:
+def trace(
+    model: nn.Module,
+    name: str,
+    input_shape: Shape,
+    training: Training,
+    example_inputs: AnyArray | None = None,
+) -> Graph:
     """Return the graph of ``model``.
 
     Parameters
@@ -43,19 +58,21 @@ def trace(model: nn.Module, name: str, input_shape: Shape, training: Training) -
         Without the batch.
     training : Training
         What the model was trained for.
+    example_inputs : array, (n, input_shape...), optional
+        Data on which the largest values of ReLUs are measured.
 
     Raises
     ------
     ModelError
         If a layer cannot be deployed, or forward loops over timesteps.
     """
-    builder = _Builder(input_shape)
+    builder = _Builder(input_shape, training, example_inputs)
     if is_norse_sequence(model):
         last = builder.sequence(model, "", INPUT_NAME)
     else:
         last = builder.traced(model)
     if last == INPUT_NAME:
-        raise ModelError(f"{name}: the model has no layer that can be deployed")
+        raise ModelError(f"{name}: the model has no layer; add one")
     return Graph(
         name=name,
         nodes=tuple(builder.nodes.values()),
@@ -79,9 +96,15 @@ class _Tracer(torch.fx.Tracer):
 class _Builder:
     """Collects layers and edges in the order of the forward pass."""
 
-    def __init__(self, input_shape: Shape) -> None:
+    def __init__(
+        self, input_shape: Shape, training: Training, example_inputs: AnyArray | None
+    ) -> None:
+        self.training = training
+        self.example_inputs = example_inputs
+        self.largest: dict[str, float] = {}  # value of each ReLU
         self.nodes: dict[str, Node] = {}
         self.edges: list[Edge] = []
+        self.pairs: set[torch.fx.Node] = set()  # calls that give (output, state)
         self.add(Input(name=INPUT_NAME, shape=input_shape), ())
 
     def add(self, node: Node, sources: Iterable[str]) -> str:
@@ -95,6 +118,9 @@ class _Builder:
             return self.sequence(module, name + ".", source)
         if isinstance(module, nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Identity):
             return source
+        check_unchanged(module, name)
+        if isinstance(module, nn.ReLU):
+            return self._relu(name, source)
         while name in self.nodes:  # a module without parameters may serve twice
             name += "_again"
         shape = self.nodes[source].output_shape
@@ -102,29 +128,46 @@ class _Builder:
             return self.add(read_norse_cell(module, name, shape), (source,))
         return self.add(read_layer(module, name, shape), (source,))
 
+    def _relu(self, name: str, source: str) -> str:
+        if name not in self.largest:
+            raise ModelError(
+                f"{name}: a ReLU has no largest value that could be a threshold; give "
+                "save() example_inputs to measure it on, or use nn.ReLU6 or Qcfs"
+            )
+        shape, maximum = self.nodes[source].output_shape, self.largest[name]
+        return self.add(Relu(name=name, shape=shape, maximum=maximum), (source,))
+
     def sequence(self, sequence: nn.Module, prefix: str, source: str) -> str:
         """Add the children of a sequence one after another."""
         for name, child in sequence.named_children():
-            if isinstance(child, nn.Sequential) and not is_norse_sequence(child):
+            if type(child) is nn.Sequential:
                 source = self.sequence(child, f"{prefix}{name}.", source)
             else:
                 source = self.module(child, prefix + name, source)
         return source
 
+    def _measure(self, model: nn.Module, graph: torch.fx.Graph) -> None:
+        if self.example_inputs is not None:
+            self.largest = largest_activations(
+                model, graph, self.example_inputs, self.training
+            )
+
     def traced(self, model: nn.Module) -> str:
         """Add everything that the forward of ``model`` does."""
         graph = _fx_graph(model)
+        self._measure(model, graph)
         ends: dict[torch.fx.Node, str] = {}
         last = INPUT_NAME
         for item in graph.nodes:
             match item.op:
-                case "placeholder":
-                    ends[item] = INPUT_NAME  # further ones are states
+                case "placeholder":  # further ones are states
+                    ends[item] = STATE if ends else INPUT_NAME
                 case "call_module":
                     module = model.get_submodule(str(item.target))
-                    ends[item] = self.module(
-                        module, str(item.target), ends[_first(item)]
-                    )
+                    source = _signal(item, ends)
+                    ends[item] = self.module(module, str(item.target), source)
+                    if is_norse_cell(module) or is_norse_sequence(module):
+                        self.pairs.add(item)
                 case "call_function" | "call_method":
                     ends[item] = self._call(item, ends)
                 case "output":
@@ -134,32 +177,51 @@ class _Builder:
                         f"{item.name}: forward uses {item.target}, which is no layer; "
                         "only layers, sums and flatten can be deployed"
                     )
+        if last == STATE:
+            raise ModelError(
+                "forward returns the state of neurons first; return the output, or the "
+                "output and its states"
+            )
         return last
 
     def _call(self, item: torch.fx.Node, ends: dict[torch.fx.Node, str]) -> str:
         if item.target is operator.getitem:
-            return ends[_first(item)]  # (output, state) of a cell
+            return self._item(item, ends)
         if item.target in (operator.add, operator.iadd, torch.add, "add", "add_"):
             terms = [ends[a] for a in item.args if isinstance(a, torch.fx.Node)]
-            if len(terms) != 2 or item.kwargs:
+            if len(terms) != 2 or item.kwargs or STATE in terms:
                 raise ModelError(
-                    f"{item.name}: forward adds a constant; make it a layer's bias"
+                    f"{item.name}: forward adds a constant or a state to a layer's "
+                    "output, only two outputs can be added; make a constant a bias"
                 )
             shape = self.nodes[terms[0]].output_shape
             return self.add(Add(name=item.name, shape=shape), terms)
+        if item.target in RELUS:
+            return self._relu(item.name, _signal(item, ends))
         if item.target in (torch.flatten, "flatten"):
-            start = (
-                item.args[1] if len(item.args) > 1 else item.kwargs.get("start_dim", 0)
-            )
-            layer: nn.Module = nn.Flatten(int(str(start)))
-            return self.module(layer, item.name, ends[_first(item)])
+            axes = {"start_dim": 0, **dict(zip(AXES, item.args[1:], strict=False))}
+            layer: nn.Module = nn.Flatten(**{**axes, **item.kwargs})  # type: ignore[arg-type]
+            return self.module(layer, item.name, _signal(item, ends))
         if item.target is nn.functional.avg_pool2d:
             layer = nn.AvgPool2d(*item.args[1:], **item.kwargs)  # type: ignore[arg-type]
-            return self.module(layer, item.name, ends[_first(item)])
+            return self.module(layer, item.name, _signal(item, ends))
         called = getattr(item.target, "__name__", item.target)
         raise ModelError(
             f"{item.name}: forward calls {called}, which cannot be deployed; use one "
             f"of {', '.join(DEPLOYABLE)}"
+        )
+
+    def _item(self, item: torch.fx.Node, ends: dict[torch.fx.Node, str]) -> str:
+        """Return what an item of ``(output, state)`` stands for."""
+        first, index = item.args
+        assert isinstance(first, torch.fx.Node)
+        if ends[first] == STATE:
+            return STATE
+        if first in self.pairs and index in (0, 1):
+            return ends[first] if index == 0 else STATE
+        raise ModelError(
+            f"{item.name}: forward takes a part of {first.name}, which cannot be "
+            "deployed; use whole outputs"
         )
 
 
@@ -184,11 +246,20 @@ def _fx_graph(model: nn.Module) -> torch.fx.Graph:
     return graph
 
 
-def _first(item: torch.fx.Node) -> torch.fx.Node:
+def _signal(item: torch.fx.Node, ends: dict[torch.fx.Node, str]) -> str:
+    """Return the layer that feeds ``item``."""
     first = item.args[0] if item.args else None
     if not isinstance(first, torch.fx.Node):
-        raise ModelError(f"{item.name}: forward feeds this layer a constant")
-    return first
+        raise ModelError(
+            f"{item.name}: forward feeds this layer a constant, or names its argument; "
+            "call it as layer(x)"
+        )
+    if ends[first] == STATE:
+        raise ModelError(
+            f"{item.name}: forward feeds this layer the state of neurons; feed it "
+            "their output"
+        )
+    return ends[first]
 
 
 def _output(item: torch.fx.Node) -> torch.fx.Node:
@@ -196,5 +267,7 @@ def _output(item: torch.fx.Node) -> torch.fx.Node:
     while isinstance(value, tuple | list) and value:  # (output, states)
         value = value[0]
     if not isinstance(value, torch.fx.Node):
-        raise ModelError("forward must return the output, or the output and its states")
+        raise ModelError(
+            "forward returns no layer's output; return it, or it and the states"
+        )
     return value

@@ -1,6 +1,7 @@
 """Read the layers of PyTorch, one function for each type."""
 
 from functools import singledispatch
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,14 +9,14 @@ from torch import nn
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.ir.neurons import Qcfs
+from snn_deploy.ir.neurons import Qcfs, Relu
 from snn_deploy.ir.nodes import AvgPool2d, BatchNorm, Conv2d, Flatten, Linear, Node
 from snn_deploy.training import neurons as training
 
 Pair = tuple[int, int]
 DEPLOYABLE = (
     "nn.Linear, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool2d, nn.Flatten",
-    "nn.Dropout, nn.Identity, snn_deploy.training.neurons.Qcfs",
+    "nn.Dropout, nn.Identity, nn.ReLU6, nn.ReLU, snn_deploy.training.neurons.Qcfs",
     "Norse's LIFCell, LIFBoxCell, IAFCell, LICell, LIBoxCell",
 )
 
@@ -23,6 +24,25 @@ DEPLOYABLE = (
 def is_known(module: nn.Module) -> bool:
     """Return whether there is a counterpart for layers of this type."""
     return read_layer.dispatch(type(module)) is not read_layer.dispatch(nn.Module)
+
+
+def check_unchanged(module: nn.Module, name: str) -> None:
+    """Raise a ``ModelError`` if a known layer has been made to do something else."""
+    kinds = [kind for kind in type(module).__mro__ if kind in read_layer.registry]
+    known: Any = kinds[0]
+    if known is object:  # of no known type: refused, or handled, by name
+        return
+    is_other = getattr(type(module), "forward", None) is not known.forward
+    if known is not nn.Module and is_other:
+        raise ModelError(
+            f"{name}: {type(module).__name__} is a {known.__name__} with a forward of "
+            f"its own, which cannot be deployed; use {known.__name__}"
+        )
+    if module._forward_hooks or module._forward_pre_hooks:
+        raise ModelError(
+            f"{name}: hooks change what this layer does; remove them (as "
+            "torch.nn.utils.remove_weight_norm does) before saving"
+        )
 
 
 def array(tensor: torch.Tensor) -> FloatArray:
@@ -61,8 +81,8 @@ def _linear(module: nn.Linear, name: str, shape: Shape) -> Node:
 def _conv2d(module: nn.Conv2d, name: str, shape: Shape) -> Node:
     if module.padding_mode != "zeros":
         raise ModelError(
-            f"{name}: padding_mode is {module.padding_mode!r}, only 'zeros' can be "
-            "deployed"
+            f"{name}: padding_mode is {module.padding_mode!r}, which cannot be "
+            "deployed; use 'zeros'"
         )
     weight = array(module.weight)
     dilation = _pair(module.dilation)
@@ -124,12 +144,13 @@ def _avg_pool2d(module: nn.AvgPool2d, name: str, shape: Shape) -> Node:
     ):
         if getattr(module, parameter) not in needed:
             raise ModelError(
-                f"{name}: {parameter} is {getattr(module, parameter)}, only "
-                f"{needed[0]} can be deployed"
+                f"{name}: {parameter} is {getattr(module, parameter)}, which "
+                f"cannot be deployed; use {needed[0]}"
             )
     if len(shape) != 3:
         raise ModelError(
-            f"{name}: AvgPool2d needs (channel, height, width), got {shape}"
+            f"{name}: the input has shape {shape}; AvgPool2d needs (channel, height, "
+            "width)"
         )
     return AvgPool2d(
         name=name,
@@ -141,16 +162,21 @@ def _avg_pool2d(module: nn.AvgPool2d, name: str, shape: Shape) -> Node:
 
 @read_layer.register
 def _qcfs(module: training.Qcfs, name: str, shape: Shape) -> Node:
-    threshold = float(module.threshold)
+    threshold = float(module.threshold.detach())
     return Qcfs(name=name, shape=shape, threshold=threshold, levels=module.levels)
+
+
+@read_layer.register
+def _relu6(module: nn.ReLU6, name: str, shape: Shape) -> Node:
+    return Relu(name=name, shape=shape, maximum=6.0)
 
 
 @read_layer.register
 def _flatten(module: nn.Flatten, name: str, shape: Shape) -> Node:
     if (module.start_dim, module.end_dim) != (1, -1):
         raise ModelError(
-            f"{name}: flatten from axis {module.start_dim} to {module.end_dim}, only 1 "
-            "to -1 can be deployed (the first axis is the batch)"
+            f"{name}: flatten from axis {module.start_dim} to {module.end_dim} cannot "
+            "be deployed; use 1 to -1 (the first axis is the batch)"
         )
     return Flatten(name=name, shape=shape)
 

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
+import numpy.typing as npt
 
 from snn_deploy.arrays import AnyArray
 
@@ -70,18 +71,25 @@ def _decode(hint: Any, data: Any, tensors: Mapping[str, AnyArray], where: str) -
         return _decode_union(get_args(hint), data, tensors, where)
     if origin is tuple:
         return _decode_tuple(get_args(hint), data, tensors, where)
-    if origin is np.ndarray:
-        return _decode_array(data, tensors, where)
+    if origin is np.ndarray or origin is npt.NDArray:  # the latter from NumPy 2.5 on
+        return _decode_array(hint, data, tensors, where)
     if isinstance(hint, type) and is_dataclass(hint):
         return _decode_dataclass(hint, data, tensors, where)
     return _decode_plain(hint, data, where)
 
 
-def _decode_array(data: Any, tensors: Mapping[str, AnyArray], where: str) -> AnyArray:
+def _decode_array(
+    hint: Any, data: Any, tensors: Mapping[str, AnyArray], where: str
+) -> AnyArray:
     name = data.get("tensor") if isinstance(data, dict) else None
     if not isinstance(name, str) or name not in tensors:
         raise CodecError(f"{where}: a tensor is missing")
-    return tensors[name]
+    array = tensors[name]
+    scalar = get_args(hint)[-1]  # NDArray[x] is ndarray[..., dtype[x]] before NumPy 2.5
+    scalar = get_args(scalar)[0] if get_origin(scalar) is np.dtype else scalar
+    if not np.issubdtype(array.dtype, get_origin(scalar) or scalar):
+        raise CodecError(f"{where}: the tensor {name} is of type {array.dtype}")
+    return array
 
 
 def _decode_plain(hint: Any, data: Any, where: str) -> Any:

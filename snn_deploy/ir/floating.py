@@ -7,7 +7,7 @@ import numpy as np
 from snn_deploy.arrays import FloatArray
 from snn_deploy.ir.convolve import convolve
 from snn_deploy.ir.graph import Functional, Graph
-from snn_deploy.ir.neurons import Comparison, Integrator, Lif, Neuron, Qcfs, Reset
+from snn_deploy.ir.neurons import Comparison, Integrator, Lif, Neuron, Qcfs, Relu, Reset
 from snn_deploy.ir.nodes import (
     Add,
     AvgPool2d,
@@ -97,9 +97,8 @@ class _Run:
                 return average(node, x)
             case Flatten() | Add():
                 return x.reshape(len(x), *node.output_shape)
-            case Qcfs():
-                levels = np.floor(np.maximum(x, 0) * node.levels / node.threshold + 0.5)
-                return node.threshold * np.minimum(levels / node.levels, 1)
+            case Qcfs() | Relu():
+                return activation(node, x)
             case Lif() | Integrator():
                 return self._neurons(node, x)
         raise AssertionError(f"{type(node).__name__} has no float meaning")
@@ -121,6 +120,14 @@ class _Run:
         after = 0.0 if node.reset is Reset.HARD else voltage - node.reset_amount
         self.voltage[node.name] = np.where(spikes, after, voltage)
         return spikes * node.spike_value
+
+
+def activation(node: Qcfs | Relu, x: FloatArray) -> FloatArray:
+    """Return the activation of a conventional network."""
+    if isinstance(node, Relu):
+        return np.clip(x, 0, node.maximum)
+    levels = np.floor(np.maximum(x, 0) * node.levels / node.threshold + 0.5)
+    return node.threshold * np.minimum(levels / node.levels, 1)
 
 
 def batch_norm(node: BatchNorm, x: FloatArray) -> FloatArray:

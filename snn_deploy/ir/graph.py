@@ -1,5 +1,6 @@
 """The float graph: layers, edges, and what the training assumed of input and time."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -45,7 +46,11 @@ class Training:
 
     def __post_init__(self) -> None:
         if self.timesteps < 1:
-            raise ModelError(f"timesteps is {self.timesteps}, at least 1 is needed")
+            raise ModelError(f"timesteps is {self.timesteps}; at least 1 is needed")
+        for name in ("input_scale", "input_offset", "dt"):
+            value = getattr(self, name)
+            if value is not None and not math.isfinite(value):
+                raise ModelError(f"{name} is {value}; give a finite number")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,16 +67,18 @@ class Graph:
         for edge in self.edges:
             for end in (edge.source, edge.target):
                 if end not in self._by_name:
-                    raise ModelError(f"{end}: an edge names this layer, none has it")
+                    raise ModelError(
+                        f"{end}: an edge names this layer, none has it; rename one"
+                    )
         if len(self.nodes_of(Input)) != 1:
             raise ModelError(
-                f"{self.name}: {len(self.nodes_of(Input))} inputs, needs 1"
+                f"{self.name}: {len(self.nodes_of(Input))} inputs; give it 1"
             )
         ends = [node.name for node in self.nodes if not self.targets(node)]
         if len(ends) != 1:
             raise ModelError(
                 f"{self.name}: one layer must be the output, but {', '.join(ends)} "
-                "lead nowhere"
+                "lead nowhere; leave out what the output does not need"
             )
         for edge in self.edges:
             _check_edge(self, edge)
@@ -187,7 +194,7 @@ def _check_edge(graph: Graph, edge: Edge) -> None:
     if source.output_shape != target.input_shape:
         raise ModelError(
             f"{target.name}: takes an input of shape {target.input_shape}, but "
-            f"{source.name} gives {source.output_shape}"
+            f"{source.name} gives {source.output_shape}; make the two fit"
         )
     emits = signal_of(graph, source)
     if target.accepts is not None and emits is not target.accepts:

@@ -86,6 +86,9 @@ class MappedNetwork:
     target: Target
     cores: tuple[Neurocore, ...]
 
+    def __post_init__(self) -> None:
+        _ = self.core_of
+
     @cached_property
     def core_of(self) -> dict[str, IntArray]:
         """For each population the position in ``cores`` of each of its neurons."""
@@ -94,7 +97,17 @@ class MappedNetwork:
         }
         for position, core in enumerate(self.cores):
             for piece in core.pieces:
-                found[piece.population][piece.neurons] = position
+                places = found.get(piece.population, np.zeros(0, np.int64))
+                neurons = piece.neurons
+                if np.any((neurons < 0) | (neurons >= len(places))):
+                    raise PassError(
+                        f"{core.name}: holds neurons that {piece.population} has not"
+                    )
+                if np.any(places[neurons] >= 0):
+                    raise PassError(
+                        f"{piece.population}: some neurons lie on two neurocores"
+                    )
+                places[neurons] = position
         for name, cores in found.items():
             if np.any(cores < 0):
                 raise PassError(f"{name}: some neurons lie on no neurocore")

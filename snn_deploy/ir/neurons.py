@@ -47,8 +47,25 @@ class Qcfs(SameShape):
         super().__post_init__()
         if not (np.isfinite(self.threshold) and self.threshold > 0 and self.levels > 0):
             raise ModelError(
-                f"{self.name}: threshold {self.threshold} and levels {self.levels} "
-                "must be over 0"
+                f"{self.name}: threshold {self.threshold} and levels {self.levels}; "
+                "both must be over 0"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Relu(SameShape):
+    """The ReLU activation of a conventional network, cut off at ``maximum``."""
+
+    maximum: float
+
+    accepts = Signal.CURRENT
+    emits = Signal.SPIKES
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (np.isfinite(self.maximum) and self.maximum > 0):
+            raise ModelError(
+                f"{self.name}: maximum is {self.maximum}, it must be over 0"
             )
 
 
@@ -77,7 +94,7 @@ class Neuron(SameShape):
                 except ValueError:
                     raise ModelError(
                         f"{self.name}: {field.name} has shape {value.shape}, the layer "
-                        f"{self.shape}"
+                        f"{self.shape}; give one value, or one for each channel"
                     ) from None
         for name in ("current_decay", "voltage_decay"):
             value = getattr(self, name)
@@ -107,7 +124,7 @@ class Lif(Neuron):
         super().__post_init__()
         if np.any(self.threshold <= 0):
             raise ModelError(
-                f"{self.name}: threshold is {self.threshold.min():g}, it must be over 0"
+                f"{self.name}: threshold is {self.threshold.min():g}; it must be over 0"
             )
 
 

@@ -68,6 +68,14 @@ class Input(SameShape):
 
     emits = Signal.SPIKES
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.shape or min(self.shape) < 1:
+            raise ModelError(
+                f"{self.name}: input_shape is {self.shape}; give the sizes of one "
+                "input, each at least 1"
+            )
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Linear(Node):
@@ -92,7 +100,7 @@ class Linear(Node):
         if self.weight.ndim != 2 or self.bias.shape != self.output_shape:
             raise ModelError(
                 f"{self.name}: bias has shape {self.bias.shape}, but the weight has "
-                f"shape {self.weight.shape}"
+                f"shape {self.weight.shape}; they need (n_out,) and (n_out, n_in)"
             )
 
 
@@ -130,21 +138,26 @@ class Conv2d(Node):
                 f"{self.name}: the weight has shape {self.weight.shape} and the input "
                 f"{self.shape}; a 2d convolution needs 4 and 3 axes"
             )
+        if min(self.groups, *self.stride, *self.dilation) < 1 or min(self.padding) < 0:
+            raise ModelError(
+                f"{self.name}: stride {self.stride}, padding {self.padding}, dilation "
+                f"{self.dilation}, groups {self.groups}; only the padding may be 0"
+            )
         n_in = self.weight.shape[1] * self.groups
         if self.shape[0] != n_in or self.weight.shape[0] % self.groups:
             raise ModelError(
                 f"{self.name}: the input has {self.shape[0]} channels, the weight "
-                f"takes {n_in} in {self.groups} groups"
+                f"takes {n_in} in {self.groups} groups; make the two fit"
             )
         if min(self.output_shape) < 1:
             raise ModelError(
                 f"{self.name}: a kernel of {self.weight.shape[2:]} leaves nothing of "
-                f"an input of {self.shape}"
+                f"an input of {self.shape}; make it smaller"
             )
         if self.bias.shape not in (self.output_shape[:1], self.output_shape):
             raise ModelError(
                 f"{self.name}: bias has shape {self.bias.shape}, but the output is "
-                f"{self.output_shape}"
+                f"{self.output_shape}; give one for each channel"
             )
 
 
@@ -184,7 +197,7 @@ class BatchNorm(SameShape):
             if parameter.shape != self.shape[:1]:
                 raise ModelError(
                     f"{self.name}: {parameter.shape} parameters for "
-                    f"{self.shape[0]} channels"
+                    f"{self.shape[0]} channels; make the two fit"
                 )
 
 
@@ -211,6 +224,14 @@ class AvgPool2d(Node):
             (height - self.kernel[0]) // self.stride[0] + 1,
             (width - self.kernel[1]) // self.stride[1] + 1,
         )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if min(*self.kernel, *self.stride) < 1 or min(self.output_shape) < 1:
+            raise ModelError(
+                f"{self.name}: windows of {self.kernel} every {self.stride} leave "
+                f"nothing of an input of {self.shape}; make them smaller"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -6,10 +6,18 @@ from functools import cached_property
 import networkx as nx
 import numpy as np
 
-from snn_deploy.arrays import FloatArray, IntArray, Shape, n_neurons, read_only
+from snn_deploy.arrays import (
+    AnyArray,
+    FloatArray,
+    IntArray,
+    Shape,
+    n_neurons,
+    read_only,
+)
 from snn_deploy.errors import PassError
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.neurons import Comparison, Reset
+from snn_deploy.ir.nodes import convolved_shape
 from snn_deploy.target import Precision
 
 
@@ -73,10 +81,24 @@ class Population:
 
     def __post_init__(self) -> None:
         _freeze(self)
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray) and not _broadcasts(value, self.shape):
+                raise PassError(
+                    f"{self.name}: {field.name} has shape {value.shape}, the "
+                    f"population {self.shape}"
+                )
 
     @property
     def size(self) -> int:
         return n_neurons(self.shape)
+
+
+def _broadcasts(value: AnyArray, shape: Shape) -> bool:
+    try:
+        return np.broadcast_shapes(value.shape, shape) == shape
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,6 +114,11 @@ class DenseSynapses:
     def fan_in(self) -> int:
         """Synapses onto one neuron, at most."""
         return int(self.weights.shape[1])
+
+    def output_shape(self, shape: Shape) -> Shape | None:
+        """Return what a source of ``shape`` reaches; ``None`` if it does not fit."""
+        fits = self.weights.ndim == 2 and self.weights.shape[1] == n_neurons(shape)
+        return self.weights.shape[:1] if fits else None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -111,6 +138,19 @@ class ConvSynapses:
     def fan_in(self) -> int:
         """Synapses onto one neuron, at most."""
         return int(np.prod(self.weights.shape[1:]))
+
+    def output_shape(self, shape: Shape) -> Shape | None:
+        """Return what a source of ``shape`` reaches; ``None`` if it does not fit."""
+        if self.weights.ndim != 4 or len(shape) != 3 or self.groups < 1:
+            return None
+        n_out, n_in = self.weights.shape[:2]
+        if n_in * self.groups != shape[0] or n_out % self.groups:
+            return None
+        if min(*self.stride, *self.dilation) < 1 or min(self.padding) < 0:
+            return None
+        return convolved_shape(
+            shape, self.weights.shape, self.stride, self.padding, self.dilation
+        )
 
 
 Synapses = DenseSynapses | ConvSynapses
@@ -150,7 +190,32 @@ class QuantizedGraph:
     changes: tuple[Change, ...] = ()
 
     def __post_init__(self) -> None:
+        senders = [self.source.name, *self._by_name]
+        if len(senders) != 1 + len(self.populations) or len({*senders}) < len(senders):
+            raise PassError(f"{self.name}: two populations have one name; rename one")
+        if self.output not in self._by_name:
+            raise PassError(f"{self.output}: is read out, but is no population")
+        for projection in self.projections:
+            self._check_ends(projection)
         _ = self.order
+
+    def _check_ends(self, projection: Projection) -> None:
+        name = projection.name
+        if projection.target not in self._by_name or (
+            projection.source not in (self.source.name, *self._by_name)
+        ):
+            raise PassError(f"{name}: leads from or to no population")
+        shape = self.shape_of(projection.source)
+        wanted = projection.synapses.output_shape(shape)
+        if wanted is None or n_neurons(wanted) != n_neurons(
+            self.shape_of(projection.target)
+        ):
+            raise PassError(
+                f"{name}: weights of shape {projection.synapses.weights.shape} do not "
+                f"lead from {shape} to {self.shape_of(projection.target)}"
+            )
+        if projection.delay < 0:
+            raise PassError(f"{name}: delay {projection.delay} is under 0")
 
     @cached_property
     def _by_name(self) -> dict[str, Population]:

@@ -165,7 +165,7 @@ def per_channel(parameter: FloatArray, node: Node) -> FloatArray:
     values = np.broadcast_to(parameter, node.output_shape).reshape(channels, -1)
     if np.any(values != values[:, :1]):
         raise PassError(
-            f"{node.name}: a parameter differs between the positions of a channel, "
-            "only one value per channel can be deployed"
+            f"{node.name}: a parameter differs between the positions of a channel; "
+            "give one value for each channel"
         )
     return np.array(values[:, 0], np.float64)

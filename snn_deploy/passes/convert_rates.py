@@ -1,11 +1,11 @@
-"""Turn the QCFS activations of a conventional network into spiking neurons."""
+"""Turn the activations of a conventional network into spiking neurons."""
 
 import logging
 
 import numpy as np
 
 from snn_deploy.ir.graph import Graph
-from snn_deploy.ir.neurons import Comparison, Lif, Qcfs, Reset
+from snn_deploy.ir.neurons import Comparison, Lif, Qcfs, Relu, Reset
 
 logger = logging.getLogger(__name__)
 
@@ -13,26 +13,34 @@ logger = logging.getLogger(__name__)
 def convert_rates(graph: Graph) -> Graph:
     """Return the spiking network whose spike rates stand for the activations.
 
-    A QCFS activation becomes neurons without leak that start at half their threshold,
-    spike at ``voltage >= threshold`` (the activation rounds ties up), are lowered by
-    the threshold, and send spikes worth the threshold [1]_. For a constant input the
-    number of spikes in T timesteps is ``clip(floor(x T / threshold + 1/2), 0, T)``
-    exactly; deeper layers see spikes that arrive unevenly, so the networks differ.
+    A QCFS activation, or a ReLU with its maximum as threshold, becomes neurons without
+    leak that start at half their threshold, spike at ``voltage >= threshold`` (the
+    activation rounds ties up), are lowered by the threshold, and send spikes worth the
+    threshold [1]_. For a constant input the number of spikes in T timesteps is
+    ``clip(floor(x T / threshold + 1/2), 0, T)`` exactly; deeper layers see spikes that
+    arrive unevenly, so the networks differ.
 
     References
     ----------
     .. [1] T. Bu et al., "Optimal ANN-SNN conversion for high-accuracy and
        ultra-low-latency spiking neural networks", ICLR 2022.
     """
-    activations = graph.nodes_of(Qcfs)
+    activations: tuple[Qcfs | Relu, ...] = (
+        *graph.nodes_of(Qcfs),
+        *graph.nodes_of(Relu),
+    )
     for activation in activations:
         graph = graph.replace(activation, by=_neurons(activation))
     logger.info("converted %d activations", len(activations))
     return graph
 
 
-def _neurons(activation: Qcfs) -> Lif:
-    threshold = np.array(activation.threshold)
+def _neurons(activation: Qcfs | Relu) -> Lif:
+    if isinstance(activation, Relu):
+        spike_value = activation.maximum
+    else:
+        spike_value = activation.threshold
+    threshold = np.array(spike_value)
     return Lif(
         name=activation.name,
         shape=activation.shape,
@@ -45,5 +53,5 @@ def _neurons(activation: Qcfs) -> Lif:
         reset=Reset.SOFT,
         reset_amount=threshold,
         comparison=Comparison.GREATER_EQUAL,
-        spike_value=activation.threshold,
+        spike_value=spike_value,
     )

@@ -52,7 +52,7 @@ def _layer_before(graph: Graph, norm: BatchNorm) -> Linear | Conv2d:
         kinds = ", ".join(type(source).__name__ for source in sources) or "nothing"
         raise PassError(
             f"{norm.name}: a batch normalization must follow a Linear or Conv2d layer "
-            f"to be folded, but it follows {kinds}"
+            f"to be folded, but it follows {kinds}; move it"
         )
     layer = sources[0]
     if len(graph.targets(layer)) > 1:

@@ -71,7 +71,7 @@ def _cuts(shape: Shape, fewest: int) -> Iterator[tuple[int, IntArray]]:
         for b in range(1, rows + 1)
         if a * b >= fewest and _is_distinct(channels, a) and _is_distinct(rows, b)
     )
-    for n_pieces, n_blocks, n_bands in numbers:
+    for n_pieces, n_blocks, n_bands in numbers or [(channels * rows, channels, rows)]:
         block = np.arange(channels) * n_blocks // channels
         band = np.arange(rows) * n_bands // rows
         grid = block[:, np.newaxis] * n_bands + band

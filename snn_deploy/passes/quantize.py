@@ -160,7 +160,9 @@ class _Layer:
         node, scale = self.node, self._along(self.scales.voltage)
         mantissa, exponent = bias_registers(self.bias / scale)
         if exponent >= 1 << BIAS_EXPONENT_BITS:
-            raise PassError(f"{node.name}: the bias does not fit its register")
+            raise PassError(
+                f"{node.name}: the bias does not fit its register; scale the layer down"
+            )
         self._note("round bias", (mantissa << exponent) * scale, self.bias)
         resting = Population(
             name=node.name,

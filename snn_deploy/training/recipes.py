@@ -188,7 +188,7 @@ def _read_training(table: object, where: str) -> Training:
 def _read_kind(kinds: Mapping[str, type[_Table]], table: object, where: str) -> _Table:
     values = dict(_as_table(table, where))
     kind = values.pop("kind", None)
-    if kind not in kinds:
+    if str(kind) not in kinds:
         raise ModelError(f"{where}: kind is {kind!r}; {_hint(str(kind), kinds)}")
     value = _read_table(kinds[str(kind)], values, f"{where} ({kind})")
     for field in fields(value):  # type: ignore[arg-type]

@@ -70,6 +70,7 @@ def test_recipe_of_each_reference_model_is_valid(path: Path) -> None:
         ("kernel = 3", "kernal = 3", "unknown key 'kernal'; did you mean 'kernel'"),
         ("kernel = 3", "kernel = 0", r"layer 0 \(conv\): kernel is 0; it must be posi"),
         ("kernel = 3", "kernel = 3, padding = -1", "padding is -1; it must not be neg"),
+        ('"flatten"', '["flatten"]', r"layer 1: kind is \['flatten'\]; did you mean"),
         ('"tet"', '"tte"', r"\[loss\]: kind is 'tte'; did you mean 'tet'"),
         ('"tet"', '"tet"\nmse_weight = 2', "mse_weight is 2.0; it must be at most 1"),
         ("epochs = 1\n", "", r"\[training\]: has no 'epochs'"),

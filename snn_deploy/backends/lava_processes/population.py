@@ -1,0 +1,72 @@
+"""The neurons of one population."""
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.process import AbstractProcess, ProcessParameters
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+
+from snn_deploy.backends.lava_memory import Ledger, Raster
+from snn_deploy.backends.lava_processes.timed import TimedModel
+from snn_deploy.ir.quantized import Population
+from snn_deploy.ir.reference import Neurons
+
+
+class PopulationProcess(AbstractProcess):
+    """Sums what arrives, updates its neurons, sends spikes; held until its offset."""
+
+    def __init__(
+        self,
+        *,
+        population: Population,
+        current_decay_offset: int,
+        sent: Raster,
+        busy: Raster,
+        ledger: Ledger,
+    ) -> None:
+        super().__init__(
+            population=population,
+            current_decay_offset=current_decay_offset,
+            sent=sent,
+            busy=busy,
+            ledger=ledger,
+        )
+        self.arriving = InPort(shape=(population.size,))
+        self.spikes = OutPort(shape=(population.size,))
+        self.voltage = OutPort(shape=(population.size,))
+
+
+@implements(proc=PopulationProcess, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyPopulationModel(TimedModel):
+    """The neurons of the reference, one input at a time."""
+
+    arriving: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
+    spikes: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+    voltage: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
+
+    def __init__(self, proc_params: ProcessParameters) -> None:
+        super().__init__(proc_params)
+        self.population: Population = proc_params["population"]
+        self.sent: Raster = proc_params["sent"]
+        self.busy: Raster = proc_params["busy"]
+        self.neurons = Neurons(self.population, proc_params["current_decay_offset"])
+        self.rest()
+
+    def rest(self) -> None:
+        self.state = self.neurons.rest(1)
+
+    def run_timestep(self) -> None:
+        arriving = self.arriving.recv()
+        if self.timestep > self.population.offset:
+            before = self.state
+            busy = (before.current != 0) | (before.voltage != 0)
+            self.busy.write(self.timestep, busy[0] | (self.neurons.bias != 0))
+            self.state = self.neurons.update(before, arriving[np.newaxis])
+        self.sent.write(self.timestep, self.state.spikes[0])
+        self.spikes.send(self.state.spikes[0].astype(np.int32))
+        self.voltage.send(self.state.voltage[0])

@@ -1,0 +1,68 @@
+"""Measure how large the activations of a conventional network get."""
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.fx
+from torch import nn
+
+from snn_deploy.arrays import AnyArray
+from snn_deploy.ir.graph import Training
+from snn_deploy.spikes import GRAY_LEVELS, to_gray
+
+SHARE = 0.999  # of the positive activations that lie below the value taken as largest
+RELUS = (nn.functional.relu, torch.relu, "relu", "relu_")
+
+
+def is_relu(item: torch.fx.Node, model: nn.Module) -> bool:
+    """Return whether a step of a traced forward is a ReLU, module or function."""
+    if item.op == "call_module":
+        return isinstance(model.get_submodule(str(item.target)), nn.ReLU)
+    return item.op in ("call_function", "call_method") and item.target in RELUS
+
+
+def largest_activations(
+    model: nn.Module, graph: torch.fx.Graph, x: AnyArray, training: Training
+) -> dict[str, float]:
+    """Return the largest value of each ReLU on ``x``, by the name of its layer.
+
+    The 99.9th percentile of the positive values, since a single outlier would make all
+    others spike rarely [1]_.
+
+    References
+    ----------
+    .. [1] B. Rueckauer et al., "Conversion of continuous-valued deep networks to
+       efficient event-driven networks for image classification", Front. Neurosci. 11,
+       2017, section 2.2.2.
+    """
+    gray, _ = to_gray(np.asarray(x))
+    values = gray / GRAY_LEVELS * training.input_scale + training.input_offset
+    was_training = model.training
+    recorder = _Recorder(model, graph)
+    model.eval()
+    try:
+        with torch.no_grad():
+            recorder.run(torch.as_tensor(values, dtype=torch.float32))
+    finally:
+        model.train(was_training)
+    return recorder.largest
+
+
+class _Recorder(torch.fx.Interpreter):
+    """Runs a traced forward and looks at what each ReLU gives."""
+
+    def __init__(self, model: nn.Module, graph: torch.fx.Graph) -> None:
+        super().__init__(torch.fx.GraphModule(model, graph))
+        self.model = model
+        self.largest: dict[str, float] = {}
+
+    def run_node(self, n: torch.fx.Node) -> Any:
+        result = super().run_node(n)
+        if is_relu(n, self.model):
+            positive = result[result > 0].double().numpy()
+            name = str(n.target) if n.op == "call_module" else n.name
+            if positive.size:
+                largest = np.quantile(positive, SHARE, method="higher")
+                self.largest[name] = float(largest)
+        return result

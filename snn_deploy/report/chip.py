@@ -1,0 +1,194 @@
+"""The network on the chip: neurocores, losses, and what its neurons do."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from snn_deploy.arrays import IntArray
+from snn_deploy.ir.mapped import MappedNetwork, Neurocore
+from snn_deploy.ir.neurons import Reset
+from snn_deploy.ir.quantized import Change, Population, Projection, QuantizedGraph
+from snn_deploy.report.markup import (
+    Html,
+    element,
+    folded,
+    items,
+    section,
+    table,
+    together,
+)
+from snn_deploy.report.units import percent
+
+DECAY_UNIT = 4096
+TIMES = "\N{MULTIPLICATION SIGN}"
+MOST_OPEN = 16  # rows of a table that needs no click
+
+
+def network_on_chip(network: MappedNetwork) -> Html:
+    """Return the section on the compiled network."""
+    graph = network.graph
+    return section(
+        "The network on the chip",
+        _semantics(graph),
+        _perhaps_folded("Neurocores", _neurocores(network), len(network.cores)),
+        _perhaps_folded("Lossy steps", _changes(graph.changes), len(graph.changes)),
+        _perhaps_folded("Populations", _populations(network), len(graph.populations)),
+        _perhaps_folded(
+            "Projections", _projections(graph.projections), len(graph.projections)
+        ),
+    )
+
+
+def _perhaps_folded(title: str, content: Html, n_rows: int) -> Html:
+    return content if n_rows <= MOST_OPEN else folded(f"{title} ({n_rows})", content)
+
+
+def _semantics(graph: QuantizedGraph) -> Html:
+    training, readout = graph.training, graph.readout
+    per_spike = "spikes counted" if readout.spikes else "voltage"
+    shape = _shape(graph.source.shape)
+    lines = (
+        f"Input, layer {graph.source.name} ({shape}): encoding "
+        f"{training.encoding.value}, values up to {graph.source.largest_value} in a "
+        f"spike; the network sees x {TIMES} {training.input_scale:g} + "
+        f"{training.input_offset:g}.",
+        f"Read-out, population {readout.name}: {per_spike}, "
+        f"{training.functional.value} over {training.timesteps} timesteps; an answer "
+        f"is {graph.depth} chip timesteps behind its input.",
+        f"Registers: weights {graph.precision.weight_bits} bits, weighted sums "
+        f"{graph.precision.accumulator_bits} bits, decays of {DECAY_UNIT}.",
+    )
+    return items(lines)
+
+
+def _neurocores(network: MappedNetwork) -> Html:
+    limits = network.target.neurocore
+    columns = (
+        "neurocore", "tile", "populations (neurons)",
+        f"compartments of {limits.compartments:,}",
+        f"synapse bits of {limits.synaptic_memory_bits:,}",
+        f"input axons of {limits.input_axons:,}",
+        f"output axons of {limits.output_axons:,}",
+    )  # fmt: skip
+    rows = [
+        (
+            core.index,
+            f"{core.x}, {core.y}",
+            _held(core),
+            _used(core.n_compartments, limits.compartments),
+            _used(core.synapse_bits, limits.synaptic_memory_bits),
+            _used(core.n_input_axons, limits.input_axons),
+            _used(core.n_output_axons, limits.output_axons),
+        )
+        for core in network.cores
+    ]
+    return table(
+        f"Neurocores in use: {len(network.cores)} of {network.target.mesh.neurocores}",
+        columns,
+        rows,
+        words=("populations (neurons)",),
+    )
+
+
+def _held(core: Neurocore) -> str:
+    return ", ".join(f"{p.population} ({len(p.neurons):,})" for p in core.pieces)
+
+
+def _used(n: int, limit: int) -> Html:
+    """Return a number over a bar as long as its share of the limit."""
+    share = n / limit if limit else 1.0
+    text = "< 1 %" if 0 < share < 0.005 else percent(share, 0)
+    style = f"--share: {100 * min(share, 1.0):.1f}%"
+    small = element("small", text)
+    return element("span", f"{n:,} ", small, class_="used", style=style)
+
+
+def _changes(changes: Iterable[Change]) -> Html:
+    rows = [
+        (c.layer, c.kind, f"{c.count:,}", f"{c.largest:.3g}", f"{c.mean:.3g}", c.note)
+        for c in changes
+    ]
+    if not rows:
+        return element(
+            "p", "Nothing was lost: every parameter lies on the chip's grid already."
+        )
+    columns = ("layer", "step", "values changed", "largest", "mean", "note")
+    n_columns = len(columns) if any(row[-1] for row in rows) else len(columns) - 1
+    return table(
+        "Lossy steps on the way to integers; changes in the trained network's units",
+        columns[:n_columns],
+        [row[:n_columns] for row in rows],
+        words=("step", "note"),
+    )
+
+
+def _populations(network: MappedNetwork) -> Html:
+    offset = network.target.precision.current_decay_offset
+    rows = [_population(p, offset) for p in network.graph.populations]
+    columns = (
+        "population", "shape", "neurons", "spikes when voltage is", "reset",
+        "current decay", "voltage decay", "bias", "behind the input",
+    )  # fmt: skip
+    return table(
+        "Populations; a decay is the fraction lost in a timestep, delays are in chip "
+        "timesteps",
+        columns,
+        rows,
+        words=("shape", "spikes when voltage is", "reset"),
+    )
+
+
+def _population(p: Population, offset: int) -> tuple[object, ...]:
+    condition, reset = "never", "none"
+    if p.spikes:
+        condition = f"{p.comparison.value} {_factor(p.threshold)}64"
+        amount = "to 0" if p.reset is Reset.HARD else f"by {_range(p.reset_amount)}"
+        reset = f"{p.reset.value}, {amount}"
+    bias = element("span", f"{_factor(p.bias_mantissa)}2")
+    return (
+        p.name,
+        _shape(p.shape),
+        f"{p.size:,}",
+        condition,
+        reset,
+        _decay(p.current_decay, offset),
+        _decay(p.voltage_decay, 0),
+        together([bias, element("sup", p.bias_exponent)]),
+        p.offset,
+    )
+
+
+def _projections(projections: Iterable[Projection]) -> Html:
+    rows = [
+        (
+            f"{p.source} \N{RIGHTWARDS ARROW} {p.target}",
+            type(p.synapses).__name__.removesuffix("Synapses").lower(),
+            _shape(p.synapses.weights.shape),
+            _range(p.synapses.weights),
+            _range(np.array(p.exponent)),
+            p.delay,
+        )
+        for p in projections
+    ]
+    columns = ("projection", "kind", "weights", "range", "exponent", "delay")
+    return table("Projections", columns, rows, words=("kind", "weights"))
+
+
+def _decay(register: IntArray, offset: int) -> str:
+    low, high = int(register.min()), int(register.max())
+    ends = [f"{(value + offset) / DECAY_UNIT:.4g}" for value in sorted({low, high})]
+    return " to ".join(ends)
+
+
+def _range(values: IntArray) -> str:
+    ends = sorted({int(values.min()), int(values.max())})
+    return " to ".join(f"{end:,}".replace("-", "\N{MINUS SIGN}") for end in ends)
+
+
+def _factor(values: IntArray) -> str:
+    text = _range(values)
+    return f"({text}) {TIMES} " if " " in text else f"{text} {TIMES} "
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return TIMES.join(map(str, shape))

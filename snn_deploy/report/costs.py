@@ -1,0 +1,126 @@
+"""Tables of what inputs cost, and of the inputs worth a look."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from snn_deploy.energy import PARTS
+from snn_deploy.profile import Profile, Row
+from snn_deploy.report.markup import Html, element, section, table
+from snn_deploy.report.units import UNKNOWN, number, percent, with_prefix
+
+Summary = dict[str, Any]
+N_SHOWN = 10
+
+
+def costs(summary: Summary) -> Html:
+    """Return the tables of means: energy, latency, activity."""
+    runs = [("all timesteps", summary["all_timesteps"])]
+    if summary["with_cutoff"] is not None:
+        runs.insert(0, ("with cutoff", summary["with_cutoff"]))
+    return section("What an input costs", _prices(runs), _activity(runs))
+
+
+def _prices(runs: Sequence[tuple[str, Summary]]) -> Html:
+    columns = [
+        "",
+        *(f"{name}, {end}" for name, _ in runs for end in ("central", "high")),
+    ]
+    quantities = [
+        (f"energy, {part}", f"mean_energy_{part}", "_j", "J") for part in PARTS
+    ]
+    quantities.append(("latency", "mean_latency", "_s", "s"))
+    rows = []
+    for name, key, suffix, unit in quantities:
+        pairs = [(run[key + suffix], run[f"{key}_high{suffix}"]) for _, run in runs]
+        rows.append(_compared(name, pairs, unit))
+    known = [p for p in PARTS if runs[0][1][f"mean_energy_{p}_j"] is not None]
+    if known:
+        name = "energy, all" if len(known) == len(PARTS) else "energy, known parts"
+        sums = [
+            tuple(_sum(run, known, end) for end in ("j", "high_j")) for _, run in runs
+        ]
+        rows.insert(len(PARTS), _compared(name, sums, "J"))
+    if len(runs) == 2:
+        columns.append("saved, central")
+    return table("Energy and latency of an input, modelled, mean", columns, rows)
+
+
+def _sum(run: Summary, parts: Sequence[str], end: str) -> float | None:
+    values = [run[f"mean_energy_{part}_{end}"] for part in parts]
+    return None if None in values else float(sum(values))
+
+
+def _compared(
+    name: str, pairs: Sequence[tuple[float | None, ...]], unit: str
+) -> list[str]:
+    row = [name, *(with_prefix(value, unit) for pair in pairs for value in pair)]
+    if len(pairs) == 2:
+        row.append(_saved(pairs[0][0], pairs[1][0]))
+    return row
+
+
+def _activity(runs: Sequence[tuple[str, Summary]]) -> Html:
+    columns = ["", *(name for name, _ in runs)]
+    names = ("timesteps", "chip_timesteps", "spikes", "synaptic_operations", "packets",
+             "hops")  # fmt: skip
+    rows = []
+    for name in names:
+        values = [run[f"mean_{name}"] for _, run in runs]
+        row = [name.replace("_", " "), *(number(value) for value in values)]
+        rows.append([*row, _saved(*values)] if len(runs) == 2 else row)
+    if len(runs) == 2:
+        columns.append("saved")
+    return table("Activity of an input, measured, mean", columns, rows)
+
+
+def _saved(early: float | None, fixed: float | None) -> str:
+    if early is None or fixed is None:
+        return UNKNOWN
+    if fixed == 0:
+        return "\N{EN DASH}" if early == 0 else "more"
+    return percent(1 - early / fixed).replace("-", "\N{MINUS SIGN}")
+
+
+def notable_inputs(profile: Profile) -> Html:
+    """Return the inputs that took longest, and those whose answer is wrong."""
+    pairs = list(zip(profile.rows, profile.fixed_rows, strict=True))
+    longest = sorted(
+        pairs, key=lambda p: (-p[0].timesteps, -(p[0].latency_s or 0), p[0].index)
+    )
+    heading = "Inputs worth a look"
+    shown = [_inputs("Longest", longest, profile)]
+    is_labelled = all(row.label is not None for row in profile.rows)
+    if is_labelled:
+        what = "wrong"
+        found = [(row, fixed) for row, fixed in pairs if not row.is_right]
+        found.sort(key=lambda p: (not p[1].is_right, -p[0].gap, p[0].index))
+    elif profile.has_cutoff:
+        what = "changed by stopping early"
+        found = [(r, fixed) for r, fixed in pairs if r.prediction != fixed.prediction]
+        found.sort(key=lambda p: (-p[0].gap, p[0].index))
+    else:
+        return section(heading, element("div", *shown, class_="pair"))
+    if found:
+        shown.append(_inputs(f"Answer {what}", found, profile))
+    else:
+        shown.append(element("p", f"No answer is {what}."))
+    return section(heading, element("div", *shown, class_="pair"))
+
+
+def _inputs(title: str, pairs: Sequence[tuple[Row, Row]], profile: Profile) -> Html:
+    n = len(pairs)
+    caption = f"{title}: {min(n, N_SHOWN)} of {n:,}" if n > N_SHOWN else f"{title}: {n}"
+    columns = ["input", "label", "answer"]
+    if profile.has_cutoff:
+        columns.append("at all timesteps")
+    columns += ["timesteps", "gap", "energy", "latency"]
+    rows = []
+    for row, fixed in pairs[:N_SHOWN]:
+        answers = [row.prediction, fixed.prediction][: 1 + profile.has_cutoff]
+        label = UNKNOWN if row.label is None else row.label
+        energy = with_prefix(row.energy_j, "J")
+        latency = with_prefix(row.latency_s, "s")
+        rows.append(
+            [row.index, label, *answers, row.timesteps, row.gap, energy, latency]
+        )
+    return table(caption, columns, rows)

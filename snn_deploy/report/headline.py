@@ -1,0 +1,249 @@
+"""What a profile says in one sentence, and in four pairs of numbers."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from snn_deploy.energy import PARTS
+from snn_deploy.profile import Profile
+from snn_deploy.report.markup import Html, element, items
+from snn_deploy.report.units import UNKNOWN, number, percent, with_prefix
+from snn_deploy.summary import paired_interval
+
+Summary = dict[str, Any]
+
+
+def headline(profile: Profile, summary: Summary) -> Html:
+    """Return the head of the page: what ran, under which rule, and what it saves."""
+    notes = (*rule(profile, summary), *loss(profile, summary), *warnings(summary))
+    return element(
+        "header",
+        element("p", "snn-deploy profile", class_="kind"),
+        element("h1", summary["network"]),
+        element("p", what_ran(profile, summary), class_="ran"),
+        element("p", saving(profile, summary), class_="lead"),
+        _tiles(profile, summary),
+        items(notes),
+    )
+
+
+def what_ran(profile: Profile, summary: Summary) -> str:
+    """Return the network's place: chip, machine, inputs."""
+    n = summary["n_inputs"]
+    return (
+        f"on {summary['target']} ({profile.artifact.network.target.description}), "
+        f"backend {summary['backend']}, {_plural(n, 'input')}, "
+        f"polled by the {_monitor(summary)}"
+    )
+
+
+def saving(profile: Profile, summary: Summary) -> str:
+    """Return in one sentence what the cutoff saves, or what an input costs without."""
+    fixed, early = summary["all_timesteps"], summary["with_cutoff"]
+    n_timesteps = summary["timesteps"]
+    energy, latency = mean_energy(fixed), with_prefix(fixed["mean_latency_s"], "s")
+    served = (
+        f"{number(fixed['mean_chip_timesteps'])} served one by one, "
+        f"{number(summary['all_timesteps_streamed_chip_timesteps'])} streamed"
+    )
+    if early is None:
+        return (
+            f"Without a cutoff every input takes all {n_timesteps} timesteps (on the "
+            f"chip {served}), with {_accuracy(fixed)}, {energy} and {latency} for each."
+        )
+    accuracy = "accuracy unknown, since there are no labels"
+    if fixed["accuracy"] is not None:
+        accuracy = (
+            f"accuracy {percent(early['accuracy'])} against "
+            f"{percent(fixed['accuracy'])}{_interval(summary['accuracy_lost'])}"
+        )
+    return (
+        f"With the cutoff an input takes {number(early['mean_timesteps'])} of "
+        f"{n_timesteps} timesteps on average (on the chip "
+        f"{number(early['mean_chip_timesteps'])}; all {n_timesteps} take {served}): "
+        f"{accuracy}; mean energy {mean_energy(early)} against {energy}; mean latency "
+        f"{with_prefix(early['mean_latency_s'], 's')} against {latency}."
+    )
+
+
+def _interval(lost: dict[str, float] | None) -> str:
+    if lost is None:
+        return ""
+    mean, low, high = lost["mean"], lost["low"], lost["high"]
+    interval = f"95 % interval {_points(low)} to {_points(high)}"
+    return f" (lost: {_points(mean)} points, {interval}, paired)"
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+def mean_energy(means: Summary) -> str:
+    """Return the mean energy: of the parts that are known, or ``unknown``."""
+    known = [part for part in PARTS if means[f"mean_energy_{part}_j"] is not None]
+    if not known:
+        return UNKNOWN
+    total = with_prefix(sum(means[f"mean_energy_{part}_j"] for part in known), "J")
+    return total if len(known) == len(PARTS) else f"{total} ({', '.join(known)} only)"
+
+
+def rule(profile: Profile, summary: Summary) -> list[str]:
+    """Return what stopped the inputs, and what was promised."""
+    calibration = profile.artifact.calibration
+    if not profile.has_cutoff:
+        is_calibrated = calibration is not None
+        why = (
+            "it was switched off" if is_calibrated else "the network is not calibrated"
+        )
+        return [f"Rule: no cutoff, {why}."]
+    if calibration is None:
+        return ["Rule: a cutoff that does not come from this network's calibration."]
+    kind = "accuracy lost" if calibration.uses_labels else "answers changed"
+    labels = "labels were" if calibration.uses_labels else "no labels were"
+    n, confidence = calibration.n_inputs, percent(calibration.confidence, 0)
+    lines = [
+        f"Rule {calibration.rule}: budget {_budget(calibration.budget)} ({kind}), "
+        f"confidence {confidence}, calibrated on {_plural(n, 'input')}; {labels} used."
+    ]
+    if not calibration.stops_early:
+        lines.append(_refusal(calibration))
+    elif calibration.rule == "risk":
+        lines.append(
+            f"An input stops once its best output leads the second best by more than "
+            f"{calibration.betas[0]:g}. Promise: {kind} at most "
+            f"{_budget(calibration.budget)}, with confidence {confidence} over the "
+            "draw of the calibration inputs."
+        )
+    else:
+        betas = ", ".join(f"{beta:g}" for beta in calibration.betas)
+        lines.append(
+            f"An input stops once its best output leads the second best by more than "
+            f"its timestep's threshold: {betas}. This is the published rule, and it "
+            "promises nothing about other inputs: the confidence above is not used."
+        )
+    return lines
+
+
+def _refusal(calibration: Any) -> str:
+    text = (
+        "Calibration refused to stop early: the threshold is infinite, and every input "
+        "runs all timesteps."
+    )
+    if calibration.n_inputs < calibration.n_inputs_needed:
+        text += (
+            f" {_plural(calibration.n_inputs, 'calibration input')} cannot promise "
+            f"this budget; at least {calibration.n_inputs_needed} are needed."
+        )
+    return text
+
+
+def loss(profile: Profile, summary: Summary) -> list[str]:
+    """Return what stopping did to the answers, and for which goal it pays."""
+    if not profile.has_cutoff:
+        return []
+    pairs = list(zip(profile.rows, profile.fixed_rows, strict=True))
+    n = len(pairs)
+    changed = sum(row.prediction != fixed.prediction for row, fixed in pairs)
+    lines = [
+        f"Answers that differ from those at all timesteps: {changed} of {n} "
+        f"({percent(changed / n)}{_changed_interval(changed, n)})."
+    ]
+    if summary["accuracy_lost"] is not None:
+        lost = sum(fixed.is_right and not row.is_right for row, fixed in pairs)
+        won = sum(row.is_right and not fixed.is_right for row, fixed in pairs)
+        lines.append(f"Right answers lost by stopping: {lost}; won: {won}.")
+    return [*lines, _schedules(summary)]
+
+
+def warnings(summary: Summary) -> list[str]:
+    """Return what to know before quoting an energy."""
+    note, n_unknown = summary["energy_note"], len(summary["unknown"])
+    text = "Energy and latency are modelled, not measured"
+    text += f"; {note}" if note else ""
+    if n_unknown:
+        text += f"; {_plural(n_unknown, 'price')} unknown and left out (see the end)"
+    return [f"{text}."]
+
+
+def _changed_interval(changed: int, n: int) -> str:
+    if changed == 0:
+        # 1 - 0.05 ** (1 / n): the share that stays unseen n times with a chance of 5 %
+        most = percent(1 - 0.05 ** (1 / n))
+        return f"; in other inputs under {most}, with 95 % confidence"
+    if changed == n:
+        return ""
+    ends = paired_interval(np.repeat([1.0, 0.0], [changed, n - changed]))
+    low, high = max(ends["low"], 0.0), min(ends["high"], 1.0)
+    return f", 95 % interval {percent(low)} to {percent(high)}"
+
+
+def _schedules(summary: Summary) -> str:
+    early = summary["with_cutoff"]["mean_chip_timesteps"]
+    fixed = summary["all_timesteps"]["mean_chip_timesteps"]
+    streamed = summary["all_timesteps_streamed_chip_timesteps"]
+    to_answer = "the cutoff" if early < fixed else "all timesteps, one by one,"
+    most = "the cutoff" if early < streamed else "all timesteps, streamed,"
+    return (
+        f"For the soonest answer {to_answer} takes the fewest chip timesteps "
+        f"({number(min(early, fixed))}); for the most inputs in a given time {most} "
+        f"does ({number(min(early, streamed))} for each input, since a stream fills "
+        f"the {_plural(summary['pipeline_depth'], 'timestep')} of the pipeline). "
+        "Energies and latencies here are those of serving one by one."
+    )
+
+
+def _tiles(profile: Profile, summary: Summary) -> Html:
+    """Return the four numbers that matter, with the cutoff and without."""
+    early, fixed = summary["with_cutoff"], summary["all_timesteps"]
+
+    def tile(name: str, text: Callable[[Summary], str], note: str) -> Html:
+        main = fixed if early is None else early
+        against = "" if early is None else f"all timesteps: {text(fixed)}"
+        return element(
+            "div",
+            element("dt", name),
+            element("dd", text(main), class_="big"),
+            *(element("dd", line) for line in (against, note) if line),
+        )
+
+    depth = summary["pipeline_depth"]
+    tiles = [
+        tile("timesteps", lambda m: number(m["mean_timesteps"]),
+             f"and {depth} of pipeline on the chip"),
+        tile("accuracy", lambda m: percent(m["accuracy"]), _interval_note(summary)),
+        tile("energy", mean_energy, "modelled, central"),
+        tile("latency", lambda m: with_prefix(m["mean_latency_s"], "s"),
+             "modelled, central"),
+    ]  # fmt: skip
+    return element("dl", *tiles, class_="tiles")
+
+
+def _interval_note(summary: Summary) -> str:
+    lost = summary["accuracy_lost"]
+    if summary["all_timesteps"]["accuracy"] is None:
+        return "there are no labels"
+    return "" if lost is None else f"lost: {_points(lost['mean'])} points"
+
+
+def _accuracy(means: Summary) -> str:
+    if means["accuracy"] is None:
+        return "accuracy unknown, since there are no labels"
+    return f"accuracy {percent(means['accuracy'])}"
+
+
+def _budget(value: float) -> str:
+    return f"{100 * value:g} %"
+
+
+def _monitor(summary: Summary) -> str:
+    places = {
+        "embedded": "embedded processor on the board",
+        "host": "host computer",
+    }
+    monitor: str = summary["monitor"]
+    return places.get(monitor, monitor)
+
+
+def _plural(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

@@ -1,0 +1,270 @@
+"""Pictures of a profile, as SVG to stand inside the page.
+
+Colors are roles: the page's style sheet gives them, so that one picture serves in
+light, dark and print. Text stays text, in the page's font.
+"""
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from snn_deploy.arrays import FloatArray
+from snn_deploy.energy import PARTS
+from snn_deploy.profile import Profile, Row
+from snn_deploy.report.units import number, percent, shared_prefix, with_prefix
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# what matplotlib draws with, and the style sheet's name for it
+ROLES = (
+    "ink", "muted", "rule", "early", "full", "dynamic", "static", "reset", "host"
+)  # fmt: skip
+COLORS = {role: f"#0102{number:02x}" for number, role in enumerate(ROLES, start=3)}
+INK, MUTED, RULE = COLORS["ink"], COLORS["muted"], COLORS["rule"]
+EARLY, FULL = COLORS["early"], COLORS["full"]
+INCHES = (4.6, 3.1)  # at 100 % about 420 pixels: readable on a telephone
+SMALL, NORMAL = 9, 10
+MOST_BARS = 48
+N_BINS = 60
+TICKS = ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 6, 8), np.arange(1, 10, 0.2))
+ENDS = ("j", "high_j")  # of the band of prices
+SETTINGS = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "snn-deploy",
+    "font.size": NORMAL,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.facecolor": "none",
+    "axes.axisbelow": True,
+    "axes.unicode_minus": False,
+    "figure.facecolor": "none",
+    "grid.color": RULE,
+    "grid.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "lines.linewidth": 1.6,
+}
+
+
+def timesteps_picture(profile: Profile) -> str:
+    """Return how many inputs had their answer after how many timesteps."""
+    n_timesteps = profile.artifact.network.graph.training.timesteps
+    timesteps = np.array([row.timesteps for row in profile.rows])
+    width = -(-n_timesteps // MOST_BARS)
+    edges = np.arange(0, n_timesteps + width, width) + 0.5
+    counts, _ = np.histogram(timesteps, edges)
+    with _drawing() as figure:
+        axes = figure.subplots()
+        axes.bar(edges[:-1] + width / 2, counts, 0.86 * width, color=EARLY)
+        top = 1.16 * max(counts.max(), 1)
+        axes.axvline(n_timesteps, color=FULL, dashes=(4, 3), ymax=0.9)
+        axes.text(
+            n_timesteps, 0.92 * top, f"all {n_timesteps} timesteps", color=FULL,
+            ha="right" if n_timesteps > 1 else "center",
+        )  # fmt: skip
+        mean = float(timesteps.mean())
+        is_left = mean < n_timesteps / 2
+        tallest = int(counts.argmax())
+        axes.text(
+            edges[tallest] + width / 2, counts[tallest] + 0.02 * top,
+            f"{percent(counts[tallest] / len(timesteps), 0)} of inputs",
+            ha="left" if is_left else "right", va="bottom", fontsize=SMALL,
+        )  # fmt: skip
+        axes.set_ylim(0, top)
+        axes.set_xlim(0.5 - 0.2 * width, n_timesteps + 0.5 + 0.2 * width)
+        _whole_ticks(axes, n_timesteps)
+        axes.grid(axis="y")
+        axes.set_xlabel("timesteps to the decision")
+        axes.set_ylabel("inputs")
+        return _svg(figure, "timesteps")
+
+
+def accuracy_picture(profile: Profile) -> str:
+    """Return the accuracy of stopping every input at a timestep, and the cutoff's."""
+    accuracy = 100 * profile.accuracy_at
+    n = len(accuracy)
+    low, high = float(accuracy.min()), float(accuracy.max())
+    with _drawing() as figure:
+        axes = figure.subplots()
+        marker = "o" if n <= MOST_BARS else ""
+        axes.plot(np.arange(1, n + 1), accuracy, marker + "-", color=FULL, ms=3.5)
+        axes.text(
+            0.99, 0.04, "every input stopped\nat the same timestep", color=FULL,
+            transform=axes.transAxes, ha="right", fontsize=SMALL,
+        )  # fmt: skip
+        if profile.has_cutoff:
+            mean = float(np.mean([row.timesteps for row in profile.rows]))
+            right = 100 * float(np.mean([row.is_right for row in profile.rows]))
+            low, high = min(low, right), max(high, right)
+            axes.plot([mean], [right], "D", color=EARLY, ms=8)
+            axes.annotate(
+                f"cutoff: {right:.1f} % at {number(mean)}", (mean, high), (0, 10),
+                textcoords="offset points", color=EARLY, va="bottom",
+                ha="left" if mean < 0.6 * n else "right",
+            )  # fmt: skip
+        room = max(high - low, 1.0)
+        axes.set_ylim(low - 0.3 * room, high + 0.25 * room)
+        axes.set_yticks([t for t in axes.get_yticks() if 0 <= t <= 100])
+        axes.set_ylim(low - 0.3 * room, high + 0.25 * room)
+        axes.set_xlim(0.5, n + 0.5)
+        _whole_ticks(axes, n)
+        axes.grid(axis="y")
+        axes.set_xlabel("timesteps (of the cutoff: the mean)")
+        axes.set_ylabel("accuracy [%]")
+        return _svg(figure, "accuracy")
+
+
+def parts_picture(profile: Profile) -> str:
+    """Return the parts of the mean energy of an input, at both ends of the band."""
+    runs = _runs(profile)
+    means = [energies(r, end).mean(axis=0) for _, r, _ in runs for end in ENDS]
+    longest = max(float(parts.sum()) for parts in means)
+    unit, unit_name = shared_prefix([longest], "J")
+    names = [f"{name}, {end}" for name, _, _ in runs for end in ("central", "high")]
+    with _drawing() as figure:
+        axes = figure.subplots()
+        for place, (name, parts) in enumerate(zip(names, means, strict=True)):
+            y = -(place + 0.4 * (place // 2))
+            _stack(axes, y, parts / unit)
+            axes.text(
+                (float(parts.sum()) + 0.015 * longest) / unit, y,
+                with_prefix(float(parts.sum()), "J"), va="center",
+            )  # fmt: skip
+            axes.text(0, y + 0.4, name, va="bottom", fontsize=SMALL, color=MUTED)
+        axes.set_xlim(0, 1.22 * max(longest, 1e-30) / unit)
+        axes.set_ylim(bottom=-(len(names) - 1 + 0.4 * (len(runs) - 1)) - 0.45)
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel(f"mean energy of an input [{unit_name}]")
+        return _svg(figure, "parts")
+
+
+def spread_picture(profile: Profile) -> str:
+    """Return how the inputs' energies differ, all known parts together."""
+    totals = [
+        (energies(rows, end).sum(axis=1), end, name, color)
+        for name, rows, color in _runs(profile)
+        for end in ENDS
+    ]
+    lowest = min(float(total.min()) for total, _, _, _ in totals)
+    highest = max(float(total.max()) for total, _, _, _ in totals)
+    unit, unit_name = shared_prefix([lowest], "J")
+    edges = _energy_bins(lowest / unit, highest / unit)
+    with _drawing() as figure:
+        axes = figure.subplots()
+        if lowest > 0:
+            axes.set_xscale("log")
+            _plain_log_ticks(axes, edges[0], edges[-1])
+        for total, end, name, color in totals:
+            counts, _ = np.histogram(total / unit, edges)
+            _steps(axes, 100 * counts / len(total), edges, end, color)
+            if end == "j":
+                tallest = int(counts.argmax())
+                axes.text(
+                    edges[tallest], 101 * counts[tallest] / len(total), name,
+                    color=color, va="bottom", ha="left", fontsize=SMALL,
+                )  # fmt: skip
+        axes.set_xlim(edges[0], edges[-1])
+        axes.set_ylim(0, 1.12 * axes.get_ylim()[1])
+        axes.locator_params(axis="y", nbins=5)
+        axes.grid(axis="y")
+        axes.set_ylabel("inputs [%]")
+        axes.set_xlabel(f"energy of an input [{unit_name}]")
+        return _svg(figure, "spread")
+
+
+def _runs(profile: Profile) -> list[tuple[str, tuple[Row, ...], str]]:
+    fixed = ("all timesteps", profile.fixed_rows, FULL)
+    early = ("with cutoff", profile.rows, EARLY)
+    return [early, fixed] if profile.has_cutoff else [fixed]
+
+
+def energies(rows: Sequence[Row], end: str) -> FloatArray:
+    """Return the energies by input and part [J], ``(n, 4)``; unknown parts are 0."""
+    values = [
+        [getattr(r, f"energy_{part}_{end}") or 0.0 for part in PARTS] for r in rows
+    ]
+    return np.array(values, dtype=np.float64)
+
+
+def _stack(axes: "Axes", y: float, parts: FloatArray) -> None:
+    left = 0.0
+    for part, value in zip(PARTS, parts, strict=True):
+        axes.barh(y, value, 0.5, left=left, color=COLORS[part], lw=0)
+        left += value
+
+
+def _energy_bins(low: float, high: float) -> FloatArray:
+    """Return edges of equal ratio, since central and high may be far apart."""
+    if low <= 0:
+        return np.linspace(0, 1.05 * max(high, 1e-30), N_BINS + 1)
+    return np.geomspace(low / 1.15, high * 1.15, N_BINS + 1)
+
+
+def _steps(
+    axes: "Axes", shares: FloatArray, edges: FloatArray, end: str, color: str
+) -> None:
+    """Draw a histogram: filled at central prices, an outline at high ones."""
+    if end == "j":
+        axes.stairs(shares, edges, color=color, fill=True, alpha=0.8)
+    else:
+        axes.stairs(shares, edges, color=color, linewidth=1.0)
+
+
+def _plain_log_ticks(axes: "Axes", low: float, high: float) -> None:
+    from matplotlib.ticker import NullLocator
+
+    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    ticks: list[float] = []
+    for steps in TICKS:
+        ticks = [s * p for p in powers for s in steps if low <= s * p <= high]
+        if len(ticks) >= 3:
+            break
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _whole_ticks(axes: "Axes", n_timesteps: int) -> None:
+    """Mark the first timestep, the last, and some between that leave them room."""
+    step = max(1, round(n_timesteps / 8))
+    between = range(step, n_timesteps, step)
+    kept = [t for t in between if step <= 2 * (t - 1) and step <= 2 * (n_timesteps - t)]
+    axes.set_xticks(sorted({1, *kept, n_timesteps}))
+
+
+@contextmanager
+def _drawing(height: float = INCHES[1]) -> "Iterator[Figure]":
+    """Give a figure that takes nothing from the user's settings."""
+    from matplotlib import style
+    from matplotlib.figure import Figure
+
+    with style.context(["default", SETTINGS]):
+        yield Figure(figsize=(INCHES[0], height), layout="constrained")
+
+
+def _svg(figure: "Figure", name: str) -> str:
+    """Return the drawing without date and program, its ids unique in the page."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<(metadata|style)\b.*?</\1>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(<svg\b[^>]*?) width="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg\b[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = text.replace('href="#', f'href="#{name}-').replace("url(#", f"url(#{name}-")
+    for role, color in COLORS.items():
+        text = text.replace(color, f"var(--{role})")
+    return text.strip()

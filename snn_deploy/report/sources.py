@@ -1,0 +1,111 @@
+"""How each number is known: measured, modelled with which prices, or not at all."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from snn_deploy.report.markup import Html, element, folded, items, section, table
+from snn_deploy.report.units import UNKNOWN, with_prefix
+from snn_deploy.target import EVENTS, OTHER_COSTS, Target
+
+Summary = dict[str, Any]
+
+
+def how_known(target: Target, summary: Summary) -> Html:
+    """Return the section on measured, modelled and unknown."""
+    unknown = summary["unknown"]
+    entries = (
+        ("Measured", "counted on the simulated chip, exactly: answers, timesteps, "
+         "spikes, synaptic operations, packets, hops."),
+        ("Modelled", "counts times the prices of the target, not measured on a chip: "
+         "energy and latency. Central is the likely price, high the upper end of what "
+         f"sources give. {_note(summary)}"),
+        ("Unknown", _unknown(unknown)),
+    )  # fmt: skip
+    words = [
+        element("div", element("dt", name), element("dd", text))
+        for name, text in entries
+    ]
+    return section(
+        "How this is known",
+        element("dl", *words, class_="known"),
+        _formula(),
+        folded(
+            f"Prices of {target.name}, with their sources",
+            _prices(target),
+            _times(target),
+            _limits(target),
+        ),
+    )
+
+
+def _note(summary: Summary) -> str:
+    note = summary["energy_note"]
+    return f"{note[:1].upper()}{note[1:]}." if note else ""
+
+
+def _unknown(unknown: Sequence[str]) -> object:
+    if not unknown:
+        return "nothing: every event has a price."
+    return element(
+        "span",
+        "no price is public, so these are left out of every sum, and true costs are "
+        "higher: ",
+        items(unknown),
+    )
+
+
+def _formula() -> Html:
+    return element(
+        "p",
+        "Energy of an input = events \N{MULTIPLICATION SIGN} their prices (dynamic) + "
+        "static power \N{MULTIPLICATION SIGN} latency + one reset + power of the host "
+        "\N{MULTIPLICATION SIGN} latency. A chip timestep lasts as long as its busiest "
+        "neurocore, plus the barrier; each poll of the outputs adds its time. A run "
+        "without cutoff is read once, at its end.",
+        class_="small",
+    )
+
+
+def _prices(target: Target) -> Html:
+    rows = []
+    for name in (*EVENTS, *OTHER_COSTS):
+        cost = target.cost(name)
+        rows.append((
+            name.replace("_", " "),
+            _band(cost.energy_j, cost.energy_high_j, "J"),
+            _band(cost.time_s, cost.time_high_s, "s"),
+            _band(cost.power_w, cost.power_high_w, "W"),
+            cost.source if cost.source != UNKNOWN else "no public source",
+        ))  # fmt: skip
+    return table(
+        "Prices, central to high",
+        ("event", "energy", "time", "power", "source"),
+        rows,
+        words=("source",),
+    )
+
+
+def _band(low: float | None, high: float | None, unit: str) -> str:
+    if low is None:
+        return "\N{EN DASH}"
+    if high is None or high == low:
+        return with_prefix(low, unit)
+    return f"{with_prefix(low, unit)} to {with_prefix(high, unit)}"
+
+
+def _times(target: Target) -> Html:
+    barrier = target.barrier
+    lines = zip(barrier.tiles, barrier.time_s, barrier.time_high_s, strict=True)
+    rows = [(f"from {n}", _band(low, high, "s")) for n, low, high in lines]
+    caption = "Barrier at the end of a timestep, by tiles in use"
+    return table(caption, ("tiles", "time"), rows)
+
+
+def _limits(target: Target) -> Html:
+    groups = (
+        ("barrier", target.barrier.source),
+        ("neurocore", target.neurocore.source),
+        ("mesh", target.mesh.source),
+        ("precision", target.precision.source),
+    )
+    return table("Other sources", ("group", "source"), groups, words=("source",))

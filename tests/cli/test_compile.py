@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import pytest
+
+from snn_deploy.artifact import read_artifact
+from tests.cli.conftest import MODEL, Command, files_in
+
+
+def test_compile_writes_the_network_and_says_where_it_fits(
+    command: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "net.snn"
+
+    result = command("compile", MODEL, "--target", "loihi-sim", "-o", path)
+
+    assert result.status == 0
+    assert result.err == ""
+    assert "5770 neurons on 4 of 128 neurocores of loihi-sim" in result.out
+    assert "8 timesteps per input" in result.out
+    assert f"wrote {path}" in result.out
+    assert files_in(tmp_path) == ["net.snn"]
+    assert read_artifact(path).network.graph.training.timesteps == 8
+
+
+def test_the_default_output_has_the_name_of_the_model_in_the_working_folder(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    result = command("compile", MODEL, "--target", "loihi2")
+
+    assert result.status == 0
+    assert files_in(tmp_path) == ["model.snn"]
+
+
+def test_timesteps_replace_those_of_the_training(
+    command: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "net.snn"
+
+    command("compile", MODEL, "--target", "loihi-sim", "-o", path, "--timesteps", 3)
+
+    assert read_artifact(path).network.graph.training.timesteps == 3
+
+
+def test_strict_lists_every_lossy_step_and_writes_nothing(
+    command: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "net.snn"
+
+    result = command("compile", MODEL, "--target", "loihi-sim", "-o", path, "--strict")
+
+    first, *steps = result.err.splitlines()
+    assert result.status == 1
+    assert "--strict allows no lossy step, but there are 8; " in first
+    assert len(steps) == 8
+    assert steps[0].startswith("  2: round bias, 16 values")
+    assert files_in(tmp_path) == []
+
+
+def test_an_existing_network_is_replaced_whole(
+    command: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "net.snn"
+    path.write_text("something old")
+
+    result = command("compile", MODEL, "--target", "loihi-sim", "-o", path)
+
+    assert result.status == 0
+    assert files_in(tmp_path) == ["net.snn"]
+    assert read_artifact(path).calibration is None
+
+
+def test_compiling_twice_gives_the_same_bytes(command: Command, home: Path) -> None:
+    again = home / "again.snn"
+
+    command("compile", MODEL, "--target", "loihi-sim", "-o", again)
+
+    assert again.read_bytes() == (home / "plain.snn").read_bytes()

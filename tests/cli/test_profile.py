@@ -1,0 +1,220 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from snn_deploy.cli import main
+from tests.cli.conftest import N_TEST, Command, files_in
+
+COUNTS = [
+    "index",
+    "label",
+    "prediction",
+    "timesteps",
+    "chip_timesteps",
+    "stopped_early",
+    "gap",
+    "spikes",
+    "synaptic_operations",
+    "packets",
+    "hops",
+]
+COSTS = [
+    f"energy_{part}{band}_j"
+    for part in ("dynamic", "static", "reset", "host")
+    for band in ("", "_high")
+] + ["latency_s", "latency_high_s"]
+
+
+@pytest.fixture(scope="module")
+def folder(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("profiles") / "profile"
+    data = ["--data", str(home / "test.npz"), "--backend", "cpu"]
+    status = main(["profile", str(home / "model.snn"), *data, "-o", str(folder)])
+    assert status == 0
+    return folder
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    return rows
+
+
+def test_a_profile_is_a_table_a_summary_and_a_report(folder: Path) -> None:
+    report = (folder / "report.html").read_text(encoding="utf-8")
+
+    assert files_in(folder) == [
+        "fixed.parquet",
+        "inputs.parquet",
+        "report.html",
+        "summary.json",
+    ]
+    assert report.strip()
+
+
+def test_the_columns_are_those_of_the_contract(folder: Path) -> None:
+    table = pq.read_table(folder / "inputs.parquet")
+
+    assert table.column_names == COUNTS + COSTS
+    assert {str(table.schema.field(name).type) for name in COSTS} == {"double"}
+    assert str(table.schema.field("stopped_early").type) == "bool"
+    others = [name for name in COUNTS if name != "stopped_early"]
+    assert {str(table.schema.field(name).type) for name in others} == {"int64"}
+
+
+def test_there_is_one_row_for_each_input(folder: Path, home: Path) -> None:
+    rows = read(folder / "inputs.parquet")
+
+    with np.load(home / "test.npz") as data:
+        assert [row["label"] for row in rows] == data["y"].tolist()
+    assert [row["index"] for row in rows] == list(range(N_TEST))
+    for row in rows:
+        assert row["chip_timesteps"] == row["timesteps"] + 4
+        assert row["stopped_early"] == (row["timesteps"] < 8)
+        assert row["spikes"] > 0
+        assert row["packets"] >= row["spikes"]
+        assert row["synaptic_operations"] > row["spikes"]
+
+
+def test_high_prices_are_never_under_the_central_ones(folder: Path) -> None:
+    for row in read(folder / "inputs.parquet"):
+        for name in COSTS[::2]:
+            high = f"{name[:-2]}_high{name[-2:]}"
+            assert 0 < row[name] <= row[high]
+
+
+def test_the_other_table_holds_the_same_inputs_at_all_timesteps(folder: Path) -> None:
+    early, fixed = read(folder / "inputs.parquet"), read(folder / "fixed.parquet")
+
+    assert [row["timesteps"] for row in fixed] == [8] * N_TEST
+    assert not any(row["stopped_early"] for row in fixed)
+    for stopped, full in zip(early, fixed, strict=True):
+        assert stopped["label"] == full["label"]
+        assert stopped["spikes"] <= full["spikes"]
+        assert stopped["energy_dynamic_j"] <= full["energy_dynamic_j"]
+
+
+def test_the_summary_holds_the_means_of_the_rows(folder: Path) -> None:
+    summary = json.loads((folder / "summary.json").read_text())
+    rows = read(folder / "inputs.parquet")
+
+    assert summary["n_inputs"] == N_TEST
+    assert summary["backend"] == "cpu"
+    assert summary["cutoff"]["rule"] == "risk"
+    means = summary["with_cutoff"]
+    right = [row["prediction"] == row["label"] for row in rows]
+    assert means["accuracy"] == pytest.approx(np.mean(right))
+    for name in ("timesteps", "spikes", "energy_dynamic_j", "latency_high_s"):
+        expected = np.mean([row[name] for row in rows])
+        assert means[f"mean_{name}"] == pytest.approx(expected)
+    assert len(summary["accuracy_at_timestep"]) == 8
+
+
+def test_the_table_on_the_terminal_shows_both_runs(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    result = command(
+        "profile",
+        home / "model.snn",
+        "--data",
+        home / "test.npz",
+        "-o",
+        tmp_path / "p",
+        "--backend",
+        "cpu",
+        "--limit",
+        2,
+    )
+
+    assert result.status == 0
+    assert "means of 2 inputs" in result.out
+    for text in ("with cutoff", "all timesteps", "energy, dynamic", "latency"):
+        assert text in result.out
+    assert "12 served serially, 8 streamed" in result.out
+    assert "modelled" in result.out
+    assert len(read(tmp_path / "p" / "inputs.parquet")) == 2
+
+
+def test_without_the_cutoff_there_is_one_run(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    result = command(
+        "profile",
+        home / "model.snn",
+        "--data",
+        home / "test.npz",
+        "-o",
+        tmp_path,
+        "--backend",
+        "cpu",
+        "--no-cutoff",
+    )
+
+    rows = read(tmp_path / "inputs.parquet")
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert result.status == 0
+    assert [row["timesteps"] for row in rows] == [8] * N_TEST
+    assert summary["with_cutoff"] is None
+    assert "fixed.parquet" not in files_in(tmp_path)
+
+
+def test_a_second_profile_in_a_folder_leaves_nothing_of_the_first(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    arguments = ("profile", home / "model.snn", "--data", home / "test.npz")
+    options = ("-o", tmp_path, "--backend", "cpu", "--limit", 1)
+
+    command(*arguments, *options)
+    command(*arguments, *options, "--no-cutoff")
+
+    assert files_in(tmp_path) == ["inputs.parquet", "report.html", "summary.json"]
+
+
+def test_inputs_without_labels_have_no_accuracy(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    with np.load(home / "test.npz") as data:
+        np.savez(tmp_path / "x.npz", x=data["x"][:2])
+
+    result = command(
+        "profile",
+        home / "model.snn",
+        "--data",
+        tmp_path / "x.npz",
+        "-o",
+        tmp_path / "p",
+        "--backend",
+        "cpu",
+    )
+
+    summary = json.loads((tmp_path / "p" / "summary.json").read_text())
+    assert result.status == 0
+    assert [row["label"] for row in read(tmp_path / "p" / "inputs.parquet")] == [
+        None,
+        None,
+    ]
+    assert summary["with_cutoff"]["accuracy"] is None
+    assert summary["accuracy_lost"] is None
+
+
+def test_one_input_makes_a_summary_that_is_valid_json(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    result = command(
+        "profile",
+        home / "model.snn",
+        "--data",
+        home / "test.npz",
+        "-o",
+        tmp_path,
+        "--backend",
+        "cpu",
+        "--limit",
+        1,
+    )
+
+    assert result.status == 0
+    assert json.loads((tmp_path / "summary.json").read_text())["n_inputs"] == 1

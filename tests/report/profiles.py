@@ -1,0 +1,152 @@
+"""Small profiles by hand."""
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from snn_deploy.artifact import Artifact, pack
+from snn_deploy.host.calibrate import Calibration
+from snn_deploy.ir.mapped import MappedNetwork, Neurocore, Piece
+from snn_deploy.ir.quantized import Change
+from snn_deploy.profile import Profile, Row
+from snn_deploy.report.html import render
+from snn_deploy.summary import summarize
+from snn_deploy.target import Target
+from tests.build import RATE, dense, integers, population, simulator
+
+N_TIMESTEPS = RATE.timesteps
+NO_ENERGY: dict[str, Any] = {
+    f"energy_{part}_{end}": None
+    for part in ("dynamic", "static", "reset", "host")
+    for end in ("j", "high_j")
+}
+
+
+def network(target: Target | None = None, **changes: Any) -> MappedNetwork:
+    graph = integers(
+        [population("hidden", (4,), offset=1), population("out", (3,), offset=2)],
+        [
+            dense("input", "hidden", np.ones((4, 2)), delay=0),
+            dense("hidden", "out", np.ones((3, 4)), delay=0),
+        ],
+        shape=(2,),
+    )
+    lost = Change(layer="fc", kind="round weights", count=7, largest=0.5, mean=0.25)
+    pieces = (
+        Piece(
+            population="hidden",
+            neurons=np.arange(4),
+            synapse_bits=64,
+            n_input_axons=2,
+            n_output_axons=4,
+        ),
+        Piece(population="out", neurons=np.arange(3), synapse_bits=96, n_input_axons=4),
+    )
+    return MappedNetwork(
+        graph=replace(graph, **{"changes": (lost,), **changes}),
+        target=target or simulator(),
+        cores=(Neurocore(index=5, x=1, y=2, pieces=pieces),),
+    )
+
+
+def calibrated(mapped: MappedNetwork, **changes: Any) -> Artifact:
+    settings: dict[str, Any] = {
+        "rule": "risk",
+        "betas": np.full(N_TIMESTEPS, 3.0),
+        "budget": 0.02,
+        "confidence": 0.9,
+        "uses_labels": True,
+        "n_inputs": 500,
+        "n_inputs_needed": 114,
+        "timesteps": N_TIMESTEPS,
+        "network_sha256": pack(mapped).sha256,
+        "inputs_sha256": "c0ffee",
+        "mean_timesteps": 2.0,
+        "loss": 0.0,
+    }
+    return pack(mapped, Calibration(**{**settings, **changes}))
+
+
+def row(index: int, timesteps: int, **changes: Any) -> Row:
+    """Return an input that costs 10 microjoules and a millisecond a timestep."""
+    settings: dict[str, Any] = {
+        "index": index,
+        "label": 1,
+        "prediction": 1,
+        "timesteps": timesteps,
+        "chip_timesteps": timesteps + 2,
+        "stopped_early": timesteps < N_TIMESTEPS,
+        "gap": 4 + index,
+        "spikes": 100 * timesteps,
+        "synaptic_operations": 1000 * timesteps,
+        "packets": 200 * timesteps,
+        "hops": 0,
+        "energy_dynamic_j": 4e-6 * timesteps,
+        "energy_dynamic_high_j": 8e-6 * timesteps,
+        "energy_static_j": 3e-6 * timesteps,
+        "energy_static_high_j": 6e-6 * timesteps,
+        "energy_reset_j": 1e-6 * timesteps,
+        "energy_reset_high_j": 1e-6 * timesteps,
+        "energy_host_j": 2e-6 * timesteps,
+        "energy_host_high_j": 4e-6 * timesteps,
+        "latency_s": 1e-3 * timesteps,
+        "latency_high_s": 2e-3 * timesteps,
+    }
+    return Row(**{**settings, **changes})
+
+
+def early_rows(n: int, **changes: Any) -> tuple[Row, ...]:
+    """Return inputs that stop after 1, 2, 3, 1, ... timesteps; the last is wrong."""
+    rows = [row(i, 1 + i % 3, **changes) for i in range(n)]
+    rows[-1] = replace(rows[-1], prediction=2)
+    return tuple(rows)
+
+
+def fixed_rows(n: int, **changes: Any) -> tuple[Row, ...]:
+    return tuple(row(i, N_TIMESTEPS, **changes) for i in range(n))
+
+
+def profile(n: int = 30, **changes: Any) -> Profile:
+    """Return a profile with cutoff and labels."""
+    settings: dict[str, Any] = {
+        "artifact": calibrated(network()),
+        "backend": "cpu",
+        "monitor": "embedded",
+        "has_cutoff": True,
+        "rows": early_rows(n),
+        "fixed_rows": fixed_rows(n),
+        "accuracy_at": np.linspace(0.8, 1.0, N_TIMESTEPS),
+        "unknown": (),
+    }
+    return Profile(**{**settings, **changes})
+
+
+def without_cutoff(n: int = 30, **changes: Any) -> Profile:
+    rows = fixed_rows(n)
+    artifact = pack(network())
+    settings = {"rows": rows, "fixed_rows": rows, "artifact": artifact}
+    return profile(n, **{**settings, "has_cutoff": False, **changes})
+
+
+@cache
+def page(profiled: Profile) -> str:
+    return render(profiled, summarize(profiled))
+
+
+CASES = {
+    "cutoff": profile(),
+    "no cutoff": without_cutoff(),
+    "no labels": profile(
+        rows=early_rows(30, label=None),
+        fixed_rows=fixed_rows(30, label=None),
+        accuracy_at=np.zeros(0),
+    ),
+    "no cutoff, no labels": without_cutoff(accuracy_at=np.zeros(0)),
+    "no prices": profile(
+        rows=early_rows(30, **NO_ENERGY), fixed_rows=fixed_rows(30, **NO_ENERGY)
+    ),
+    "one input": without_cutoff(1),
+    "one input, cutoff": profile(1),
+}

@@ -1,0 +1,23 @@
+"""chip: every neurocore with its limits, every loss, what neurons do."""
+
+from snn_deploy.report.chip import network_on_chip
+from tests.report.profiles import network
+from tests.report.reading import words
+
+
+def test_network_and_losses_are_listed() -> None:
+    text = words(network_on_chip(network()))
+
+    assert "Neurocores in use: 1 of 128" in text
+    assert "hidden (4), out (3)" in text
+    assert "compartments of 8,192" in text
+    assert "160 " in text  # synapse bits
+    assert "round weights 7 0.5 0.25" in text
+    assert "an answer is 2 chip timesteps behind its input" in text
+    assert "Read-out, population out: spikes counted, sum over 6 timesteps" in text
+
+
+def test_lossless_network_says_so() -> None:
+    text = words(network_on_chip(network(changes=())))
+
+    assert "Nothing was lost" in text

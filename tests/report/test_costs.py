@@ -1,0 +1,81 @@
+"""costs: means with what is saved, and the inputs worth a look."""
+
+from dataclasses import replace
+
+from snn_deploy.profile import Profile
+from snn_deploy.report.costs import costs, notable_inputs
+from snn_deploy.summary import summarize
+from tests.report.profiles import (
+    CASES,
+    early_rows,
+    fixed_rows,
+    profile,
+    without_cutoff,
+)
+from tests.report.reading import words
+
+
+def means(profiled: Profile) -> str:
+    return words(costs(summarize(profiled)))
+
+
+def test_parts_and_their_sum_are_compared() -> None:
+    text = means(profile())
+
+    assert "energy, dynamic 8.00 µJ 16.0 µJ 24.0 µJ 48.0 µJ 66.7 %" in text
+    assert "energy, all 20.0 µJ 38.0 µJ 60.0 µJ 114 µJ 66.7 %" in text
+    assert "latency 2.00 ms 4.00 ms 6.00 ms 12.0 ms 66.7 %" in text
+    assert "synaptic operations 2,000 6,000 66.7 %" in text
+    assert "hops 0 0 \N{EN DASH}" in text
+
+
+def test_cutoff_that_costs_more_saves_less_than_nothing() -> None:
+    slow = tuple(replace(r, latency_s=0.009) for r in early_rows(30))
+
+    assert "\N{MINUS SIGN}50.0 %" in means(profile(rows=slow))
+
+
+def test_without_cutoff_nothing_is_compared() -> None:
+    text = means(without_cutoff())
+
+    assert "energy, all 60.0 µJ 114 µJ latency" in text
+    assert "saved" not in text
+
+
+def test_unknown_prices_are_called_so() -> None:
+    unknown = {"energy_host_j": None, "energy_host_high_j": None}
+    few = profile(rows=early_rows(9, **unknown), fixed_rows=fixed_rows(9, **unknown))
+
+    assert "energy, host unknown unknown unknown unknown unknown" in means(few)
+    assert "energy, known parts 16.0 µJ" in means(few)
+    assert "energy, all" not in means(CASES["no prices"])
+
+
+def test_longest_inputs_come_first() -> None:
+    text = words(notable_inputs(profile()))
+
+    assert "Longest: 10 of 30 input label answer at all timesteps" in text
+    assert "latency 2 1 1 1 3 6 30.0 µJ 3.00 ms 5 1" in text
+
+
+def test_wrong_answers_lost_by_stopping_come_first() -> None:
+    rows = early_rows(4)
+    both = replace(rows[0], prediction=0), *rows[1:]
+    fixed = replace(fixed_rows(4)[0], prediction=0), *fixed_rows(4)[1:]
+
+    text = words(notable_inputs(profile(4, rows=both, fixed_rows=fixed)))
+
+    assert "Answer wrong: 2" in text
+    wrong = text.partition("Answer wrong: 2")[2]
+    assert "latency 3 1 2 1 1 7 10.0 µJ 1.00 ms 0 1 0 0" in wrong
+
+
+def test_changed_answers_are_listed_without_labels() -> None:
+    text = words(notable_inputs(CASES["no labels"]))
+
+    assert "Answer changed by stopping early: 1" in text
+    assert "unknown" in text
+
+
+def test_no_wrong_answer_is_said_so() -> None:
+    assert "No answer is wrong." in words(notable_inputs(without_cutoff()))

@@ -1,0 +1,124 @@
+"""headline: what the cutoff saves, in words that are true in every case."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+
+from snn_deploy.profile import Profile
+from snn_deploy.report.headline import headline
+from snn_deploy.summary import summarize
+from tests.report.profiles import (
+    CASES,
+    N_TIMESTEPS,
+    calibrated,
+    early_rows,
+    fixed_rows,
+    network,
+    profile,
+    without_cutoff,
+)
+from tests.report.reading import words
+
+
+def head(profiled: Profile) -> str:
+    return words(headline(profiled, summarize(profiled)))
+
+
+def test_headline_says_what_the_cutoff_saves() -> None:
+    text = head(profile())
+
+    assert "takes 2 of 6 timesteps on average (on the chip 4; all 6 take 8" in text
+    assert "8 served one by one, 6 streamed" in text
+    assert "accuracy 96.7 % against 100.0 % (lost: 3.33 points, 95 % interval" in text
+    assert "mean energy 20.0 µJ against 60.0 µJ" in text
+    assert "mean latency 2.00 ms against 6.00 ms" in text
+    assert "Rule risk: budget 2 % (accuracy lost), confidence 90 %" in text
+    assert "labels were used" in text
+    assert "Right answers lost by stopping: 1; won: 0" in text
+    assert "for the most inputs in a given time the cutoff does (4 " in text
+
+
+def test_stream_wins_where_the_pipeline_is_long() -> None:
+    rows = tuple(replace(r, chip_timesteps=r.timesteps + 5) for r in early_rows(30))
+
+    text = head(profile(rows=rows))
+
+    assert (
+        "for the most inputs in a given time all timesteps, streamed, does (6" in text
+    )
+
+
+def test_without_cutoff_nothing_is_said_to_be_saved() -> None:
+    text = head(without_cutoff())
+
+    assert "Without a cutoff every input takes all 6 timesteps" in text
+    assert "Rule: no cutoff, the network is not calibrated." in text
+    assert "saved" not in text
+    assert "with cutoff" not in text
+
+
+def test_cutoff_that_was_switched_off_is_named() -> None:
+    rows = fixed_rows(3)
+
+    text = head(profile(3, rows=rows, fixed_rows=rows, has_cutoff=False))
+
+    assert "Rule: no cutoff, it was switched off." in text
+
+
+def test_without_labels_changed_answers_are_counted() -> None:
+    text = head(CASES["no labels"])
+
+    assert "accuracy unknown, since there are no labels" in text
+    assert "Answers that differ from those at all timesteps: 1 of 30 (3.3 %" in text
+
+
+def test_unchanged_answers_prove_only_so_much() -> None:
+    rows = tuple(replace(r, prediction=1) for r in early_rows(30))
+
+    text = head(profile(rows=rows))
+
+    assert "(lost: 0.00 points, 95 % interval \N{MINUS SIGN}6.12 to 6.12, paired)" in text
+    assert "0 of 30 (0.0 %; in other inputs under 9.5 %, with 95 % confidence)" in text
+
+
+def test_unknown_energy_is_never_zero() -> None:
+    text = head(CASES["no prices"])
+
+    assert "mean energy unknown against unknown" in text
+    assert not re.search(r"\b0(\.0+)? .?J\b", text)
+
+
+def test_sum_of_some_parts_names_them() -> None:
+    unknown = {"energy_host_j": None, "energy_host_high_j": None}
+    few = profile(rows=early_rows(9, **unknown), fixed_rows=fixed_rows(9, **unknown))
+
+    text = head(few)
+
+    assert "mean energy 16.0 µJ (dynamic, static, reset only)" in text
+
+
+def test_infinite_threshold_is_a_refusal() -> None:
+    never = calibrated(network(), betas=np.full(N_TIMESTEPS, np.inf), n_inputs=20)
+    refused = profile(4, artifact=never, rows=fixed_rows(4))
+
+    text = head(refused)
+
+    assert "Calibration refused to stop early" in text
+    assert "20 calibration inputs cannot promise this budget; at least 114" in text
+    assert "An input stops once" not in text
+
+
+def test_published_rule_promises_nothing() -> None:
+    topk = calibrated(network(), rule="topk", betas=np.arange(N_TIMESTEPS) + 0.5)
+
+    text = head(profile(artifact=topk))
+
+    assert "threshold: 0.5, 1.5, 2.5, 3.5, 4.5, 5.5" in text
+    assert "promises nothing" in text
+
+
+def test_one_input_has_a_wide_interval() -> None:
+    text = head(CASES["one input, cutoff"])
+
+    assert "(lost: 100.00 points, 95 % interval \N{MINUS SIGN}" in text

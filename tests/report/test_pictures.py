@@ -1,0 +1,70 @@
+"""pictures: drawn from the profile, whatever its size, and leave no trace."""
+
+import re
+
+import matplotlib
+import numpy as np
+import pytest
+
+from snn_deploy.report.pictures import (
+    accuracy_picture,
+    parts_picture,
+    spread_picture,
+    timesteps_picture,
+)
+from tests.report.profiles import NO_ENERGY, early_rows, fixed_rows, profile
+
+ALL = (timesteps_picture, accuracy_picture, parts_picture, spread_picture)
+
+
+@pytest.mark.parametrize("n", [1, 2, 200])
+def test_pictures_are_labelled(n: int) -> None:
+    axes = ("timesteps", "accuracy [%]", "mean energy of an input [", "inputs [%]")
+    for draw, words in zip(ALL, axes, strict=True):
+        drawn = draw(profile(n))
+
+        assert drawn.startswith("<svg")
+        assert words in drawn
+
+
+def test_settings_of_the_user_change_nothing() -> None:
+    expected = [draw(profile()) for draw in ALL]
+
+    with matplotlib.rc_context({"font.size": 30, "svg.fonttype": "path"}):
+        before = dict(matplotlib.rcParams)
+        found = [draw(profile()) for draw in ALL]
+        after = dict(matplotlib.rcParams)
+
+    assert found == expected
+    assert before == after
+
+
+def test_cutoff_stands_at_its_mean() -> None:
+    assert "cutoff: 96.7 % at 2<" in accuracy_picture(profile())
+
+
+def test_bars_name_their_sums() -> None:
+    drawn = parts_picture(profile())
+
+    for text in ("20.0 µJ", "38.0 µJ", "60.0 µJ", "114 µJ"):
+        assert f">{text}<" in drawn
+
+
+def test_energies_of_zero_are_drawn() -> None:
+    zero = dict.fromkeys(NO_ENERGY, 0.0)
+    free = profile(rows=early_rows(5, **zero), fixed_rows=fixed_rows(5, **zero))
+
+    assert "inputs [%]" in spread_picture(free)
+    assert "0 J" in parts_picture(free)
+
+
+def test_perfect_accuracy_fits() -> None:
+    assert "accuracy" in accuracy_picture(profile(accuracy_at=np.ones(6)))
+
+
+def test_energies_close_together_still_have_ticks() -> None:
+    rows = fixed_rows(3)
+    alike = profile(rows=rows, fixed_rows=rows)
+    ticks = re.findall(r">([\d.]+)</text>", spread_picture(alike))
+
+    assert len({float(tick) for tick in ticks if 50 <= float(tick) <= 150}) >= 3
