@@ -99,6 +99,12 @@ def save(
     name = path.absolute().parent.name if path.stem == "model" else path.stem
     shape = tuple(map(operator.index, input_shape))
     graph = trace(model, name, shape, training, example_inputs)
+    write_model(graph, path)
+    return graph
+
+
+def write_model(graph: Graph, path: Path) -> None:
+    """Write a network to ``path``, whole or not at all."""
     tensors: dict[str, AnyArray] = {}
     text = json.dumps(encode(graph, tensors), sort_keys=True)
     stored = {
@@ -115,7 +121,6 @@ def save(
     packed = io.BytesIO()  # torch would hide a full disk behind a RuntimeError
     torch.save(content, packed)
     write_whole(path, lambda temporary: _write_bytes(temporary, packed.getvalue()))
-    return graph
 
 
 def _write_bytes(path: Path, content: bytes) -> None:
@@ -151,7 +156,7 @@ def read_model(path: Path) -> Graph:
                 f"{VERSION}; save the model again"
             )
         text, stored = content["graph"], content["tensors"]
-        if content.get("sha256", _sha256(text, stored)) != _sha256(text, stored):
+        if content["sha256"] != _sha256(text, stored):
             raise ValueError("its checksum is another")
         tensors = {name: tensor.double().numpy() for name, tensor in stored.items()}
         return decode(Graph, json.loads(text), tensors)

@@ -22,6 +22,7 @@ from torch import nn
 import snn_deploy
 from snn_deploy.artifact import _manifest_sha256
 from snn_deploy.files import packaged_folder
+from snn_deploy.importers import model_file
 from snn_deploy.training.neurons import Qcfs
 from tests.cli.conftest import MODEL, Command, files_in
 from tests.hostile.networks import SHAPE, write_all
@@ -143,7 +144,7 @@ def rewrite_model(path: Path, change: Callable[[Any, dict[str, Any]], None]) -> 
     graph = json.loads(content["graph"])
     change(graph, content["tensors"])
     content["graph"] = json.dumps(graph)
-    content.pop("sha256")
+    content["sha256"] = model_file._sha256(content["graph"], content["tensors"])
     torch.save(content, path)
 
 

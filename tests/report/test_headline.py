@@ -78,7 +78,9 @@ def test_unchanged_answers_prove_only_so_much() -> None:
 
     text = head(profile(rows=rows))
 
-    assert "(lost: 0.00 points, 95 % interval \N{MINUS SIGN}6.12 to 6.12, paired)" in text
+    assert (
+        "(lost: 0.00 points, 95 % interval \N{MINUS SIGN}6.12 to 6.12, paired)" in text
+    )
     assert "0 of 30 (0.0 %; in other inputs under 9.5 %, with 95 % confidence)" in text
 
 

@@ -1,0 +1,142 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import snn_deploy
+from snn_deploy.arrays import AnyArray
+from snn_deploy.errors import ModelError
+from snn_deploy.importers import load_model
+from snn_deploy.importers.model_file import read_model
+from snn_deploy.ir.codec import encode
+from snn_deploy.ir.graph import Functional, Graph
+from snn_deploy.spikes import Encoding
+from tests.hostile.networks import SHAPE, module, write_model
+
+
+def content(graph: Graph) -> tuple[Any, dict[str, bytes]]:
+    tensors: dict[str, AnyArray] = {}
+    data = encode(graph, tensors)
+    return data, {name: array.tobytes() for name, array in tensors.items()}
+
+
+def test_what_is_read_is_what_was_saved(tmp_path: Path) -> None:
+    graph = write_model(tmp_path / "net.pt")
+
+    assert content(load_model(tmp_path / "net.pt")) == content(graph)
+
+
+def test_saving_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    write_model(tmp_path / "net.pt")
+    first = (tmp_path / "net.pt").read_bytes()
+
+    write_model(tmp_path / "net.pt")
+
+    assert (tmp_path / "net.pt").read_bytes() == first
+
+
+def test_every_option_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "net.pt"
+
+    snn_deploy.save(
+        module(),
+        str(path),
+        input_shape=[1, 4, 4],  # type: ignore[arg-type]
+        timesteps=np.int64(7),  # type: ignore[arg-type]
+        encoding="rate",
+        input_scale=2,
+        input_offset=-0.5,
+        dt=1,
+        functional="last",
+    )
+
+    training = read_model(path).training
+    assert training.timesteps == 7
+    assert training.encoding is Encoding.RATE
+    assert (training.input_scale, training.input_offset) == (2.0, -0.5)
+    assert training.dt == 1.0
+    assert training.functional is Functional.LAST
+
+
+def test_the_network_is_called_like_its_file_or_like_the_folder_of_model_pt(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "digits").mkdir()
+
+    assert write_model(tmp_path / "net.pt").name == "net"
+    assert write_model(tmp_path / "digits" / "model.pt").name == "digits"
+
+
+def test_double_precision_is_kept_where_it_is_used(tmp_path: Path) -> None:
+    layer = nn.Linear(16, 3).double()
+    nn.init.constant_(layer.weight, 0.1)
+
+    saved = nn.Sequential(nn.Flatten(), layer)
+    snn_deploy.save(saved, tmp_path / "net.pt", input_shape=SHAPE, timesteps=1)
+
+    weight = read_model(tmp_path / "net.pt").node("1").weight  # type: ignore[attr-defined]
+    assert np.all(weight == 0.1)
+
+
+def test_the_file_needs_no_code_to_be_read(tmp_path: Path) -> None:
+    write_model(tmp_path / "net.pt")
+
+    found = torch.load(tmp_path / "net.pt", weights_only=True)
+
+    assert found["format"] == "snn-deploy model"
+    assert isinstance(found["graph"], str)
+    assert all(isinstance(tensor, torch.Tensor) for tensor in found["tensors"].values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"timesteps": 0}, "timesteps is 0; at least 1 is needed"),
+        ({"encoding": "latency"}, "encoding is 'latency'; choose from direct, rate"),
+        ({"functional": "mean"}, "functional is 'mean'; choose from sum, last, max"),
+        ({"input_scale": float("nan")}, "input_scale is nan; give a finite number"),
+        ({"input_offset": float("inf")}, "input_offset is inf"),
+        ({"dt": float("nan")}, "dt is nan"),
+        ({"input_shape": ()}, "input_shape is ()"),
+        ({"input_shape": (1, 0, 4)}, "input_shape is (1, 0, 4)"),
+        ({"input_shape": (2, 4, 4)}, "0: the input has 2 channels, the weight takes 1"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    options: dict[str, Any] = {"input_shape": SHAPE, "timesteps": 4, **changes}
+
+    with pytest.raises(ModelError) as caught:
+        snn_deploy.save(module(), tmp_path / "net.pt", **options)
+
+    assert words in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("changes", [{"timesteps": 4.0}, {"input_shape": (1, 4.0, 4)}])
+def test_a_count_that_is_no_whole_number_is_a_type_error(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    options: dict[str, Any] = {"input_shape": SHAPE, "timesteps": 4, **changes}
+
+    with pytest.raises(TypeError):
+        snn_deploy.save(module(), tmp_path / "net.pt", **options)
+
+
+def test_a_name_that_could_not_be_read_again_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"models end in \.pt; choose such a name"):
+        write_model(tmp_path / "net.bin")
+
+
+def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "net.pt"
+    write_model(path)
+    found = torch.load(path, weights_only=True)
+    torch.save({**found, "version": 9}, path)
+
+    with pytest.raises(ModelError, match="format version 9, this program reads 1"):
+        read_model(path)

@@ -1,0 +1,385 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from norse.torch import LIFBoxCell
+from torch import Tensor, nn
+
+from snn_deploy.errors import ModelError
+from snn_deploy.ir.graph import Graph
+from snn_deploy.training.neurons import Qcfs
+from tests.importers.stepping import check, saved, settle
+
+SHAPE = (2, 8, 8)
+
+
+def names(graph: Graph) -> list[str]:
+    return [node.name for node in graph.order]
+
+
+def behind_neurons(*layers: nn.Module) -> nn.Module:
+    """Return layers that get spikes, as layers inside a network do."""
+    return settle(nn.Sequential(nn.Conv2d(2, 4, 3), Qcfs(4, 1.0), *layers))
+
+
+# layers
+
+
+def test_a_linear_layer(tmp_path: Path) -> None:
+    graph = check(settle(nn.Sequential(nn.Linear(7, 3))), tmp_path, (7,))
+
+    assert names(graph) == ["input", "0"]
+
+
+def test_a_layer_without_bias(tmp_path: Path) -> None:
+    check(settle(nn.Sequential(nn.Linear(7, 3, bias=False))), tmp_path, (7,))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"stride": 2},
+        {"stride": (2, 1), "padding": (0, 1)},
+        {"padding": 2, "bias": False},
+        {"dilation": 2, "padding": 1},
+        {"dilation": (1, 3), "stride": (3, 2), "padding": (2, 1)},
+        {"groups": 2},
+        {"padding": "same"},
+        {"padding": "same", "dilation": 3},
+        {"padding": "valid"},
+    ],
+    ids=str,
+)
+def test_a_convolution(tmp_path: Path, options: dict[str, Any]) -> None:
+    layer = nn.Conv2d(2, 4, 3, **options)
+
+    check(settle(nn.Sequential(layer)), tmp_path, SHAPE)
+
+
+def test_a_convolution_with_an_oblong_kernel(tmp_path: Path) -> None:
+    layer = nn.Conv2d(2, 3, (1, 5), padding="same")
+
+    check(settle(nn.Sequential(layer)), tmp_path, (2, 6, 9))
+
+
+@pytest.mark.parametrize("options", [{}, {"affine": False}, {"eps": 0.3}], ids=str)
+def test_a_batch_normalization_uses_its_running_statistics(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    norm = nn.BatchNorm2d(4, **options)
+
+    check(settle(nn.Sequential(nn.Conv2d(2, 4, 3), norm)), tmp_path, SHAPE)
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_batch_normalization_of_a_row(tmp_path: Path, affine: bool) -> None:
+    norm = nn.BatchNorm1d(5, affine=affine)
+
+    check(settle(nn.Sequential(nn.Linear(7, 5), norm)), tmp_path, (7,))
+
+
+def test_saving_leaves_the_mode_and_the_statistics_of_the_module_alone(
+    tmp_path: Path,
+) -> None:
+    norm = nn.BatchNorm1d(5)
+    module = settle(nn.Sequential(nn.Linear(7, 5), norm)).train()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+
+    saved(module, tmp_path, (7,))
+
+    assert module.training
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride"), [(2, None), (3, 1), ((2, 3), (1, 2)), (3, 2)]
+)
+def test_an_average_pooling(tmp_path: Path, kernel: Any, stride: Any) -> None:
+    pool = nn.AvgPool2d(kernel, stride)
+
+    check(behind_neurons(pool, nn.Conv2d(4, 3, 2)), tmp_path, SHAPE)
+
+
+def test_flatten_keeps_the_order_of_the_values(tmp_path: Path) -> None:
+    check(behind_neurons(nn.Flatten(), nn.Linear(144, 3)), tmp_path, SHAPE)
+
+
+def test_dropout_and_identity_are_no_layers(tmp_path: Path) -> None:
+    layers = (nn.Dropout(0.9), nn.Flatten(), nn.Identity(), nn.Linear(144, 3))
+
+    graph = check(behind_neurons(*layers), tmp_path, SHAPE)
+
+    assert names(graph) == ["input", "0", "1", "3", "5"]
+
+
+def test_nested_sequences_are_walked_through(tmp_path: Path) -> None:
+    inner = nn.Sequential(nn.Flatten(), nn.Sequential(nn.Linear(144, 3)))
+
+    graph = check(behind_neurons(inner), tmp_path, SHAPE)
+
+    assert names(graph) == ["input", "0", "1", "2.0", "2.1.0"]
+
+
+@pytest.mark.parametrize(("levels", "threshold"), [(1, 0.5), (4, 1.3), (8, 0.2)])
+def test_a_qcfs_activation(tmp_path: Path, levels: int, threshold: float) -> None:
+    module = settle(nn.Sequential(nn.Linear(7, 9), Qcfs(levels, threshold)))
+
+    check(module, tmp_path, (7,))
+
+
+def test_a_module_without_parameters_may_serve_twice(tmp_path: Path) -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(2, 4, 3), nn.Conv2d(4, 4, 2)
+            self.one, self.two = Qcfs(4, 1.0), Qcfs(4, 1.0)
+            self.last = nn.Conv2d(4, 3, 2)
+            self.pool = nn.AvgPool2d(2, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.pool(self.one(self.first(x)))
+            x = self.pool(self.two(self.second(x)))
+            output: Tensor = self.last(x)
+            return output
+
+    graph = check(settle(Twice()), tmp_path, SHAPE)
+
+    assert "pool_again" in names(graph)
+
+
+def test_functions_are_read_like_their_layers(tmp_path: Path) -> None:
+    class Functions(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.activation = nn.Conv2d(2, 4, 3), Qcfs(4, 1.0)
+            self.last = nn.Linear(36, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.activation(self.first(x))
+            x = nn.functional.avg_pool2d(x, 2)
+            output: Tensor = self.last(torch.flatten(x, 1))
+            return output
+
+    check(settle(Functions()), tmp_path, SHAPE)
+
+
+class Residual(nn.Module):
+    """Two branches that meet, and neurons with a state that is passed along."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(2, 4, 3, padding=1)
+        self.lif_a, self.lif_b = LIFBoxCell(), LIFBoxCell()
+        self.second = nn.Conv2d(4, 4, 3, padding=1)
+        self.shortcut = nn.Conv2d(4, 4, 1)
+        self.flatten, self.last = nn.Flatten(), nn.Linear(256, 3)
+
+    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        state = (None, None) if state is None else state
+        x, a = self.lif_a(self.first(x), state[0])
+        x, b = self.lif_b(self.second(x) + self.shortcut(x), state[1])
+        return self.last(self.flatten(x)), (a, b)
+
+
+def test_a_module_of_ones_own_with_a_residual_add_and_states(tmp_path: Path) -> None:
+    module = settle(Residual())
+    with torch.no_grad():
+        module.first.weight.mul_(10)  # type: ignore[union-attr, operator]
+        module.second.weight.mul_(10)  # type: ignore[union-attr, operator]
+
+    graph = check(module, tmp_path, SHAPE)
+
+    assert [type(node).__name__ for node in graph.order].count("Add") == 1
+
+
+# refusals
+
+
+class Own(nn.Module):
+    """A module whose forward is given."""
+
+    def __init__(self, step: Callable[..., Any], **layers: nn.Module) -> None:
+        super().__init__()
+        for name, layer in layers.items():
+            setattr(self, name, layer)
+        self.step = step
+
+    def forward(self, x: Tensor) -> Any:
+        return self.step(self, x)
+
+
+class OwnWithState(Own):
+    def forward(self, x: Tensor, state: Any) -> Any:  # type: ignore[override]
+        return self.step(self, x, state)
+
+
+class Doubled(nn.Linear):
+    def forward(self, input: Tensor) -> Tensor:
+        return 2 * super().forward(input)
+
+
+def hooked() -> nn.Module:
+    layer = nn.Linear(7, 3)
+    layer.register_forward_hook(lambda module, inputs, output: 2 * output)
+    return layer
+
+
+def refusal(module: nn.Module, folder: Path, shape: tuple[int, ...]) -> str:
+    with pytest.raises(ModelError) as caught:
+        saved(module, folder, shape)
+    assert list(folder.iterdir()) == []
+    message = str(caught.value)
+    assert "; " in message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (nn.MaxPool2d(2), "MaxPool2d cannot be deployed"),
+        (nn.Softmax(1), "Softmax cannot be deployed"),
+        (nn.ReLU(), "a ReLU has no largest value"),
+        (nn.BatchNorm3d(2), "BatchNorm3d cannot be deployed"),
+        (nn.LSTM(8, 2), "LSTM cannot be deployed"),
+        (nn.Conv2d(2, 2, 3, padding=1, padding_mode="circular"), "'circular', which"),
+        (nn.Conv2d(2, 2, 2, padding="same"), "padding 'same' with an even kernel"),
+        (nn.Conv2d(3, 2, 3), "the input has 2 channels, the weight takes 3"),
+        (nn.Conv2d(2, 2, 9), "leaves nothing of an input of (2, 8, 8)"),
+        (nn.AvgPool2d(2, padding=1), "padding is 1, which cannot"),
+        (nn.AvgPool2d(3, ceil_mode=True), "ceil_mode is True, which cannot"),
+        (nn.AvgPool2d(2, divisor_override=3), "divisor_override is 3, which"),
+        (nn.AvgPool2d(9), "leave nothing of an input of (2, 8, 8)"),
+        (nn.Flatten(2), "flatten from axis 2 to -1"),
+        (nn.Flatten(1, 2), "flatten from axis 1 to 2"),
+        (nn.BatchNorm2d(2, track_running_stats=False), "without running statistics"),
+        (nn.Linear(8, 3), "a Linear takes a row; put an nn.Flatten before it"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
+)
+def test_a_layer_that_cannot_be_deployed_is_named_with_its_parameter(
+    tmp_path: Path, layer: nn.Module, words: str
+) -> None:
+    message = refusal(nn.Sequential(nn.Sequential(layer)), tmp_path, SHAPE)
+
+    assert message.startswith("0.0: ")
+    assert words in message
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (Doubled(7, 3), "Doubled is a Linear with a forward of its own"),
+        (hooked(), "hooks change what this layer does"),
+    ],
+)
+def test_a_known_layer_that_does_something_else_is_refused(
+    tmp_path: Path, layer: nn.Module, words: str
+) -> None:
+    message = refusal(nn.Sequential(layer), tmp_path, (7,))
+
+    assert message.startswith("0: ")
+    assert words in message
+
+
+def loop(self: Any, x: Tensor) -> Tensor:
+    output = self.fc(x)
+    for _ in range(3):
+        output = self.fc(x)
+    return output  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (loop, "fc: forward calls this layer 4 times, as a loop over timesteps"),
+        (lambda self, x: self.fc(x) + 1, "adds a constant"),
+        (lambda self, x: 1 + self.fc(x), "adds a constant"),
+        (lambda self, x: torch.add(self.fc(x), self.fd(x), alpha=2), "adds a constant"),
+        (lambda self, x: self.fc(x) - self.fd(x), "forward calls sub"),
+        (lambda self, x: 2 * self.fc(x), "forward calls mul"),
+        (lambda self, x: self.fc(x).softmax(1), "forward calls softmax"),
+        (lambda self, x: nn.functional.dropout(self.fc(x)), "forward calls dropout"),
+        (lambda self, x: self.fc(x[:, :7]), "forward takes a part of x"),
+        (lambda self, x: self.fc(x)[0], "forward takes a part of fc"),
+        (lambda self, x: self.fc(x) if x.sum() > 0 else x, "cannot be traced"),
+        (lambda self, x: [self.fc(t) for t in x], "cannot be traced"),
+        (lambda self, x: self.fc(input=x), "names its argument"),
+        (lambda self, x: x, "the model has no layer"),
+        (lambda self, x: 3, "forward returns no layer's output"),
+        (lambda self, x: self.fc(x) @ self.scale, "uses scale, which is no layer"),
+        (lambda self, x: self.fc(torch.flatten(x, 0)), "flatten from axis 0"),
+    ],
+)
+def test_a_forward_that_is_no_timestep_of_layers_is_refused(
+    tmp_path: Path, step: Callable[..., Any], words: str
+) -> None:
+    module = Own(step, fc=nn.Linear(7, 3), fd=nn.Linear(7, 3))
+    module.register_buffer("scale", torch.ones(3, 3))
+
+    assert words in refusal(module, tmp_path, (7,))
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (lambda self, x, state: (self.fc(x) + state, 0), "adds a constant or a state"),
+        (lambda self, x, state: (self.fc(state), 0), "the state of neurons; feed it"),
+        (lambda self, x, state: (self.fc(state[0]), 0), "the state of neurons"),
+        (lambda self, x, state: (self.fc(self.lif(x)[1]), 0), "the state of neurons"),
+        (lambda self, x, state: (state, self.fc(x)), "returns the state of neurons"),
+    ],
+)
+def test_a_state_that_is_used_outside_its_neurons_is_refused(
+    tmp_path: Path, step: Callable[..., Any], words: str
+) -> None:
+    module = OwnWithState(step, fc=nn.Linear(7, 7), lif=LIFBoxCell())
+
+    assert words in refusal(module, tmp_path, (7,))
+
+
+def test_two_weight_layers_in_a_row_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    message = refusal(nn.Sequential(nn.Linear(7, 5), nn.Linear(5, 3)), tmp_path, (7,))
+
+    assert message.startswith("1: Linear takes spikes, but 0 gives current")
+    assert "put a neuron between" in message
+
+
+def test_an_output_that_is_thrown_away_is_refused(tmp_path: Path) -> None:
+    def step(self: Any, x: Tensor) -> Any:
+        self.fd(x)
+        return self.fc(x)
+
+    module = Own(step, fc=nn.Linear(7, 3), fd=nn.Linear(7, 3))
+
+    assert "one layer must be the output, but " in refusal(module, tmp_path, (7,))
+
+
+def test_weights_that_are_no_number_are_refused(tmp_path: Path) -> None:
+    layer = nn.Linear(7, 3)
+    nn.init.constant_(layer.weight, float("inf"))
+
+    message = refusal(nn.Sequential(layer), tmp_path, (7,))
+
+    assert message.startswith("0: weight holds 21 values that are no finite number")
+
+
+def test_random_networks_compute_what_torch_computes(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    for seed in range(10):
+        kernel, stride, padding = draw.integers(2, 4, 3)
+        layers: list[nn.Module] = [
+            nn.Conv2d(2, 4, int(kernel), int(stride), int(padding)),
+            nn.BatchNorm2d(4),
+            Qcfs(int(draw.integers(1, 9)), 1.0),
+            nn.Flatten(),
+            nn.LazyLinear(3),
+        ]
+        module = nn.Sequential(*layers)
+        module(torch.zeros(2, *SHAPE))
+
+        check(settle(module, seed), tmp_path, SHAPE)
