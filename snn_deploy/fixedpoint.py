@@ -16,7 +16,10 @@ INPUT_SHIFT = (
 )
 THRESHOLD_BITS = 17
 BIAS_MANTISSA_BITS = 13  # signed
+BIAS_MANTISSA_LIMIT = (1 << (BIAS_MANTISSA_BITS - 1)) - 1
 BIAS_EXPONENT_BITS = 3
+REFRACTORY_BITS = 6
+PAYLOAD_BITS = 16  # of a graded spike
 
 
 def decay(values: IntArray, register: IntArray | int) -> IntArray:
@@ -59,9 +62,8 @@ def bias_registers(values: FloatArray) -> tuple[IntArray, int]:
     register holds; the caller checks it.
     """
     largest = float(np.max(np.abs(values), initial=0.0))
-    mantissa_limit = (1 << (BIAS_MANTISSA_BITS - 1)) - 1
     exponent = 0
-    while np.rint(largest / (1 << exponent)) > mantissa_limit:
+    while np.rint(largest / (1 << exponent)) > BIAS_MANTISSA_LIMIT:
         exponent += 1
     return to_integers(values / (1 << exponent)), exponent
 

@@ -6,7 +6,9 @@ from snn_deploy.arrays import n_neurons
 from snn_deploy.errors import FitError, PassError
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.ir.quantized import (
+    QuantizedGraph,
+)
 from snn_deploy.passes.convert_rates import convert_rates
 from snn_deploy.passes.fold_batchnorm import fold_batchnorm
 from snn_deploy.passes.fold_input import fold_input

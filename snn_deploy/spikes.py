@@ -33,9 +33,12 @@ class Stimulus:
 
     values: IntArray  # (n_timesteps, shape...), or (1, shape...) when constant
     is_constant: bool
+    bias: IntArray | None = None  # mantissas for the population that takes a bias
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", read_only(self.values, np.int32))
+        if self.bias is not None:
+            object.__setattr__(self, "bias", read_only(self.bias, np.int64))
         if self.is_constant and len(self.values) != 1:
             raise DataError("a constant stimulus holds exactly one timestep")
 

@@ -160,6 +160,7 @@ class Target:
         return dict(self.costs).get(name, Cost(source="unknown"))
 
 
+IN_WORDS = {int: "a whole number", bool: "true or false", str: "a text"}
 CENTRAL = ("energy_j", "time_s", "power_w")
 UNITS = {"pj": 1e-12, "uj": 1e-6, "ns": 1e-9, "us": 1e-6, "mw": 1e-3}
 SI = {"pj": "j", "uj": "j", "ns": "s", "us": "s", "mw": "w"}
@@ -275,19 +276,13 @@ def _build(kind: type[T], table: object, where: str) -> T:
             hint = f"did you mean {close[0]!r}?" if close else "remove it"
             raise TargetError(f"{where}: has an unknown key {name!r}; {hint}")
         if not _is_a(value, hints[name]):
-            raise TargetError(
-                f"{where}: {name!r} is {value!r}; give {_in_words(hints[name])}"
-            )
+            wanted = IN_WORDS.get(hints[name], "numbers, 0 or more")
+            raise TargetError(f"{where}: {name!r} is {value!r}; give {wanted}")
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
     try:
         return kind(**values)
     except TargetError as error:
         raise TargetError(f"{where}: {error}") from None
-
-
-def _in_words(hint: Any) -> str:
-    words = {int: "a whole number", bool: "true or false", str: "a text"}
-    return words.get(hint, "numbers, 0 or more")
 
 
 def _is_a(value: object, hint: Any) -> bool:

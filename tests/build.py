@@ -13,11 +13,13 @@ from snn_deploy.ir.graph import Edge, Graph, Training
 from snn_deploy.ir.neurons import Comparison, Integrator, Lif, Reset
 from snn_deploy.ir.nodes import BatchNorm, Conv2d, Input, Linear, Node
 from snn_deploy.ir.quantized import (
-    DenseSynapses,
     Population,
     Projection,
     QuantizedGraph,
     Source,
+)
+from snn_deploy.ir.synapses import (
+    DenseSynapses,
 )
 from snn_deploy.spikes import Encoding, Stimulus
 from snn_deploy.target import Target, read_target

@@ -8,7 +8,12 @@ from scipy import sparse
 from snn_deploy.arrays import BoolArray, IntArray
 from snn_deploy.ir.convolve import convolve
 from snn_deploy.ir.mapped import MappedNetwork, Routes
-from snn_deploy.ir.quantized import ConvSynapses, Projection
+from snn_deploy.ir.quantized import (
+    Projection,
+)
+from snn_deploy.ir.synapses import (
+    ConvSynapses,
+)
 from snn_deploy.results import (
     ACCESS,
     CHIP_EVENTS,

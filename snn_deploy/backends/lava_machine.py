@@ -28,7 +28,9 @@ from snn_deploy.backends.lava_processes.population import PopulationProcess
 from snn_deploy.backends.lava_processes.projection import ProjectionProcess
 from snn_deploy.backends.lava_processes.source import SourceProcess
 from snn_deploy.errors import BackendError
-from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.ir.quantized import (
+    QuantizedGraph,
+)
 from snn_deploy.spikes import Stimulus
 
 LIMIT_S = 60.0  # for the start, for one chip timestep, for a pause, for the end

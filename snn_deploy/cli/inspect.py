@@ -8,7 +8,10 @@ if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
     from snn_deploy.ir.graph import Graph
     from snn_deploy.ir.mapped import Neurocore
-    from snn_deploy.ir.quantized import Population, Projection
+    from snn_deploy.ir.quantized import (
+        Population,
+        Projection,
+    )
 
 
 def add_to(commands: Any) -> None:

@@ -8,10 +8,12 @@ import numpy as np
 from snn_deploy.arrays import IntArray, read_only
 from snn_deploy.errors import PassError
 from snn_deploy.ir.quantized import (
-    ConvSynapses,
-    DenseSynapses,
     Projection,
     QuantizedGraph,
+)
+from snn_deploy.ir.synapses import (
+    ConvSynapses,
+    DenseSynapses,
 )
 from snn_deploy.target import Target
 

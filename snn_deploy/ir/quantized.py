@@ -1,6 +1,6 @@
 """The network in chip integers: populations, projections, and what was lost."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 import networkx as nx
@@ -12,22 +12,21 @@ from snn_deploy.arrays import (
     IntArray,
     Shape,
     n_neurons,
-    read_only,
 )
 from snn_deploy.errors import PassError
+from snn_deploy.fixedpoint import (
+    BIAS_EXPONENT_BITS,
+    BIAS_MANTISSA_LIMIT,
+    DECAY_BITS,
+    PAYLOAD_BITS,
+    REFRACTORY_BITS,
+    THRESHOLD_BITS,
+    VOLTAGE_LIMIT,
+)
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.neurons import Comparison, Reset
-from snn_deploy.ir.nodes import convolved_shape
+from snn_deploy.ir.synapses import Synapses, freeze
 from snn_deploy.target import Precision
-
-
-def _freeze(value: object) -> None:
-    """Make the arrays of a dataclass read-only, integers ``int64``."""
-    for field in fields(value):  # type: ignore[arg-type]
-        item = getattr(value, field.name)
-        if isinstance(item, np.ndarray | np.generic):
-            dtype = np.float64 if item.dtype.kind == "f" else np.int64
-            object.__setattr__(value, field.name, read_only(item, dtype))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,17 +76,48 @@ class Population:
     comparison: Comparison
     spikes: bool  # False: an integrator, read out by its voltage
     scale: FloatArray  # float voltage = scale * integer voltage
+    refractory: int = 0  # timesteps after a spike in which the voltage stays
+    max_spikes: int = 1  # soft reset: spikes of one timestep, sent as one graded spike
+    takes_bias: bool = False  # a stimulus may bring a bias in place of the mantissa
     offset: int = 0  # chip timesteps by which local time lags behind the input's
 
     def __post_init__(self) -> None:
-        _freeze(self)
-        for field in fields(self):
-            value = getattr(self, field.name)
+        freeze(self)
+        self._check_registers()
+        for item in fields(self):
+            value = getattr(self, item.name)
             if isinstance(value, np.ndarray) and not _broadcasts(value, self.shape):
                 raise PassError(
-                    f"{self.name}: {field.name} has shape {value.shape}, the "
+                    f"{self.name}: {item.name} has shape {value.shape}, the "
                     f"population {self.shape}"
                 )
+
+    def _check_registers(self) -> None:
+        for name, low, high in (
+            ("current_decay", -1, (1 << DECAY_BITS) - 1),
+            ("voltage_decay", 0, 1 << DECAY_BITS),
+            ("bias_mantissa", -BIAS_MANTISSA_LIMIT, BIAS_MANTISSA_LIMIT),
+            ("bias_exponent", 0, (1 << BIAS_EXPONENT_BITS) - 1),
+            ("threshold", 0, (1 << THRESHOLD_BITS) - 1),
+            ("reset_amount", 0, VOLTAGE_LIMIT),
+            ("initial_voltage", -VOLTAGE_LIMIT, VOLTAGE_LIMIT),
+            ("refractory", 0, (1 << REFRACTORY_BITS) - 1),
+            ("max_spikes", 1, (1 << PAYLOAD_BITS) - 1),
+        ):
+            values = np.asarray(getattr(self, name))
+            wrong = values[(values < low) | (values > high)]
+            if wrong.size:
+                raise PassError(
+                    f"{self.name}: {name} is {wrong[0]}, allowed is {low} to {high}; "
+                    "rescale this layer"
+                )
+        if self.max_spikes > 1 and (
+            self.reset is not Reset.SOFT or np.any(self.reset_amount == 0)
+        ):
+            raise PassError(
+                f"{self.name}: several spikes in one timestep need a soft reset by more "
+                "than 0"
+            )
 
     @property
     def size(self) -> int:
@@ -102,66 +132,12 @@ def _broadcasts(value: AnyArray, shape: Shape) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class DenseSynapses:
-    """A weight from every source neuron to every target neuron."""
-
-    weights: IntArray  # (n_out, n_in), each source and target in a row
-
-    def __post_init__(self) -> None:
-        _freeze(self)
-
-    @property
-    def fan_in(self) -> int:
-        """Synapses onto one neuron, at most."""
-        return int(self.weights.shape[1])
-
-    def output_shape(self, shape: Shape) -> Shape | None:
-        """Return what a source of ``shape`` reaches; ``None`` if it does not fit."""
-        fits = self.weights.ndim == 2 and self.weights.shape[1] == n_neurons(shape)
-        return self.weights.shape[:1] if fits else None
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ConvSynapses:
-    """The weights of a convolution, shared over positions."""
-
-    weights: IntArray  # (out_channel, in_channel / groups, height, width)
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    dilation: tuple[int, int]
-    groups: int
-
-    def __post_init__(self) -> None:
-        _freeze(self)
-
-    @property
-    def fan_in(self) -> int:
-        """Synapses onto one neuron, at most."""
-        return int(np.prod(self.weights.shape[1:]))
-
-    def output_shape(self, shape: Shape) -> Shape | None:
-        """Return what a source of ``shape`` reaches; ``None`` if it does not fit."""
-        if self.weights.ndim != 4 or len(shape) != 3 or self.groups < 1:
-            return None
-        n_out, n_in = self.weights.shape[:2]
-        if n_in * self.groups != shape[0] or n_out % self.groups:
-            return None
-        if min(*self.stride, *self.dilation) < 1 or min(self.padding) < 0:
-            return None
-        return convolved_shape(
-            shape, self.weights.shape, self.stride, self.padding, self.dilation
-        )
-
-
-Synapses = DenseSynapses | ConvSynapses
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class Projection:
     """The synapses from one population, or the input, to another.
 
     The weighted sum is shifted left by ``exponent`` (right, rounding down, when it is
-    negative). Weights of mixed sign are even, from -256 to 254.
+    negative). Weights of mixed sign are even, from -256 to 254. ``axon_delay`` broadcasts
+    against the source's shape and adds to ``delay``.
     """
 
     name: str
@@ -170,6 +146,15 @@ class Projection:
     synapses: Synapses
     exponent: int
     delay: int = 0  # timesteps from sending to arrival
+    axon_delay: IntArray = field(default_factory=lambda: np.array(0))  # further ones
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+    @property
+    def longest_delay(self) -> int:
+        """Timesteps from sending to arrival, of the slowest axon."""
+        return self.delay + int(self.axon_delay.max())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -214,8 +199,13 @@ class QuantizedGraph:
                 f"{name}: weights of shape {projection.synapses.weights.shape} do not "
                 f"lead from {shape} to {self.shape_of(projection.target)}"
             )
-        if projection.delay < 0:
-            raise PassError(f"{name}: delay {projection.delay} is under 0")
+        if projection.delay < 0 or np.any(projection.axon_delay < 0):
+            raise PassError(f"{name}: a delay is under 0")
+        if not _broadcasts(projection.axon_delay, shape):
+            raise PassError(
+                f"{name}: {projection.axon_delay.shape} delays of axons, the source has "
+                f"{shape} neurons"
+            )
 
     @cached_property
     def _by_name(self) -> dict[str, Population]:
@@ -233,7 +223,9 @@ class QuantizedGraph:
 
     def largest_spike(self, name: str) -> int:
         """Return the largest integer that one spike of a sender carries."""
-        return self.source.largest_value if name == self.source.name else 1
+        if name == self.source.name:
+            return self.source.largest_value
+        return self._by_name[name].max_spikes
 
     def projections_into(self, population: Population) -> tuple[Projection, ...]:
         """Return the projections that end at ``population``."""

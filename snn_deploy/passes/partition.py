@@ -8,7 +8,13 @@ import numpy as np
 
 from snn_deploy.arrays import IntArray, Shape
 from snn_deploy.ir.mapped import Piece, synapses_on
-from snn_deploy.ir.quantized import ConvSynapses, Population, QuantizedGraph
+from snn_deploy.ir.quantized import (
+    Population,
+    QuantizedGraph,
+)
+from snn_deploy.ir.synapses import (
+    ConvSynapses,
+)
 from snn_deploy.target import Target
 
 logger = logging.getLogger(__name__)

@@ -20,12 +20,14 @@ from snn_deploy.ir.neurons import Comparison, Lif, Neuron, Reset
 from snn_deploy.ir.nodes import Conv2d, Linear
 from snn_deploy.ir.quantized import (
     Change,
-    ConvSynapses,
-    DenseSynapses,
     Population,
     Projection,
     QuantizedGraph,
     Source,
+)
+from snn_deploy.ir.synapses import (
+    ConvSynapses,
+    DenseSynapses,
     Synapses,
 )
 from snn_deploy.passes.collect import Arrival, bias_source, collect

@@ -5,7 +5,9 @@ from dataclasses import replace
 import networkx as nx
 
 from snn_deploy.errors import FitError, PassError
-from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.ir.quantized import (
+    QuantizedGraph,
+)
 from snn_deploy.target import Target
 
 

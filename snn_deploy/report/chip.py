@@ -7,7 +7,12 @@ import numpy as np
 from snn_deploy.arrays import IntArray
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore
 from snn_deploy.ir.neurons import Reset
-from snn_deploy.ir.quantized import Change, Population, Projection, QuantizedGraph
+from snn_deploy.ir.quantized import (
+    Change,
+    Population,
+    Projection,
+    QuantizedGraph,
+)
 from snn_deploy.report.markup import (
     Html,
     element,

@@ -21,20 +21,23 @@ from snn_deploy.backends import lava_compat
 from snn_deploy.backends.cpu import CpuBackend
 from snn_deploy.backends.lava import LavaBackend, LavaProgram, LavaSession
 from snn_deploy.errors import BackendError
+from snn_deploy.ir.dynamics import Neurons
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore, Piece
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.nodes import convolved_shape
 from snn_deploy.ir.quantized import (
-    ConvSynapses,
-    DenseSynapses,
     Population,
     Projection,
     QuantizedGraph,
     Source,
+)
+from snn_deploy.ir.reference import Simulation
+from snn_deploy.ir.synapses import (
+    ConvSynapses,
+    DenseSynapses,
     Synapses,
 )
-from snn_deploy.ir.reference import Neurons, Simulation
 from snn_deploy.spikes import Encoding, Stimulus
 from snn_deploy.target import read_target
 

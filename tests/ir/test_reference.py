@@ -5,7 +5,9 @@ import numpy as np
 from snn_deploy.arrays import IntArray
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.neurons import Comparison, Reset
-from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.ir.quantized import (
+    QuantizedGraph,
+)
 from snn_deploy.ir.reference import Simulation
 from snn_deploy.passes.retime import retime
 from snn_deploy.spikes import Encoding, Stimulus

@@ -10,7 +10,9 @@ from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.mapped import MappedNetwork, synapses_on
 from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.nodes import Flatten
-from snn_deploy.ir.quantized import ConvSynapses
+from snn_deploy.ir.synapses import (
+    ConvSynapses,
+)
 from snn_deploy.passes.partition import partition
 from snn_deploy.passes.place import place
 from snn_deploy.pipeline import compile_model

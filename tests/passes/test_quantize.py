@@ -8,12 +8,15 @@ from hypothesis import strategies as st
 from snn_deploy.arrays import IntArray
 from snn_deploy.errors import FitError, PassError
 from snn_deploy.fixedpoint import shift
+from snn_deploy.ir.dynamics import SynapticSum
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Graph, Training
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.nodes import Add, Linear
-from snn_deploy.ir.quantized import QuantizedGraph
-from snn_deploy.ir.reference import Simulation, SynapticSum
+from snn_deploy.ir.quantized import (
+    QuantizedGraph,
+)
+from snn_deploy.ir.reference import Simulation
 from snn_deploy.passes.quantize import quantize
 from snn_deploy.pipeline import to_spiking
 from snn_deploy.spikes import Encoding, Stimulus

@@ -9,7 +9,9 @@ import numpy as np
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.host.calibrate import Calibration
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore, Piece
-from snn_deploy.ir.quantized import Change
+from snn_deploy.ir.quantized import (
+    Change,
+)
 from snn_deploy.profile import Profile, Row
 from snn_deploy.report.html import render
 from snn_deploy.summary import summarize

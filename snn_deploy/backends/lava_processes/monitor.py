@@ -19,7 +19,9 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from snn_deploy.arrays import IntArray
 from snn_deploy.backends.lava_memory import Ledger
 from snn_deploy.backends.lava_processes.timed import TimedModel
-from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.ir.quantized import (
+    QuantizedGraph,
+)
 
 
 class MonitorProcess(AbstractProcess):

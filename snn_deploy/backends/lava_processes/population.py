@@ -11,8 +11,10 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from snn_deploy.backends.lava_memory import Ledger, Raster
 from snn_deploy.backends.lava_processes.timed import TimedModel
-from snn_deploy.ir.quantized import Population
-from snn_deploy.ir.reference import Neurons
+from snn_deploy.ir.dynamics import Neurons
+from snn_deploy.ir.quantized import (
+    Population,
+)
 
 
 class PopulationProcess(AbstractProcess):

@@ -14,8 +14,11 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from snn_deploy.arrays import IntArray, n_neurons
 from snn_deploy.backends.lava_memory import Ledger
 from snn_deploy.backends.lava_processes.timed import TimedModel
-from snn_deploy.ir.quantized import Projection, QuantizedGraph
-from snn_deploy.ir.reference import SynapticSum
+from snn_deploy.ir.dynamics import SynapticSum
+from snn_deploy.ir.quantized import (
+    Projection,
+    QuantizedGraph,
+)
 
 
 class ProjectionProcess(AbstractProcess):

@@ -11,7 +11,9 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from snn_deploy.backends.lava_memory import Feed, Ledger, Raster
 from snn_deploy.backends.lava_processes.timed import TimedModel
-from snn_deploy.ir.quantized import Source
+from snn_deploy.ir.quantized import (
+    Source,
+)
 
 
 class SourceProcess(AbstractProcess):

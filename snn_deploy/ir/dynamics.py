@@ -1,0 +1,172 @@
+"""The integer neuron and the weighted sum: one timestep, for a batch of inputs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from snn_deploy.arrays import BoolArray, FloatArray, IntArray, spread
+from snn_deploy.fixedpoint import (
+    INPUT_SHIFT,
+    VOLTAGE_LIMIT,
+    decay,
+    saturate_voltage,
+    shift,
+    wrap_current,
+)
+from snn_deploy.ir.convolve import convolve
+from snn_deploy.ir.neurons import Comparison, Reset
+from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
+from snn_deploy.ir.synapses import ConvSynapses, SparseSynapses
+
+
+@dataclass
+class State:
+    """The neurons of one population, for a batch: arrays ``(n, n_neurons)``."""
+
+    current: IntArray
+    voltage: IntArray
+    spikes: IntArray  # of the latest timestep: 0, 1, or more where they are graded
+    resting: IntArray  # timesteps for which the voltage stays, after a spike
+    wraps: IntArray  # (n,), how often a current wrapped, so far
+    saturations: IntArray  # (n,), how often a voltage saturated, so far
+
+    def take(self, positions: IntArray) -> "State":
+        """Return the state of the inputs at these positions."""
+        return State(**{name: value[positions] for name, value in vars(self).items()})
+
+
+class Neurons:
+    """The update of one population, its parameters spread over the neurons."""
+
+    def __init__(self, population: Population, current_decay_offset: int) -> None:
+        def each(parameter: IntArray) -> IntArray:
+            return spread(parameter, population.shape)
+
+        self.population = population
+        self.current_decay = each(population.current_decay) + current_decay_offset
+        self.voltage_decay = each(population.voltage_decay)
+        self.bias = shift(each(population.bias_mantissa), population.bias_exponent)
+        self.threshold = shift(each(population.threshold), INPUT_SHIFT)
+        if population.comparison is Comparison.GREATER_EQUAL:
+            self.threshold = self.threshold - 1  # integers: >= t is > t - 1
+        self.reset_amount = each(population.reset_amount)
+        self.initial_voltage = each(population.initial_voltage)
+
+    def rest(self, n: int) -> State:
+        """Return the state of ``n`` inputs before their first timestep."""
+        size = self.population.size
+        return State(
+            current=np.zeros((n, size), np.int64),
+            voltage=np.tile(self.initial_voltage, (n, 1)),
+            spikes=np.zeros((n, size), np.int64),
+            resting=np.zeros((n, size), np.int64),
+            wraps=np.zeros(n, np.int64),
+            saturations=np.zeros(n, np.int64),
+        )
+
+    def update(
+        self, state: State, arriving: IntArray, bias: IntArray | None = None
+    ) -> State:
+        """Return the state one timestep later.
+
+        Parameters
+        ----------
+        state : State
+        arriving : array, (n, n_neurons)
+            The weighted sums of the spikes that arrive now.
+        bias : array, (n, n_neurons), optional
+            Mantissas in place of the population's own.
+        """
+        unwrapped = decay(state.current, self.current_decay)
+        unwrapped = unwrapped + shift(arriving, INPUT_SHIFT)
+        current = wrap_current(unwrapped)
+        drive = (
+            self.bias if bias is None else shift(bias, self.population.bias_exponent)
+        )
+        kept = decay(state.voltage, self.voltage_decay)
+        voltage = saturate_voltage(kept + current + drive)
+        is_saturated = np.abs(kept + current + drive) > VOLTAGE_LIMIT
+        is_resting = state.resting > 0
+        if self.population.refractory:
+            voltage = np.where(is_resting, state.voltage, voltage)
+            is_saturated &= ~is_resting
+        spikes = self._spikes(voltage, is_resting)
+        return State(
+            current=current,
+            voltage=self._after(voltage, spikes),
+            spikes=spikes,
+            resting=self._resting(state.resting, spikes),
+            wraps=state.wraps + (current != unwrapped).sum(axis=1),
+            saturations=state.saturations + is_saturated.sum(axis=1),
+        )
+
+    def _spikes(self, voltage: IntArray, is_resting: BoolArray) -> IntArray:
+        if not self.population.spikes:
+            return np.zeros_like(voltage)
+        over = voltage - self.threshold
+        is_over = (over > 0) & ~is_resting
+        if self.population.max_spikes == 1:
+            return is_over.astype(np.int64)
+        # the fewest that bring the voltage to the threshold or below
+        count = -(-over // np.maximum(self.reset_amount, 1))
+        return np.where(is_over, np.minimum(count, self.population.max_spikes), 0)
+
+    def _after(self, voltage: IntArray, spikes: IntArray) -> IntArray:
+        if self.population.reset is Reset.HARD:
+            return voltage * (spikes == 0)
+        return saturate_voltage(voltage - spikes * self.reset_amount)
+
+    def _resting(self, resting: IntArray, spikes: IntArray) -> IntArray:
+        if not self.population.refractory:
+            return resting
+        rest = np.maximum(resting - 1, 0)
+        return np.where(spikes > 0, self.population.refractory, rest)
+
+
+class SynapticSum:
+    """The weighted sum of one projection, exact: float products of small integers."""
+
+    def __init__(self, graph: QuantizedGraph, projection: Projection) -> None:
+        self.projection = projection
+        self.shape = graph.shape_of(projection.source)
+        synapses = projection.synapses
+        self.synapses = synapses
+        if isinstance(synapses, SparseSynapses):
+            self.matrix = sparse.csr_array(
+                (synapses.weights, (synapses.targets, synapses.sources)),
+                shape=synapses.size,
+            )
+            return
+        weights = synapses.weights
+        per_target = np.abs(weights).reshape(len(weights), -1).sum(axis=1)
+        bound = int(per_target.max(initial=0)) * graph.largest_spike(projection.source)
+        dtype = np.float32 if bound < 1 << 24 else np.float64
+        self.weights: FloatArray = weights.astype(dtype)
+
+    def __call__(self, spikes: IntArray | BoolArray) -> IntArray:
+        """Return the shifted sums ``(n, n_targets)`` of spikes ``(n, n_sources)``."""
+        return shift(self._sums(spikes), self.projection.exponent)
+
+    def _sums(self, spikes: IntArray | BoolArray) -> IntArray:
+        if isinstance(self.synapses, SparseSynapses):
+            sums: IntArray = (self.matrix @ spikes.astype(np.int64).T).T
+            return sums
+        values = spikes.astype(self.weights.dtype)
+        if isinstance(self.synapses, ConvSynapses):
+            maps = values.reshape(-1, *self.shape)
+            found = _convolved(maps, self.weights, self.synapses)
+        else:
+            found = values @ self.weights.T
+        return found.astype(np.int64).reshape(len(values), -1)
+
+
+def _convolved(values: FloatArray, weights: FloatArray, by: ConvSynapses) -> FloatArray:
+    return convolve(
+        values,
+        weights,
+        stride=by.stride,
+        padding=by.padding,
+        dilation=by.dilation,
+        groups=by.groups,
+    )

@@ -1,0 +1,128 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from snn_deploy.data import Data, read_data
+from snn_deploy.errors import DataError
+from snn_deploy.ir.graph import Training
+from snn_deploy.spikes import Encoding
+
+SHAPE = (1, 3, 3)
+DIRECT = Training(timesteps=4, encoding=Encoding.DIRECT)
+RATE = Training(timesteps=4, encoding=Encoding.RATE)
+EVENTS = Training(timesteps=4, encoding=Encoding.EVENTS)
+X = np.random.default_rng(0).integers(0, 256, size=(5, *SHAPE), dtype=np.uint8)
+SPIKES = (X[:, np.newaxis] > np.arange(0, 240, 40).reshape(-1, 1, 1, 1)).astype(int)
+
+
+def read(folder: Path, training: Training = DIRECT, **arrays: Any) -> Data:
+    np.savez(folder / "data.npz", **arrays)
+    return read_data(folder / "data.npz", SHAPE, training, n_outputs=3)
+
+
+def test_inputs_and_labels_are_read(tmp_path: Path) -> None:
+    data = read(tmp_path, x=X, y=np.array([0, 1, 2, 1, 0], np.int8))
+
+    assert len(data) == 5
+    np.testing.assert_array_equal(data.x, X)
+    assert data.y is not None
+    assert data.y.dtype == np.int64
+    assert data.y.tolist() == [0, 1, 2, 1, 0]
+
+
+def test_labels_may_be_missing(tmp_path: Path) -> None:
+    assert read(tmp_path, x=X).y is None
+
+
+def test_compressed_files_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    np.savez_compressed(path, x=X)
+
+    np.testing.assert_array_equal(read_data(path, SHAPE, DIRECT).x, X)
+
+
+def test_a_stimulus_is_the_encoded_input(tmp_path: Path) -> None:
+    data = read(tmp_path, x=X)
+
+    stimulus = data.stimulus(3)
+
+    assert stimulus.is_constant
+    np.testing.assert_array_equal(stimulus.at(2), X[3])
+
+
+def test_all_stimuli_come_in_order_or_only_the_first(tmp_path: Path) -> None:
+    data = read(tmp_path, x=X)
+
+    assert [index for index, _ in data.stimuli()] == [0, 1, 2, 3, 4]
+    assert [index for index, _ in data.stimuli(2)] == [0, 1]
+    assert [index for index, _ in data.stimuli(99)] == [0, 1, 2, 3, 4]
+
+
+def test_the_spikes_of_a_rate_depend_on_the_position_in_the_data(
+    tmp_path: Path,
+) -> None:
+    data = read(tmp_path, RATE, x=np.repeat(X[:1], 2, axis=0))
+
+    first, second = data.stimulus(0), data.stimulus(1)
+
+    assert first.values.tolist() == data.stimulus(0).values.tolist()
+    assert first.values.tolist() != second.values.tolist()
+    assert len(first.values) == 4
+
+
+def test_events_are_read_from_spikes_and_cut_at_the_last_timestep(
+    tmp_path: Path,
+) -> None:
+    data = read(tmp_path, EVENTS, spikes=SPIKES)
+
+    stimulus = data.stimulus(1)
+
+    np.testing.assert_array_equal(stimulus.values, SPIKES[1, :4])
+
+
+@pytest.mark.parametrize(
+    ("spikes", "words"),
+    [
+        (SPIKES[:, :3], "spikes lasts 3 timesteps, the network needs 4; compile"),
+        (2 * SPIKES, "spikes holds values other than 0 and 1; store one spike"),
+        (np.where(SPIKES > 0, np.nan, 0), "holds values other than 0 and 1"),
+        (SPIKES.astype(str), "holds values other than 0 and 1"),
+        (SPIKES[:, 0], r"inputs of shape \(3, 3\)"),
+    ],
+)
+def test_events_that_the_network_cannot_take_are_refused(
+    tmp_path: Path, spikes: Any, words: str
+) -> None:
+    with pytest.raises(DataError, match=words):
+        read(tmp_path, EVENTS, spikes=spikes)
+
+
+def test_events_under_another_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has no 'spikes' but x; store"):
+        read(tmp_path, EVENTS, x=X)
+
+
+def test_without_the_number_of_outputs_labels_are_taken_as_they_are(
+    tmp_path: Path,
+) -> None:
+    np.savez(tmp_path / "data.npz", x=X, y=np.array([0, 1, 2, 3, 99]))
+
+    data = read_data(tmp_path / "data.npz", SHAPE, DIRECT)
+
+    assert data.y is not None
+    assert data.y[-1] == 99
+
+
+def test_the_hash_is_of_the_inputs_alone(tmp_path: Path) -> None:
+    data = read(tmp_path, x=X, y=np.array([0, 1, 2, 1, 0]))
+    changed = X.copy()
+    changed[0, 0, 0, 0] += 1
+
+    assert read(tmp_path, x=X).sha256 == data.sha256
+    assert read(tmp_path, x=np.asfortranarray(X)).sha256 == data.sha256
+    assert read(tmp_path, x=changed).sha256 != data.sha256
+    assert read(tmp_path, x=X[::-1]).sha256 != data.sha256
+    assert read(tmp_path, x=X[:4]).sha256 != data.sha256
+    assert read(tmp_path, x=X / 255).sha256 != data.sha256

@@ -1,0 +1,153 @@
+"""The order in which parts may import one another, and the length of modules."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "snn_deploy"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+MAX_LINES = 300
+
+# Each part with the parts that it may import, all of them further up. A part is a
+# module or a folder of the package; ``training.neurons``, which importers know, lies
+# deeper than the rest of ``training``, which saves models.
+ALLOWED = {
+    "arrays": "",
+    "errors": "",
+    "files": "",
+    "fixedpoint": "arrays",
+    "results": "arrays",
+    "datasets": "errors",
+    "target": "errors files",
+    "spikes": "arrays errors",
+    "ir": "arrays errors fixedpoint spikes target",
+    "data": "arrays errors ir spikes",
+    "training.neurons": "",
+    "importers": "arrays errors files ir spikes training.neurons",
+    "passes": "arrays errors fixedpoint ir spikes target",
+    "backends": "arrays errors ir results spikes",
+    "host": "arrays backends errors ir results spikes",
+    "latency": "arrays results target",
+    "energy": "latency results target",
+    "artifact": "arrays errors files host ir",
+    "pipeline": "arrays errors ir passes target",
+    "training": "datasets errors files importers training.neurons",
+    "profile": "arrays artifact backends data energy host latency results",
+    "summary": "arrays energy profile",
+    "report": "arrays energy ir profile summary target",
+    "profile_files": "files profile report summary",
+    "crosscheck": "artifact backends data errors host results",
+    "demo": "artifact backends data datasets files host importers ir pipeline profile "
+    "results summary target",
+    "cli": "artifact backends crosscheck data datasets demo errors host importers ir "
+    "pipeline profile profile_files report results summary target training",
+    "__init__": "artifact backends data host importers pipeline profile profile_files "
+    "target",
+    "__main__": "cli",
+}
+
+# Heavy packages, and the modules that may import them: running a .snn needs no torch.
+USERS = {
+    "torch": "importers/model_file importers/norse importers/pytorch importers/rates "
+    "importers/torch_layers training/",
+    "norse": "training/",
+    "lava": "backends/lava",
+    "mlxtend": "datasets",
+    "networkx": "ir/ passes/",
+    "pyarrow": "profile_files",
+    "rich": "cli/ training/train",
+    "safetensors": "artifact",
+    "scipy": "backends/counting host/",
+    "matplotlib": "report/",
+}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").as_posix()
+
+
+def part_of(name: str) -> str:
+    """Return the part of a module, given as ``ir/graph`` or ``ir.graph``."""
+    folder, *rest = name.replace("/", ".").split(".")
+    return "training.neurons" if [folder, *rest] == ["training", "neurons"] else folder
+
+
+def imports(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield the modules that are imported, anywhere in a file, and their names."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            yield node.module or "", [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, []) for alias in node.names)
+
+
+def own_imports(path: Path) -> Iterator[str]:
+    """Yield the modules of this package that are imported, by their full names."""
+    for module, names in imports(path):
+        if module == "snn_deploy.training":
+            yield from (f"{module}.{name}" for name in names)
+        elif module.startswith("snn_deploy."):
+            yield module
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_imports_only_what_its_part_may(path: Path) -> None:
+    part = part_of(name_of(path))
+
+    found = {part_of(module.partition(".")[2]) for module in own_imports(path)}
+
+    assert found <= {part, *ALLOWED[part].split()}
+
+
+def test_imports_run_one_way() -> None:
+    parts = list(ALLOWED)
+
+    for position, part in enumerate(parts):
+        assert set(ALLOWED[part].split()) <= set(parts[:position]), part
+
+
+def test_the_table_allows_nothing_that_nobody_needs() -> None:
+    used: dict[str, set[str]] = {part: set() for part in ALLOWED}
+    for path in MODULES:
+        part = part_of(name_of(path))
+        mine = {part_of(module.partition(".")[2]) for module in own_imports(path)}
+        used[part] |= mine - {part}
+
+    assert used == {part: set(allowed.split()) for part, allowed in ALLOWED.items()}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_the_package_itself_is_asked_for_its_version_only(path: Path) -> None:
+    names = [names for module, names in imports(path) if module == "snn_deploy"]
+
+    assert names in ([], [["__version__"]])
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_heavy_packages_are_imported_where_they_belong(path: Path) -> None:
+    packages = {module.partition(".")[0] for module, _ in imports(path)}
+
+    for package in packages & set(USERS):
+        places = tuple(USERS[package].split())
+        assert name_of(path).startswith(places), package
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("host/*.py")), ids=name_of)
+def test_the_host_sees_only_the_protocols_of_the_backends(path: Path) -> None:
+    backends = {m for m in own_imports(path) if m.startswith("snn_deploy.backends")}
+
+    assert backends <= {"snn_deploy.backends"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_module_is_too_long(path: Path) -> None:
+    n_lines = len(path.read_text(encoding="utf-8").splitlines())
+
+    assert n_lines <= MAX_LINES
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_every_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
