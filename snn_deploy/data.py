@@ -55,6 +55,13 @@ class Data:
             yield index, self.stimulus(index)
 
     @property
+    def n_rounded(self) -> int:
+        """How many values lie between the levels that the chip receives."""
+        if self.training.encoding is Encoding.EVENTS:
+            return 0
+        return to_gray(self.x)[1]
+
+    @property
     def sha256(self) -> str:
         """The hash of the inputs, without the labels."""
         digest = hashlib.sha256(f"{self.x.shape}{self.x.dtype}".encode())

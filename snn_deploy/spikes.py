@@ -81,8 +81,9 @@ def to_gray(x: AnyArray) -> tuple[IntArray, int]:
             f"x reaches from {x.min():g} to {x.max():g}, allowed is 0 to 1; scale the "
             "data and give the model's own range as input_scale and input_offset"
         )
-    gray = np.rint(x.astype(np.float64) * GRAY_LEVELS)
-    n_off_grid = int(np.count_nonzero(np.abs(x * GRAY_LEVELS - gray) > 1e-3))
+    levels = x.astype(np.float64) * GRAY_LEVELS
+    gray = np.rint(levels)
+    n_off_grid = int(np.count_nonzero(np.abs(levels - gray) > 1e-3))
     return gray.astype(np.int32), n_off_grid
 
 

@@ -62,6 +62,7 @@ class Precision:
     weight_exponent_max: int
     accumulator_bits: int  # of the weighted sum of one timestep, sign included
     current_decay_offset: int  # added to the decay register of the current
+    current_decay_min: int  # the smallest register
     delay_max: int  # timesteps beyond the one that every spike takes
     soft_reset: bool
     graded_spikes: bool

@@ -79,7 +79,7 @@ def test_processes_with_other_hash_seeds_write_the_same_bytes(tmp_path: Path) ->
     write_model(tmp_path / "model.pt")
     hashes = set()
 
-    for seed in ("0", "1", "12345"):
+    for seed in ("0", "12345"):
         path = tmp_path / f"{seed}.snn"
         arguments = [
             sys.executable,

@@ -115,6 +115,16 @@ def test_without_the_number_of_outputs_labels_are_taken_as_they_are(
     assert data.y[-1] == 99
 
 
+def test_values_between_the_levels_are_counted(tmp_path: Path) -> None:
+    x = X / 255
+    x[0, 0, 0, 0] = 0.3001
+
+    assert read(tmp_path, x=x).n_rounded == 1
+    assert read(tmp_path, x=X).n_rounded == 0
+    assert read(tmp_path, RATE, x=x).n_rounded == 1
+    assert read(tmp_path, EVENTS, spikes=SPIKES).n_rounded == 0
+
+
 def test_the_hash_is_of_the_inputs_alone(tmp_path: Path) -> None:
     data = read(tmp_path, x=X, y=np.array([0, 1, 2, 1, 0]))
     changed = X.copy()

@@ -59,7 +59,7 @@ USERS = {
     "pyarrow": "profile_files",
     "rich": "cli/ training/train",
     "safetensors": "artifact",
-    "scipy": "backends/counting host/",
+    "scipy": "backends/counting host/ ir/dynamics",
     "matplotlib": "report/",
 }
 

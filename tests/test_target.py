@@ -46,6 +46,7 @@ def table() -> Table:
             "weight_exponent_max": 7,
             "accumulator_bits": 24,
             "current_decay_offset": 1,
+            "current_decay_min": 0,
             "delay_max": 62,
             "soft_reset": True,
             "graded_spikes": True,

@@ -8,12 +8,8 @@ from scipy import sparse
 from snn_deploy.arrays import BoolArray, IntArray
 from snn_deploy.ir.convolve import convolve
 from snn_deploy.ir.mapped import MappedNetwork, Routes
-from snn_deploy.ir.quantized import (
-    Projection,
-)
-from snn_deploy.ir.synapses import (
-    ConvSynapses,
-)
+from snn_deploy.ir.quantized import Projection
+from snn_deploy.ir.synapses import DenseSynapses, SparseSynapses
 from snn_deploy.results import (
     ACCESS,
     CHIP_EVENTS,
@@ -136,9 +132,11 @@ class Reach:
         """Return ``(n, n_targets)`` for spikes ``(n, n_sources)``."""
         n, synapses = len(spikes), self.synapses
         fired = spikes != 0
-        if not isinstance(synapses, ConvSynapses):
+        if isinstance(synapses, DenseSynapses):
             any_fired = fired.any(axis=1, keepdims=True)
             return np.broadcast_to(any_fired, (n, len(synapses.weights)))
+        if isinstance(synapses, SparseSynapses):
+            return self._reached_by_single(synapses, fired)
         groups = synapses.groups
         maps = fired.reshape(n, groups, -1, *self.shape[1:]).any(axis=2)
         kernel = np.ones((groups, 1, *synapses.weights.shape[2:]), np.float32)
@@ -152,3 +150,11 @@ class Reach:
         )
         per_group = len(synapses.weights) // groups
         return np.repeat(hit > 0, per_group, axis=1).reshape(n, -1)
+
+    def _reached_by_single(
+        self, synapses: SparseSynapses, fired: BoolArray
+    ) -> BoolArray:
+        reached = np.zeros((len(fired), synapses.size[0]), np.bool_)
+        for row, spikes in zip(reached, fired, strict=True):
+            row[synapses.targets[spikes[synapses.sources]]] = True
+        return reached

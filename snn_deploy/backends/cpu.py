@@ -109,10 +109,7 @@ class CpuSession:
         population = self.graph.population(name)
         reached = np.zeros((len(self.inputs), population.size), np.bool_)
         for projection in self.graph.projections_into(population):
-            if projection.delay < len(self.simulation.sent):
-                sent = self.simulation.sent[-1 - projection.delay]
-                if projection.source in sent:
-                    reached |= self.program.reach[projection.name](
-                        sent[projection.source]
-                    )
+            spikes = self.simulation.arrived(projection)
+            if spikes is not None:
+                reached |= self.program.reach[projection.name](spikes)
         return reached

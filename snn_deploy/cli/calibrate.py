@@ -42,19 +42,14 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.artifact import pack, read_artifact, write_artifact
     from snn_deploy.backends import open_backend
     from snn_deploy.cli.console import out, with_progress
-    from snn_deploy.data import read_data
+    from snn_deploy.cli.reading import read_inputs
     from snn_deploy.host.calibrate import calibrate, check_settings
     from snn_deploy.host.monitor import collect_scores
 
     artifact = read_artifact(options.network)
     network = artifact.network
     graph = network.graph
-    data = read_data(
-        options.data,
-        graph.source.shape,
-        graph.training,
-        n_outputs=graph.readout.size,
-    )
+    data = read_inputs(options.data, graph)
     check_settings(options.rule, options.budget, options.confidence, data.y)
     program = open_backend("cpu").load(network)
     scores = collect_scores(

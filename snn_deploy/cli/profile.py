@@ -53,17 +53,12 @@ def call(options: argparse.Namespace) -> None:
     """Profile, write the files, print the table."""
     from snn_deploy.artifact import read_artifact
     from snn_deploy.cli.console import out
-    from snn_deploy.data import read_data
+    from snn_deploy.cli.reading import read_inputs
     from snn_deploy.profile_files import write_profile
 
     artifact = read_artifact(options.network)
     graph = artifact.network.graph
-    data = read_data(
-        options.data,
-        graph.source.shape,
-        graph.training,
-        n_outputs=graph.readout.size,
-    )
+    data = read_inputs(options.data, graph)
     options.output.mkdir(parents=True, exist_ok=True)  # fails now, not at the end
     profile = make_profile(
         artifact,

@@ -38,19 +38,14 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.artifact import read_artifact
     from snn_deploy.backends import open_backend
     from snn_deploy.cli.console import out
-    from snn_deploy.data import read_data
+    from snn_deploy.cli.reading import read_inputs
     from snn_deploy.host.cutoff import never
     from snn_deploy.host.monitor import run_inputs
 
     artifact = read_artifact(options.network)
     network = artifact.network
     graph = network.graph
-    data = read_data(
-        options.data,
-        graph.source.shape,
-        graph.training,
-        n_outputs=graph.readout.size,
-    )
+    data = read_inputs(options.data, graph)
     if not 0 <= options.index < len(data):
         raise DataError(
             f"{options.data}: there is no input {options.index}; choose 0 to "

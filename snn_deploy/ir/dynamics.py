@@ -110,18 +110,22 @@ class Neurons:
             return is_over.astype(np.int64)
         # the fewest that bring the voltage to the threshold or below
         count = -(-over // np.maximum(self.reset_amount, 1))
-        return np.where(is_over, np.minimum(count, self.population.max_spikes), 0)
+        count = np.minimum(count, self.population.max_spikes)
+        graded: IntArray = np.where(is_over, count, 0)
+        return graded
 
     def _after(self, voltage: IntArray, spikes: IntArray) -> IntArray:
         if self.population.reset is Reset.HARD:
-            return voltage * (spikes == 0)
+            kept: IntArray = voltage * (spikes == 0)
+            return kept
         return saturate_voltage(voltage - spikes * self.reset_amount)
 
     def _resting(self, resting: IntArray, spikes: IntArray) -> IntArray:
         if not self.population.refractory:
             return resting
         rest = np.maximum(resting - 1, 0)
-        return np.where(spikes > 0, self.population.refractory, rest)
+        left: IntArray = np.where(spikes > 0, self.population.refractory, rest)
+        return left
 
 
 class SynapticSum:

@@ -6,7 +6,7 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray
 from snn_deploy.ir.convolve import convolve
-from snn_deploy.ir.graph import Functional, Graph
+from snn_deploy.ir.graph import Edge, Functional, Graph
 from snn_deploy.ir.neurons import Comparison, Integrator, Lif, Neuron, Qcfs, Relu, Reset
 from snn_deploy.ir.nodes import (
     Add,
@@ -21,17 +21,20 @@ from snn_deploy.ir.nodes import (
 from snn_deploy.spikes import GRAY_LEVELS, Encoding, Stimulus
 
 
-def evaluate(graph: Graph, stimuli: Sequence[Stimulus]) -> FloatArray:
+def evaluate(
+    graph: Graph, stimuli: Sequence[Stimulus], n_timesteps: int | None = None
+) -> FloatArray:
     """Return the read-out z at every timestep of a batch, ``(n, n_timesteps, n_out)``.
 
     Every layer acts within one timestep, in ``float64``. The input of a graph with
     ``DIRECT`` encoding is the stimulus divided by 255.
     """
-    run = _Run(graph)
-    timesteps = range(1, graph.training.timesteps + 1)
-    return np.stack(
-        [run.step(np.stack([s.at(t) for s in stimuli])) for t in timesteps], axis=1
-    )
+    run = FloatRun(graph, stimuli)
+    outputs = []
+    for _ in range(n_timesteps or graph.training.timesteps):
+        run.step()
+        outputs.append(run.sent[-1][graph.output.name].reshape(len(stimuli), -1))
+    return np.stack(outputs, axis=1)
 
 
 def accumulate(z: FloatArray, functional: Functional) -> FloatArray:
@@ -45,38 +48,54 @@ def accumulate(z: FloatArray, functional: Functional) -> FloatArray:
             return np.maximum.accumulate(z, axis=1)
 
 
-class _Run:
-    """The state of a batch in progress."""
+class FloatRun:
+    """A batch in progress.
 
-    def __init__(self, graph: Graph) -> None:
+    After each ``step``, ``sent`` holds the output of every layer at every timestep so
+    far, newest last; ``current`` and ``voltage`` the states of the neurons.
+    """
+
+    def __init__(self, graph: Graph, stimuli: Sequence[Stimulus]) -> None:
         self.graph = graph
+        self.stimuli = stimuli
         self.current: dict[str, FloatArray] = {}
         self.voltage: dict[str, FloatArray] = {}
+        self.resting: dict[str, FloatArray] = {}
         self.sent: list[dict[str, FloatArray]] = []
 
-    def step(self, values: FloatArray) -> FloatArray:
-        """Advance one timestep; return the output layer's values, ``(n, n_out)``."""
+    def step(self) -> None:
+        """Advance one timestep."""
         now: dict[str, FloatArray] = {}
         self.sent.append(now)
         for node in self.graph.order:
             if isinstance(node, Input):
-                now[node.name] = self._input(values)
+                now[node.name] = self._input()
             else:
-                total = self._arriving(node, len(values))
-                now[node.name] = self._output(node, total)
-        return now[self.graph.output.name].reshape(len(values), -1)
+                now[node.name] = self._output(node, self._arriving(node))
 
-    def _input(self, values: FloatArray) -> FloatArray:
+    def _input(self) -> FloatArray:
         training = self.graph.training
+        values = np.stack([s.at(len(self.sent)) for s in self.stimuli])
         unit = GRAY_LEVELS if training.encoding is Encoding.DIRECT else 1
         return values / unit * training.input_scale + training.input_offset
 
-    def _arriving(self, node: Node, n: int) -> FloatArray:
-        total = np.zeros((n, *node.input_shape))
+    def _arriving(self, node: Node) -> FloatArray:
+        total = np.zeros((len(self.stimuli), *node.input_shape))
         for edge in self.graph.edges_into(node):
-            if edge.delay < len(self.sent):
-                total = total + self.sent[-1 - edge.delay][edge.source]
+            total = total + self._sent(edge)
         return total
+
+    def _sent(self, edge: Edge) -> FloatArray:
+        """Return what arrives now over an edge."""
+        source = self.graph.node(edge.source)
+        late = source.axon_delay if isinstance(source, Lif) else np.array(0.0)
+        delays = np.broadcast_to(late + edge.delay, source.output_shape)
+        arriving = np.zeros((len(self.stimuli), *source.output_shape))
+        for delay in np.unique(delays).astype(int):
+            if delay < len(self.sent):
+                sent = self.sent[-1 - delay][edge.source]
+                arriving = np.where(delays == delay, sent, arriving)
+        return arriving
 
     def _output(self, node: Node, x: FloatArray) -> FloatArray:
         match node:
@@ -106,20 +125,31 @@ class _Run:
     def _neurons(self, node: Neuron, x: FloatArray) -> FloatArray:
         rest = np.broadcast_to(node.initial_voltage, x.shape)
         current = self.current.get(node.name, np.zeros_like(x))
-        voltage = self.voltage.get(node.name, rest)
+        before = self.voltage.get(node.name, rest)
         current = current * (1 - node.current_decay) + node.input_gain * x
-        voltage = voltage * (1 - node.voltage_decay) + current + node.bias
+        voltage = before * (1 - node.voltage_decay) + current + self._bias(node)
         self.current[node.name] = current
         if not isinstance(node, Lif):
             self.voltage[node.name] = voltage
             return voltage
+        resting = self.resting.get(node.name, np.zeros_like(x))
+        voltage = np.where(resting > 0, before, voltage)
         if node.comparison is Comparison.GREATER:
-            spikes = voltage > node.threshold
+            spikes = (voltage > node.threshold) & (resting == 0)
         else:
-            spikes = voltage >= node.threshold
+            spikes = (voltage >= node.threshold) & (resting == 0)
         after = 0.0 if node.reset is Reset.HARD else voltage - node.reset_amount
         self.voltage[node.name] = np.where(spikes, after, voltage)
-        return spikes * node.spike_value
+        left = np.maximum(resting - 1, 0)
+        self.resting[node.name] = np.where(spikes, node.refractory, left)
+        sent: FloatArray = spikes * node.spike_value
+        return sent
+
+    def _bias(self, node: Neuron) -> FloatArray:
+        biases = [s.bias for s in self.stimuli if s.bias is not None]
+        if not biases or not node.takes_bias:
+            return node.bias
+        return np.stack(biases).reshape(-1, *node.shape).astype(np.float64)
 
 
 def activation(node: Qcfs | Relu, x: FloatArray) -> FloatArray:

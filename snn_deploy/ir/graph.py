@@ -61,6 +61,7 @@ class Graph:
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
     training: Training
+    is_on_grid: bool = False  # parameters are chip integers already
 
     def __post_init__(self) -> None:
         self._check_names()

@@ -14,6 +14,7 @@ from snn_deploy.ir.quantized import (
 from snn_deploy.ir.synapses import (
     ConvSynapses,
     DenseSynapses,
+    SparseSynapses,
 )
 from snn_deploy.target import Target
 
@@ -157,6 +158,10 @@ def synapses_on(
     if isinstance(synapses, DenseSynapses):
         per_core = np.bincount(cores, minlength=n_cores)
         return np.tile(per_core, (synapses.weights.shape[1], 1))
+    if isinstance(synapses, SparseSynapses):
+        found = np.zeros((synapses.size[1], n_cores), np.int64)
+        np.add.at(found, (synapses.sources, cores[synapses.targets]), 1)
+        return found
     return _conv_synapses_on(graph, projection, synapses, cores, n_cores)
 
 

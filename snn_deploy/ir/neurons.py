@@ -1,6 +1,6 @@
 """The neurons of a float graph: dynamics, spikes, reset."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import Enum
 
 import numpy as np
@@ -83,17 +83,18 @@ class Neuron(SameShape):
     input_gain: FloatArray
     bias: FloatArray  # added to the voltage each timestep
     initial_voltage: FloatArray
+    takes_bias: bool = field(default=False)  # a stimulus may bring one in its place
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for item in fields(self):
+            value = getattr(self, item.name)
             if isinstance(value, np.ndarray):
                 try:
                     np.broadcast_to(value, self.shape)
                 except ValueError:
                     raise ModelError(
-                        f"{self.name}: {field.name} has shape {value.shape}, the layer "
+                        f"{self.name}: {item.name} has shape {value.shape}, the layer "
                         f"{self.shape}; give one value, or one for each channel"
                     ) from None
         for name in ("current_decay", "voltage_decay"):
@@ -117,6 +118,8 @@ class Lif(Neuron):
     reset_amount: FloatArray  # taken off by a soft reset
     comparison: Comparison
     spike_value: float
+    refractory: int = 0  # timesteps after a spike in which the voltage stays
+    axon_delay: FloatArray = field(default_factory=lambda: np.array(0.0))  # timesteps
 
     emits = Signal.SPIKES
 

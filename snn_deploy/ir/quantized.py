@@ -115,8 +115,8 @@ class Population:
             self.reset is not Reset.SOFT or np.any(self.reset_amount == 0)
         ):
             raise PassError(
-                f"{self.name}: several spikes in one timestep need a soft reset by more "
-                "than 0"
+                f"{self.name}: several spikes in one timestep need a soft reset by "
+                "more than 0"
             )
 
     @property
@@ -136,8 +136,8 @@ class Projection:
     """The synapses from one population, or the input, to another.
 
     The weighted sum is shifted left by ``exponent`` (right, rounding down, when it is
-    negative). Weights of mixed sign are even, from -256 to 254. ``axon_delay`` broadcasts
-    against the source's shape and adds to ``delay``.
+    negative). Weights of mixed sign are even, from -256 to 254. ``axon_delay``
+    broadcasts against the source's shape and adds to ``delay``.
     """
 
     name: str
@@ -203,8 +203,8 @@ class QuantizedGraph:
             raise PassError(f"{name}: a delay is under 0")
         if not _broadcasts(projection.axon_delay, shape):
             raise PassError(
-                f"{name}: {projection.axon_delay.shape} delays of axons, the source has "
-                f"{shape} neurons"
+                f"{name}: {projection.axon_delay.shape} delays of axons, the source "
+                f"has {shape} neurons"
             )
 
     @cached_property

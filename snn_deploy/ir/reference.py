@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from snn_deploy.arrays import BoolArray, IntArray
+from snn_deploy.arrays import IntArray
 from snn_deploy.ir.dynamics import Neurons, State, SynapticSum
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
 from snn_deploy.spikes import Stimulus
@@ -94,8 +94,8 @@ class Simulation:
         state = self.states[self.graph.output]
         return state.spikes if self.graph.readout.spikes else state.voltage
 
-    def arrived(self, projection: Projection) -> IntArray | BoolArray | None:
-        """Return the spikes ``(n, n_sources)`` that arrive now, ``None`` if none can."""
+    def arrived(self, projection: Projection) -> IntArray | None:
+        """Return the spikes ``(n, n_sources)`` that arrive now, ``None`` if none."""
         if not projection.axon_delay.any():
             return self._sent_before(projection, projection.delay)
         shape = self.graph.shape_of(projection.source)
@@ -130,9 +130,8 @@ class Simulation:
 
     def _bias(self, population: Population) -> IntArray | None:
         """Return the biases that the stimuli bring, ``(n, n_neurons)``, if they do."""
-        if not population.takes_bias or self.stimuli[0].bias is None:
-            return None
-        return np.stack([np.reshape(s.bias, -1) for s in self.stimuli])
+        biases = [s.bias.reshape(-1) for s in self.stimuli if s.bias is not None]
+        return np.stack(biases) if biases and population.takes_bias else None
 
     def _arriving(self, population: Population) -> IntArray:
         total = np.zeros((len(self.stimuli), population.size), np.int64)
@@ -146,9 +145,7 @@ class Simulation:
                 total += self.sums[projection.name](spikes)
         return total
 
-    def _constant_sum(
-        self, projection: Projection, spikes: IntArray | BoolArray
-    ) -> IntArray:
+    def _constant_sum(self, projection: Projection, spikes: IntArray) -> IntArray:
         name = projection.name
         sent_at = self.timestep - projection.longest_delay
         if not 1 <= sent_at <= self.n_timesteps or projection.axon_delay.any():

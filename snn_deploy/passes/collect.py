@@ -19,6 +19,7 @@ class Arrival:
     layer: Linear | Conv2d
     source: str
     delay: int
+    axon_delay: FloatArray  # of the sender's neurons, broadcasts against its shape
 
 
 def collect(graph: Graph, node: Neuron) -> list[Arrival]:
@@ -71,7 +72,8 @@ def _with_bias_as_spikes(arrivals: list[Arrival], node: Neuron) -> list[Arrival]
         )
     else:
         layer = _pointwise(name, bias.reshape(-1, 1, 1, 1), (1, *node.shape[1:]), 1)
-    return [*bare, Arrival(layer=layer, source=name, delay=0)]
+    late = np.array(0.0)
+    return [*bare, Arrival(layer=layer, source=name, delay=0, axon_delay=late)]
 
 
 def _pointwise(name: str, weight: FloatArray, shape: Shape, groups: int) -> Conv2d:
@@ -117,7 +119,13 @@ def _senders(
             case Add() | Flatten():
                 yield from _senders(graph, source, mine, delay + edge.delay)
             case Input() | Lif():
-                yield Arrival(layer=mine, source=source.name, delay=delay + edge.delay)
+                total = delay + edge.delay
+                yield Arrival(
+                    layer=mine,
+                    source=source.name,
+                    delay=total,
+                    axon_delay=_axon_delay(source),
+                )
             case _:
                 raise PassError(
                     f"{layer.name}: follows {source.name} ({type(source).__name__}) "
@@ -133,7 +141,13 @@ def _unweighted(source: Node, edge: Edge, delay: int) -> Arrival:
     else:
         size = n_neurons(shape)
         layer = Linear(name=name, weight=np.eye(size), bias=np.zeros(size))
-    return Arrival(layer=layer, source=source.name, delay=delay)
+    return Arrival(
+        layer=layer, source=source.name, delay=delay, axon_delay=_axon_delay(source)
+    )
+
+
+def _axon_delay(source: Node) -> FloatArray:
+    return source.axon_delay if isinstance(source, Lif) else np.array(0.0)
 
 
 def _valued(graph: Graph, arrival: Arrival) -> Arrival:

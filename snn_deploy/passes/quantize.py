@@ -31,6 +31,7 @@ from snn_deploy.ir.synapses import (
     Synapses,
 )
 from snn_deploy.passes.collect import Arrival, bias_source, collect
+from snn_deploy.passes.grid import as_they_stand, weights_on_grid
 from snn_deploy.passes.scales import WEIGHT_LIMIT, choose_scales
 from snn_deploy.target import Target
 
@@ -81,6 +82,7 @@ class _Layer:
     def __init__(self, graph: Graph, node: Neuron, target: Target) -> None:
         self.node = node
         self.precision = target.precision
+        self.is_on_grid = graph.is_on_grid
         self.changes: list[Change] = []
         self._check_abilities(target)
         self.arrivals = collect(graph, node)
@@ -90,6 +92,9 @@ class _Layer:
         ]
         self.bias = self._total_bias()
         is_output = node is graph.output
+        if graph.is_on_grid:
+            self.scales = as_they_stand(node, self.arrivals)
+            return
         self.scales = choose_scales(
             node,
             self.arrivals,
@@ -180,6 +185,7 @@ class _Layer:
             comparison=Comparison.GREATER,
             spikes=False,
             scale=scale,
+            takes_bias=node.takes_bias,
         )
         return self._spiking(node, resting) if isinstance(node, Lif) else resting
 
@@ -191,6 +197,7 @@ class _Layer:
             threshold=self._threshold(node, scale),
             reset=node.reset,
             reset_amount=to_integers(node.reset_amount / scale),
+            refractory=node.refractory,
         )
 
     def _threshold(self, node: Lif, scale: FloatArray) -> IntArray:
@@ -214,7 +221,8 @@ class _Layer:
     def _current_decay(self) -> IntArray:
         node, offset = self.node, self.precision.current_decay_offset
         register = to_integers(node.current_decay * (1 << DECAY_BITS)) - offset
-        register = np.clip(register, 0, (1 << DECAY_BITS) - 1)
+        lowest = self.precision.current_decay_min
+        register = np.clip(register, lowest, (1 << DECAY_BITS) - 1)
         kept = (register + offset) / (1 << DECAY_BITS)
         self._note("round current decay", kept, node.current_decay)
         return register
@@ -222,7 +230,7 @@ class _Layer:
     def _voltage_decay(self) -> IntArray:
         node = self.node
         register = to_integers(node.voltage_decay * (1 << DECAY_BITS))
-        register = np.clip(register, 0, (1 << DECAY_BITS) - 1)
+        register = np.clip(register, 0, 1 << DECAY_BITS)
         kept = register / (1 << DECAY_BITS)
         self._note("round voltage decay", kept, node.voltage_decay)
         return register
@@ -237,6 +245,7 @@ class _Layer:
                 synapses=self._synapses(arrival, exponent),
                 exponent=exponent,
                 delay=arrival.delay,
+                axon_delay=to_integers(arrival.axon_delay),
             )
             for number, (arrival, exponent) in enumerate(
                 zip(self.arrivals, self.scales.exponents, strict=True)
@@ -247,6 +256,8 @@ class _Layer:
         layer = arrival.layer
         unit = self.scales.synaptic * 2.0**exponent
         unit = unit.reshape(-1, *(1,) * (layer.weight.ndim - 1))
+        if self.is_on_grid:
+            return _shaped(layer, weights_on_grid(layer))
         weights = to_even_integers(layer.weight / unit)
         clipped = np.clip(weights, -WEIGHT_LIMIT - 2, WEIGHT_LIMIT)
         self._note("round weights", clipped * unit, layer.weight, layer.name)

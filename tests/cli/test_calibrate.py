@@ -47,7 +47,7 @@ def test_too_few_inputs_promise_nothing_and_say_how_many_are_needed(
 def test_data_without_labels_bound_the_answers_that_change(
     command: Command, home: Path, network: Path, tmp_path: Path
 ) -> None:
-    with np.load(home / "calib.npz") as data:
+    with np.load(home / "test.npz") as data:
         np.savez(tmp_path / "unlabelled.npz", x=data["x"])
 
     result = command("calibrate", network, "--data", tmp_path / "unlabelled.npz")
@@ -60,7 +60,7 @@ def test_the_published_rule_has_a_threshold_for_each_timestep(
     command: Command, home: Path, network: Path
 ) -> None:
     result = command(
-        "calibrate", network, "--data", home / "calib.npz", "--rule", "topk"
+        "calibrate", network, "--data", home / "test.npz", "--rule", "topk"
     )
 
     calibration = read_artifact(network).calibration
@@ -110,10 +110,10 @@ def test_settings_out_of_range_are_refused(
 def test_calibrating_again_changes_no_bit_of_the_network(
     command: Command, home: Path, network: Path
 ) -> None:
-    command("calibrate", network, "--data", home / "calib.npz")
+    command("calibrate", network, "--data", home / "test.npz")
     first = network.read_bytes()
 
-    command("calibrate", network, "--data", home / "calib.npz")
+    command("calibrate", network, "--data", home / "test.npz")
 
     assert network.read_bytes() == first
     assert read_artifact(network).sha256 == read_artifact(home / "plain.snn").sha256

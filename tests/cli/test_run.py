@@ -89,6 +89,20 @@ def test_floats_mean_what_bytes_mean(
     assert floats.out == bytes_.out
 
 
+def test_values_between_the_levels_are_said_to_be_rounded(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    with np.load(home / "test.npz") as data:
+        x = data["x"] / 255
+    x[0, 0, 0, :3] = 0.3001
+    np.savez(tmp_path / "x.npz", x=x)
+
+    result = command("run", home / "model.snn", "--data", tmp_path / "x.npz", "--json")
+
+    assert json.loads(result.out)["index"] == 0
+    assert f"note: {tmp_path / 'x.npz'}: 3 of {x.size} values lie" in result.err
+
+
 def test_an_index_out_of_range_is_refused_with_the_range(
     command: Command, home: Path
 ) -> None:
