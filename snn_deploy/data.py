@@ -86,7 +86,7 @@ def read_data(
         If the file is missing or no ``.npz``, or holds something else than this network
         takes.
     """
-    arrays = _load(path)
+    arrays = load_arrays(path)
     is_events = training.encoding is Encoding.EVENTS
     name = "spikes" if is_events else "x"
     if name not in arrays:
@@ -129,7 +129,8 @@ def _check_values(path: Path, name: str, x: AnyArray, training: Training) -> Non
         )
 
 
-def _load(path: Path) -> dict[str, AnyArray]:
+def load_arrays(path: Path) -> dict[str, AnyArray]:
+    """Return the arrays of an ``.npz`` file, none of which can hold code."""
     if not path.is_file():
         raise DataError(f"{path}: no such file; check the path")
     try:

@@ -2,8 +2,7 @@
 
 import logging
 
-from snn_deploy.arrays import n_neurons
-from snn_deploy.errors import FitError, PassError
+from snn_deploy.errors import FitError
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import (
@@ -57,11 +56,6 @@ def compile_model(
     FitError
         If it does not fit the target, listing everything that is over.
     """
-    if n_neurons(graph.output.output_shape) < 2:
-        raise PassError(
-            f"{graph.output.name}: has one output, so there is no answer to choose; "
-            "give it one for each class"
-        )
     quantized = quantize(to_spiking(graph), target)
     if is_strict:
         _refuse_changes(quantized)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 import numpy as np
 
@@ -45,6 +46,11 @@ class Stimulus:
     @property
     def shape(self) -> Shape:
         return self.values.shape[1:]
+
+    @cached_property
+    def largest(self) -> int:
+        """The largest magnitude that a spike carries."""
+        return max(1, int(np.abs(self.values).max(initial=0)))
 
     def at(self, timestep: int) -> IntArray:
         """Return the input of ``timestep``, counted from 1; zeros after the last."""

@@ -25,9 +25,10 @@ ALLOWED = {
     "ir": "arrays errors fixedpoint spikes target",
     "data": "arrays errors ir spikes",
     "training.neurons": "",
-    "importers": "arrays errors files ir spikes training.neurons",
+    "importers": "arrays errors files fixedpoint ir spikes training.neurons",
     "passes": "arrays errors fixedpoint ir spikes target",
     "backends": "arrays errors ir results spikes",
+    "recording": "arrays backends data errors files ir spikes",
     "host": "arrays backends errors ir results spikes",
     "latency": "arrays results target",
     "energy": "latency results target",
@@ -42,7 +43,7 @@ ALLOWED = {
     "demo": "artifact backends data datasets files host importers ir pipeline profile "
     "results summary target",
     "cli": "artifact backends crosscheck data datasets demo errors host importers ir "
-    "pipeline profile profile_files report results summary target training",
+    "pipeline profile profile_files recording report results summary target training",
     "__init__": "artifact backends data host importers pipeline profile profile_files "
     "target",
     "__main__": "cli",

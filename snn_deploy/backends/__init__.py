@@ -10,6 +10,11 @@ from snn_deploy.results import Activity, StepRecord
 from snn_deploy.spikes import Stimulus
 
 BACKENDS = ("cpu", "lava")
+QUANTITIES = ("spikes", "current", "voltage")
+
+# (population, quantity) -> (n_chip_timesteps, n_neurons), in chip time; until a
+# population's first timestep spikes and current are 0, the voltage its initial one
+Recording = dict[tuple[str, str], IntArray]
 
 
 class Session(Protocol):
@@ -35,6 +40,28 @@ class Program(Protocol):
 
     def start(self, stimuli: Sequence[Stimulus]) -> Session:
         """Begin a batch from rest."""
+
+    def record(
+        self,
+        stimulus: Stimulus,
+        quantities: Sequence[str],
+        *,
+        n_timesteps: int,
+        reset_every: int | None = None,
+    ) -> Recording:
+        """Run one input for ``n_timesteps`` from rest; return what its neurons did.
+
+        Parameters
+        ----------
+        stimulus : Stimulus
+        quantities : sequence of str
+            Of ``QUANTITIES``.
+        n_timesteps : int
+            Input timesteps; the chip runs longer, by the depth of its pipeline.
+        reset_every : int, optional
+            Every population returns to rest before its local timesteps ``reset_every``
+            + 1, 2 ``reset_every`` + 1, ...; spikes on the way still arrive.
+        """
 
     def close(self) -> None:
         """Free the machine; sessions that are open end."""

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from snn_deploy.arrays import BoolArray, IntArray
+from snn_deploy.backends import Recording
 from snn_deploy.backends.counting import Counter, Reach
 from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
 from snn_deploy.results import CHIP_EVENTS, CORE_EVENTS, Activity, StepRecord
 from snn_deploy.spikes import Stimulus
@@ -38,6 +40,23 @@ class CpuProgram:
     def start(self, stimuli: Sequence[Stimulus]) -> "CpuSession":
         """Begin a batch from rest."""
         return CpuSession(self, stimuli)
+
+    def record(
+        self,
+        stimulus: Stimulus,
+        quantities: Sequence[str],
+        *,
+        n_timesteps: int,
+        reset_every: int | None = None,
+    ) -> Recording:
+        """Run one input from rest; return what its neurons did."""
+        return record_reference(
+            self.network.graph,
+            stimulus,
+            quantities,
+            n_timesteps=n_timesteps,
+            reset_every=reset_every,
+        )
 
     def close(self) -> None:
         """Nothing to free."""
@@ -99,7 +118,9 @@ class CpuSession:
         for name in self.simulation.states:
             neurons = self.simulation.neurons[name]
             state = before.get(name, neurons.rest(n))
-            busy = (state.current != 0) | (state.voltage != 0) | (neurons.bias != 0)
+            bias = self.simulation.bias(neurons.population)
+            mantissas = neurons.bias if bias is None else bias
+            busy = (state.current != 0) | (state.voltage != 0) | (mantissas != 0)
             counter.add_updates(counts, name, busy | self._reached(name))
         self.cores[self.inputs, chip_timestep - 1] = counts.cores
         self.chip[self.inputs, chip_timestep - 1] = counts.chip
@@ -113,3 +134,30 @@ class CpuSession:
             if spikes is not None:
                 reached |= self.program.reach[projection.name](spikes)
         return reached
+
+
+def record_reference(
+    graph: QuantizedGraph,
+    stimulus: Stimulus,
+    quantities: Sequence[str],
+    *,
+    n_timesteps: int,
+    reset_every: int | None = None,
+) -> Recording:
+    """Return what the reference does with one input; see ``Program.record``."""
+    simulation = Simulation(
+        graph, [stimulus], n_timesteps=n_timesteps, period=reset_every
+    )
+    n_chip_timesteps = n_timesteps + max(p.offset for p in graph.populations)
+    rest = {p.name: simulation.neurons[p.name].rest(1) for p in graph.populations}
+    found = {
+        (name, quantity): np.tile(getattr(state, quantity), (n_chip_timesteps, 1))
+        for name, state in rest.items()
+        for quantity in quantities
+    }
+    for row in range(n_chip_timesteps):
+        simulation.step()
+        for name, state in simulation.states.items():
+            for quantity in quantities:
+                found[name, quantity][row] = getattr(state, quantity)[0]
+    return found

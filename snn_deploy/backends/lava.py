@@ -5,18 +5,26 @@ once for each program; between inputs Lava pauses and every process returns to r
 """
 
 import atexit
+import contextlib
 import weakref
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from snn_deploy.arrays import BoolArray, IntArray
+from snn_deploy.arrays import BoolArray, IntArray, spread
+from snn_deploy.backends import Recording
 from snn_deploy.backends.counting import Counter, Reach
 from snn_deploy.backends.lava_compat import import_lava
 from snn_deploy.errors import BackendError
 from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.quantized import Projection
 from snn_deploy.results import Activity, StepRecord
 from snn_deploy.spikes import Stimulus
+
+if TYPE_CHECKING:
+    from snn_deploy.backends.lava_machine import Machine
+    from snn_deploy.backends.lava_memory import Job
 
 
 class LavaBackend:
@@ -38,7 +46,7 @@ class LavaProgram:
     max_batch = 1
 
     def __init__(self, network: MappedNetwork) -> None:
-        from snn_deploy.backends.lava_machine import Machine
+        from snn_deploy.backends.lava_memory import Job
 
         graph = network.graph
         self.network = network
@@ -46,9 +54,11 @@ class LavaProgram:
         self.reach = {
             p.name: Reach(p, graph.shape_of(p.source)) for p in graph.projections
         }
-        self.machine = Machine(graph)
-        self._end = weakref.finalize(self, self.machine.close)
+        machines: list[Machine] = []
+        self._machines = machines  # for inputs; and, once asked for, for recording
+        self._end = weakref.finalize(self, _close, machines)
         atexit.register(self._end)  # before multiprocessing's, which joins for ever
+        self.machine = self._new_machine(Job(n_timesteps=graph.training.timesteps))
         self.session: LavaSession | None = None
 
     def start(self, stimuli: Sequence[Stimulus]) -> "LavaSession":
@@ -60,12 +70,66 @@ class LavaProgram:
         self.session = LavaSession(self, stimuli[0])
         return self.session
 
+    def record(
+        self,
+        stimulus: Stimulus,
+        quantities: Sequence[str],
+        *,
+        n_timesteps: int,
+        reset_every: int | None = None,
+    ) -> Recording:
+        """Run one input from rest; return what its neurons did.
+
+        The machine built for it stays, for the next input that is recorded so.
+        """
+        from snn_deploy.backends.lava_memory import Job
+
+        job = Job(
+            n_timesteps=n_timesteps,
+            is_recording=True,
+            quantities=tuple(sorted(set(quantities))),
+            reset_every=reset_every,
+        )
+        machine = self._recorder(job)
+        n_chip_timesteps = job.n_chip_timesteps(self.network.graph)
+        with machine.killed_on_error():
+            machine.begin(stimulus)
+            for _ in range(n_chip_timesteps):
+                machine.listen(n_chip_timesteps=1)
+            machine.pause(n_chip_timesteps)
+        return {
+            (name, quantity): rows.astype(np.int64)
+            for name, tape in machine.network.tapes.items()
+            for quantity, rows in tape.rows.items()
+        }
+
+    def _recorder(self, job: "Job") -> "Machine":
+        self.machine.check_open()
+        for machine in self._machines[1:]:
+            if machine.is_open and machine.job == job:
+                return machine
+            machine.close()
+            self._machines.remove(machine)
+        return self._new_machine(job)
+
+    def _new_machine(self, job: "Job") -> "Machine":
+        from snn_deploy.backends.lava_machine import Machine
+
+        self._machines.append(Machine(self.network.graph, job))
+        return self._machines[-1]
+
     def close(self) -> None:
         """End Lava's processes; an input in progress ends with them."""
         if self.session is not None:
             self.session.is_over = True
         self._end()
         atexit.unregister(self._end)
+
+
+def _close(machines: "list[Machine]") -> None:
+    with contextlib.ExitStack() as stack:  # each, whatever another does
+        for machine in machines:
+            stack.callback(machine.close)
 
 
 class LavaSession:
@@ -125,16 +189,11 @@ class LavaSession:
     def _finish(self) -> None:
         self.is_over = True
         machine, graph = self.program.machine, self.program.network.graph
-        self.executed = machine.pause()
         n = graph.depth + self.timestep
-        for name, executed in self.executed:
-            if executed != n:
-                raise BackendError(
-                    f"{name}: Lava executed {executed} chip timesteps instead of {n}; "
-                    "choose --backend cpu, which computes the same"
-                )
-        self.sent = {name: raster.read(n) for name, raster in machine.sent.items()}
-        self.busy = {name: raster.read(n) for name, raster in machine.busy.items()}
+        self.executed = machine.pause(n)
+        network = machine.network
+        self.sent = {name: raster.read(n) for name, raster in network.sent.items()}
+        self.busy = {name: raster.read(n) for name, raster in network.busy.items()}
 
     def _counted(self) -> Activity:
         counter, graph = self.program.counter, self.program.network.graph
@@ -152,8 +211,16 @@ class LavaSession:
         graph = self.program.network.graph
         reached = np.zeros_like(self.busy[name])
         for projection in graph.projections_into(graph.population(name)):
-            sent = self.sent[projection.source][: len(reached) - projection.delay]
-            if len(sent):
-                hit = self.program.reach[projection.name](sent)
-                reached[projection.delay :] |= hit
+            reached |= self.program.reach[projection.name](self._arrived(projection))
         return reached
+
+    def _arrived(self, projection: Projection) -> BoolArray:
+        """Return the spikes by the chip timestep of their arrival."""
+        shape = self.program.network.graph.shape_of(projection.source)
+        delays = projection.delay + spread(projection.axon_delay, shape)
+        sent = self.sent[projection.source]
+        arrived = np.zeros_like(sent)
+        for delay in np.unique(delays):
+            axons = delays == delay
+            arrived[delay:, axons] = sent[: max(len(sent) - delay, 0), axons]
+        return arrived

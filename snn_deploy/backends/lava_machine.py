@@ -12,21 +12,10 @@ from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
 from typing import Any
 
-import numpy as np
-
 from snn_deploy.arrays import IntArray
 from snn_deploy.backends.lava_compat import forking
-from snn_deploy.backends.lava_memory import (
-    Ledger,
-    new_feed,
-    new_ledger,
-    new_raster,
-    shared_zeros,
-)
-from snn_deploy.backends.lava_processes.monitor import MonitorProcess
-from snn_deploy.backends.lava_processes.population import PopulationProcess
-from snn_deploy.backends.lava_processes.projection import ProjectionProcess
-from snn_deploy.backends.lava_processes.source import SourceProcess
+from snn_deploy.backends.lava_memory import Job
+from snn_deploy.backends.lava_network import LavaNetwork
 from snn_deploy.errors import BackendError
 from snn_deploy.ir.quantized import (
     QuantizedGraph,
@@ -41,32 +30,23 @@ ADVICE = "choose --backend cpu, which computes the same"
 
 
 class Machine:
-    """A network in Lava.
+    """A network in Lava, built for one kind of job.
 
     Whatever goes wrong while the host waits, Ctrl-C included, kills all processes, so
     that none is left and nobody waits for ever.
     """
 
-    def __init__(self, graph: QuantizedGraph) -> None:
-        n_timesteps = graph.training.timesteps
-        n_chip_timesteps = n_timesteps + graph.depth
-        self.graph = graph
+    def __init__(self, graph: QuantizedGraph, job: Job) -> None:
+        self.job = job
         self.host = os.getpid()
         self.is_open = True
         self.is_busy = False  # an input is in progress
         self.is_stopping = False  # Lava's processes may end
-        self.feed = new_feed(n_timesteps, graph.source.size)
-        self.readout: IntArray = shared_zeros((graph.readout.size,), np.int64)
-        sizes = {p.name: p.size for p in graph.populations}
-        self.busy = {k: new_raster(n_chip_timesteps, n) for k, n in sizes.items()}
-        sizes[graph.source.name] = graph.source.size
-        self.sent = {k: new_raster(n_chip_timesteps, n) for k, n in sizes.items()}
         self.line, self.far_end = multiprocessing.Pipe()
-        n_processes = 2 + len(graph.populations) + len(graph.projections)
-        self.family: IntArray = shared_zeros((n_processes + 2,), np.int64)
-        self.ledgers: list[Ledger] = []
         with _root_logger_unchanged():
-            self.processes = self._processes()
+            self.network = LavaNetwork(graph, job, self.far_end)
+        self.processes = self.network.processes
+        self.ledgers = self.network.ledgers
         with forking(), contextlib.redirect_stdout(io.StringIO()):  # Lava prints errors
             self._wait_for("start", self._start)
         self._tell_family()
@@ -75,32 +55,48 @@ class Machine:
         """Start an input, from rest."""
         from lava.magma.core.run_conditions import RunContinuous
 
-        self._check_open()
-        self.feed.write(stimulus)
+        self.check_open()
+        self.network.feed.write(stimulus)
         self.is_busy = True
         self.processes[0].run(RunContinuous())
 
     def listen(self, n_chip_timesteps: int) -> IntArray:
-        """Return the read-out of the next input timestep ``(n_out,)``."""
-        self._check_open()
+        """Return the read-out of the next report of the monitor ``(n_out,)``.
+
+        ``n_chip_timesteps`` is how many timesteps lie before it, for the time limit.
+        """
+        self.check_open()
         limit_s = LIMIT_S * n_chip_timesteps
         deadline = time.monotonic() + limit_s
         while not self.line.poll(LOOK_S):
             self._check_alive("compute", deadline, limit_s)
         self.line.recv()
-        return self.readout.copy()
+        return self.network.readout.copy()
 
     def answer(self, *, goes_on: bool) -> None:
         """Have Lava compute the next timestep, or stop behind the latest."""
-        self._check_open()
+        self.check_open()
         self.line.send(goes_on)
 
-    def pause(self) -> tuple[tuple[str, int], ...]:
-        """Wait until all is at rest; return the timesteps each process executed."""
-        self._check_open()
+    def pause(self, n_chip_timesteps: int) -> tuple[tuple[str, int], ...]:
+        """Wait until all is at rest; return the timesteps each process executed.
+
+        Raises
+        ------
+        BackendError
+            If a process did not execute exactly ``n_chip_timesteps``.
+        """
+        self.check_open()
         self._wait_for("pause", self.processes[0].wait)
         self.is_busy = False
-        return tuple((x.name, int(x.executed[0])) for x in self.ledgers)
+        found = tuple((x.name, int(x.executed[0])) for x in self.ledgers)
+        for name, executed in found:
+            if executed != n_chip_timesteps:
+                raise BackendError(
+                    f"{name}: Lava executed {executed} chip timesteps instead of "
+                    f"{n_chip_timesteps}; {ADVICE}"
+                )
+        return found
 
     def close(self) -> None:
         """End all processes."""
@@ -139,48 +135,6 @@ class Machine:
             runtime.stop()
         self._forget()
 
-    def _processes(self) -> list[Any]:
-        graph, offset = self.graph, self.graph.precision.current_decay_offset
-        source = SourceProcess(
-            source=graph.source,
-            feed=self.feed,
-            sent=self.sent[graph.source.name],
-            ledger=self._ledger(graph.source.name),
-        )
-        populations = {
-            p.name: PopulationProcess(
-                population=p,
-                current_decay_offset=offset,
-                sent=self.sent[p.name],
-                busy=self.busy[p.name],
-                ledger=self._ledger(p.name),
-            )
-            for p in graph.populations
-        }
-        projections = [
-            ProjectionProcess(graph=graph, projection=p, ledger=self._ledger(p.name))
-            for p in graph.projections
-        ]
-        for projection, process in zip(graph.projections, projections, strict=True):
-            populations.get(projection.source, source).spikes.connect(process.spikes)
-            process.sums.connect(populations[projection.target].arriving)
-        monitor = MonitorProcess(
-            graph=graph,
-            readout=self.readout,
-            line=self.far_end,
-            family=self.family,
-            ledger=self._ledger("monitor"),
-        )
-        if graph.readout.spikes:
-            populations[graph.output].spikes.connect(monitor.spikes)
-        else:
-            populations[graph.output].voltage.connect(monitor.voltage)
-        return [monitor, source, *populations.values(), *projections]
-
-    def _ledger(self, name: str) -> Ledger:
-        self.ledgers.append(new_ledger(name))
-        return self.ledgers[-1]
-
     def _start(self) -> None:
         from lava.magma.core.run_configs import Loihi2SimCfg
 
@@ -218,7 +172,8 @@ class Machine:
                     f"lava failed to {doing}: {errors[0]!r}; {ADVICE}"
                 ) from errors[0]
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise if the processes have been ended."""
         if not self.is_open:
             raise BackendError("lava: the program is closed; load the network again")
 
@@ -244,7 +199,7 @@ class Machine:
     def _tell_family(self) -> None:
         """Let the monitor know whom to end, should the host be killed."""
         memory = self._infrastructure().smm._manager._process
-        self.family[:] = [x.pid for x in (*self._workers(), memory)]
+        self.network.family[:] = [x.pid for x in (*self._workers(), memory)]
 
     def _let_it_fork(self) -> None:
         """Wait while a start goes on: what it forks behind our back would stay."""

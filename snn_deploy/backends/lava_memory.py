@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from snn_deploy.arrays import AnyArray, BoolArray, IntArray, Shape
+from snn_deploy.ir.dynamics import State
+from snn_deploy.ir.quantized import Population, QuantizedGraph
 from snn_deploy.spikes import Stimulus
 
 
@@ -18,6 +20,25 @@ def shared_zeros(shape: Shape, dtype: npt.DTypeLike) -> AnyArray:
     empty = np.zeros(shape, dtype)  # lazily allocated; only its size is of use
     memory = mmap.mmap(-1, max(empty.nbytes, 1))
     return np.frombuffer(memory, dtype, empty.size).reshape(shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a machine is built for: how long an input lasts, what is kept of it."""
+
+    n_timesteps: int
+    is_recording: bool = False
+    quantities: tuple[str, ...] = ()
+    reset_every: int | None = None
+
+    def n_chip_timesteps(self, graph: QuantizedGraph) -> int:
+        """Return the chip timesteps of an input that nobody stops."""
+        offsets = [p.offset for p in graph.populations]
+        return self.n_timesteps + (max(offsets) if self.is_recording else graph.depth)
+
+    def n_silent(self, graph: QuantizedGraph) -> int:
+        """Return the chip timesteps before the first that the host hears of."""
+        return 0 if self.is_recording else graph.depth
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,11 +83,36 @@ def new_raster(n_timesteps: int, n_neurons: int) -> Raster:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Tape:
+    """What the neurons of one population did, timestep by timestep."""
+
+    rows: dict[str, IntArray]  # by quantity: (n_chip_timesteps, n_neurons)
+
+    def write(self, timestep: int, state: State) -> None:
+        """Keep the state at a chip timestep, counted from 1."""
+        for quantity, rows in self.rows.items():
+            rows[timestep - 1] = getattr(state, quantity)[0]
+
+
+def new_tape(
+    n_timesteps: int, population: Population, quantities: tuple[str, ...]
+) -> Tape:
+    """Return a tape of zeros; spikes take as few bytes as the largest one needs."""
+    spike = np.min_scalar_type(population.max_spikes)
+    kinds = {quantity: np.dtype(np.int32) for quantity in quantities}
+    kinds |= {"spikes": spike} if "spikes" in quantities else {}
+    size = (n_timesteps, population.size)
+    return Tape(rows={name: shared_zeros(size, kind) for name, kind in kinds.items()})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Feed:
     """The stimulus of the input in progress."""
 
     values: IntArray  # (n_timesteps, n_neurons); the first row alone when constant
     is_constant: BoolArray  # (1,)
+    biases: IntArray  # (n,), mantissas for the populations that take a bias
+    has_bias: BoolArray  # (1,)
 
     def write(self, stimulus: Stimulus) -> None:
         """Put the next input in place."""
@@ -76,6 +122,13 @@ class Feed:
         self.values[:n_rows] = rows[:n_rows]
         if not stimulus.is_constant:
             self.values[n_rows:] = 0
+        self.has_bias[0] = stimulus.bias is not None
+        if stimulus.bias is not None and self.biases.size:
+            self.biases[:] = stimulus.bias.reshape(-1)
+
+    def bias(self, population: Population) -> IntArray | None:
+        """Return the mantissas that the stimulus brings for a population, if any."""
+        return self.biases if population.takes_bias and self.has_bias[0] else None
 
     def at(self, timestep: int) -> IntArray:
         """Return what is injected at a chip timestep; zeros after the last."""
@@ -85,9 +138,12 @@ class Feed:
         return values
 
 
-def new_feed(n_timesteps: int, n_neurons: int) -> Feed:
+def new_feed(n_timesteps: int, graph: QuantizedGraph) -> Feed:
     """Return a feed of zeros."""
+    n_biases = max((p.size for p in graph.populations if p.takes_bias), default=0)
     return Feed(
-        values=shared_zeros((n_timesteps, n_neurons), np.int32),
+        values=shared_zeros((n_timesteps, graph.source.size), np.int32),
         is_constant=shared_zeros((1,), np.bool_),
+        biases=shared_zeros((n_biases,), np.int64),
+        has_bias=shared_zeros((1,), np.bool_),
     )

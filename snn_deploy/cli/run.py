@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snn_deploy.cli.compile import positive
 from snn_deploy.errors import DataError
 
 if TYPE_CHECKING:
@@ -22,19 +23,107 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("network", type=Path, help="a compiled network, .snn")
     parser.add_argument("--data", type=Path, required=True, help="inputs, .npz")
-    parser.add_argument("--index", type=int, default=0, help="which input (default 0)")
     parser.add_argument(
-        "--backend", choices=BACKENDS, default="auto", help="auto is cpu (default)"
+        "--index", type=int, help="which input (default: the first; --record: all)"
+    )
+    parser.add_argument(
+        "--backend",
+        choices=(*BACKENDS, "reference"),
+        default="auto",
+        help="auto is cpu (default)",
     )
     parser.add_argument(
         "--no-cutoff", action="store_true", help="run all timesteps, whatever happens"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    recording = parser.add_argument_group("recording what every neuron does")
+    recording.add_argument(
+        "--record",
+        metavar="LIST",
+        type=_quantities,
+        help="spikes, current, voltage, or several with commas; the data may be raw "
+        "(spikes, bias)",
+    )
+    recording.add_argument(
+        "-o", "--output", type=Path, default=Path("trace.npz"), help="(trace.npz)"
+    )
+    recording.add_argument(
+        "--timesteps", type=positive, help="(default: as many as the data have)"
+    )
+    recording.add_argument(
+        "--reset-every",
+        type=positive,
+        metavar="N",
+        help="return every layer to rest every N timesteps of its own",
+    )
+    recording.add_argument(
+        "--chip-time",
+        action="store_true",
+        help="as the chip sees it, each layer later than the one before",
+    )
     parser.set_defaults(call=call)
 
 
+def _quantities(text: str) -> tuple[str, ...]:
+    from snn_deploy.recording import parse_quantities
+
+    try:
+        return parse_quantities(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def call(options: argparse.Namespace) -> None:
-    """Run the input and print what the monitor saw."""
+    """Run the input and print what the monitor saw, or record all neurons."""
+    if options.record:
+        _record(options)
+    else:
+        _run(options)
+
+
+def _record(options: argparse.Namespace) -> None:
+    from dataclasses import replace
+
+    from snn_deploy.artifact import read_artifact
+    from snn_deploy.backends import open_backend
+    from snn_deploy.cli.console import out, with_progress
+    from snn_deploy.recording import read_raw, record, write_trace
+
+    network = read_artifact(options.network).network
+    inputs = read_raw(options.data, network.graph, options.timesteps)
+    if options.index is not None:
+        _check_index(options, len(inputs.stimuli))
+        inputs = replace(inputs, stimuli=(inputs.stimuli[options.index],))
+    program = open_backend(_backend(options)).load(network)
+    try:
+        recordings = record(
+            program,
+            network.graph,
+            inputs,
+            options.record,
+            reset_every=options.reset_every,
+            chip_time=options.chip_time,
+        )
+        n = len(inputs.stimuli)
+        write_trace(with_progress(recordings, n, "recording"), options.output)
+    finally:
+        program.close()
+    out(f"{n} inputs of {inputs.n_timesteps} timesteps; wrote {options.output}")
+
+
+def _backend(options: argparse.Namespace) -> str:
+    is_cpu = options.backend in ("auto", "reference")
+    return "cpu" if is_cpu else str(options.backend)
+
+
+def _check_index(options: argparse.Namespace, n: int) -> None:
+    if not 0 <= options.index < n:
+        raise DataError(
+            f"{options.data}: there is no input {options.index}; choose 0 to {n - 1}"
+        )
+
+
+def _run(options: argparse.Namespace) -> None:
     from snn_deploy.artifact import read_artifact
     from snn_deploy.backends import open_backend
     from snn_deploy.cli.console import out
@@ -46,14 +135,11 @@ def call(options: argparse.Namespace) -> None:
     network = artifact.network
     graph = network.graph
     data = read_inputs(options.data, graph)
-    if not 0 <= options.index < len(data):
-        raise DataError(
-            f"{options.data}: there is no input {options.index}; choose 0 to "
-            f"{len(data) - 1}"
-        )
+    options.index = options.index or 0
+    _check_index(options, len(data))
     calibration = None if options.no_cutoff else artifact.calibration
     cutoff = never if calibration is None else calibration.cutoff
-    name = "cpu" if options.backend == "auto" else options.backend
+    name = _backend(options)
     program = open_backend(name).load(network)
     try:
         stimulus = data.stimulus(options.index)

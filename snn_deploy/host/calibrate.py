@@ -200,6 +200,11 @@ def calibrate(
         If a setting is out of range, or ``topk`` has no labels.
     """
     check_settings(rule, budget, confidence, labels)
+    if scores.shape[2] < 2:
+        raise CalibrationError(
+            "the network has one output, so there is no answer to stop at; calibrate "
+            "one with an output for each class"
+        )
     n_timesteps = scores.shape[1]
     if rule == "risk":
         critical = critical_scores(scores, safe_timesteps(scores, labels))

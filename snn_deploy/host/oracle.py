@@ -16,7 +16,12 @@ def answers(scores: IntArray) -> IntArray:
 
 
 def gaps(scores: IntArray) -> IntArray:
-    """Return the largest less the second largest score, ``scores.shape[:-1]``."""
+    """Return the largest less the second largest score, ``scores.shape[:-1]``.
+
+    0 for a single output, which leads none.
+    """
+    if scores.shape[-1] == 1:
+        return np.zeros(scores.shape[:-1], np.int64)
     top = np.partition(scores, -2, axis=-1)[..., -2:]
     gap: IntArray = top[..., 1] - top[..., 0]
     return gap

@@ -24,6 +24,10 @@ def load_model(path: str | PathLike[str]) -> "Graph":
             from snn_deploy.importers.model_file import read_model
 
             return read_model(path)
+        case ".net":
+            from snn_deploy.importers.lava_dl import read_lava_dl
+
+            return read_lava_dl(path)
     raise ModelError(
-        f"{path}: models end in .pt; write one with snn_deploy.save(model, path, ...)"
+        f"{path}: models end in .pt (written by snn_deploy.save) or .net (by lava-dl)"
     )

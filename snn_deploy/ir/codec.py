@@ -6,7 +6,7 @@ out, and each checks its own invariants while it is built. No code is loaded or 
 
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -144,15 +144,31 @@ def _decode_dataclass(
         raise CodecError(f"{where}: {data.get('type')!r} is no {hint.__name__}")
     kind = named[0]
     hints = get_type_hints(kind)
-    names = {field.name for field in fields(kind)}
-    if names != set(data) - {"type"}:
-        odd = sorted(names ^ (set(data) - {"type"}))
-        raise CodecError(f"{where}: {kind.__name__} is not made of {', '.join(odd)}")
+    _check_names(kind, set(data) - {"type"}, where)
     values = {
         name: _decode(hints[name], data[name], tensors, f"{where}.{name}")
-        for name in names
+        for name in data
+        if name != "type"
     }
     return kind(**values)
+
+
+def _check_names(kind: Any, found: set[str], where: str) -> None:
+    """Raise a ``CodecError`` unless ``found`` are the fields of ``kind``.
+
+    A field with a default may be missing: it has come after the file was written.
+    """
+    names = {field.name for field in fields(kind)}
+    missing = {
+        field.name
+        for field in fields(kind)
+        if field.name not in found
+        and field.default is MISSING
+        and field.default_factory is MISSING
+    }
+    odd = sorted(missing | (found - names))
+    if odd:
+        raise CodecError(f"{where}: {kind.__name__} is not made of {', '.join(odd)}")
 
 
 def _family(kind: type) -> Iterator[type]:

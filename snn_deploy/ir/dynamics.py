@@ -129,9 +129,18 @@ class Neurons:
 
 
 class SynapticSum:
-    """The weighted sum of one projection, exact: float products of small integers."""
+    """The weighted sum of one projection, exact: float products of small integers.
 
-    def __init__(self, graph: QuantizedGraph, projection: Projection) -> None:
+    ``largest_spike`` is the largest integer that a spike carries, by default what the
+    graph says of the projection's source.
+    """
+
+    def __init__(
+        self,
+        graph: QuantizedGraph,
+        projection: Projection,
+        largest_spike: int | None = None,
+    ) -> None:
         self.projection = projection
         self.shape = graph.shape_of(projection.source)
         synapses = projection.synapses
@@ -144,7 +153,8 @@ class SynapticSum:
             return
         weights = synapses.weights
         per_target = np.abs(weights).reshape(len(weights), -1).sum(axis=1)
-        bound = int(per_target.max(initial=0)) * graph.largest_spike(projection.source)
+        largest = largest_spike or graph.largest_spike(projection.source)
+        bound = int(per_target.max(initial=0)) * largest
         dtype = np.float32 if bound < 1 << 24 else np.float64
         self.weights: FloatArray = weights.astype(dtype)
 

@@ -62,6 +62,7 @@ class Graph:
     edges: tuple[Edge, ...]
     training: Training
     is_on_grid: bool = False  # parameters are chip integers already
+    output_name: str = ""  # empty: the one layer that feeds no other
 
     def __post_init__(self) -> None:
         self._check_names()
@@ -76,7 +77,9 @@ class Graph:
                 f"{self.name}: {len(self.nodes_of(Input))} inputs; give it 1"
             )
         ends = [node.name for node in self.nodes if not self.targets(node)]
-        if len(ends) != 1:
+        if self.output_name and self.output_name not in self._by_name:
+            raise ModelError(f"{self.output_name}: is the output, but no layer")
+        if not self.output_name and len(ends) != 1:
             raise ModelError(
                 f"{self.name}: one layer must be the output, but {', '.join(ends)} "
                 "lead nowhere; leave out what the output does not need"
@@ -130,6 +133,8 @@ class Graph:
     @property
     def output(self) -> Node:
         """The layer that is read out."""
+        if self.output_name:
+            return self._by_name[self.output_name]
         return next(node for node in self.nodes if not self.targets(node))
 
     def node(self, name: str) -> Node:
@@ -177,7 +182,12 @@ class Graph:
     def append(self, node: Node) -> "Graph":
         """Return the graph with one more layer behind the output."""
         edge = Edge(source=self.output.name, target=node.name)
-        return replace(self, nodes=(*self.nodes, node), edges=(*self.edges, edge))
+        return replace(
+            self,
+            nodes=(*self.nodes, node),
+            edges=(*self.edges, edge),
+            output_name=node.name,
+        )
 
 
 def _renamed(edges: tuple[Edge, ...], old: str, new: str) -> tuple[Edge, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from snn_deploy.arrays import IntArray
+from snn_deploy.arrays import IntArray, spread
 from snn_deploy.ir.dynamics import Neurons, State, SynapticSum
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
 from snn_deploy.spikes import Stimulus
@@ -52,7 +52,13 @@ class Simulation:
         self.timestep = 0
         offset = graph.precision.current_decay_offset
         self.neurons = {p.name: Neurons(p, offset) for p in graph.populations}
-        self.sums = {p.name: SynapticSum(graph, p) for p in graph.projections}
+        largest = max(s.largest for s in stimuli)
+        self.sums = {
+            p.name: SynapticSum(
+                graph, p, largest if p.source == graph.source.name else None
+            )
+            for p in graph.projections
+        }
         self.states: dict[str, State] = {}
         self.sent: list[dict[str, IntArray]] = []
         self.longest_delay = max(
@@ -75,7 +81,7 @@ class Simulation:
             state = neurons.update(
                 self.states[population.name],
                 self._arriving(population),
-                self._bias(population),
+                self.bias(population),
             )
             self.states[population.name] = state
             self.sent[-1][population.name] = state.spikes
@@ -128,10 +134,13 @@ class Simulation:
             return np.zeros((n, self.graph.source.size), np.int32)
         return np.stack([s.at(self.timestep).reshape(-1) for s in self.stimuli])
 
-    def _bias(self, population: Population) -> IntArray | None:
-        """Return the biases that the stimuli bring, ``(n, n_neurons)``, if they do."""
-        biases = [s.bias.reshape(-1) for s in self.stimuli if s.bias is not None]
-        return np.stack(biases) if biases and population.takes_bias else None
+    def bias(self, population: Population) -> IntArray | None:
+        """Return mantissas ``(n, n_neurons)``, if a stimulus brings some."""
+        if not population.takes_bias or all(s.bias is None for s in self.stimuli):
+            return None
+        own = spread(population.bias_mantissa, population.shape)
+        biases = [own if s.bias is None else s.bias for s in self.stimuli]
+        return np.stack([bias.reshape(-1) for bias in biases])
 
     def _arriving(self, population: Population) -> IntArray:
         total = np.zeros((len(self.stimuli), population.size), np.int64)

@@ -165,7 +165,7 @@ class _Layer:
 
     def _population(self) -> Population:
         node, scale = self.node, self._along(self.scales.voltage)
-        mantissa, exponent = bias_registers(self.bias / scale)
+        mantissa, exponent = self._bias_registers(scale)
         if exponent >= 1 << BIAS_EXPONENT_BITS:
             raise PassError(
                 f"{node.name}: the bias does not fit its register; scale the layer down"
@@ -188,6 +188,11 @@ class _Layer:
             takes_bias=node.takes_bias,
         )
         return self._spiking(node, resting) if isinstance(node, Lif) else resting
+
+    def _bias_registers(self, scale: FloatArray) -> tuple[IntArray, int]:
+        if self.is_on_grid:  # biases of the data are in the same unit
+            return to_integers(self.bias), INPUT_SHIFT
+        return bias_registers(self.bias / scale)
 
     def _spiking(self, node: Lif, population: Population) -> Population:
         scale = population.scale

@@ -37,9 +37,9 @@ def retime(graph: QuantizedGraph, target: Target) -> QuantizedGraph:
         for p in graph.projections
     )
     for projection in projections:
-        if projection.delay - 1 > target.precision.delay_max:
+        if projection.longest_delay - 1 > target.precision.delay_max:
             raise FitError(
-                f"{projection.name}: needs a delay of {projection.delay - 1}, "
+                f"{projection.name}: needs a delay of {projection.longest_delay - 1}, "
                 f"{target.name} allows {target.precision.delay_max}; shorten the path "
                 "that runs beside it"
             )

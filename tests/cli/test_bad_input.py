@@ -19,11 +19,9 @@ import pytest
 import torch
 from torch import nn
 
-import snn_deploy
 from snn_deploy.artifact import _manifest_sha256
 from snn_deploy.files import packaged_folder
 from snn_deploy.importers import model_file
-from snn_deploy.training.neurons import Qcfs
 from tests.cli.conftest import MODEL, Command, files_in
 from tests.hostile.networks import SHAPE, write_all
 
@@ -242,18 +240,6 @@ def test_weights_that_are_no_number_are_refused_with_layer_and_count(
     error = compile_error(command, path)
 
     assert "0: weight holds 2 values that are no finite number" in error
-
-
-def test_a_network_with_one_output_is_refused(command: Command, tmp_path: Path) -> None:
-    path = tmp_path / "model.pt"
-    layers = nn.Sequential(
-        nn.Flatten(), nn.Linear(16, 4), Qcfs(4, 1.0), nn.Linear(4, 1)
-    )
-    snn_deploy.save(layers, path, input_shape=SHAPE, timesteps=4)
-
-    error = compile_error(command, path)
-
-    assert "3: has one output, so there is no answer to choose" in error
 
 
 # targets

@@ -8,6 +8,7 @@ import pytest
 
 from snn_deploy.cli import main
 from tests.cli.conftest import N_TEST, Command, files_in
+from tests.hostile.networks import write_all
 
 COUNTS = [
     "index",
@@ -218,3 +219,24 @@ def test_one_input_makes_a_summary_that_is_valid_json(
 
     assert result.status == 0
     assert json.loads((tmp_path / "summary.json").read_text())["n_inputs"] == 1
+
+
+def test_a_few_inputs_are_repeated_on_lava_where_it_is_installed(
+    command: Command, tmp_path: Path
+) -> None:
+    pytest.importorskip("lava")
+    write_all(tmp_path)
+
+    result = command(
+        "profile",
+        tmp_path / "model.snn",
+        "--data",
+        tmp_path / "data.npz",
+        "-o",
+        tmp_path / "p",
+        "--cross-check",
+        1,
+    )
+
+    assert result.status == 0
+    assert "cross-checked 1 inputs on Lava: equal outputs" in result.out

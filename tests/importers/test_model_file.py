@@ -1,3 +1,5 @@
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import snn_deploy
 from snn_deploy.arrays import AnyArray
 from snn_deploy.errors import ModelError
 from snn_deploy.importers import load_model
-from snn_deploy.importers.model_file import read_model
+from snn_deploy.importers.model_file import _sha256, read_model
 from snn_deploy.ir.codec import encode
 from snn_deploy.ir.graph import Functional, Graph
 from snn_deploy.spikes import Encoding
@@ -139,4 +141,31 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
     torch.save({**found, "version": 9}, path)
 
     with pytest.raises(ModelError, match="format version 9, this program reads 1"):
+        read_model(path)
+
+
+def described(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Edit the description in a file, and its checksum, as another program might."""
+    found = torch.load(path, weights_only=True)
+    graph = json.loads(found["graph"])
+    change(graph)
+    found["graph"] = json.dumps(graph)
+    found["sha256"] = _sha256(found["graph"], found["tensors"])
+    torch.save(found, path)
+
+
+def test_a_setting_that_came_after_the_file_has_its_default(tmp_path: Path) -> None:
+    path = tmp_path / "net.pt"
+    graph = write_model(path)
+    described(path, lambda graph: graph["training"].pop("input_offset"))
+
+    assert content(read_model(path)) == content(graph)
+
+
+def test_a_setting_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "net.pt"
+    write_model(path)
+    described(path, lambda graph: graph["training"].update(noise=0.1))
+
+    with pytest.raises(ModelError, match="Training is not made of noise"):
         read_model(path)

@@ -17,7 +17,7 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from snn_deploy.arrays import IntArray
-from snn_deploy.backends.lava_memory import Ledger
+from snn_deploy.backends.lava_memory import Job, Ledger
 from snn_deploy.backends.lava_processes.timed import TimedModel
 from snn_deploy.ir.quantized import (
     QuantizedGraph,
@@ -25,19 +25,28 @@ from snn_deploy.ir.quantized import (
 
 
 class MonitorProcess(AbstractProcess):
-    """Shows the host every input timestep, and pauses the chip when told to."""
+    """Shows the host every input timestep, and pauses the chip when told to.
+
+    While everything is recorded it reports every chip timestep and asks nothing.
+    """
 
     def __init__(
         self,
         *,
         graph: QuantizedGraph,
+        job: Job,
         readout: IntArray,
         line: Connection,
         family: IntArray,
         ledger: Ledger,
     ) -> None:
         super().__init__(
-            graph=graph, readout=readout, line=line, family=family, ledger=ledger
+            graph=graph,
+            job=job,
+            readout=readout,
+            line=line,
+            family=family,
+            ledger=ledger,
         )
         self.spikes = InPort(shape=(graph.readout.size,))
         self.voltage = InPort(shape=(graph.readout.size,))
@@ -58,8 +67,9 @@ class PyMonitorModel(TimedModel):
     def __init__(self, proc_params: ProcessParameters) -> None:
         super().__init__(proc_params)
         graph: QuantizedGraph = proc_params["graph"]
-        self.depth = graph.depth
-        self.n_timesteps = graph.training.timesteps
+        self.job: Job = proc_params["job"]
+        self.n_silent = self.job.n_silent(graph)
+        self.n_chip_timesteps = self.job.n_chip_timesteps(graph)
         self.readout: IntArray = proc_params["readout"]
         self.line: Connection = proc_params["line"]
         threading.Thread(
@@ -68,12 +78,14 @@ class PyMonitorModel(TimedModel):
 
     def run_timestep(self) -> None:
         self.readout[:] = self.spikes.recv() + self.voltage.recv()
-        timestep = self.timestep - self.depth
-        if timestep < 1:  # the pipeline still fills
+        if self.timestep <= self.n_silent:  # the pipeline still fills
             return
-        self.line.send(timestep)
-        if timestep == self.n_timesteps or not self.line.recv():
+        self.line.send(self.timestep)
+        if self.timestep == self.n_chip_timesteps or self._is_told_to_stop():
             self._req_pause = True  # Lava pauses behind this very timestep
+
+    def _is_told_to_stop(self) -> bool:
+        return not (self.job.is_recording or self.line.recv())
 
 
 def _end_with(host: int, family: IntArray) -> None:

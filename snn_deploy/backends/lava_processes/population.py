@@ -9,7 +9,8 @@ from lava.magma.core.process.process import AbstractProcess, ProcessParameters
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from snn_deploy.backends.lava_memory import Ledger, Raster
+from snn_deploy.arrays import IntArray
+from snn_deploy.backends.lava_memory import Feed, Ledger, Raster, Tape
 from snn_deploy.backends.lava_processes.timed import TimedModel
 from snn_deploy.ir.dynamics import Neurons
 from snn_deploy.ir.quantized import (
@@ -18,22 +19,31 @@ from snn_deploy.ir.quantized import (
 
 
 class PopulationProcess(AbstractProcess):
-    """Sums what arrives, updates its neurons, sends spikes; held until its offset."""
+    """Sums what arrives, updates its neurons, sends spikes; held until its offset.
+
+    With ``reset_every`` it returns to rest after so many timesteps, again and again.
+    """
 
     def __init__(
         self,
         *,
         population: Population,
         current_decay_offset: int,
+        reset_every: int | None,
+        feed: Feed,
         sent: Raster,
         busy: Raster,
+        tape: Tape,
         ledger: Ledger,
     ) -> None:
         super().__init__(
             population=population,
             current_decay_offset=current_decay_offset,
+            reset_every=reset_every,
+            feed=feed,
             sent=sent,
             busy=busy,
+            tape=tape,
             ledger=ledger,
         )
         self.arriving = InPort(shape=(population.size,))
@@ -54,8 +64,11 @@ class PyPopulationModel(TimedModel):
     def __init__(self, proc_params: ProcessParameters) -> None:
         super().__init__(proc_params)
         self.population: Population = proc_params["population"]
+        self.reset_every: int | None = proc_params["reset_every"]
+        self.feed: Feed = proc_params["feed"]
         self.sent: Raster = proc_params["sent"]
         self.busy: Raster = proc_params["busy"]
+        self.tape: Tape = proc_params["tape"]
         self.neurons = Neurons(self.population, proc_params["current_decay_offset"])
         self.rest()
 
@@ -64,11 +77,21 @@ class PyPopulationModel(TimedModel):
 
     def run_timestep(self) -> None:
         arriving = self.arriving.recv()
-        if self.timestep > self.population.offset:
-            before = self.state
-            busy = (before.current != 0) | (before.voltage != 0)
-            self.busy.write(self.timestep, busy[0] | (self.neurons.bias != 0))
-            self.state = self.neurons.update(before, arriving[np.newaxis])
+        local = self.timestep - self.population.offset
+        if local >= 1:
+            if self.reset_every and (local - 1) % self.reset_every == 0:
+                self.rest()
+            self._update(arriving)
+        self.tape.write(self.timestep, self.state)
         self.sent.write(self.timestep, self.state.spikes[0])
         self.spikes.send(self.state.spikes[0].astype(np.int32))
         self.voltage.send(self.state.voltage[0])
+
+    def _update(self, arriving: IntArray) -> None:
+        before = self.state
+        bias = self.feed.bias(self.population)
+        mantissas = self.neurons.bias if bias is None else bias
+        busy = (before.current != 0) | (before.voltage != 0)
+        self.busy.write(self.timestep, busy[0] | (mantissas != 0))
+        brought = None if bias is None else bias[np.newaxis]
+        self.state = self.neurons.update(before, arriving[np.newaxis], brought)

@@ -1,6 +1,4 @@
-"""The synapses of one projection, dense or convolution."""
-
-from collections import deque
+"""The synapses of one projection: dense, convolution or sparse."""
 
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
@@ -11,7 +9,7 @@ from lava.magma.core.process.process import AbstractProcess, ProcessParameters
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from snn_deploy.arrays import IntArray, n_neurons
+from snn_deploy.arrays import IntArray, n_neurons, spread
 from snn_deploy.backends.lava_memory import Ledger
 from snn_deploy.backends.lava_processes.timed import TimedModel
 from snn_deploy.ir.dynamics import SynapticSum
@@ -20,9 +18,15 @@ from snn_deploy.ir.quantized import (
     QuantizedGraph,
 )
 
+LARGEST_INPUT = 1 << 31  # the stimulus is not known yet; it has 32 bits
+
 
 class ProjectionProcess(AbstractProcess):
-    """Weights and sums spikes, and sends the sums ``delay`` timesteps later."""
+    """Sends the weighted sums of the spikes that arrive, each after its axon's delay.
+
+    The spikes themselves are kept on the way: an exponent that drops bits acts on the
+    sum of all that arrive in one timestep, whenever they were sent.
+    """
 
     def __init__(
         self, *, graph: QuantizedGraph, projection: Projection, ledger: Ledger
@@ -44,27 +48,31 @@ class PyProjectionModel(TimedModel):
     def __init__(self, proc_params: ProcessParameters) -> None:
         super().__init__(proc_params)
         graph: QuantizedGraph = proc_params["graph"]
-        self.projection: Projection = proc_params["projection"]
-        self.sum = SynapticSum(graph, self.projection)
-        self.silence: IntArray = np.zeros(
-            n_neurons(graph.shape_of(self.projection.target)), np.int64
+        projection: Projection = proc_params["projection"]
+        shape = graph.shape_of(projection.source)
+        is_input = projection.source == graph.source.name
+        self.sum = SynapticSum(graph, projection, LARGEST_INPUT if is_input else None)
+        self.delays = projection.delay + spread(projection.axon_delay, shape)
+        self.axons = np.arange(len(self.delays))
+        size = (projection.longest_delay, len(self.delays))
+        self.on_the_way: IntArray = np.zeros(size, np.int32)  # row: arrival, modulo
+        self.latest_spikes: IntArray = self.on_the_way[0].copy()
+        self.latest_sums: IntArray = np.zeros(
+            n_neurons(graph.shape_of(projection.target)), np.int64
         )
-        self.latest_spikes: IntArray = np.zeros(
-            n_neurons(graph.shape_of(self.projection.source)), np.int32
-        )
-        self.latest_sums = self.silence
-        self.rest()
 
     def rest(self) -> None:
-        self.on_the_way = deque([self.silence] * self.projection.delay)
+        self.on_the_way[:] = 0
 
     def run_timestep(self) -> None:
-        self.sums.send(self.on_the_way.popleft())
-        self.on_the_way.append(self._sums_of(self.spikes.recv()))
+        n_rows = len(self.on_the_way)
+        self.sums.send(self._sums_of(self.on_the_way[self.timestep % n_rows]))
+        arrivals = (self.timestep + self.delays) % n_rows
+        self.on_the_way[arrivals, self.axons] = self.spikes.recv()
 
     def _sums_of(self, spikes: IntArray) -> IntArray:
         """Return the sums; computed once as long as the spikes stay the same."""
         if not np.array_equal(spikes, self.latest_spikes):
-            self.latest_spikes = spikes
+            self.latest_spikes = spikes.copy()
             self.latest_sums = self.sum(spikes[np.newaxis])[0]
         return self.latest_sums
