@@ -47,6 +47,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python \
 			-c constraints.txt lava-nc asteval; \
 	fi
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python \
+		-c constraints.txt lava-dl  # only for the traces among its tests
 	touch $@
 
 clean:

@@ -33,7 +33,7 @@ ALLOWED = {
     "latency": "arrays results target",
     "energy": "latency results target",
     "artifact": "arrays errors files host ir",
-    "pipeline": "arrays errors ir passes target",
+    "pipeline": "errors ir passes target",
     "training": "datasets errors files importers training.neurons",
     "profile": "arrays artifact backends data energy host latency results",
     "summary": "arrays energy profile",

@@ -13,7 +13,9 @@ def add_to(commands: Any) -> None:
         description="Turn a trained model into chip integers on neurocores.",
     )
     parser.add_argument(
-        "model", type=Path, help="model.pt, as snn_deploy.save writes it"
+        "model",
+        type=Path,
+        help="model.pt, as snn_deploy.save writes it; or a .nir or lava-dl .net file",
     )
     parser.add_argument(
         "--target",
@@ -30,6 +32,11 @@ def add_to(commands: Any) -> None:
         "--timesteps",
         type=positive,
         help="timesteps per input (default: what the model was trained for)",
+    )
+    parser.add_argument(
+        "--dt",
+        type=float,
+        help="length of a timestep in seconds, for NIR files (default: 1e-4)",
     )
     parser.add_argument(
         "--strict", action="store_true", help="refuse every step that loses something"
@@ -55,8 +62,6 @@ def not_negative(text: str) -> int:
 
 def call(options: argparse.Namespace) -> None:
     """Compile and write the artifact."""
-    from dataclasses import replace
-
     from snn_deploy.artifact import pack, write_artifact
     from snn_deploy.cli.console import out
     from snn_deploy.importers import load_model
@@ -64,10 +69,7 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.target import read_target
 
     target = read_target(options.target)
-    graph = load_model(options.model)
-    if options.timesteps is not None:
-        training = replace(graph.training, timesteps=options.timesteps)
-        graph = replace(graph, training=training)
+    graph = load_model(options.model, dt=options.dt, timesteps=options.timesteps)
     network = compile_model(graph, target, is_strict=options.strict)
     path = options.output or Path(f"{options.model.stem}.snn")
     artifact = pack(network)

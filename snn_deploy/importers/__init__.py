@@ -1,5 +1,6 @@
 """Readers of trained networks, each ``read_<format>(path) -> Graph``."""
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,15 +11,34 @@ if TYPE_CHECKING:
     from snn_deploy.ir.graph import Graph
 
 
-def load_model(path: str | PathLike[str]) -> "Graph":
+def load_model(
+    path: str | PathLike[str],
+    *,
+    dt: float | None = None,
+    timesteps: int | None = None,
+) -> "Graph":
     """Return the trained network in the file at ``path``, read by its ending.
+
+    Parameters
+    ----------
+    path : path
+    dt : float, optional
+        Length of a timestep [s], for formats that have none (NIR); default 0.1 ms.
+    timesteps : int, optional
+        For how many timesteps an input is shown, in place of what the file says.
 
     Raises
     ------
     ModelError
         If the format is unknown, or the file cannot be read.
     """
-    path = Path(path)
+    graph = _read(Path(path), dt)
+    if timesteps is None:
+        return graph
+    return replace(graph, training=replace(graph.training, timesteps=timesteps))
+
+
+def _read(path: Path, dt: float | None) -> "Graph":
     match path.suffix:
         case ".pt" | ".pth":
             from snn_deploy.importers.model_file import read_model
@@ -28,6 +48,11 @@ def load_model(path: str | PathLike[str]) -> "Graph":
             from snn_deploy.importers.lava_dl import read_lava_dl
 
             return read_lava_dl(path)
+        case ".nir":
+            from snn_deploy.importers.nir import DEFAULT_DT, read_nir
+
+            return read_nir(path, dt=dt or DEFAULT_DT)
     raise ModelError(
-        f"{path}: models end in .pt (written by snn_deploy.save) or .net (by lava-dl)"
+        f"{path}: models end in .pt (written by snn_deploy.save), .nir, or .net (by "
+        "lava-dl); save the model in one of these forms"
     )

@@ -1,5 +1,6 @@
 """Cut populations into pieces that fit a neurocore."""
 
+import itertools
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,11 +32,11 @@ class Partition:
 def partition(graph: QuantizedGraph, target: Target) -> Partition:
     """Return ``graph`` cut into pieces, each small enough for a neurocore.
 
-    A population is cut into equal blocks of channels and bands of rows; of all cuts
-    that fit, the one with the fewest pieces is taken, and among equals that with the
-    fewest packets. Populations are cut from the output backward, so that the output
-    axons of a piece are known. Where nothing fits, the finest cut is taken and
-    ``check_rules`` says what is over.
+    A population is cut into equal blocks of channels, bands of rows and of columns; of
+    all cuts that fit, one with the fewest pieces is taken, and among these that with
+    the fewest packets. Populations are cut from the output backward, so that the output
+    axons of a piece are known. Where nothing fits, the cut with the fewest pieces that
+    have enough compartments is taken, and ``check_rules`` says what is over.
     """
     pieces: dict[str, list[Piece]] = {}
     places: dict[str, IntArray] = {}
@@ -55,33 +56,59 @@ def _cut(
     places: dict[str, IntArray],
 ) -> IntArray:
     """Return the number of the piece of each neuron."""
+    limits = target.neurocore
     best: tuple[int, int, IntArray] | None = None
-    limit = target.neurocore.compartments
-    for n_pieces, cut in _cuts(population.shape, -(-population.size // limit)):
-        if best is not None and n_pieces > best[0]:
+    coarsest: IntArray | None = None
+    fewest = -(-population.size // limits.compartments)
+    for n_pieces, cut in _cuts(population.shape, fewest):
+        if n_pieces > (target.mesh.neurocores if best is None else best[0]):
             break
-        pieces = _pieces(graph, target, population, cut, places)
-        if all(_fits(piece, target) for piece in pieces):
-            n_packets = sum(piece.n_input_axons for piece in pieces)
-            if best is None or n_packets < best[1]:
-                best = (n_pieces, n_packets, cut)
-    return cut if best is None else best[2]
+        if np.bincount(cut).max() > limits.compartments:
+            continue
+        coarsest = cut if coarsest is None else coarsest
+        n_packets = _packets_if_it_fits(graph, target, population, cut, places)
+        if n_packets is not None and (best is None or n_packets < best[1]):
+            best = (n_pieces, n_packets, cut)
+    if best is not None:
+        return best[2]
+    return np.zeros(population.size, np.int64) if coarsest is None else coarsest
+
+
+def _packets_if_it_fits(
+    graph: QuantizedGraph,
+    target: Target,
+    population: Population,
+    cut: IntArray,
+    places: dict[str, IntArray],
+) -> int | None:
+    """Return the packets that reach all pieces if every sender spikes once."""
+    # the piece in the middle, which no border makes smaller, decides most cuts
+    middle = (cut == cut[len(cut) // 2]).astype(np.int64)
+    if not _fits(_pieces(graph, target, population, middle, places)[-1], target):
+        return None
+    pieces = _pieces(graph, target, population, cut, places)
+    if not all(_fits(piece, target) for piece in pieces):
+        return None
+    return sum(piece.n_input_axons for piece in pieces)
 
 
 def _cuts(shape: Shape, fewest: int) -> Iterator[tuple[int, IntArray]]:
-    """Yield all cuts into blocks of channels and rows, by number of pieces."""
-    channels, rows = shape[0], shape[1] if len(shape) > 1 else 1
+    """Yield all cuts into blocks of channels, rows and columns, by number of pieces."""
+    sizes = (*shape, 1, 1)[:3]
+    parts = [[n for n in range(1, s + 1) if _is_distinct(s, n)] for s in sizes]
     numbers = sorted(
-        (a * b, a, b)
-        for a in range(1, channels + 1)
-        for b in range(1, rows + 1)
-        if a * b >= fewest and _is_distinct(channels, a) and _is_distinct(rows, b)
+        (a * b * c, a, b, c)
+        for a, b, c in itertools.product(*parts)
+        if a * b * c >= fewest
     )
-    for n_pieces, n_blocks, n_bands in numbers or [(channels * rows, channels, rows)]:
-        block = np.arange(channels) * n_blocks // channels
-        band = np.arange(rows) * n_bands // rows
-        grid = block[:, np.newaxis] * n_bands + band
-        rest = int(np.prod(shape[2:]))
+    rest = int(np.prod(shape[3:]))
+    for n_pieces, *counts in numbers:
+        grid = np.zeros(sizes, np.int64)
+        for axis, (size, count) in enumerate(zip(sizes, counts, strict=True)):
+            band = np.arange(size) * count // size
+            grid = grid * count + np.expand_dims(
+                band, [other for other in range(3) if other != axis]
+            )
         yield n_pieces, np.repeat(grid.reshape(-1), rest)
 
 

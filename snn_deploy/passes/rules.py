@@ -1,10 +1,10 @@
 """What a mapped network must satisfy to fit its target: one function a rule."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from snn_deploy.errors import FitError
-from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.mapped import MappedNetwork, Neurocore
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,9 @@ class Violation:
     found: int
     allowed: int
 
-    def __str__(self) -> str:
-        return f"{self.where}: {self.found} {self.what}, allowed are {self.allowed}"
+
+def _where(core: Neurocore) -> str:
+    return ", ".join(piece.population for piece in core.pieces)
 
 
 Rule = Callable[[MappedNetwork], Iterator[Violation]]
@@ -36,7 +37,7 @@ def compartments_suffice(network: MappedNetwork) -> Iterator[Violation]:
     limit = network.target.neurocore.compartments
     for core in network.cores:
         if core.n_compartments > limit:
-            yield Violation(core.name, "compartments", core.n_compartments, limit)
+            yield Violation(_where(core), "compartments", core.n_compartments, limit)
 
 
 def synapses_fit(network: MappedNetwork) -> Iterator[Violation]:
@@ -45,7 +46,7 @@ def synapses_fit(network: MappedNetwork) -> Iterator[Violation]:
     for core in network.cores:
         if core.synapse_bits > limit:
             what = "bits of synaptic memory"
-            yield Violation(core.name, what, core.synapse_bits, limit)
+            yield Violation(_where(core), what, core.synapse_bits, limit)
 
 
 def input_axons_fit(network: MappedNetwork) -> Iterator[Violation]:
@@ -53,7 +54,7 @@ def input_axons_fit(network: MappedNetwork) -> Iterator[Violation]:
     limit = network.target.neurocore.input_axons
     for core in network.cores:
         if core.n_input_axons > limit:
-            yield Violation(core.name, "input axons", core.n_input_axons, limit)
+            yield Violation(_where(core), "input axons", core.n_input_axons, limit)
 
 
 def output_axons_fit(network: MappedNetwork) -> Iterator[Violation]:
@@ -61,7 +62,7 @@ def output_axons_fit(network: MappedNetwork) -> Iterator[Violation]:
     limit = network.target.neurocore.output_axons
     for core in network.cores:
         if core.n_output_axons > limit:
-            yield Violation(core.name, "output axons", core.n_output_axons, limit)
+            yield Violation(_where(core), "output axons", core.n_output_axons, limit)
 
 
 RULES: tuple[Rule, ...] = (
@@ -77,8 +78,20 @@ def check_rules(network: MappedNetwork) -> None:
     """Raise one ``FitError`` that lists everything that is over its limit."""
     violations = [violation for rule in RULES for violation in rule(network)]
     if violations:
-        lines = "\n  ".join(str(violation) for violation in violations)
+        lines = "\n  ".join(_merged(violations))
         raise FitError(
             f"{network.graph.name}: does not fit {network.target.name}; use fewer "
             f"channels or neurons, or a larger target\n  {lines}"
         )
+
+
+def _merged(violations: Sequence[Violation]) -> Iterator[str]:
+    """Yield one line for all pieces of a population that are over the same limit."""
+    groups: dict[tuple[str, str], list[Violation]] = {}
+    for violation in violations:
+        groups.setdefault((violation.where, violation.what), []).append(violation)
+    for (where, what), group in groups.items():
+        worst = max(violation.found for violation in group)
+        n = f", on {len(group)} neurocores" if len(group) > 1 else ""
+        most = "up to " if len({violation.found for violation in group}) > 1 else ""
+        yield f"{where}: {most}{worst} {what}{n}, allowed are {group[0].allowed}"

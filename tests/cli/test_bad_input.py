@@ -65,7 +65,7 @@ def test_a_model_of_an_unknown_format_is_refused(
 
     error = compile_error(command, tmp_path / "model.h5")
 
-    assert "models end in .pt; write one with snn_deploy.save" in error
+    assert "models end in .pt" in error
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"PK\x03\x04", bytes(1000)])

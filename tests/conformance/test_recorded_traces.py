@@ -3,9 +3,8 @@
 The files lie beside a checkout in ``shared/conformance``; its README tells their axes.
 """
 
-import os
 from collections.abc import Sequence
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,14 @@ import pytest
 from snn_deploy.arrays import AnyArray, IntArray, Shape
 from snn_deploy.backends.cpu import record_reference
 from snn_deploy.importers import load_model
+from snn_deploy.ir.floating import FloatRun
+from snn_deploy.ir.neurons import Lif
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.passes.quantize import quantize
 from snn_deploy.passes.retime import retime
-from snn_deploy.pipeline import to_spiking
+from snn_deploy.pipeline import compile_model, to_spiking
 from snn_deploy.spikes import Stimulus
-from tests.build import simulator
+from tests.build import dense, integers, population, simulator
 
 SHARED = Path(__file__).parents[3] / "shared" / "conformance"
 NEEDS_SHARED = pytest.mark.skipif(
@@ -104,16 +105,12 @@ def test_lava_pilotnet() -> None:
 
 def lava_dl_file(name: str) -> Path:
     """Return a file of lava-dl's own tests, which its wheel installs."""
-    for folder in os.environ.get("LAVA_DL_TESTS", "").split(os.pathsep):
-        if (Path(folder) / name).is_file():
-            return Path(folder) / name
-    spec = find_spec("lava.lib.dl.netx") if find_spec("lava") else None
-    places = None if spec is None else spec.submodule_search_locations
-    for place in places or ():
-        root = Path(place).parents[3] / "tests" / "lava" / "lib" / "dl" / "netx" / "gts"
-        if (root / name).is_file():
-            return root / name
-    pytest.skip("lava-dl is not installed: pip install --no-deps lava-dl")
+    try:
+        installed = files("lava-dl") or []
+    except PackageNotFoundError:
+        pytest.skip("lava-dl is not installed: pip install --no-deps lava-dl")
+    found = [path for path in installed if str(path).endswith(f"netx/gts/{name}")]
+    return Path(str(found[0].locate()))
 
 
 def test_ntidigits_with_leaky_currents_and_axonal_delays() -> None:
@@ -128,3 +125,99 @@ def test_ntidigits_with_leaky_currents_and_axonal_delays() -> None:
 
     # the recording starts 4 timesteps later: 3 layers and the input's own connection
     np.testing.assert_array_equal(found["4", "spikes"][: 3000 - 4], output[4:])
+
+
+NIR_PAPER = SHARED / "nir_lif_paper"
+
+
+@NEEDS_SHARED
+def test_nir_neuron_in_float_spikes_as_norse_and_the_exact_solution_do() -> None:
+    graph = to_spiking(load_model(NIR_PAPER / "lif_norse.nir", timesteps=1000))
+    recorded = np.loadtxt(NIR_PAPER / "lif_norse.csv", delimiter=",")
+    exact = np.loadtxt(NIR_PAPER / "lif_exact.csv", delimiter=",")
+    spikes = recorded[:, :1].astype(np.int64)
+    run = FloatRun(graph, [Stimulus(values=spikes, is_constant=False)])
+
+    voltages, fired = [], []
+    for _ in range(1000):
+        run.step()
+        voltages.append(float(run.voltage["1"][0, 0]))
+        fired.append(float(run.sent[-1]["1"][0, 0]))
+
+    np.testing.assert_array_equal(fired, recorded[:, 2])
+    np.testing.assert_array_equal(fired, exact[:, 2])
+    quiet = recorded[:, 2] == 0
+    assert np.abs(np.array(voltages) - recorded[:, 1])[quiet].max() < 2.45e-8
+
+
+@NEEDS_SHARED
+@pytest.mark.parametrize("platform", ["cpu", "loihi"])
+def test_nir_neuron_in_integers_is_the_published_run_of(platform: str) -> None:
+    """The paper's own conversion: decay dt / tau * 4095 cut off, threshold 25."""
+    spiking = to_spiking(load_model(NIR_PAPER / "lif_norse.nir", timesteps=1000))
+    neurons = spiking.nodes_of(Lif)[0]
+    decay = int(neurons.voltage_decay.item() * 4095)
+    gain = neurons.input_gain.item() / neurons.threshold.item()
+    weight = np.rint(gain * 25)
+    network = retime(
+        integers(
+            [
+                population(
+                    "lif",
+                    (1,),
+                    voltage_decay=np.array(decay),
+                    threshold=np.array(25),
+                )
+            ],
+            [dense("input", "lif", [[weight]])],
+            shape=(1,),
+        ),
+        simulator(),
+    )
+    recorded = np.loadtxt(NIR_PAPER / f"lif_lava_{platform}_fixed.csv", delimiter=",")
+    spikes = recorded[:, :1].astype(np.int64)
+
+    found = record_reference(
+        network,
+        Stimulus(values=spikes, is_constant=False),
+        ("spikes", "voltage"),
+        n_timesteps=1000,
+    )
+
+    # in chip time: the recording sees a spike one timestep after its input as well
+    fired = found["lif", "spikes"][:1000, 0]
+    np.testing.assert_array_equal(fired, recorded[:, 2])
+    voltages = found["lif", "voltage"][:1000, 0]
+    expected = np.where(fired > 0, voltages, recorded[:, 1])  # 128 marks a spike
+    np.testing.assert_array_equal(voltages, expected)
+
+
+@NEEDS_SHARED
+def test_compiled_nir_neuron_spikes_when_the_published_ones_do() -> None:
+    network = compile_model(
+        load_model(NIR_PAPER / "lif_norse.nir", timesteps=1000), simulator()
+    )
+    recorded = np.loadtxt(NIR_PAPER / "lif_lava_loihi_fixed.csv", delimiter=",")
+    spikes = recorded[:, :1].astype(np.int64)
+
+    found = record_reference(
+        network.graph,
+        Stimulus(values=spikes, is_constant=False),
+        ("spikes",),
+        n_timesteps=1000,
+    )
+
+    np.testing.assert_array_equal(found["1", "spikes"][:1000, 0], recorded[:, 2])
+
+
+@NEEDS_SHARED
+def test_recurrent_nir_network_comes_in_with_its_loop() -> None:
+    path = SHARED / "nir_braille_subtract" / "braille_noDelay_noBias_subtract.nir"
+
+    graph = to_spiking(load_model(path, timesteps=10))
+
+    delays = {(edge.source, edge.target): edge.delay for edge in graph.edges}
+    assert delays["lif1.w_rec", "lif1.lif"] == 1
+    assert graph.output.name == "lif2"
+    network = compile_model(graph, simulator())
+    assert network.graph.readout.shape == (7,)

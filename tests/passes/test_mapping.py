@@ -123,17 +123,27 @@ def test_a_network_that_does_not_fit_lists_everything_that_is_over() -> None:
     tiny = simulator()
     tiny = replace(
         tiny,
-        neurocore=replace(tiny.neurocore, compartments=1024, synaptic_memory_bits=64),
+        neurocore=replace(tiny.neurocore, compartments=4, synaptic_memory_bits=64),
         mesh=replace(tiny.mesh, neurocores=3),
     )
-    before = chain(linear("fc", 40, 10), lif("a", (10,)), training=RATE)
+    before = chain(
+        linear("fc", 40, 10),
+        lif("a", (10,)),
+        linear("fc2", 10, 3),
+        lif("b", (3,)),
+        training=RATE,
+    )
 
     with pytest.raises(FitError) as caught:
         compile_model(before, tiny)
 
     text = str(caught.value)
-    assert "10 neurocores, allowed are 3" in text
-    assert text.count("320 bits of synaptic memory, allowed are 64") == 10
+    assert "loihi-sim, one chip: 4 neurocores, allowed are 3" in text
+    # 40 inputs * 8 bits for each of at most 4 neurons
+    assert (
+        "a: up to 1280 bits of synaptic memory, on 3 neurocores, allowed are 64" in text
+    )
+    assert "b: 240 bits of synaptic memory, allowed are 64" in text
 
 
 def test_neighbouring_pieces_lie_on_neighbouring_tiles() -> None:

@@ -1,0 +1,1 @@
+"""Where two forms of one network part: layer, timestep, neuron, cause."""

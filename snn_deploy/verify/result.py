@@ -1,0 +1,91 @@
+"""What a verification found."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from snn_deploy.arrays import Shape
+from snn_deploy.verify.causes import Parting
+from snn_deploy.verify.differences import Difference
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerReport:
+    """How one layer's floats and integers part."""
+
+    layer: str
+    shape: Shape
+    spikes: bool  # False: read out by its voltage
+    differing: float  # share of spikes, float against chip; of answers, if no spikes
+    by_parameters: float  # the same, float against floats with the chip's parameters
+    by_arithmetic: float  # the same, those against the chip
+    differing_alone: float  # share that differs when float gets the chip's spikes
+    first: Parting | None  # float against chip, each in its own network
+    inherited_from: str | None  # the sender whose spikes differed before
+    first_alone: Parting | None  # float against chip, on the chip's spikes
+    causes: tuple[str, ...]  # of the first one alone: each reproduces it by itself
+    reproduced: dict[str, float]  # aspect: share of parted neurons that it reproduces
+    saturations: int
+    wraps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """A layer that does not compute what the model compiles to, on the same spikes."""
+
+    layer: str
+    causes: tuple[str, ...]
+    first: Parting  # what was expected against what was found
+
+    def __str__(self) -> str:
+        at = " ".join(map(str, self.first.neuron))
+        return (
+            f"{self.layer} computes something else than the model compiles to: "
+            f"{' or '.join(self.causes)}, first at timestep {self.first.timestep} of "
+            f"input {self.first.input}, neuron {at}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """How often a form of the network is right, and what that is to the integers."""
+
+    form: str  # "float", "float, quantized parameters", "chip", or a layer
+    accuracy: float
+    gain: dict[str, float]  # over the chip's integers: mean, low, high (95 %, paired)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LavaCheck:
+    """The comparison with Lava."""
+
+    n_inputs: int
+    n_values: int  # spikes, currents and voltages that were compared
+    mismatch: str  # empty: none
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """Everything that ``verify`` finds."""
+
+    network: str
+    target: str
+    n_inputs: int
+    timesteps: int
+    has_labels: bool  # without labels accuracy is agreement with the float graph
+    differences: tuple[Difference, ...]
+    faults: tuple[Fault, ...]
+    layers: tuple[LayerReport, ...]
+    forms: tuple[Accuracy, ...]  # float, float with quantized parameters, chip
+    restored: tuple[Accuracy, ...]  # one layer in float, the others in integers
+    lava: LavaCheck | None
+    notes: tuple[str, ...]
+
+    @property
+    def is_faithful(self) -> bool:
+        """Whether the integers are what the model compiles to."""
+        has_mismatch = self.lava is not None and self.lava.mismatch
+        return not (self.differences or self.faults or has_mismatch)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as plain data."""
+        return {"faithful": self.is_faithful, **asdict(self)}

@@ -1,0 +1,233 @@
+"""Run layers of any form, each by itself on given spikes, or several together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from snn_deploy.arrays import AnyArray, BoolArray, FloatArray, IntArray
+from snn_deploy.fixedpoint import INPUT_SHIFT, STATE_BITS, VOLTAGE_LIMIT
+from snn_deploy.ir.convolve import convolve
+from snn_deploy.ir.neurons import Comparison, Reset
+from snn_deploy.ir.synapses import ConvSynapses, SparseSynapses
+from snn_deploy.verify.layer import Inflow, Layer
+
+ROUNDING = 1e-9  # what float sums of whole numbers may miss
+Trains = Mapping[str, AnyArray]  # what each sender sent, (n, n_timesteps, n_neurons)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Response:
+    """What a layer did: arrays ``(n, n_timesteps, n_neurons)``, in voltage units."""
+
+    spikes: IntArray
+    reached: FloatArray  # the voltage that was compared with the threshold
+    voltage: FloatArray  # behind the reset
+
+    def put(
+        self, row: int, spikes: IntArray, reached: FloatArray, voltage: FloatArray
+    ) -> None:
+        """Fill in one timestep."""
+        self.spikes[:, row] = spikes
+        self.reached[:, row] = reached
+        self.voltage[:, row] = voltage
+
+    def at(self, inputs: IntArray, neurons: IntArray) -> "Response":
+        """Return the response of single neurons, ``(1, n_timesteps, len(neurons))``."""
+        return Response(
+            **{
+                name: v[inputs, :, neurons].T[np.newaxis]
+                for name, v in vars(self).items()
+            }
+        )
+
+
+def respond(layer: Layer, arriving: FloatArray) -> Response:
+    """Return what one layer does by itself.
+
+    Parameters
+    ----------
+    layer : Layer
+    arriving : array, (n, n_timesteps, n_neurons)
+        The weighted sums, as ``weigh`` gives them.
+    """
+    n, n_timesteps, _ = arriving.shape
+    found, running = _empty(n, n_timesteps, layer), _LayerRun(layer, n)
+    for row in range(n_timesteps):
+        found.put(row, *running.step(arriving[:, row]))
+    return found
+
+
+def weigh(layer: Layer, given: Trains, n_timesteps: int) -> FloatArray:
+    """Return the weighted sums of what the senders of a layer sent."""
+    n = len(next(iter(given.values())))
+    running = _LayerRun(layer, n)
+    sums = np.zeros((n, n_timesteps, len(layer.bias)))
+    for row in range(n_timesteps):
+        sums[:, row] = running.arriving(given, row)
+    return sums
+
+
+def run(
+    layers: Sequence[Layer], given: Trains, n_timesteps: int
+) -> dict[str, Response]:
+    """Return what layers do together; what the others sent is ``given``.
+
+    The layers are in the order in which they depend on one another within a timestep.
+    A sender that is among ``given`` is taken from there, even if it is run.
+    """
+    n = len(next(iter(given.values())))
+    found = {layer.name: _empty(n, n_timesteps, layer) for layer in layers}
+    computed = {name: response.spikes for name, response in found.items()}
+    runs = [_LayerRun(layer, n) for layer in layers]
+    for row in range(n_timesteps):
+        for running in runs:
+            name = running.layer.name
+            arriving = running.arriving({**computed, **given}, row)
+            found[name].put(row, *running.step(arriving))
+    return found
+
+
+def _empty(n: int, n_timesteps: int, layer: Layer) -> Response:
+    shape = (n, n_timesteps, len(layer.bias))
+    return Response(
+        spikes=np.zeros(shape, np.int32),
+        reached=np.zeros(shape),
+        voltage=np.zeros(shape),
+    )
+
+
+class _LayerRun:
+    """A layer in progress, for a batch."""
+
+    def __init__(self, layer: Layer, n: int) -> None:
+        size = len(layer.bias)
+        self.layer = layer
+        self.current: FloatArray = np.zeros((n, size))
+        self.voltage: FloatArray = np.tile(layer.initial_voltage, (n, 1))
+        self.resting: IntArray = np.zeros((n, size), np.int64)
+        self.sums = [_Sum(inflow) for inflow in layer.inflows]
+
+    def arriving(self, sent: Trains, row: int) -> FloatArray:
+        """Return the weighted sums that arrive in a timestep, counted from 0."""
+        total: FloatArray = np.zeros_like(self.current)
+        for weighted in self.sums:
+            spikes = arrived(weighted.inflow, sent[weighted.inflow.source], row)
+            if spikes is not None:
+                total = total + weighted(spikes)
+        return total
+
+    def step(self, arriving: FloatArray) -> tuple[IntArray, FloatArray, FloatArray]:
+        layer = self.layer
+        kept = _decayed(self.current, layer.current_decay, layer.current_truncates)
+        current = kept + arriving * (1 << INPUT_SHIFT)
+        self.current = _wrapped(current) if layer.wraps else current
+        kept = _decayed(self.voltage, layer.voltage_decay, layer.voltage_truncates)
+        reached = self._saturated(kept + self.current + layer.bias)
+        is_resting = self.resting > 0
+        if layer.refractory:
+            reached = np.where(is_resting, self.voltage, reached)
+        spikes = self._spikes(reached, is_resting)
+        if layer.reset is Reset.HARD:
+            self.voltage = np.where(spikes > 0, 0.0, reached)
+        else:
+            self.voltage = self._saturated(reached - spikes * layer.reset_amount)
+        if layer.refractory:
+            left = np.maximum(self.resting - 1, 0)
+            self.resting = np.where(spikes > 0, layer.refractory, left)
+        return spikes, reached, self.voltage
+
+    def _spikes(self, reached: FloatArray, is_resting: BoolArray) -> IntArray:
+        layer = self.layer
+        if not layer.spikes:
+            return np.zeros(reached.shape, np.int32)
+        is_strict = layer.comparison is Comparison.GREATER
+        over = reached - layer.threshold
+        is_over = (over > 0 if is_strict else over >= 0) & ~is_resting
+        if layer.max_spikes == 1:
+            return is_over.astype(np.int32)
+        over = over if is_strict else over + 1
+        count = np.ceil(over / np.maximum(layer.reset_amount, 1))
+        count = np.where(is_over, np.minimum(count, layer.max_spikes), 0)
+        return count.astype(np.int32)
+
+    def _saturated(self, voltage: FloatArray) -> FloatArray:
+        if not self.layer.saturates:
+            return voltage
+        return np.clip(voltage, -VOLTAGE_LIMIT, VOLTAGE_LIMIT)
+
+
+def _decayed(values: FloatArray, decay: FloatArray, truncates: bool) -> FloatArray:
+    if not decay.any():
+        return values
+    kept: FloatArray = values * (1 - decay)
+    if truncates:
+        kept = np.where(decay > 0, np.trunc(kept), kept)
+    return kept
+
+
+def _wrapped(values: FloatArray) -> FloatArray:
+    half = 1 << (STATE_BITS - 1)
+    wrapped: FloatArray = (values + (half - 1)) % (2 * half) - (half - 1)
+    return wrapped
+
+
+def arrived(inflow: Inflow, sent: AnyArray, row: int) -> AnyArray | None:
+    """Return the spikes ``(n, n_sources)`` that arrive in a timestep, if any can."""
+    delays = np.unique(inflow.delays)
+    if len(delays) == 1:
+        source = row - int(delays[0])
+        return sent[:, source] if 0 <= source < sent.shape[1] else None
+    spikes = np.zeros((len(sent), sent.shape[2]), sent.dtype)
+    for delay in delays:
+        source = row - int(delay)
+        if 0 <= source < sent.shape[1]:
+            late = inflow.delays == delay
+            spikes[:, late] = sent[:, source][:, late]
+    return spikes
+
+
+class _Sum:
+    """The weighted sum of one inflow; computed once for spikes that stay the same."""
+
+    def __init__(self, inflow: Inflow) -> None:
+        self.inflow = inflow
+        self.spikes: AnyArray = np.zeros(0)
+        self.latest: FloatArray = np.zeros(0)
+        synapses = inflow.synapses
+        if isinstance(synapses, SparseSynapses):
+            self.matrix = sparse.csr_array(
+                (inflow.mantissas, (synapses.targets, synapses.sources)),
+                shape=synapses.size,
+            )
+
+    def __call__(self, spikes: AnyArray) -> FloatArray:
+        if not np.array_equal(spikes, self.spikes):
+            self.spikes = spikes
+            self.latest = self._shifted(self._weighted(spikes.astype(np.float64)))
+        return self.latest
+
+    def _weighted(self, spikes: FloatArray) -> FloatArray:
+        inflow, synapses = self.inflow, self.inflow.synapses
+        if isinstance(synapses, SparseSynapses):
+            return np.asarray((self.matrix @ spikes.T).T)
+        if not isinstance(synapses, ConvSynapses):
+            sums: FloatArray = spikes @ inflow.mantissas.T
+            return sums
+        found = convolve(
+            spikes.reshape(-1, *inflow.source_shape),
+            inflow.mantissas,
+            stride=synapses.stride,
+            padding=synapses.padding,
+            dilation=synapses.dilation,
+            groups=synapses.groups,
+        )
+        return found.reshape(len(found), -1)
+
+    def _shifted(self, sums: FloatArray) -> FloatArray:
+        inflow = self.inflow
+        shifted = sums * 2.0**inflow.exponent
+        if inflow.rounds_down and inflow.exponent < 0:
+            return np.floor(shifted + ROUNDING)
+        return shifted

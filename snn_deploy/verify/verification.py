@@ -1,0 +1,128 @@
+"""Verify a compiled network against the model that it was compiled from."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from snn_deploy.artifact import Artifact, pack
+from snn_deploy.data import Data
+from snn_deploy.errors import ArtifactError
+from snn_deploy.ir.graph import Graph
+from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.pipeline import compile_model
+from snn_deploy.verify.causes import (
+    Explanation,
+    Parting,
+)
+from snn_deploy.verify.differences import Difference, compare, other_structure
+from snn_deploy.verify.lava import check_lava
+from snn_deploy.verify.result import Verification
+
+BATCH = 25
+MOST_VALUES = 1 << 24  # neurons, timesteps and inputs of one array
+FLOAT, REAL, CHIP = "float", "float, quantized parameters", "chip"
+Progress = Callable[[Iterable[None], int], Iterable[None]]
+
+
+def verify(
+    artifact: Artifact,
+    model: Graph,
+    data: Data,
+    *,
+    limit: int | None = None,
+    n_lava: int = 0,
+    progress: Progress = lambda batches, n: batches,
+) -> Verification:
+    """Return where the integers of ``artifact`` part from ``model``, and why.
+
+    Parameters
+    ----------
+    artifact : Artifact
+    model : Graph
+        As trained.
+    data : Data
+        Inputs for both.
+    limit : int, optional
+        Only the first inputs.
+    n_lava : int
+        Inputs to repeat on Lava, where it is installed.
+    progress : callable
+        Wraps the batches, of known number, to show progress.
+
+    Raises
+    ------
+    ArtifactError
+        If the network has another structure than the model.
+    """
+    found = artifact.network.graph
+    training = replace(model.training, timesteps=found.training.timesteps)
+    model = replace(model, training=training, name=found.name)
+    fresh = compile_model(model, artifact.network.target)
+    other = other_structure(found, fresh.graph)
+    if other is not None:
+        raise ArtifactError(
+            f"{found.name}: is not compiled from this model: {other}; give the model "
+            "that it was compiled from"
+        )
+    differences = compare(found, fresh.graph)
+    if not differences and pack(fresh).sha256 != artifact.sha256:
+        differences = [_mapping_differs(artifact.sha256, pack(fresh).sha256)]
+    n = len(data) if limit is None else min(limit, len(data))
+    comparison = Comparison(found, model, artifact.network.target)
+    size = _batch_size(found)
+    starts = range(0, n, size)
+
+    def batches() -> Iterator[None]:
+        for start in starts:
+            comparison.add(
+                [data.stimulus(i) for i in range(start, min(start + size, n))]
+            )
+            yield
+
+    for _ in progress(batches(), len(starts)):
+        pass
+    labels = None if data.y is None else data.y[:n]
+    forms, restored = comparison.accuracies(labels)
+    lava, notes = check_lava(artifact, data, min(n_lava, n))
+    return Verification(
+        network=found.name,
+        target=artifact.network.target.name,
+        n_inputs=n,
+        timesteps=found.training.timesteps,
+        has_labels=labels is not None,
+        differences=tuple(differences),
+        faults=comparison.faults(),
+        layers=comparison.reports(),
+        forms=forms,
+        restored=restored,
+        lava=lava,
+        notes=(*notes, *comparison.notes()),
+    )
+
+
+def _mapping_differs(found: str, expected: str) -> Difference:
+    return Difference(
+        layer="neurocores", parameter="mapping sha256", index=(), found=found,
+        expected=expected,
+    )  # fmt: skip
+
+
+def _batch_size(graph: QuantizedGraph) -> int:
+    largest = max(p.size for p in graph.populations)
+    return max(1, min(BATCH, MOST_VALUES // (largest * graph.training.timesteps)))
+
+
+@dataclass(kw_only=True)
+class _Shares:
+    """Counts of what differs in one layer, each form in its own network."""
+
+    n_values: int = 0
+    differing: int = 0  # float against chip
+    by_parameters: int = 0
+    by_arithmetic: int = 0
+    saturations: int = 0
+    wraps: int = 0
+    first: Parting | None = None
+    inherited_from: str | None = None
+    alone: Explanation = field(default_factory=Explanation)  # float against chip
+    fault: Explanation = field(default_factory=Explanation)  # expected against chip
+    unlike_graph: int = 0  # spikes of the float graph that its layers do not give

@@ -1,0 +1,59 @@
+"""How much the property tests have compared: networks, and timesteps of neurons."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from hypothesis import HealthCheck, settings
+
+from snn_deploy.arrays import AnyArray
+
+
+@dataclass
+class Count:
+    """What one comparison has seen so far."""
+
+    networks: int = 0
+    timesteps: int = 0  # of whole networks
+    values: int = 0  # spikes, currents and voltages, each of one neuron and timestep
+
+
+@dataclass
+class Tally:
+    """The counts of this test run, by comparison."""
+
+    factor: int = 1  # how many times as many networks as by default
+    counts: dict[str, Count] = field(default_factory=lambda: defaultdict(Count))
+
+    def add(self, comparison: str, timesteps: int, values: int) -> None:
+        """Count one network more, compared in so many timesteps and values."""
+        count = self.counts[comparison]
+        count.networks += 1
+        count.timesteps += timesteps
+        count.values += values
+
+    def lines(self) -> list[str]:
+        """Return a line for each comparison."""
+        return [
+            f"{name}: {count.networks} networks, {count.timesteps} timesteps, "
+            f"{count.values} values equal"
+            for name, count in self.counts.items()
+        ]
+
+
+TALLY = Tally()
+
+
+def examples(n: int) -> settings:
+    """Have hypothesis draw ``n`` networks, the same in every run; more if asked to."""
+    return settings(
+        max_examples=n * TALLY.factor,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def n_values(arrays: "dict[tuple[str, str], AnyArray]") -> int:
+    """Return how many values there are in all of them."""
+    return sum(array.size for array in arrays.values())

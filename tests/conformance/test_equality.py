@@ -1,0 +1,308 @@
+"""Equality, not closeness: every spike, current and voltage, at every timestep.
+
+Networks are drawn over everything that a chip neuron and a synapse can do. The oracle
+is a second, plain implementation; the reference, before and behind ``retime``, and the
+cpu backend have to agree with it.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snn_deploy.arrays import IntArray
+from snn_deploy.backends import QUANTITIES, Recording
+from snn_deploy.backends.cpu import CpuProgram
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.ir.reference import Simulation
+from snn_deploy.passes.retime import retime
+from snn_deploy.results import (
+    ACCESS,
+    CHIP_EVENTS,
+    CORE_EVENTS,
+    FIRE,
+    HOP_EAST_WEST,
+    HOP_NORTH_SOUTH,
+    INJECTION,
+    PACKET,
+    PACKET_IN,
+    SYNAPTIC_OPERATION,
+    UPDATE,
+    Activity,
+)
+from snn_deploy.spikes import Stimulus
+from tests.conformance.networks import ROOMY, Case, cases, mapped
+from tests.conformance.oracle import Oracle, synapses_of
+from tests.conformance.tally import TALLY, examples, n_values
+
+periods = st.one_of(st.none(), st.integers(1, 9))
+
+
+def traced(
+    graph: QuantizedGraph, stimulus: Stimulus, n: int, **settings: object
+) -> Recording:
+    """Return what the reference does in ``n`` chip timesteps."""
+    simulation = Simulation(graph, [stimulus], **settings)  # type: ignore[arg-type]
+    rows: list[Recording] = []
+    for _ in range(n):
+        simulation.step()
+        rows.append(
+            {
+                (p.name, quantity): np.array(
+                    getattr(simulation.states[p.name], quantity)[0]
+                    if p.name in simulation.states
+                    else getattr(simulation.neurons[p.name].rest(1), quantity)[0]
+                )
+                for p in graph.populations
+                for quantity in QUANTITIES
+            }
+        )
+    return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+
+
+def local(graph: QuantizedGraph, trace: Recording, start: int, stop: int) -> Recording:
+    """Return the local timesteps from ``start`` + 1 to ``stop`` of every population."""
+    offsets = {p.name: p.offset for p in graph.populations}
+    return {
+        (name, quantity): rows[start + offsets[name] : stop + offsets[name]]
+        for (name, quantity), rows in trace.items()
+    }
+
+
+def check_equal(found: Recording, wanted: Recording) -> None:
+    assert found.keys() == wanted.keys()
+    for (name, quantity), values in wanted.items():
+        np.testing.assert_array_equal(
+            found[name, quantity], values, err_msg=f"{name}: {quantity}", strict=False
+        )
+
+
+def lasting(graph: QuantizedGraph) -> int:
+    return max(p.offset for p in graph.populations)
+
+
+@examples(150)
+@given(case=cases(max_populations=3, max_timesteps=12), period=periods, data=st.data())
+def test_reference_equals_the_oracle(
+    case: Case, period: int | None, data: st.DataObject
+) -> None:
+    graph = case.graph
+    if data.draw(st.booleans(), "retimed"):
+        graph = retime(graph, ROOMY)
+    is_stream = period is not None and data.draw(st.booleans(), "is_stream")
+    n = case.n_timesteps + lasting(graph) + 3
+    settings = {
+        "n_timesteps": case.n_timesteps,
+        "period": period,
+        "is_stream": is_stream,
+    }
+    simulation = Simulation(graph, case.stimuli, **settings)  # type: ignore[arg-type]
+    oracle = Oracle(graph, case.stimuli[0], **settings)  # type: ignore[arg-type]
+
+    for t in range(1, n + 1):
+        simulation.step()
+        oracle.step()
+        assert simulation.states.keys() == oracle.voltage.keys()
+        for name, state in simulation.states.items():
+            where = f"{name}, timestep {t}"
+            assert state.spikes[0].tolist() == oracle.history[t][name], where
+            assert state.current[0].tolist() == oracle.current[name], where
+            assert state.voltage[0].tolist() == oracle.voltage[name], where
+            assert state.wraps[0] == oracle.wraps[name], where
+            assert state.saturations[0] == oracle.saturations[name], where
+
+    n_neurons = sum(p.size for p in graph.populations)
+    TALLY.add("reference = oracle", n, 3 * n * n_neurons)
+
+
+@examples(250)
+@given(case=cases(), period=periods)
+def test_pipelined_network_computes_the_same_later(
+    case: Case, period: int | None
+) -> None:
+    pipelined = retime(case.graph, ROOMY)
+    n = case.n_timesteps + 4  # and some silence behind the input
+    settings = {"n_timesteps": case.n_timesteps, "period": period}
+
+    now = traced(case.graph, case.stimuli[0], n, **settings)
+    later = traced(pipelined, case.stimuli[0], n + lasting(pipelined), **settings)
+
+    check_equal(local(pipelined, later, 0, n), now)
+    TALLY.add("retimed = as trained", n, n_values(now))
+
+
+@examples(120)
+@given(case=cases(n_stimuli=3, max_timesteps=10), is_retimed=st.booleans())
+def test_inputs_in_a_row_give_what_each_gives_alone(
+    case: Case, is_retimed: bool
+) -> None:
+    graph = retime(case.graph, ROOMY) if is_retimed else case.graph
+    n, bias = case.n_timesteps, case.stimuli[0].bias
+    parts = [np.stack([s.at(t + 1) for t in range(n)]) for s in case.stimuli]
+    row = Stimulus(values=np.concatenate(parts), is_constant=False, bias=bias)
+    n_all = len(parts) * n
+
+    found = traced(
+        graph, row, n_all + lasting(graph), n_timesteps=n_all, period=n, is_stream=True
+    )
+
+    for position, part in enumerate(parts):
+        one = Stimulus(values=part, is_constant=False, bias=bias)
+        alone = traced(graph, one, n + lasting(graph), n_timesteps=n)
+        check_equal(
+            local(graph, found, position * n, position * n + n),
+            local(graph, alone, 0, n),
+        )
+    TALLY.add("streamed = alone", n_all, 3 * n_all * sum(p.size for p in graph.order))
+
+
+@examples(100)
+@given(case=cases(n_stimuli=3, max_timesteps=8), data=st.data())
+def test_cpu_sessions_equal_the_oracle_and_count_what_it_does(
+    case: Case, data: st.DataObject
+) -> None:
+    network = mapped(retime(case.graph, ROOMY))
+    stops = [data.draw(st.integers(1, case.n_timesteps), "stop") for _ in case.stimuli]
+    program = CpuProgram(network)
+
+    session = program.start(case.stimuli)
+    found: list[list[IntArray]] = [[] for _ in stops]
+    while record := session.step():
+        for position, index in enumerate(record.inputs):
+            found[index].append(record.readout[position])
+        over = [i for i in record.inputs if stops[i] == record.timestep]
+        session.retire(np.array(over, np.int64))
+
+    for index, stimulus in enumerate(case.stimuli):
+        scores, activity = observed(network, stimulus, stops[index])
+        np.testing.assert_array_equal(found[index], scores)
+        counted = session.activity(index)
+        np.testing.assert_array_equal(counted.cores, activity.cores)
+        np.testing.assert_array_equal(counted.chip, activity.chip)
+    n = sum(stops)
+    TALLY.add("cpu sessions and counts = oracle", n, n * network.graph.readout.size)
+
+
+@examples(100)
+@given(case=cases(), period=periods, n_timesteps=st.integers(1, 20))
+def test_cpu_records_what_the_reference_does(
+    case: Case, period: int | None, n_timesteps: int
+) -> None:
+    graph = retime(case.graph, ROOMY)
+    n = n_timesteps + lasting(graph)
+
+    found = CpuProgram(mapped(graph)).record(
+        case.stimuli[0], QUANTITIES, n_timesteps=n_timesteps, reset_every=period
+    )
+
+    wanted = traced(graph, case.stimuli[0], n, n_timesteps=n_timesteps, period=period)
+    check_equal(found, wanted)
+    TALLY.add("cpu record = reference", n, n_values(wanted))
+
+
+@examples(60)
+@given(case=cases(n_stimuli=2, max_timesteps=8))
+def test_input_after_a_cut_off_one_gives_what_it_gives_alone(case: Case) -> None:
+    network = mapped(retime(case.graph, ROOMY))
+    first, second = case.stimuli
+    program = CpuProgram(network)
+    alone = list(readouts(program, second, case.n_timesteps))
+
+    for stop in range(1, case.n_timesteps + 1):
+        assert len(list(readouts(program, first, stop))) == stop
+        after = list(readouts(program, second, case.n_timesteps))
+
+        np.testing.assert_array_equal(after, alone)
+    n = case.n_timesteps**2
+    TALLY.add("cpu after a cutoff = alone", n, n * network.graph.readout.size)
+
+
+def readouts(program: CpuProgram, stimulus: Stimulus, stop: int) -> Iterator[IntArray]:
+    """Yield the read-outs up to a timestep, at which the input is retired."""
+    session = program.start([stimulus])
+    while record := session.step():
+        yield record.readout[0]
+        if record.timestep == stop:
+            session.retire(np.array([0]))
+
+
+def observed(
+    network: MappedNetwork, stimulus: Stimulus, stop: int
+) -> tuple[list[list[int]], Activity]:
+    """Return read-outs and counts of one input up to a stop, by the oracle."""
+    graph = network.graph
+    readout = graph.readout
+    oracle = Oracle(graph, stimulus, n_timesteps=graph.training.timesteps)
+    n = graph.depth + stop
+    cores = np.zeros((n, len(network.cores), len(CORE_EVENTS)), np.int64)
+    chip = np.zeros((n, len(CHIP_EVENTS)), np.int64)
+    reads = {name: packets(network, name) for name in oracle.offsets}
+    scores = []
+    for row in range(n):
+        oracle.step()
+        for index, core in enumerate(network.cores):
+            cores[row, index, ACCESS] = core.n_compartments
+        for name, busy in oracle.busy.items():
+            for neuron in np.flatnonzero(busy):
+                cores[row, network.core_of[name][neuron], UPDATE] += 1
+        for name, spikes in oracle.history[-1].items():
+            for neuron in np.flatnonzero(spikes):
+                is_read = name == readout.name and readout.spikes
+                _send(
+                    network,
+                    name,
+                    neuron,
+                    reads[name][neuron],
+                    is_read,
+                    cores[row],
+                    chip[row],
+                )
+        if row >= graph.depth:
+            final = oracle.history[-1] if readout.spikes else oracle.voltage
+            scores.append(final[readout.name])
+    return scores, Activity(cores=cores, chip=chip)
+
+
+def packets(network: MappedNetwork, name: str) -> list[dict[int, int]]:
+    """Return for each neuron of a sender the synapses it reaches, by neurocore."""
+    graph = network.graph
+    found: list[dict[int, int]] = [
+        {} for _ in range(int(np.prod(graph.shape_of(name))))
+    ]
+    for projection in graph.projections:
+        if projection.source == name:
+            cores = network.core_of[projection.target]
+            for source, target, _ in synapses_of(graph, projection):
+                core = int(cores[target])
+                found[source][core] = found[source].get(core, 0) + 1
+    return found
+
+
+def _send(
+    network: MappedNetwork,
+    name: str,
+    neuron: int,
+    reads: dict[int, int],
+    is_read: bool,
+    cores: IntArray,
+    chip: IntArray,
+) -> None:
+    """Count one spike: packets, what they cause, and the way they go."""
+    is_input = name == network.graph.source.name
+    home = None if is_input else int(network.core_of[name][neuron])
+    x, y = (0, 0) if home is None else (network.cores[home].x, network.cores[home].y)
+    for core, n_synapses in reads.items():
+        cores[core, PACKET_IN] += 1
+        cores[core, SYNAPTIC_OPERATION] += n_synapses
+        chip[HOP_EAST_WEST] += abs(network.cores[core].x - x)
+        chip[HOP_NORTH_SOUTH] += abs(network.cores[core].y - y)
+    if home is None:
+        chip[INJECTION] += len(reads)
+        return
+    cores[home, FIRE] += 1
+    cores[home, PACKET] += len(reads) + is_read
+    chip[HOP_EAST_WEST] += is_read * x
+    chip[HOP_NORTH_SOUTH] += is_read * y
