@@ -101,7 +101,10 @@ def _shaped(
             f"{path}: {name} has shape {array.shape}, needed is "
             f"{(*leading, *shape)}; store it so"
         )
-    if not np.array_equal(array, np.rint(array)) or np.abs(array).max() >= LARGEST:
+    if (
+        not np.array_equal(array, np.rint(array))
+        or np.abs(array).max(initial=0) >= LARGEST
+    ):
         raise DataError(
             f"{path}: {name} must hold integers of 24 bits; round or rescale it"
         )

@@ -17,10 +17,13 @@ from snn_deploy.cli import (
     run,
     targets,
     train,
+    verify,
 )
 from snn_deploy.errors import SnnDeployError
 
-COMMANDS = (compile, calibrate, run, profile, inspect, targets, train, demo)
+COMMANDS = (
+    compile, calibrate, run, profile, verify, inspect, targets, train, demo
+)  # fmt: skip
 WRONG_PATH = (
     FileExistsError,
     FileNotFoundError,

@@ -135,6 +135,8 @@ class _Builder:
                 "save() example_inputs to measure it on, or use nn.ReLU6 or Qcfs"
             )
         shape, maximum = self.nodes[source].output_shape, self.largest[name]
+        while name in self.nodes:
+            name += "_again"
         return self.add(Relu(name=name, shape=shape, maximum=maximum), (source,))
 
     def sequence(self, sequence: nn.Module, prefix: str, source: str) -> str:

@@ -64,5 +64,6 @@ class _Recorder(torch.fx.Interpreter):
             name = str(n.target) if n.op == "call_module" else n.name
             if positive.size:
                 largest = np.quantile(positive, SHARE, method="higher")
-                self.largest[name] = float(largest)
+                before = self.largest.get(name, 0.0)  # of a module that serves twice
+                self.largest[name] = max(before, float(largest))
         return result

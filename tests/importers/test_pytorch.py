@@ -8,8 +8,13 @@ import torch
 from norse.torch import LIFBoxCell
 from torch import Tensor, nn
 
+import snn_deploy
 from snn_deploy.errors import ModelError
+from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Graph
+from snn_deploy.ir.neurons import Relu
+from snn_deploy.pipeline import to_spiking
+from snn_deploy.spikes import Stimulus
 from snn_deploy.training.neurons import Qcfs
 from tests.importers.stepping import check, saved, settle
 
@@ -383,3 +388,50 @@ def test_random_networks_compute_what_torch_computes(tmp_path: Path) -> None:
         module(torch.zeros(2, *SHAPE))
 
         check(settle(module, seed), tmp_path, SHAPE)
+
+
+class SharedRelu(nn.Module):
+    """Uses one ReLU module twice, and a functional one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(12, 8), nn.Linear(8, 6)
+        self.fc3, self.fc4 = nn.Linear(6, 5), nn.Linear(5, 3)
+        self.act = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.act(self.fc2(self.act(self.fc1(x))))
+        out: torch.Tensor = self.fc4(nn.functional.relu(self.fc3(x)))
+        return out
+
+
+def test_relus_become_neurons_with_their_largest_value_as_threshold(
+    tmp_path: Path,
+) -> None:
+    torch.manual_seed(0)
+    module = SharedRelu().eval()
+    x = np.random.default_rng(0).random((200, 12))
+
+    graph = snn_deploy.save(
+        module,
+        tmp_path / "relu.pt",
+        input_shape=(12,),
+        timesteps=64,
+        example_inputs=x,
+    )
+
+    found = {node.name: node.maximum for node in graph.nodes_of(Relu)}
+    assert set(found) == {"act", "act_again", "relu"}
+    assert found["act"] == found["act_again"]  # one module, its largest value
+    gray = np.rint(x[:20] * 255).astype(np.int64)
+    stimuli = [Stimulus(values=row[np.newaxis], is_constant=True) for row in gray]
+    expected = module(torch.tensor(gray / 255, dtype=torch.float32)).detach().numpy()
+    rates = evaluate(to_spiking(graph), stimuli)[:, -1] / 64
+    np.testing.assert_allclose(rates, expected, atol=0.03)
+
+
+def test_a_relu_without_examples_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="act: a ReLU has no largest value"):
+        snn_deploy.save(
+            SharedRelu(), tmp_path / "relu.pt", input_shape=(12,), timesteps=8
+        )
