@@ -81,6 +81,7 @@ class Profile:
         FloatArray  # (n_timesteps,), every input stopped there; empty: no labels
     )
     unknown: tuple[str, ...]  # events without a public price
+    n_rounded: int = 0  # values of the inputs between the levels that the chip receives
 
 
 def profile_inputs(
@@ -140,6 +141,7 @@ def profile_inputs(
         fixed_rows=fixed_rows,
         accuracy_at=np.mean(right, axis=0) if right else np.zeros(0),
         unknown=tuple(pricing.unknown()),
+        n_rounded=data.n_rounded,
     )
 
 

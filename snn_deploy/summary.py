@@ -33,6 +33,7 @@ def summarize(profile: Profile) -> dict[str, Any]:
         "accuracy_lost": _paired_loss(profile),
         "energy_note": network.target.energy_note,
         "unknown": list(profile.unknown),
+        "input_values_rounded": profile.n_rounded,
         "how_known": {
             "answers, timesteps, spikes, packets": "measured on the simulated chip",
             "energy, latency": "modelled: counts times the prices of the target",
