@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from snn_deploy.pipeline import compile_model as compile_model
     from snn_deploy.profile import profile_inputs as profile_inputs
     from snn_deploy.profile_files import write_profile as write_profile
-    from snn_deploy.target import read_target as read_target
+    from snn_deploy.target_file import read_target as read_target
 
 __version__ = "0.1.0"
 
@@ -39,7 +39,7 @@ _HOMES = {
     "profile_inputs": "profile",
     "read_artifact": "artifact",
     "read_data": "data",
-    "read_target": "target",
+    "read_target": "target_file",
     "risk": "host.cutoff",
     "run_inputs": "host.monitor",
     "save": "importers.model_file",

@@ -20,9 +20,10 @@ from snn_deploy.files import write_whole
 from snn_deploy.host.calibrate import Calibration
 from snn_deploy.ir.codec import CodecError, decode, encode
 from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.quantized import UPDATE_ORDER
 
 FORMAT = "snn-deploy network"
-VERSION = 1
+VERSION = 2
 MANIFEST, TENSORS = "manifest.json", "tensors.safetensors"
 LARGEST_ENTRY = 1 << 31  # bytes
 # what a network raises that a program other than this one has written
@@ -73,6 +74,7 @@ def write_artifact(artifact: Artifact, path: Path) -> None:
         "format": FORMAT,
         "version": VERSION,
         "program": __version__,
+        "update_order": list(UPDATE_ORDER),
         "network": network,
         "network_sha256": artifact.sha256,
         "calibration": calibration,
@@ -130,6 +132,11 @@ def _check_manifest(path: Path, manifest: dict[str, Any], packed: bytes) -> None
         )
     if manifest.pop("manifest_sha256") != _manifest_sha256(manifest):
         raise _damaged(path, "the manifest has another checksum")
+    if manifest["update_order"] != list(UPDATE_ORDER):
+        raise ArtifactError(
+            f"{path}: its neurons do {', '.join(manifest['update_order'])}; this "
+            "program computes in another order; compile again"
+        )
     if manifest["tensors_sha256"] != hashlib.sha256(packed).hexdigest():
         raise _damaged(path, "the tensors have another checksum")
 
@@ -143,14 +150,7 @@ def _read_zip(path: Path) -> tuple[dict[str, Any], bytes]:
         raise ArtifactError(f"{path}: no such file; check the path")
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            names = [entry.filename for entry in entries]
-            if sorted(names) != [MANIFEST, TENSORS]:
-                raise _damaged(path, f"it holds {', '.join(names[:5])}")
-            for entry in entries:
-                is_stored = entry.compress_type == zipfile.ZIP_STORED
-                if not is_stored or entry.file_size > LARGEST_ENTRY:
-                    raise _damaged(path, f"{entry.filename} is compressed or too large")
+            _check_entries(path, archive.infolist())
             manifest = json.loads(archive.read(MANIFEST))
             packed = archive.read(TENSORS)
     except zipfile.BadZipFile as error:
@@ -163,6 +163,20 @@ def _read_zip(path: Path) -> tuple[dict[str, Any], bytes]:
     if not isinstance(manifest, dict):
         raise _damaged(path, "the manifest is no table")
     return manifest, packed
+
+
+def _check_entries(path: Path, entries: list[zipfile.ZipInfo]) -> None:
+    names = [entry.filename for entry in entries]
+    if any(name.endswith("/data.pkl") for name in names):
+        raise ArtifactError(
+            f"{path}: a trained model, not a compiled network; compile it first"
+        )
+    if sorted(names) != [MANIFEST, TENSORS]:
+        raise _damaged(path, f"it holds {', '.join(names[:5])}")
+    for entry in entries:
+        is_stored = entry.compress_type == zipfile.ZIP_STORED
+        if not is_stored or entry.file_size > LARGEST_ENTRY:
+            raise _damaged(path, f"{entry.filename} is compressed or too large")
 
 
 def _tensors(packed: bytes) -> dict[str, AnyArray]:

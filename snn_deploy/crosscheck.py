@@ -25,7 +25,7 @@ def cross_check(artifact: Artifact, data: Data, cutoff: Cutoff | None, n: int) -
     """
     if find_spec("lava") is None:
         return "Lava is not installed: the cpu backend runs alone"
-    rules = [never] if cutoff is None else [cutoff, never]
+    rules: list[Cutoff] = [never] if cutoff is None else [cutoff, never]
     results: dict[str, list[RunResult]] = {}
     for name in ("cpu", "lava"):
         program = open_backend(name).load(artifact.network)

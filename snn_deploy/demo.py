@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from snn_deploy.arrays import IntArray
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends import Program
 from snn_deploy.data import Data
@@ -18,9 +19,8 @@ from snn_deploy.ir.floating import accumulate, evaluate
 from snn_deploy.ir.graph import Graph
 from snn_deploy.pipeline import compile_model, to_spiking
 from snn_deploy.profile import Profile
-from snn_deploy.results import RunResult
 from snn_deploy.summary import paired_interval, summarize
-from snn_deploy.target import read_target
+from snn_deploy.target_file import read_target
 
 BATCH = 50
 
@@ -35,6 +35,7 @@ class Outcome:
     float_accuracy: float
     accuracy: float
     drop: dict[str, float]  # float less integer accuracy: mean, low, high (95 %)
+    accuracy_at: tuple[float, ...]  # integers, every input stopped at 1, 2, ...
     early_accuracy: float
     loss: dict[str, float]  # accuracy that the cutoff costs
     timesteps: float  # means with the cutoff
@@ -67,7 +68,7 @@ def calibrated(
     data: Data,
     budget: float,
     confidence: float,
-    progress: Callable[[Iterable[RunResult]], Iterable[RunResult]],
+    progress: Callable[[Iterable[IntArray]], Iterable[IntArray]],
 ) -> Artifact:
     """Return the artifact with the threshold of the rule ``risk``."""
     scores = collect_scores(program, artifact.network, data.stimuli(), progress)
@@ -106,6 +107,7 @@ def outcome(name: str, profile: Profile, answers: Iterable[int]) -> Outcome:
         float_accuracy=float(is_right.mean()),
         accuracy=fixed["accuracy"],
         drop=paired_interval(is_right.astype(float) - integer),
+        accuracy_at=tuple(summary["accuracy_at_timestep"]),
         early_accuracy=early["accuracy"],
         loss=summary["accuracy_lost"],
         timesteps=early["mean_timesteps"],

@@ -1,6 +1,7 @@
 """The passes in order, from a float graph to a mapped network."""
 
 import logging
+from collections.abc import Collection
 
 from snn_deploy.errors import FitError
 from snn_deploy.ir.graph import Graph
@@ -38,7 +39,11 @@ def to_spiking(graph: Graph) -> Graph:
 
 
 def compile_model(
-    graph: Graph, target: Target, *, is_strict: bool = False
+    graph: Graph,
+    target: Target,
+    *,
+    is_strict: bool = False,
+    allow: Collection[str] = (),
 ) -> MappedNetwork:
     """Return the network of ``graph``, placed on the neurocores of ``target``.
 
@@ -47,7 +52,9 @@ def compile_model(
     graph : Graph
     target : Target
     is_strict : bool
-        Refuse every lossy step.
+        Refuse every lossy step,
+    allow : collection of str
+        except those of these kinds (``LOSSY_STEPS``).
 
     Raises
     ------
@@ -58,21 +65,26 @@ def compile_model(
     """
     quantized = quantize(to_spiking(graph), target)
     if is_strict:
-        _refuse_changes(quantized)
+        _refuse_changes(quantized, allow)
     quantized = retime(quantized, target)
     network = place(partition(quantized, target), target)
     check_rules(network)
     return network
 
 
-def _refuse_changes(graph: QuantizedGraph) -> None:
-    if graph.changes:
+def _refuse_changes(graph: QuantizedGraph, allow: Collection[str]) -> None:
+    refused = [change for change in graph.changes if change.kind not in allow]
+    if refused:
         lines = "\n  ".join(
             f"{c.layer}: {c.kind}, {c.count} values, by {c.largest:.3g} at most"
-            for c in graph.changes
+            for c in refused
         )
         raise FitError(
-            f"{graph.name}: --strict allows no lossy step, but there are "
-            f"{len(graph.changes)}; train on the chip's grid, or compile without it\n"
+            f"{graph.name}: --strict allows no lossy step{_but(allow)}, but there are "
+            f"{len(refused)}; train on the chip's grid, or permit kinds with --allow\n"
             f"  {lines}"
         )
+
+
+def _but(allow: Collection[str]) -> str:
+    return f" but {', '.join(sorted(allow))}" if allow else ""

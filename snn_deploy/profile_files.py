@@ -1,31 +1,46 @@
 """Write a profile: ``inputs.parquet``, ``summary.json``, ``report.html``."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from snn_deploy.files import write_whole
+from snn_deploy.files import write_together
 from snn_deploy.profile import COLUMNS, Profile, Row
 from snn_deploy.report.html import render
 from snn_deploy.summary import summarize
+from snn_deploy.verify.result import Verification
 
 
-def write_profile(profile: Profile, folder: Path) -> None:
-    """Write all files of ``profile`` into ``folder``, each whole or not at all.
+def write_profile(
+    profile: Profile, folder: Path, verification: Verification | None = None
+) -> None:
+    """Write all files of ``profile`` into ``folder``, or none of them.
 
-    ``fixed.parquet`` holds the rows without cutoff, if there is one.
+    ``fixed.parquet`` holds the rows without cutoff, if there is one;
+    ``verification.json`` the comparison with the trained model, if it was made.
     """
     summary = summarize(profile)
-    text = json.dumps(summary, indent=2, sort_keys=True, allow_nan=False)
-    page = render(profile, summary)
+    text = _json(summary)
+    page = render(profile, summary, verification)
     folder.mkdir(parents=True, exist_ok=True)
-    write_rows(profile.rows, folder / "inputs.parquet")
+    writers: dict[str, Callable[[Path], None]] = {
+        "inputs.parquet": lambda path: write_rows(profile.rows, path),
+        "summary.json": lambda path: _write_text(path, text + "\n"),
+        "report.html": lambda path: _write_text(path, page),
+    }
     if profile.has_cutoff:
-        write_rows(profile.fixed_rows, folder / "fixed.parquet")
-    else:  # one of an earlier profile would belong to other inputs
-        (folder / "fixed.parquet").unlink(missing_ok=True)
-    write_whole(folder / "summary.json", lambda path: _write_text(path, text + "\n"))
-    write_whole(folder / "report.html", lambda path: _write_text(path, page))
+        writers["fixed.parquet"] = lambda path: write_rows(profile.fixed_rows, path)
+    if verification is not None:
+        verified = _json(verification.as_json())
+        writers["verification.json"] = lambda path: _write_text(path, verified + "\n")
+    write_together(folder, writers)
+    for name in {"fixed.parquet", "verification.json"} - set(writers):
+        (folder / name).unlink(missing_ok=True)  # of an earlier profile
+
+
+def _json(data: dict[str, Any]) -> str:
+    return json.dumps(data, indent=2, sort_keys=True, allow_nan=False)
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -43,7 +58,7 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
             for name in COLUMNS
         }
     )
-    write_whole(path, lambda temporary: pq.write_table(table, temporary))
+    pq.write_table(table, path)
 
 
 def _type(name: str) -> object:

@@ -68,3 +68,13 @@ class RunResult:
     gap: int  # largest less second largest score, at the stop
     scores: IntArray  # (timesteps, n_out), accumulated, what the monitor saw
     activity: Activity
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BatchResult:
+    """What a machine found that ran inputs, and stopped them, by itself."""
+
+    scores: IntArray  # (n, n_timesteps, n_out), accumulated; undefined behind the stop
+    timesteps: IntArray  # (n,), of each input; 0: interrupted before its end
+    activities: tuple[Activity, ...]  # of each input; empty: nobody asked
+    interrupt: BaseException | None  # Ctrl-C, to be raised once the rest is used

@@ -31,6 +31,7 @@ def summarize(profile: Profile) -> dict[str, Any]:
         "all_timesteps_streamed_chip_timesteps": training.timesteps,
         "accuracy_at_timestep": [round(float(a), 6) for a in profile.accuracy_at],
         "accuracy_lost": _paired_loss(profile),
+        "cutoff_costs_more": _warning(profile),
         "energy_note": network.target.energy_note,
         "unknown": list(profile.unknown),
         "input_values_rounded": profile.n_rounded,
@@ -78,6 +79,24 @@ def _means(rows: Sequence[Row]) -> dict[str, Any]:
     means["accuracy"] = _mean(labelled, "is_right") if labelled else None
     means["stopped_early"] = _mean(rows, "stopped_early")
     return means
+
+
+def _warning(profile: Profile) -> str:
+    """Return a sentence if the cutoff takes more time or energy than it saves."""
+    costly = [
+        f"{name} ({early / fixed - 1:+.0%})"
+        for name, key in (("time", "latency_s"), ("energy", "energy_j"))
+        if profile.has_cutoff
+        and (early := _mean(profile.rows, key)) is not None
+        and (fixed := _mean(profile.fixed_rows, key)) is not None
+        and early > fixed
+    ]
+    if not costly:
+        return ""
+    return (
+        f"the cutoff costs more {' and '.join(costly)} than it saves: it polls the "
+        f"{profile.monitor} processor at every timestep, all timesteps only once"
+    )
 
 
 def _mean(rows: Sequence[Row], name: str) -> float | None:

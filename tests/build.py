@@ -22,7 +22,8 @@ from snn_deploy.ir.synapses import (
     DenseSynapses,
 )
 from snn_deploy.spikes import Encoding, Stimulus
-from snn_deploy.target import Target, read_target
+from snn_deploy.target import Target
+from snn_deploy.target_file import read_target
 
 TRAINING = Training(timesteps=6, encoding=Encoding.DIRECT)
 RATE = Training(timesteps=6, encoding=Encoding.RATE)

@@ -27,8 +27,9 @@ from snn_deploy.importers import load_model
 from snn_deploy.ir.codec import encode
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.quantized import UPDATE_ORDER
 from snn_deploy.pipeline import compile_model
-from snn_deploy.target import read_target
+from snn_deploy.target_file import read_target
 from tests import build
 from tests.hostile.networks import calibration, write_model
 
@@ -69,7 +70,7 @@ from pathlib import Path
 from snn_deploy.artifact import pack, write_artifact
 from snn_deploy.importers import load_model
 from snn_deploy.pipeline import compile_model
-from snn_deploy.target import read_target
+from snn_deploy.target_file import read_target
 graph = load_model(Path(sys.argv[1]))
 write_artifact(pack(compile_model(graph, read_target("loihi-sim"))), Path(sys.argv[2]))
 """
@@ -189,7 +190,8 @@ def test_the_file_is_a_stored_zip_of_json_and_tensors(tmp_path: Path) -> None:
     assert {e.compress_type for e in entries} == {zipfile.ZIP_STORED}
     assert {e.date_time for e in entries} == {(1980, 1, 1, 0, 0, 0)}
     assert manifest["format"] == "snn-deploy network"
-    assert manifest["version"] == 1
+    assert manifest["version"] == 2
+    assert manifest["update_order"] == list(UPDATE_ORDER)
     assert manifest["tensors_sha256"] == hashlib.sha256(tensors).hexdigest()
 
 
@@ -228,6 +230,21 @@ def forge(path: Path, change: Callable[[dict[str, object]], None]) -> None:
     del manifest["manifest_sha256"]
     manifest["manifest_sha256"] = _manifest_sha256(manifest)
     _write_zip(path, json.dumps(manifest).encode(), tensors)
+
+
+def test_another_update_order_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.snn"
+    write_artifact(pack(network()), path)
+    with zipfile.ZipFile(path) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+        tensors = archive.read("tensors.safetensors")
+    del manifest["manifest_sha256"]
+    manifest["update_order"].reverse()
+    manifest["manifest_sha256"] = _manifest_sha256(manifest)
+    _write_zip(path, json.dumps(manifest).encode(), tensors)
+
+    with pytest.raises(ArtifactError, match="computes in another order; compile again"):
+        read_artifact(path)
 
 
 def lead_nowhere(network: dict[str, object]) -> None:

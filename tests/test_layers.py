@@ -27,7 +27,7 @@ ALLOWED = {
     "training.neurons": "",
     "importers": "arrays errors files fixedpoint ir spikes training.neurons",
     "passes": "arrays errors fixedpoint ir spikes target",
-    "backends": "arrays errors ir results spikes",
+    "backends": "arrays errors fixedpoint ir results spikes",
     "recording": "arrays backends data errors files ir spikes",
     "host": "arrays backends errors ir results spikes",
     "latency": "arrays results target",
@@ -37,13 +37,16 @@ ALLOWED = {
     "training": "datasets errors files importers training.neurons",
     "profile": "arrays artifact backends data energy host latency results",
     "summary": "arrays energy profile",
-    "report": "arrays energy ir profile summary target",
-    "profile_files": "files profile report summary",
+    "verify": "arrays artifact backends data errors fixedpoint ir passes pipeline "
+    "spikes summary",
+    "report": "arrays energy ir profile summary target verify",
+    "profile_files": "files profile report summary verify",
     "crosscheck": "artifact backends data errors host results",
-    "demo": "artifact backends data datasets files host importers ir pipeline profile "
-    "results summary target",
+    "demo": "arrays artifact backends data datasets files host importers ir pipeline "
+    "profile summary target",
     "cli": "artifact backends crosscheck data datasets demo errors host importers ir "
-    "pipeline profile profile_files recording report results summary target training",
+    "pipeline profile profile_files recording report results summary target training "
+    "verify",
     "__init__": "artifact backends data host importers pipeline profile profile_files "
     "target",
     "__main__": "cli",
@@ -60,7 +63,7 @@ USERS = {
     "pyarrow": "profile_files",
     "rich": "cli/ training/train",
     "safetensors": "artifact",
-    "scipy": "backends/counting host/ ir/dynamics",
+    "scipy": "backends/counting host/ ir/dynamics verify/simulate",
     "matplotlib": "report/",
 }
 

@@ -6,16 +6,8 @@ import pytest
 
 from snn_deploy.errors import TargetError
 from snn_deploy.files import packaged_folder
-from snn_deploy.target import (
-    EVENTS,
-    OTHER_COSTS,
-    Barrier,
-    Cost,
-    Target,
-    read_target,
-    target_from_table,
-    target_names,
-)
+from snn_deploy.target import EVENTS, OTHER_COSTS, Barrier, Cost, Target
+from snn_deploy.target_file import read_target, target_from_table, target_names
 
 Table = dict[str, Any]
 

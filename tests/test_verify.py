@@ -301,14 +301,19 @@ TRAINED_FAULTS = {
     ),
     "a refractory period": (in_population(refractory=2), "refractory", "refractory"),
 }  # fmt: skip
-ONLY_SPIKING = ("threshold 3 % off", "soft reset", "a refractory period")
+NO_EFFECT = {  # c never spikes, and other neurons send the bias of b
+    ("c", "threshold 3 % off"),
+    ("c", "soft reset"),
+    ("c", "a refractory period"),
+    ("b", "another bias exponent"),
+}
 
 
-@pytest.mark.parametrize("kind", TRAINED_FAULTS)
-@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize(
+    ("layer", "kind"),
+    [(a, b) for a in LAYERS for b in TRAINED_FAULTS if (a, b) not in NO_EFFECT],
+)
 def test_among_roundings_a_fault_is_still_found(kind: str, layer: str) -> None:
-    if layer == "c" and kind in ONLY_SPIKING:
-        pytest.skip("an integrator does not use it")
     plant, _, cause = TRAINED_FAULTS[kind]
     chip, _, _ = compiled(trained())
 
@@ -324,7 +329,7 @@ def test_a_faithful_network_has_no_fault_but_roundings() -> None:
     assert report(comparison, "a").first is not None
     assert report(comparison, "a").inherited_from is None
     assert report(comparison, "a").causes == ("weights",)
-    assert report(comparison, "c").inherited_from == "b"
+    assert report(comparison, "b").inherited_from in (None, "a")
     assert all(set(r.reproduced) <= set(ASPECTS) for r in comparison.reports())
 
 
@@ -354,11 +359,11 @@ def test_a_coarse_threshold_is_named() -> None:
 
 
 def test_a_rounded_bias_is_named() -> None:
-    bias = 100 + 1 / 64  # 6401 in units of the voltage, two of which are one mantissa
+    bias = 100 + 1 / 64
     model = unit_chain([254.0], bias=np.array(bias), threshold=np.array(100.0))
     model = replace(model, is_on_grid=True)
 
-    found = report(compared(replace(model, name="bias")), "a")
+    found = report(compared(model), "a")
 
     assert found.causes == ("bias",)
 
@@ -376,15 +381,15 @@ def test_a_rounded_leak_is_named() -> None:
 
 def test_a_saturated_voltage_is_named() -> None:
     layer = Linear(name="fc", weight=np.array([[2.0], [2.0]]), bias=np.zeros(2))
-    out = integrator("sum", (2,), bias=np.array(4095 * 128 / 64))
-    model = replace(chain(layer, out, training=training(20)), is_on_grid=True)
+    out = integrator("sum", (2,), bias=np.array(4095.0))
+    model = replace(chain(layer, out, training=training(40)), is_on_grid=True)
 
     comparison = compared(model)
 
     found = report(comparison, "sum")
     assert found.causes == ("saturation",)
     assert found.first is not None
-    assert found.first.timestep >= 16
+    assert found.first.timestep >= 32
     assert found.saturations > 0
 
 
@@ -495,7 +500,8 @@ def test_the_restored_layer_takes_the_loss_back() -> None:
     assert by_form[FLOAT].accuracy == 1.0
     assert by_form[CHIP].accuracy < 1.0
     assert by_form["b in float"].accuracy == 1.0
-    assert by_form["b in float"].gain["mean"] == 1 - by_form[CHIP].accuracy
+    lost = 1 - by_form[CHIP].accuracy
+    assert by_form["b in float"].gain["mean"] == pytest.approx(lost)
     assert by_form["a in float"].gain["mean"] == 0
 
 
@@ -506,8 +512,8 @@ def test_another_structure_is_named() -> None:
                     lif("a", (3,)), training=training(16))  # fmt: skip
 
     assert other_structure(chip, chip) is None
-    assert "projection" in str(other_structure(chip, other)) or "shape" in str(
-        other_structure(chip, other)
+    assert other_structure(chip, other) == (
+        "the number of populations is 3, the model gives 4"
     )
     assert other_structure(chip, compiled(smaller)[0]) == (
         "the number of populations is 3, the model gives 1"
@@ -545,3 +551,15 @@ def test_the_input_of_the_graph_is_the_chip_s() -> None:
 
     assert comparison.faults() == ()
     assert report(comparison, "a").differing < 0.05
+
+
+def test_a_network_of_one_output_has_no_answers_to_compare() -> None:
+    model = chain(
+        linear("fc1", 6, 4, 1), lif("a", (4,)), linear("fc2", 4, 1, 2),
+        integrator("b", (1,)), training=training(6),
+    )  # fmt: skip
+
+    comparison = compared(model)
+
+    assert comparison.accuracies(None) == ((), ())
+    assert report(comparison, "b").differing > 0

@@ -1,12 +1,12 @@
 """The machines that run a compiled network, and the protocols they follow."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from snn_deploy.arrays import IntArray
+from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.errors import BackendError
 from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.results import Activity, StepRecord
+from snn_deploy.results import Activity, BatchResult, StepRecord
 from snn_deploy.spikes import Stimulus
 
 BACKENDS = ("cpu", "lava")
@@ -65,6 +65,25 @@ class Program(Protocol):
 
     def close(self) -> None:
         """Free the machine; sessions that are open end."""
+
+
+@runtime_checkable
+class BatchProgram(Program, Protocol):
+    """A program that can take the host's part: run inputs and stop them itself."""
+
+    def run(
+        self, stimuli: Sequence[Stimulus], betas: FloatArray, *, is_counted: bool
+    ) -> BatchResult | None:
+        """Run each input until its outputs have settled; ``None``: step instead.
+
+        Parameters
+        ----------
+        stimuli : sequence of Stimulus
+        betas : array, (n_timesteps,)
+            An input stops once its best accumulated output leads the second by more.
+        is_counted : bool
+            Whether to count what the chip would do.
+        """
 
 
 class Backend(Protocol):

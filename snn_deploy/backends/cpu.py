@@ -1,26 +1,38 @@
-"""Run a mapped network on this computer: batches of inputs, each until retired."""
+"""Run a mapped network on this computer: batches of inputs, each until retired.
+
+The compiled engine serves where it is installed and the network suits it, else the
+vectorized NumPy reference; both give the same.
+"""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
-from snn_deploy.arrays import BoolArray, IntArray
-from snn_deploy.backends import Recording
+from snn_deploy.arrays import BoolArray, FloatArray, IntArray
+from snn_deploy.backends import Recording, Session
+from snn_deploy.backends.compiled import load_engine
 from snn_deploy.backends.counting import Counter, Reach
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
-from snn_deploy.results import CHIP_EVENTS, CORE_EVENTS, Activity, StepRecord
+from snn_deploy.results import (
+    CHIP_EVENTS,
+    CORE_EVENTS,
+    Activity,
+    BatchResult,
+    StepRecord,
+)
 from snn_deploy.spikes import Stimulus
 
 
 class CpuBackend:
-    """The vectorized NumPy reference."""
+    """The computer at hand."""
 
     name = "cpu"
 
     def load(self, network: MappedNetwork) -> "CpuProgram":
-        """Return the network, its packets laid out for counting."""
+        """Return the network, laid out."""
         return CpuProgram(network)
 
 
@@ -30,16 +42,33 @@ class CpuProgram:
     max_batch = 100
 
     def __init__(self, network: MappedNetwork) -> None:
-        graph = network.graph
         self.network = network
-        self.counter = Counter(network)
-        self.reach = {
-            p.name: Reach(p, graph.shape_of(p.source)) for p in graph.projections
-        }
+        self.engine = load_engine(network)
 
-    def start(self, stimuli: Sequence[Stimulus]) -> "CpuSession":
+    @cached_property
+    def counter(self) -> Counter:
+        """What each spike costs."""
+        return Counter(self.network)
+
+    @cached_property
+    def reach(self) -> dict[str, Reach]:
+        """Which neurons each projection's spikes reach."""
+        graph = self.network.graph
+        return {p.name: Reach(p, graph.shape_of(p.source)) for p in graph.projections}
+
+    def start(self, stimuli: Sequence[Stimulus]) -> Session:
         """Begin a batch from rest."""
-        return CpuSession(self, stimuli)
+        if self.engine is not None and self.engine.accepts(stimuli):
+            return self.engine.start(stimuli)
+        return ReferenceSession(self, stimuli)
+
+    def run(
+        self, stimuli: Sequence[Stimulus], betas: FloatArray, *, is_counted: bool
+    ) -> BatchResult | None:
+        """Run each input until it has settled; ``None`` without the engine."""
+        if self.engine is None or not self.engine.accepts(stimuli):
+            return None
+        return self.engine.run(stimuli, betas, is_counted=is_counted)
 
     def record(
         self,
@@ -62,8 +91,8 @@ class CpuProgram:
         """Nothing to free."""
 
 
-class CpuSession:
-    """A batch in progress; upstream layers run ahead as they do on a pipelined chip."""
+class ReferenceSession:
+    """A batch in NumPy; upstream layers run ahead as they do on a pipelined chip."""
 
     def __init__(self, program: CpuProgram, stimuli: Sequence[Stimulus]) -> None:
         graph = program.network.graph

@@ -41,7 +41,29 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="refuse every step that loses something"
     )
+    parser.add_argument(
+        "--allow",
+        type=lossy_steps,
+        default=(),
+        metavar="KIND,...",
+        help="refuse every such step but those of these kinds, as inspect names them "
+        "(round weights, round bias, ...)",
+    )
     parser.set_defaults(call=call)
+
+
+def lossy_steps(text: str) -> tuple[str, ...]:
+    """Return kinds of lossy steps, separated by commas."""
+    from snn_deploy.ir.quantized import LOSSY_STEPS
+
+    kinds = tuple(kind.strip() for kind in text.split(","))
+    for kind in kinds:
+        if kind not in LOSSY_STEPS:
+            raise argparse.ArgumentTypeError(
+                f"no lossy step is called {kind!r}; choose from "
+                f"{', '.join(LOSSY_STEPS)}"
+            )
+    return kinds
 
 
 def positive(text: str) -> int:
@@ -64,14 +86,18 @@ def call(options: argparse.Namespace) -> None:
     """Compile and write the artifact."""
     from snn_deploy.artifact import pack, write_artifact
     from snn_deploy.cli.console import out
+    from snn_deploy.errors import ArtifactError
     from snn_deploy.importers import load_model
     from snn_deploy.pipeline import compile_model
-    from snn_deploy.target import read_target
+    from snn_deploy.target_file import read_target
 
+    path = options.output or Path(f"{options.model.stem}.snn")
+    if path.suffix != ".snn":  # never over a model, or anything else
+        raise ArtifactError(f"{path}: a compiled network ends in .snn; rename it")
     target = read_target(options.target)
     graph = load_model(options.model, dt=options.dt, timesteps=options.timesteps)
-    network = compile_model(graph, target, is_strict=options.strict)
-    path = options.output or Path(f"{options.model.stem}.snn")
+    is_strict = options.strict or bool(options.allow)
+    network = compile_model(graph, target, is_strict=is_strict, allow=options.allow)
     artifact = pack(network)
     write_artifact(artifact, path)
     integers = network.graph
@@ -81,5 +107,13 @@ def call(options: argparse.Namespace) -> None:
         f"{target.mesh.neurocores} neurocores of {target.name}, pipeline depth "
         f"{integers.depth}, {integers.training.timesteps} timesteps per input"
     )
-    out(f"{len(integers.changes)} lossy steps (snn-deploy inspect {path} lists them)")
+    readout = "spike counts" if integers.readout.spikes else "voltages"
+    out(
+        f"read-out: {readout} of {integers.output}, "
+        f"{graph.training.functional.value} over time"
+    )
+    out(
+        f"{len(integers.changes)} lossy steps, roundings to the chip's grid (snn-deploy "
+        f"inspect {path} lists them)"
+    )
     out(f"wrote {path}")

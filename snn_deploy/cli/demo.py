@@ -1,6 +1,8 @@
 """``snn-deploy demo``: the whole job on MNIST digits, for three trained networks."""
 
 import argparse
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,10 +46,11 @@ def call(options: argparse.Namespace) -> None:
         home.mkdir(exist_ok=True)
         outcomes.append(_outcome(name, home, split.calibration, split.test))
     _show(outcomes)
+    program = "snn-deploy" if shutil.which("snn-deploy") else sys.argv[0]
     out(
         f"\nThe report is {folder / 'profile' / 'report.html'}. To go on by hand:\n"
-        f"  snn-deploy run {folder}/model.snn --data {folder}/test.npz --index 7\n"
-        f"  snn-deploy inspect {folder}/model.snn"
+        f"  {program} run {folder}/model.snn --data {folder}/test.npz --index 7\n"
+        f"  {program} inspect {folder}/model.snn"
     )
 
 
@@ -94,6 +97,10 @@ def _show(outcomes: "list[Outcome]") -> None:
         ("accuracy, float", *(percent(o.float_accuracy) for o in outcomes)),
         ("accuracy, integers", *(percent(o.accuracy) for o in outcomes)),
         ("  drop [points], 95 %", *(_interval(o.drop) for o in outcomes)),
+        (
+            "  all stopped at 1, 2, 3",
+            *(" ".join(f"{100 * a:.1f}" for a in o.accuracy_at[:3]) for o in outcomes),
+        ),
         ("accuracy, cutoff", *(percent(o.early_accuracy) for o in outcomes)),
         ("  loss [points], 95 %", *(_interval(o.loss) for o in outcomes)),
         ("timesteps, cutoff", *(f"{o.timesteps:.2f} of {o.limit}" for o in outcomes)),

@@ -66,6 +66,8 @@ def show_artifact(artifact: "Artifact") -> None:
     """Print a compiled network: populations, projections, neurocores, losses."""
     from snn_deploy.cli.calibrate import describe
     from snn_deploy.cli.console import out, show_table
+    from snn_deploy.ir.quantized import UPDATE_ORDER
+    from snn_deploy.report.chip import time_of
 
     network = artifact.network
     graph = network.graph
@@ -76,9 +78,19 @@ def show_artifact(artifact: "Artifact") -> None:
         + ("spike counts" if graph.readout.spikes else "voltage")
         + f", {graph.training.functional.value} over time"
     )
+    out(f"timestep: {time_of(graph.training.dt)}; in each {', '.join(UPDATE_ORDER)}")
     show_table(
         "populations",
-        ("name", "neurons", "reset", "threshold", "decays", "bias", "offset"),
+        (
+            "name",
+            "neurons",
+            "spikes if",
+            "reset",
+            "refractory",
+            "decays",
+            "bias",
+            "offset",
+        ),
         [_population_row(population) for population in graph.populations],
     )
     show_table(
@@ -115,13 +127,22 @@ def show_artifact(artifact: "Artifact") -> None:
 
 
 def _population_row(population: "Population") -> tuple[object, ...]:
-    reset = population.reset.value if population.spikes else "never spikes"
-    threshold = _range(population.threshold) if population.spikes else ""
+    condition, reset, rest = "never", "", ""
+    if population.spikes:
+        threshold = _range(population.threshold)
+        condition = f"voltage {population.comparison.value} 64 * ({threshold})"
+        is_soft = population.reset.value == "soft"
+        by = f" by {_range(population.reset_amount)}" if is_soft else " to 0"
+        reset = population.reset.value + by
+        if population.max_spikes > 1:
+            reset += f", up to {population.max_spikes} times"
+        rest = f"{population.refractory} timesteps"
     return (
         population.name,
         "x".join(map(str, population.shape)),
+        condition,
         reset,
-        threshold,
+        rest,
         f"current {_range(population.current_decay)}, "
         f"voltage {_range(population.voltage_decay)}",
         f"{_range(population.bias_mantissa)} * 2**{population.bias_exponent}",
@@ -137,7 +158,7 @@ def _projection_row(projection: "Projection") -> tuple[object, ...]:
         f"{type(projection.synapses).__name__} " + "x".join(map(str, weights.shape)),
         _range(weights),
         projection.exponent,
-        projection.delay,
+        _range(projection.delay + projection.axon_delay),
     )
 
 

@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from snn_deploy.cli.compile import not_negative, positive
 from snn_deploy.cli.run import BACKENDS
+from snn_deploy.cli.verify import make_verification, refuse
+from snn_deploy.cli.verify import show as show_verification
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
     from snn_deploy.data import Data
     from snn_deploy.profile import Profile
+
+MOST_VERIFIED = 100
 
 
 def add_to(commands: Any) -> None:
@@ -46,6 +50,13 @@ def add_to(commands: Any) -> None:
         default="embedded",
         help="which processor polls the chip (default: embedded, on the board)",
     )
+    parser.add_argument(
+        "--verify",
+        type=Path,
+        metavar="MODEL",
+        help=f"compare with the trained model, on up to {MOST_VERIFIED} inputs; adds a "
+        "section to the report",
+    )
     parser.set_defaults(call=call)
 
 
@@ -69,9 +80,17 @@ def call(options: argparse.Namespace) -> None:
         monitor=options.monitor,
         n_cross_checked=options.cross_check,
     )
-    write_profile(profile, options.output)
+    verification = None
+    if options.verify is not None:
+        limit = min(options.limit or MOST_VERIFIED, MOST_VERIFIED)
+        verification = make_verification(artifact, options.verify, data, limit=limit)
+    write_profile(profile, options.output, verification)
     show(profile)
+    if verification is not None:
+        show_verification(verification)
     out(f"wrote {options.output / 'inputs.parquet'}, summary.json and report.html")
+    if verification is not None:
+        refuse(verification, options.network)
 
 
 def make_profile(
@@ -116,7 +135,7 @@ def make_profile(
 def show(profile: "Profile") -> None:
     """Print the means, with the cutoff and without."""
     from snn_deploy.cli.console import out, show_table
-    from snn_deploy.report.units import with_prefix
+    from snn_deploy.report.units import percent, with_prefix
     from snn_deploy.summary import summarize
 
     summary = summarize(profile)
@@ -128,10 +147,10 @@ def show(profile: "Profile") -> None:
         values = [means[key] for _, means in runs]
         if unit is not None:
             return name, *(with_prefix(value, unit) for value in values)
-        return name, *("" if v is None else f"{v:,.4g}" for v in values)
+        return name, *("unknown" if v is None else f"{v:,.4g}" for v in values)
 
     rows = [
-        row("accuracy", "accuracy"),
+        ("accuracy", *(percent(means["accuracy"]) for _, means in runs)),
         row("timesteps", "mean_timesteps"),
         row("chip timesteps", "mean_chip_timesteps"),
         row("spikes", "mean_spikes"),
@@ -142,6 +161,8 @@ def show(profile: "Profile") -> None:
     for part in ("dynamic", "static", "reset", "host"):
         rows.append(row(f"energy, {part}", f"mean_energy_{part}_j", "J"))
         rows.append(row("  high", f"mean_energy_{part}_high_j", "J"))
+    rows.append(row("energy, all", "mean_energy_j", "J"))
+    rows.append(row("  high", "mean_energy_high_j", "J"))
     rows.append(row("latency", "mean_latency_s", "s"))
     rows.append(row("  high", "mean_latency_high_s", "s"))
     n, target = summary["n_inputs"], summary["target"]
@@ -155,6 +176,8 @@ def show(profile: "Profile") -> None:
         f"{summary['timesteps'] + summary['pipeline_depth']} served serially, "
         f"{summary['timesteps']} streamed"
     )
+    if summary["cutoff_costs_more"]:
+        out(summary["cutoff_costs_more"])
     if summary["energy_note"]:
         out(f"energy and latency are modelled; {summary['energy_note']}")
     if summary["unknown"]:

@@ -17,7 +17,7 @@ def add_to(commands: Any) -> None:
 def call(options: argparse.Namespace) -> None:
     """Print one line for each target."""
     from snn_deploy.cli.console import show_table
-    from snn_deploy.target import read_target, target_names
+    from snn_deploy.target_file import read_target, target_names
 
     rows = []
     for name in target_names():

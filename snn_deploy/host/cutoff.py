@@ -5,6 +5,7 @@ A rule looks at the accumulated outputs ``(n, n_classes)`` of a timestep, counte
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,18 +15,30 @@ from snn_deploy.host.oracle import gaps
 Cutoff = Callable[[IntArray, int], BoolArray]
 
 
-def never(scores: IntArray, timestep: int) -> BoolArray:
-    """Run every input for all timesteps."""
-    return np.zeros(len(scores), np.bool_)
+@dataclass(frozen=True)
+class GapCutoff:
+    """Stop an input once its best output leads the second by more than a threshold.
+
+    A machine that knows the thresholds can stop by itself; see ``betas``.
+    """
+
+    beta_at: Callable[[int], float]  # the threshold of a timestep, counted from 1
+
+    def __call__(self, scores: IntArray, timestep: int) -> BoolArray:
+        settled: BoolArray = gaps(scores) > self.beta_at(timestep)
+        return settled
+
+    def betas(self, n_timesteps: int) -> FloatArray:
+        """Return the thresholds of all timesteps, ``(n_timesteps,)``."""
+        return np.array([self.beta_at(t) for t in range(1, n_timesteps + 1)], float)
+
+
+never = GapCutoff(lambda timestep: np.inf)  # every input runs for all timesteps
 
 
 def fixed(n_timesteps: int) -> Cutoff:
     """Stop every input after the same number of timesteps."""
-
-    def is_settled(scores: IntArray, timestep: int) -> BoolArray:
-        return np.full(len(scores), timestep >= n_timesteps)
-
-    return is_settled
+    return GapCutoff(lambda timestep: -np.inf if timestep >= n_timesteps else np.inf)
 
 
 def topk(betas: FloatArray) -> Cutoff:
@@ -42,19 +55,9 @@ def topk(betas: FloatArray) -> Cutoff:
     .. [1] D. Wu et al., "Optimizing event-driven spiking neural network with
        regularization and cutoff", Front. Neurosci. 19, 2025.
     """
-
-    def is_settled(scores: IntArray, timestep: int) -> BoolArray:
-        settled: BoolArray = gaps(scores) > betas[timestep - 1]
-        return settled
-
-    return is_settled
+    return GapCutoff(lambda timestep: float(betas[timestep - 1]))
 
 
 def risk(beta: float) -> Cutoff:
     """Stop an input once its best output leads the second by more than ``beta``."""
-
-    def is_settled(scores: IntArray, timestep: int) -> BoolArray:
-        settled: BoolArray = gaps(scores) > beta
-        return settled
-
-    return is_settled
+    return GapCutoff(lambda timestep: beta)

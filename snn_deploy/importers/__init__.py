@@ -52,6 +52,8 @@ def _read(path: Path, dt: float | None) -> "Graph":
             from snn_deploy.importers.nir import DEFAULT_DT, read_nir
 
             return read_nir(path, dt=dt or DEFAULT_DT)
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file; check the path")
     raise ModelError(
         f"{path}: models end in .pt (written by snn_deploy.save), .nir, or .net (by "
         "lava-dl); save the model in one of these forms"

@@ -18,6 +18,7 @@ from torch import nn
 from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.errors import ModelError, SnnDeployError
 from snn_deploy.files import write_whole
+from snn_deploy.importers.check import check_against_module
 from snn_deploy.importers.pytorch import trace
 from snn_deploy.ir.codec import CodecError, decode, encode
 from snn_deploy.ir.graph import Functional, Graph, Training
@@ -83,7 +84,8 @@ def save(
     Raises
     ------
     ModelError
-        If a layer or a parameter cannot be deployed.
+        If a layer or a parameter cannot be deployed, or the module computes something
+        else than its layers say (it is run for a few timesteps to compare).
     """
     path = Path(path)
     if path.suffix not in (".pt", ".pth"):
@@ -99,6 +101,7 @@ def save(
     name = path.absolute().parent.name if path.stem == "model" else path.stem
     shape = tuple(map(operator.index, input_shape))
     graph = trace(model, name, shape, training, example_inputs)
+    check_against_module(graph, model)
     write_model(graph, path)
     return graph
 

@@ -151,7 +151,11 @@ class _Builder:
     def _measure(self, model: nn.Module, graph: torch.fx.Graph) -> None:
         if self.example_inputs is not None:
             self.largest = largest_activations(
-                model, graph, self.example_inputs, self.training
+                model,
+                graph,
+                self.example_inputs,
+                self.nodes[INPUT_NAME].output_shape,
+                self.training,
             )
 
     def traced(self, model: nn.Module) -> str:

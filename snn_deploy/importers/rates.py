@@ -7,7 +7,8 @@ import torch
 import torch.fx
 from torch import nn
 
-from snn_deploy.arrays import AnyArray
+from snn_deploy.arrays import AnyArray, Shape
+from snn_deploy.errors import ModelError
 from snn_deploy.ir.graph import Training
 from snn_deploy.spikes import GRAY_LEVELS, to_gray
 
@@ -23,7 +24,11 @@ def is_relu(item: torch.fx.Node, model: nn.Module) -> bool:
 
 
 def largest_activations(
-    model: nn.Module, graph: torch.fx.Graph, x: AnyArray, training: Training
+    model: nn.Module,
+    graph: torch.fx.Graph,
+    x: AnyArray,
+    shape: Shape,
+    training: Training,
 ) -> dict[str, float]:
     """Return the largest value of each ReLU on ``x``, by the name of its layer.
 
@@ -36,7 +41,13 @@ def largest_activations(
        efficient event-driven networks for image classification", Front. Neurosci. 11,
        2017, section 2.2.2.
     """
-    gray, _ = to_gray(np.asarray(x))
+    x = np.asarray(x)
+    if x.ndim != len(shape) + 1 or x.shape[1:] != shape or len(x) == 0:
+        raise ModelError(
+            f"example_inputs has shape {x.shape}; give a batch of inputs, (n, "
+            f"{', '.join(map(str, shape))})"
+        )
+    gray, _ = to_gray(x)
     values = gray / GRAY_LEVELS * training.input_scale + training.input_offset
     was_training = model.training
     recorder = _Recorder(model, graph)

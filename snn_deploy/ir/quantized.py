@@ -28,13 +28,35 @@ from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.synapses import Synapses, freeze
 from snn_deploy.target import Precision
 
+# what a neuron does in a timestep, in this order; ``ir.dynamics`` is its definition
+UPDATE_ORDER = (
+    "the current decays",
+    "arriving spikes are added to it",
+    "it wraps",
+    "the voltage decays",
+    "current and bias are added to it",
+    "it saturates",
+    "a neuron at rest keeps the voltage it had",
+    "the voltage is compared with the threshold",
+    "a spike is sent and the voltage reset",
+)
+LOSSY_STEPS = (
+    "round weights",
+    "round bias",
+    "round threshold",
+    "round reset amount",
+    "round initial voltage",
+    "round current decay",
+    "round voltage decay",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
     """One lossy step of the compilation."""
 
     layer: str
-    kind: str  # "round weights", "reduce weight bits", ...
+    kind: str  # of LOSSY_STEPS
     count: int  # values that changed
     largest: float  # largest and mean change, in the unit of the float model
     mean: float

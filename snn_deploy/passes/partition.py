@@ -38,14 +38,16 @@ def partition(graph: QuantizedGraph, target: Target) -> Partition:
     axons of a piece are known. Where nothing fits, the cut with the fewest pieces that
     have enough compartments is taken, and ``check_rules`` says what is over.
     """
-    pieces: dict[str, list[Piece]] = {}
     places: dict[str, IntArray] = {}
-    for population in reversed(graph.order):
-        cut = _cut(graph, target, population, places)
-        places[population.name] = cut
-        pieces[population.name] = _pieces(graph, target, population, cut, places)
-    ordered = tuple(piece for p in graph.order for piece in pieces[p.name])
-    logger.info("%d populations in %d pieces", len(pieces), len(ordered))
+    in_time = sorted(graph.populations, key=lambda population: population.offset)
+    for population in reversed(in_time):
+        places[population.name] = _cut(graph, target, population, places)
+    ordered = tuple(
+        piece
+        for population in in_time
+        for piece in _pieces(graph, target, population, places[population.name], places)
+    )
+    logger.info("%d populations in %d pieces", len(in_time), len(ordered))
     return Partition(graph=graph, pieces=ordered)
 
 

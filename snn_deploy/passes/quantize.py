@@ -196,20 +196,22 @@ class _Layer:
 
     def _spiking(self, node: Lif, population: Population) -> Population:
         scale = population.scale
+        amount = to_integers(node.reset_amount / scale)
+        if node.reset is Reset.SOFT:
+            self._note("round reset amount", amount * scale, node.reset_amount)
         return replace(
             population,
             spikes=True,
             threshold=self._threshold(node, scale),
             reset=node.reset,
-            reset_amount=to_integers(node.reset_amount / scale),
+            reset_amount=amount,
             refractory=node.refractory,
         )
 
     def _threshold(self, node: Lif, scale: FloatArray) -> IntArray:
         unit = scale * (1 << INPUT_SHIFT)
-        wanted = np.broadcast_to(node.threshold, scale.shape)
-        threshold = to_integers(wanted / unit)
-        self._note("round threshold", threshold * unit, wanted)
+        threshold = to_integers(node.threshold / unit)
+        self._note("round threshold", threshold * unit, node.threshold)
         return threshold
 
     def _along(self, values: FloatArray) -> FloatArray:
@@ -219,6 +221,7 @@ class _Layer:
     def _initial_voltage(self, scale: FloatArray) -> IntArray:
         node = self.node
         initial = to_integers(node.initial_voltage / scale)
+        self._note("round initial voltage", initial * scale, node.initial_voltage)
         if isinstance(node, Lif) and node.comparison is Comparison.GREATER_EQUAL:
             initial = initial + 1  # v + 1 > threshold where v >= threshold
         return initial

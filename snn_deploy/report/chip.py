@@ -8,6 +8,7 @@ from snn_deploy.arrays import IntArray
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore
 from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.quantized import (
+    UPDATE_ORDER,
     Change,
     Population,
     Projection,
@@ -22,7 +23,7 @@ from snn_deploy.report.markup import (
     table,
     together,
 )
-from snn_deploy.report.units import percent
+from snn_deploy.report.units import percent, with_prefix
 
 DECAY_UNIT = 4096
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -60,10 +61,17 @@ def _semantics(graph: QuantizedGraph) -> Html:
         f"Read-out, population {readout.name}: {per_spike}, "
         f"{training.functional.value} over {training.timesteps} timesteps; an answer "
         f"is {graph.depth} chip timesteps behind its input.",
+        f"Timestep: {time_of(training.dt)}. In each, in this order: "
+        f"{', '.join(UPDATE_ORDER)}.",
         f"Registers: weights {graph.precision.weight_bits} bits, weighted sums "
         f"{graph.precision.accumulator_bits} bits, decays of {DECAY_UNIT}.",
     )
     return items(lines)
+
+
+def time_of(dt: float | None) -> str:
+    """Return how long the training took a timestep to be."""
+    return "of no stated length" if dt is None else with_prefix(dt, "s")
 
 
 def _neurocores(network: MappedNetwork) -> Html:
@@ -132,11 +140,11 @@ def _populations(network: MappedNetwork) -> Html:
     rows = [_population(p, offset) for p in network.graph.populations]
     columns = (
         "population", "shape", "neurons", "spikes when voltage is", "reset",
-        "current decay", "voltage decay", "bias", "behind the input",
+        "refractory", "current decay", "voltage decay", "bias", "behind the input",
     )  # fmt: skip
     return table(
-        "Populations; a decay is the fraction lost in a timestep, delays are in chip "
-        "timesteps",
+        "Populations; a decay is the fraction lost in a timestep, delays and rests are "
+        "in timesteps",
         columns,
         rows,
         words=("shape", "spikes when voltage is", "reset"),
@@ -156,6 +164,7 @@ def _population(p: Population, offset: int) -> tuple[object, ...]:
         f"{p.size:,}",
         condition,
         reset,
+        p.refractory if p.spikes else "",
         _decay(p.current_decay, offset),
         _decay(p.voltage_decay, 0),
         together([bias, element("sup", p.bias_exponent)]),
@@ -171,7 +180,7 @@ def _projections(projections: Iterable[Projection]) -> Html:
             _shape(p.synapses.weights.shape),
             _range(p.synapses.weights),
             _range(np.array(p.exponent)),
-            p.delay,
+            _range(p.delay + p.axon_delay),
         )
         for p in projections
     ]

@@ -179,18 +179,18 @@ def _changed_interval(changed: int, n: int) -> str:
 
 
 def _schedules(summary: Summary) -> str:
-    early = summary["with_cutoff"]["mean_chip_timesteps"]
-    fixed = summary["all_timesteps"]["mean_chip_timesteps"]
+    early, fixed = summary["with_cutoff"], summary["all_timesteps"]
     streamed = summary["all_timesteps_streamed_chip_timesteps"]
-    to_answer = "the cutoff" if early < fixed else "all timesteps, one by one,"
-    most = "the cutoff" if early < streamed else "all timesteps, streamed,"
-    return (
-        f"For the soonest answer {to_answer} takes the fewest chip timesteps "
-        f"({number(min(early, fixed))}); for the most inputs in a given time {most} "
-        f"does ({number(min(early, streamed))} for each input, since a stream fills "
-        f"the {_plural(summary['pipeline_depth'], 'timestep')} of the pipeline). "
-        "Energies and latencies here are those of serving one by one."
+    chip = early["mean_chip_timesteps"]
+    text = (
+        f"Chip timesteps of an input: {number(chip)} with the cutoff, "
+        f"{number(fixed['mean_chip_timesteps'])} for all timesteps one by one, "
+        f"{streamed} in a stream, which fills the "
+        f"{_plural(summary['pipeline_depth'], 'timestep')} of the pipeline. Energies "
+        "and latencies here are those of serving one by one"
     )
+    warning = summary["cutoff_costs_more"]
+    return f"{text}; {warning}." if warning else f"{text}."
 
 
 def _tiles(profile: Profile, summary: Summary) -> Html:

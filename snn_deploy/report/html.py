@@ -10,13 +10,20 @@ from snn_deploy.report.figures import figures
 from snn_deploy.report.headline import headline
 from snn_deploy.report.markup import Html, element
 from snn_deploy.report.sources import how_known
+from snn_deploy.report.verification import verification_section
+from snn_deploy.verify.result import Verification
 
 # whatever slips into the page, the browser fetches and runs nothing
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
-def render(profile: Profile, summary: dict[str, Any]) -> str:
+def render(
+    profile: Profile,
+    summary: dict[str, Any],
+    verification: Verification | None = None,
+) -> str:
     """Return the page for ``profile`` and its ``summarize``d numbers."""
+    verified = [] if verification is None else [verification_section(verification)]
     network = profile.artifact.network
     head = element(
         "head",
@@ -35,6 +42,7 @@ def render(profile: Profile, summary: dict[str, Any]) -> str:
             figures(profile, summary),
             costs(summary),
             notable_inputs(profile),
+            *verified,
             network_on_chip(network),
             how_known(network.target, summary),
         ),

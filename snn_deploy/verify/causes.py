@@ -60,7 +60,7 @@ class Explanation:
 
     @property
     def shares(self) -> dict[str, float]:
-        """The share of parted neurons that each aspect alone reproduces, largest first."""
+        """The share of parted neurons that each aspect alone reproduces, falling."""
         found = sorted(self.reproduced.items(), key=lambda item: -item[1])
         return {aspect: n / self.n_parted for aspect, n in found if n}
 
@@ -72,11 +72,11 @@ def parted(layer: Layer, a: Response, b: Response, *, is_exact: bool) -> BoolArr
     than half a unit; if ``is_exact``, where anything differs.
     """
     if is_exact:
-        differs: BoolArray = (a.reached != b.reached) | (a.voltage != b.voltage)
-        return differs | (a.spikes != b.spikes)
+        differs = (a.reached != b.reached) | (a.voltage != b.voltage)
+        return np.asarray(differs | (a.spikes != b.spikes))
     if layer.spikes:
-        return a.spikes != b.spikes
-    return np.abs(a.voltage - b.voltage) > 0.5
+        return np.asarray(a.spikes != b.spikes)
+    return np.asarray(np.abs(a.voltage - b.voltage) > 0.5)
 
 
 def first_parting(
@@ -142,7 +142,7 @@ class _Trial:
 
     def __init__(
         self,
-        forms: tuple[Layer, Layer],
+        forms: tuple[Layer, ...],
         given: Trains,
         n_timesteps: int,
         inputs: IntArray,
@@ -151,7 +151,7 @@ class _Trial:
         is_exact: bool,
     ) -> None:
         self.forms = forms
-        self.columns = [_of_neurons(form, neurons) for form in forms]
+        self.columns = tuple(_of_neurons(form, neurons) for form in forms)
         self.given = given
         self.n_timesteps = n_timesteps
         self.inputs, self.neurons, self.rows = inputs, neurons, rows
@@ -189,7 +189,9 @@ class _Trial:
 
     def reproduces(self, aspects: Sequence[str]) -> BoolArray:
         """Return for which of the neurons these aspects reproduce the parting."""
-        response = respond(hybrid(*self.columns, aspects), self._arriving(aspects))
+        response = respond(
+            hybrid(self.columns[0], self.columns[1], aspects), self._arriving(aspects)
+        )
         a, b, rows = self.a, self.b, self.rows
         if self.forms[0].spikes or self.is_exact:
             differs = parted(self.forms[0], response, b, is_exact=self.is_exact)[0]
@@ -204,7 +206,9 @@ class _Trial:
     def _arriving(self, aspects: Sequence[str]) -> FloatArray:
         key = tuple(name for name in aspects if name in INFLOW_ASPECTS)
         if key not in self.sums:
-            sums = weigh(hybrid(*self.forms, key), self.given, self.n_timesteps)
+            sums = weigh(
+                hybrid(self.forms[0], self.forms[1], key), self.given, self.n_timesteps
+            )
             self.sums[key] = sums[self.inputs, :, self.neurons].T[np.newaxis]
         return self.sums[key]
 

@@ -61,11 +61,11 @@ def _structure(
     for start, end in zip(*ends, strict=False):
         yield "a projection", " -> ".join(start), " -> ".join(end)
     yield "the number of projections", len(ends[0]), len(ends[1])
-    for a, b in zip(found.projections, expected.projections, strict=True):
-        kinds = [type(p.synapses).__name__ for p in (a, b)]
-        yield f"the kind of weights of {a.name}", *kinds  # type: ignore[misc]
-        shapes = [p.synapses.weights.shape for p in (a, b)]
-        yield f"the shape of the weights of {a.name}", *shapes  # type: ignore[misc]
+    for one, other in zip(found.projections, expected.projections, strict=True):
+        kinds = [type(p.synapses).__name__ for p in (one, other)]
+        yield f"the kind of weights of {one.name}", kinds[0], kinds[1]
+        shapes = [p.synapses.weights.shape for p in (one, other)]
+        yield f"the shape of the weights of {one.name}", shapes[0], shapes[1]
     yield "the read-out", found.output, expected.output
 
 

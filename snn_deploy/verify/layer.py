@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from snn_deploy.arrays import AnyArray, FloatArray, IntArray, Shape
+from snn_deploy.arrays import AnyArray, FloatArray, IntArray, Shape, n_neurons
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.synapses import Synapses
 
@@ -53,6 +53,10 @@ class Layer:
     wraps: bool
     saturates: bool
     scale: FloatArray  # float voltage = scale * voltage
+
+    @property
+    def size(self) -> int:
+        return n_neurons(self.shape)
 
 
 # what can be taken from the chip by itself; the upper ones belong to the inflows

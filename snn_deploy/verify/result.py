@@ -75,7 +75,7 @@ class Verification:
     differences: tuple[Difference, ...]
     faults: tuple[Fault, ...]
     layers: tuple[LayerReport, ...]
-    forms: tuple[Accuracy, ...]  # float, float with quantized parameters, chip
+    forms: tuple[Accuracy, ...]  # float, float with quantized parameters, chip; or none
     restored: tuple[Accuracy, ...]  # one layer in float, the others in integers
     lava: LavaCheck | None
     notes: tuple[str, ...]

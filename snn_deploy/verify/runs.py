@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snn_deploy.arrays import IntArray
+from snn_deploy.arrays import AnyArray, IntArray
 from snn_deploy.ir.floating import FloatRun, accumulate
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.quantized import QuantizedGraph
@@ -72,14 +72,14 @@ def record_floats(
     for _ in range(n_timesteps):
         running.step()
     n = len(stimuli)
-    sent = {
+    sent: dict[str, AnyArray] = {
         graph.input.name: np.stack(
             [now[graph.input.name].reshape(n, -1) for now in running.sent], axis=1
         )
     }
     for name, layer in layers.items():
         if name not in running.sent[0]:  # sends a bias, at every timestep
-            sent[name] = np.ones((n, n_timesteps, len(layer.bias)), np.int32)
+            sent[name] = np.ones((n, n_timesteps, layer.size), np.int32)
             continue
         rows = [now[name].reshape(n, -1) != 0 for now in running.sent]
         sent[name] = np.stack(rows, axis=1) & layer.spikes

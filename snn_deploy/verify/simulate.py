@@ -63,7 +63,7 @@ def weigh(layer: Layer, given: Trains, n_timesteps: int) -> FloatArray:
     """Return the weighted sums of what the senders of a layer sent."""
     n = len(next(iter(given.values())))
     running = _LayerRun(layer, n)
-    sums = np.zeros((n, n_timesteps, len(layer.bias)))
+    sums = np.zeros((n, n_timesteps, layer.size))
     for row in range(n_timesteps):
         sums[:, row] = running.arriving(given, row)
     return sums
@@ -90,7 +90,7 @@ def run(
 
 
 def _empty(n: int, n_timesteps: int, layer: Layer) -> Response:
-    shape = (n, n_timesteps, len(layer.bias))
+    shape = (n, n_timesteps, layer.size)
     return Response(
         spikes=np.zeros(shape, np.int32),
         reached=np.zeros(shape),
@@ -102,7 +102,7 @@ class _LayerRun:
     """A layer in progress, for a batch."""
 
     def __init__(self, layer: Layer, n: int) -> None:
-        size = len(layer.bias)
+        size = layer.size
         self.layer = layer
         self.current: FloatArray = np.zeros((n, size))
         self.voltage: FloatArray = np.tile(layer.initial_voltage, (n, 1))
@@ -213,8 +213,7 @@ class _Sum:
         if isinstance(synapses, SparseSynapses):
             return np.asarray((self.matrix @ spikes.T).T)
         if not isinstance(synapses, ConvSynapses):
-            sums: FloatArray = spikes @ inflow.mantissas.T
-            return sums
+            return np.asarray(spikes @ inflow.mantissas.T)
         found = convolve(
             spikes.reshape(-1, *inflow.source_shape),
             inflow.mantissas,
@@ -223,11 +222,11 @@ class _Sum:
             dilation=synapses.dilation,
             groups=synapses.groups,
         )
-        return found.reshape(len(found), -1)
+        return np.asarray(found.reshape(len(found), -1))
 
     def _shifted(self, sums: FloatArray) -> FloatArray:
         inflow = self.inflow
         shifted = sums * 2.0**inflow.exponent
         if inflow.rounds_down and inflow.exponent < 0:
-            return np.floor(shifted + ROUNDING)
+            shifted = np.floor(shifted + ROUNDING)
         return shifted

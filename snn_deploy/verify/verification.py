@@ -1,25 +1,22 @@
 """Verify a compiled network against the model that it was compiled from."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.data import Data
 from snn_deploy.errors import ArtifactError
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.quantized import QuantizedGraph
-from snn_deploy.pipeline import compile_model
-from snn_deploy.verify.causes import (
-    Explanation,
-    Parting,
-)
+from snn_deploy.passes.quantize import quantize
+from snn_deploy.pipeline import compile_model, to_spiking
+from snn_deploy.verify.comparison import Comparison
 from snn_deploy.verify.differences import Difference, compare, other_structure
 from snn_deploy.verify.lava import check_lava
 from snn_deploy.verify.result import Verification
 
 BATCH = 25
-MOST_VALUES = 1 << 24  # neurons, timesteps and inputs of one array
-FLOAT, REAL, CHIP = "float", "float, quantized parameters", "chip"
+MOST_VALUES = 1 << 22  # neurons, timesteps and inputs of a batch, in one form
 Progress = Callable[[Iterable[None], int], Iterable[None]]
 
 
@@ -67,7 +64,9 @@ def verify(
     if not differences and pack(fresh).sha256 != artifact.sha256:
         differences = [_mapping_differs(artifact.sha256, pack(fresh).sha256)]
     n = len(data) if limit is None else min(limit, len(data))
-    comparison = Comparison(found, model, artifact.network.target)
+    spiking = to_spiking(model)
+    expected = quantize(spiking, artifact.network.target)
+    comparison = Comparison(found, spiking, expected)
     size = _batch_size(found)
     starts = range(0, n, size)
 
@@ -107,22 +106,5 @@ def _mapping_differs(found: str, expected: str) -> Difference:
 
 
 def _batch_size(graph: QuantizedGraph) -> int:
-    largest = max(p.size for p in graph.populations)
-    return max(1, min(BATCH, MOST_VALUES // (largest * graph.training.timesteps)))
-
-
-@dataclass(kw_only=True)
-class _Shares:
-    """Counts of what differs in one layer, each form in its own network."""
-
-    n_values: int = 0
-    differing: int = 0  # float against chip
-    by_parameters: int = 0
-    by_arithmetic: int = 0
-    saturations: int = 0
-    wraps: int = 0
-    first: Parting | None = None
-    inherited_from: str | None = None
-    alone: Explanation = field(default_factory=Explanation)  # float against chip
-    fault: Explanation = field(default_factory=Explanation)  # expected against chip
-    unlike_graph: int = 0  # spikes of the float graph that its layers do not give
+    n_neurons = sum(p.size for p in graph.populations)
+    return max(1, min(BATCH, MOST_VALUES // (n_neurons * graph.training.timesteps)))

@@ -16,7 +16,7 @@ from snn_deploy.ir.reference import Simulation
 from snn_deploy.pipeline import compile_model
 from snn_deploy.results import FIRE, PACKET, PACKET_IN, SYNAPTIC_OPERATION, UPDATE
 from snn_deploy.spikes import Encoding
-from snn_deploy.target import read_target
+from snn_deploy.target_file import read_target
 from tests.build import RATE, chain, conv, images, lif, linear, simulator, trains
 
 SHAPE = (1, 8, 8)

@@ -17,9 +17,10 @@ import psutil
 import pytest
 
 from snn_deploy.arrays import IntArray, Shape
-from snn_deploy.backends import lava_compat
+from snn_deploy.backends import QUANTITIES, lava_compat
 from snn_deploy.backends.cpu import CpuBackend
 from snn_deploy.backends.lava import LavaBackend, LavaProgram, LavaSession
+from snn_deploy.backends.lava_memory import Tape
 from snn_deploy.errors import BackendError
 from snn_deploy.ir.dynamics import Neurons
 from snn_deploy.ir.graph import Training
@@ -39,7 +40,7 @@ from snn_deploy.ir.synapses import (
     Synapses,
 )
 from snn_deploy.spikes import Encoding, Stimulus
-from snn_deploy.target import read_target
+from snn_deploy.target_file import read_target
 
 try:
     lava_compat.import_lava()
@@ -536,6 +537,103 @@ def test_ctrl_c_while_the_host_waits_ends_all(own_program: LavaProgram) -> None:
     with pytest.raises(KeyboardInterrupt):
         session.step()
     assert len(lava_processes()) == before - len(own_program.machine.ledgers) - 2
+
+
+def test_recording_equals_that_of_the_cpu_and_leaves_sessions_alone(
+    program: LavaProgram,
+) -> None:
+    one, other, _ = stimuli(program.network)
+    session = program.start([one])
+    session.step()
+    for stimulus in (other, one):
+        found = program.record(stimulus, QUANTITIES, n_timesteps=11, reset_every=4)
+
+        wanted = CpuBackend().load(program.network)
+        trace = wanted.record(stimulus, QUANTITIES, n_timesteps=11, reset_every=4)
+        assert found.keys() == trace.keys()
+        for key, values in trace.items():
+            np.testing.assert_array_equal(found[key], values)
+
+    run_on(session)
+    again = run(program.start([one]))
+    np.testing.assert_array_equal(again, expected(program.network, one))
+
+
+def test_machine_for_recording_is_started_once_and_ended_with_the_program(
+    own_program: LavaProgram,
+) -> None:
+    stimulus = stimuli(own_program.network)[0]
+    before = len(lava_processes())
+    own_program.record(stimulus, ["spikes"], n_timesteps=3)
+    both = lava_processes()
+
+    own_program.record(stimulus, ["spikes"], n_timesteps=3)
+    assert lava_processes() == both
+    own_program.record(stimulus, ["voltage"], n_timesteps=2)
+    n_ours = len(own_program.machine.ledgers) + 2
+    assert len(lava_processes()) == len(both) == before + n_ours
+
+    own_program.close()
+    with pytest.raises(BackendError, match="the program is closed"):
+        own_program.record(stimulus, ["spikes"], n_timesteps=3)
+
+
+def record_with_signal(
+    program: LavaProgram, name: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Record while the process of one population signals itself, at timestep 3."""
+
+    def write(tape: Tape, timestep: int, _: object) -> None:
+        if timestep == 3 and tape.rows["spikes"].shape[1] == 4:
+            os.kill(os.getpid(), name)
+
+    monkeypatch.setattr(Tape, "write", write)  # before Lava forks
+    program.record(stimuli(program.network)[0], QUANTITIES, n_timesteps=9)
+
+
+def test_process_that_dies_while_recording_is_an_error_and_ends_the_rest(
+    own_program: LavaProgram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = lava_processes()
+
+    with pytest.raises(BackendError, match="process of out ended with status -9"):
+        record_with_signal(own_program, signal.SIGKILL, monkeypatch)
+
+    assert lava_processes() == before
+
+
+def test_process_that_hangs_while_recording_is_an_error_and_ends_the_rest(
+    own_program: LavaProgram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from snn_deploy.backends import lava_machine
+
+    before = lava_processes()
+    stimulus = stimuli(own_program.network)[0]
+    limit_s = 5.0  # the start of a machine has to fit
+    monkeypatch.setattr(lava_machine, "LIMIT_S", limit_s)
+
+    with pytest.raises(BackendError, match=r"did not compute within 5 s"):
+        record_with_signal(own_program, signal.SIGSTOP, monkeypatch)
+
+    assert lava_processes() == before
+    monkeypatch.undo()
+    found = own_program.record(stimulus, ["spikes"], n_timesteps=2)  # a new machine
+    assert len(found["out", "spikes"]) == 2 + 8
+
+
+def test_ctrl_c_while_recording_ends_all_of_it(
+    own_program: LavaProgram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = lava_processes()
+    main = threading.main_thread().ident
+    assert main is not None
+    timer = threading.Timer(1.5, signal.pthread_kill, (main, signal.SIGINT))
+    timer.start()
+
+    with pytest.raises(KeyboardInterrupt):
+        record_with_signal(own_program, signal.SIGSTOP, monkeypatch)
+
+    assert lava_processes() == before
 
 
 def test_error_inside_a_process_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -422,7 +422,7 @@ def test_a_network_of_another_version_says_which_is_read(
 
     error = run_error(command, folder)
 
-    assert "version 99, this program reads 'snn-deploy network' version 1" in error
+    assert "version 99, this program reads 'snn-deploy network' version 2" in error
 
 
 @pytest.mark.parametrize("name", ["extra.txt", "../escape", "/etc/escape", "a/../b"])
@@ -674,7 +674,7 @@ def test_an_output_that_is_a_folder_is_refused(command: Command, folder: Path) -
         "compile", folder / "model.pt", "--target", "loihi-sim", "-o", folder
     )
 
-    assert result.error() == f"{folder}: is a folder; check the path"
+    assert result.error() == f"{folder}: a compiled network ends in .snn; rename it"
 
 
 @pytest.mark.parametrize("place", ["data.npz", "data.npz/profile"])

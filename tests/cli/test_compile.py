@@ -58,6 +58,27 @@ def test_strict_lists_every_lossy_step_and_writes_nothing(
     assert files_in(tmp_path) == []
 
 
+def test_allow_permits_lossy_steps_by_kind(command: Command, tmp_path: Path) -> None:
+    path = tmp_path / "net.snn"
+    arguments = ("compile", MODEL, "--target", "loihi-sim", "-o", path, "--strict")
+
+    refused = command(*arguments, "--allow", "round weights")
+    permitted = command(*arguments, "--allow", "round weights,round bias")
+
+    assert refused.status == 1
+    assert "no lossy step but round weights, but there are 4; " in refused.err
+    assert "round bias" in refused.err
+    assert permitted.status == 0
+    assert files_in(tmp_path) == ["net.snn"]
+
+
+def test_an_unknown_kind_of_lossy_step_is_refused(command: Command) -> None:
+    result = command("compile", MODEL, "--target", "loihi-sim", "--allow", "magic")
+
+    assert result.status == 2
+    assert "no lossy step is called 'magic'; choose from round weights," in result.err
+
+
 def test_an_existing_network_is_replaced_whole(
     command: Command, tmp_path: Path
 ) -> None:

@@ -31,6 +31,19 @@ def test_inspect_shows_a_compiled_network_its_neurocores_and_losses(
         assert text in result.out
 
 
+def test_inspect_shows_what_the_numbers_mean(command: Command, home: Path) -> None:
+    result = command("inspect", home / "plain.snn")
+
+    for text in (
+        "timestep: of no stated length; in each the current decays, arriving spikes",
+        "a spike is sent and the voltage reset",
+        "voltage > 64 *",
+        "hard to 0",
+        "refractory",
+    ):
+        assert text in result.out
+
+
 def test_inspect_shows_the_calibration(command: Command, home: Path) -> None:
     result = command("inspect", home / "model.snn")
 

@@ -20,7 +20,7 @@ from snn_deploy.ir.nodes import convolved_shape
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph, Source
 from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses, SparseSynapses, Synapses
 from snn_deploy.spikes import Encoding, Stimulus
-from snn_deploy.target import read_target
+from snn_deploy.target_file import read_target
 
 TARGET = read_target("loihi-sim")
 # retime may add to a delay of 62 what a longer path beside it takes
@@ -40,14 +40,6 @@ class Case:
     @property
     def n_timesteps(self) -> int:
         return self.graph.training.timesteps
-
-    def __repr__(self) -> str:
-        """Return what the network is made of, for hypothesis to print."""
-        lines = [f"{self.n_timesteps} timesteps of {self.graph.source}"]
-        lines += [f"{p}" for p in self.graph.populations]
-        lines += [f"{p}" for p in self.graph.projections]
-        lines += [f"{s}" for s in self.stimuli]
-        return "\n".join(lines)
 
 
 @st.composite

@@ -29,7 +29,7 @@ def record(folder: Path) -> None:
     from snn_deploy.files import packaged_folder
     from snn_deploy.importers import load_model
     from snn_deploy.pipeline import compile_model
-    from snn_deploy.target import read_target
+    from snn_deploy.target_file import read_target
 
     folder.mkdir(parents=True, exist_ok=True)
     test = load_split("mnist5k").test

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from snn_deploy.arrays import AnyArray
 
@@ -43,9 +43,13 @@ class Tally:
 TALLY = Tally()
 
 
-def examples(n: int) -> settings:
-    """Have hypothesis draw ``n`` networks, the same in every run; more if asked to."""
+def examples(n: int, *, shrinks: bool = True) -> settings:
+    """Have hypothesis draw ``n`` networks, the same in every run; more if asked to.
+
+    Where each takes long, a failing one is shown as it was drawn.
+    """
     return settings(
+        phases=[Phase.generate, *([Phase.shrink] if shrinks else [])],
         max_examples=n * TALLY.factor,
         derandomize=True,
         deadline=None,

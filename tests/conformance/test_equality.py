@@ -8,7 +8,6 @@ cpu backend have to agree with it.
 from collections.abc import Iterator
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -262,7 +261,7 @@ def observed(
                 )
         if row >= graph.depth:
             final = oracle.history[-1] if readout.spikes else oracle.voltage
-            scores.append(final[readout.name])
+            scores.append(list(final[readout.name]))
     return scores, Activity(cores=cores, chip=chip)
 
 

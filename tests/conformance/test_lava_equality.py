@@ -3,23 +3,18 @@
 Starting Lava takes a third of a second, so that fewer networks are drawn here.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snn_deploy.arrays import IntArray
 from snn_deploy.backends import QUANTITIES
 from snn_deploy.backends.cpu import CpuProgram
 from snn_deploy.backends.lava import LavaBackend, LavaProgram
 from snn_deploy.backends.lava_compat import import_lava
 from snn_deploy.errors import BackendError
-from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.passes.retime import retime
 from snn_deploy.spikes import Stimulus
-from tests.build import dense, integers, population
 from tests.conformance.lava_own import conv_cases, dense_cases, run_own
 from tests.conformance.networks import ROOMY, Case, cases, mapped
 from tests.conformance.tally import TALLY, examples, n_values
@@ -31,7 +26,7 @@ except BackendError as error:
     pytest.skip(str(error), allow_module_level=True)
 
 
-@examples(20)
+@examples(20, shrinks=False)
 @given(
     case=cases(n_stimuli=2, max_timesteps=12),
     period=periods,
@@ -55,7 +50,7 @@ def test_lava_records_what_the_reference_does(
     TALLY.add("lava record = reference", 2 * n, 2 * n_values(wanted))
 
 
-@examples(15)
+@examples(15, shrinks=False)
 @given(case=cases(n_stimuli=2, max_timesteps=6))
 def test_lava_after_any_cutoff_equals_the_cpu_with_its_counts(case: Case) -> None:
     network = mapped(retime(case.graph, ROOMY))
@@ -90,7 +85,7 @@ def check_same_session(
     np.testing.assert_array_equal(one_activity.chip, other_activity.chip)
 
 
-@examples(1)
+@examples(1, shrinks=False)
 @given(case=cases(max_populations=3))
 def test_lava_records_three_thousand_timesteps(case: Case) -> None:
     graph = retime(case.graph, ROOMY)
@@ -110,7 +105,7 @@ def test_lava_records_three_thousand_timesteps(case: Case) -> None:
 own_periods = st.one_of(st.none(), st.integers(1, 9))
 
 
-@examples(20)
+@examples(20, shrinks=False)
 @given(data=st.data(), reset_every=own_periods)
 def test_reference_equals_the_dense_processes_of_lava(
     data: st.DataObject, reset_every: int | None
@@ -119,7 +114,7 @@ def test_reference_equals_the_dense_processes_of_lava(
     check_equals_own(case, reset_every, "reference = Lava's own LIF and Dense")
 
 
-@examples(15)
+@examples(15, shrinks=False)
 @given(data=st.data(), reset_every=own_periods)
 def test_reference_equals_the_conv_process_of_lava(
     data: st.DataObject, reset_every: int | None

@@ -12,7 +12,7 @@ from snn_deploy.artifact import Artifact, pack, write_artifact
 from snn_deploy.host.calibrate import Calibration
 from snn_deploy.ir.graph import Graph
 from snn_deploy.pipeline import compile_model
-from snn_deploy.target import read_target
+from snn_deploy.target_file import read_target
 from snn_deploy.training.neurons import Qcfs
 
 SHAPE = (1, 4, 4)

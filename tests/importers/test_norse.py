@@ -22,8 +22,9 @@ from norse.torch import (
 from norse.torch.functional.iaf import IAFParameters
 from norse.torch.functional.leaky_integrator_box import LIBoxParameters
 from norse.torch.functional.reset import reset_subtract
-from torch import nn
+from torch import Tensor, nn
 
+import snn_deploy
 from snn_deploy.errors import ModelError
 from snn_deploy.ir.neurons import Integrator, Lif, Reset
 from tests.importers.stepping import check, saved, settle
@@ -223,3 +224,46 @@ def test_thresholds_of_each_channel_are_kept(tmp_path: Path) -> None:
 
     assert isinstance(neurons, Lif)
     np.testing.assert_allclose(neurons.threshold.ravel(), THRESHOLDS.numpy())
+
+
+class TwoCells(nn.Module):
+    """Two neuron layers; ``wiring`` says what happens to their states."""
+
+    def __init__(self, wiring: str) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.fc1, self.fc2 = nn.Linear(6, 8), nn.Linear(8, 4)
+        slow = LIFBoxParameters(tau_mem_inv=torch.tensor(100.0), v_th=torch.tensor(0.1))
+        fast = LIFBoxParameters(tau_mem_inv=torch.tensor(400.0), v_th=torch.tensor(0.1))
+        self.lif1, self.lif2 = LIFBoxCell(slow), LIFBoxCell(fast)
+        self.wiring = wiring
+
+    def forward(self, x: Tensor, states: Any = None) -> Any:
+        first, second = (None, None) if states is None else states
+        if self.wiring == "swapped":
+            first, second = second, first
+        z, first = self.lif1(self.fc1(x), first)
+        z, second = self.lif2(self.fc2(z), second)
+        if self.wiring == "dropped":
+            return z
+        return z, (first, second)
+
+
+def test_states_that_come_back_are_accepted(tmp_path: Path) -> None:
+    graph = snn_deploy.save(
+        TwoCells("right"), tmp_path / "m.pt", input_shape=(6,), timesteps=4
+    )
+
+    assert [node.name for node in graph.order][-1] == "lif2"
+
+
+@pytest.mark.parametrize("wiring", ["dropped", "swapped"])
+def test_states_that_do_not_come_back_to_their_cell_are_refused(
+    tmp_path: Path, wiring: str
+) -> None:
+    with pytest.raises(ModelError, match="forward"):
+        snn_deploy.save(
+            TwoCells(wiring), tmp_path / "m.pt", input_shape=(6,), timesteps=4
+        )
+
+    assert not (tmp_path / "m.pt").exists()

@@ -16,7 +16,8 @@ from snn_deploy.ir.synapses import (
 from snn_deploy.passes.partition import partition
 from snn_deploy.passes.place import place
 from snn_deploy.pipeline import compile_model
-from snn_deploy.target import Target, read_target
+from snn_deploy.target import Target
+from snn_deploy.target_file import read_target
 from tests.build import RATE, chain, conv, lif, linear, rng, simulator
 
 

@@ -20,7 +20,7 @@ from snn_deploy.ir.reference import Simulation
 from snn_deploy.passes.quantize import quantize
 from snn_deploy.pipeline import to_spiking
 from snn_deploy.spikes import Encoding, Stimulus
-from snn_deploy.target import read_target
+from snn_deploy.target_file import read_target
 from tests.build import RATE, chain, conv, graph, images, lif, linear, simulator, trains
 
 

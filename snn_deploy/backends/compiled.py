@@ -1,0 +1,188 @@
+"""The compiled engine: one input runs all its timesteps, inputs spread over threads.
+
+It computes what ``ir/reference.py`` computes, bit for bit, and counts what
+``counting.py`` counts. ``SNN_DEPLOY_ENGINE`` forces an instruction set, or ``numpy``,
+the reference.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.backends.engine_layout import Layout, UnsupportedError
+from snn_deploy.backends.engine_tally import activity, add_tallies
+from snn_deploy.errors import BackendError
+from snn_deploy.fixedpoint import BIAS_MANTISSA_LIMIT
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.results import Activity, BatchResult, StepRecord
+from snn_deploy.spikes import Stimulus
+
+if TYPE_CHECKING:
+    from snn_deploy.backends._engine import Session
+
+VARIABLE = "SNN_DEPLOY_ENGINE"
+NUMPY = "numpy"
+INSTRUCTIONS = ("avx512", "avx2", "plain")
+
+EngineInput = tuple[IntArray, bool, IntArray | None]
+
+
+def instructions() -> str:
+    """Return the instruction set that runs here, ``numpy`` without the engine.
+
+    Raises
+    ------
+    BackendError
+        If ``SNN_DEPLOY_ENGINE`` asks for one that does not run here.
+    """
+    wanted = os.environ.get(VARIABLE, "")
+    if wanted not in ("", NUMPY, *INSTRUCTIONS):
+        choices = ", ".join((*INSTRUCTIONS, NUMPY))
+        raise BackendError(f"{VARIABLE} is {wanted!r}; choose from {choices}")
+    available = _available()
+    if wanted in ("", NUMPY):
+        return wanted or (available[0] if available else NUMPY)
+    if not available:
+        raise BackendError(
+            f"{VARIABLE} is {wanted!r}, but the compiled engine is not installed; "
+            "install again with a C++ compiler, or unset it"
+        )
+    if wanted not in available:
+        raise BackendError(
+            f"{VARIABLE} is {wanted!r}, which this processor has not; choose from "
+            f"{', '.join((*available, NUMPY))}"
+        )
+    return wanted
+
+
+def missing_note() -> str | None:
+    """Return what to tell who runs without the engine, unless it was asked for."""
+    if _available() or os.environ.get(VARIABLE) == NUMPY:
+        return None
+    return (
+        "the compiled engine is not installed, NumPy serves, which is slower; a C++ "
+        "compiler and pip install --force-reinstall --no-deps snn-deploy build it"
+    )
+
+
+def _available() -> list[str]:
+    try:
+        from snn_deploy.backends._engine import instruction_sets
+    except ImportError:
+        return []
+    return list(instruction_sets())
+
+
+def load_engine(network: MappedNetwork) -> "Engine | None":
+    """Return the network in the engine, ``None`` where the reference has to serve."""
+    chosen = instructions()
+    if chosen == NUMPY:
+        return None
+    try:
+        return Engine(network, chosen)
+    except UnsupportedError:
+        return None
+
+
+class Engine:
+    """A network in the engine."""
+
+    def __init__(self, network: MappedNetwork, instructions: str) -> None:
+        self.network = network
+        self.instructions = instructions
+        self.layout = Layout(network.graph)
+        self.n_threads = len(os.sched_getaffinity(0))
+        self._counts = False
+
+    def accepts(self, stimuli: Sequence[Stimulus]) -> bool:
+        """Whether these inputs run exactly: no sum or bias leaves its range."""
+        limit = self.layout.largest_input
+        for stimulus in stimuli:
+            if stimulus.largest > limit:
+                return False
+            bias = stimulus.bias
+            if bias is not None and np.abs(bias).max(initial=0) > BIAS_MANTISSA_LIMIT:
+                return False
+        return True
+
+    def run(
+        self, stimuli: Sequence[Stimulus], betas: FloatArray, *, is_counted: bool
+    ) -> BatchResult:
+        """Run each input until its gap is over the timestep's threshold, or the end."""
+        if is_counted:
+            self._prepare_counts()
+        scores, timesteps, counts, interrupt = self.layout.network.run(
+            [_input(stimulus) for stimulus in stimuli],
+            np.ascontiguousarray(betas, dtype=np.float64),
+            self.n_threads,
+            is_counted,
+            self.instructions,
+        )
+        depth = self.network.graph.depth
+        return BatchResult(
+            scores=scores,
+            timesteps=timesteps,
+            activities=tuple(
+                activity(rows[: t + depth])
+                for rows, t in zip(counts, timesteps, strict=is_counted)
+            ),
+            interrupt=interrupt,
+        )
+
+    def start(self, stimuli: Sequence[Stimulus]) -> "EngineSession":
+        """Begin a batch that advances step by step, and is counted."""
+        from snn_deploy.backends._engine import Session
+
+        self._prepare_counts()
+        inputs = [_input(stimulus) for stimulus in stimuli]
+        session = Session(self.layout.network, inputs, True, self.instructions)
+        n_timesteps = self.network.graph.training.timesteps
+        return EngineSession(session, len(inputs), n_timesteps)
+
+    def _prepare_counts(self) -> None:
+        if not self._counts:
+            add_tallies(self.layout, self.network)
+            self._counts = True
+
+
+class EngineSession:
+    """A batch in progress."""
+
+    def __init__(self, session: "Session", n: int, n_timesteps: int) -> None:
+        self.session = session
+        self.n_timesteps = n_timesteps
+        self.timestep = 0
+        self.inputs = np.arange(n)
+        self.activities: dict[int, Activity] = {}
+
+    def step(self) -> StepRecord | None:
+        """Advance one input timestep."""
+        if self.timestep == self.n_timesteps or not len(self.inputs):
+            return None
+        self.timestep += 1
+        readout = self.session.step(self.inputs)
+        return StepRecord(timestep=self.timestep, inputs=self.inputs, readout=readout)
+
+    def retire(self, inputs: IntArray) -> None:
+        """Stop computing these inputs."""
+        for position in self.inputs[np.isin(self.inputs, inputs)]:
+            counts = self.session.finish(int(position))
+            self.activities[int(position)] = activity(counts)
+        self.inputs = self.inputs[~np.isin(self.inputs, inputs)]
+
+    def activity(self, position: int) -> Activity:
+        """Return the counts of one input of the batch, which ends it."""
+        if position not in self.activities:
+            self.retire(np.array([position]))
+        return self.activities[position]
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+def _input(stimulus: Stimulus) -> EngineInput:
+    bias = None if stimulus.bias is None else stimulus.bias.reshape(-1)
+    return stimulus.values, stimulus.is_constant, bias

@@ -1,0 +1,163 @@
+"""Read the TOML files that describe chips."""
+
+import difflib
+import sys
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from snn_deploy.errors import TargetError
+from snn_deploy.files import packaged_folder
+from snn_deploy.target import (
+    CENTRAL,
+    EVENTS,
+    OTHER_COSTS,
+    Barrier,
+    Cost,
+    Mesh,
+    NeurocoreLimits,
+    Precision,
+    Target,
+    high_name,
+)
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+T = TypeVar("T")
+
+IN_WORDS = {int: "a whole number", bool: "true or false", str: "a text"}
+UNITS = {"pj": 1e-12, "uj": 1e-6, "ns": 1e-9, "us": 1e-6, "mw": 1e-3}
+SI = {"pj": "j", "uj": "j", "ns": "s", "us": "s", "mw": "w"}
+
+
+def target_names() -> list[str]:
+    """Return the names of the targets that come with snn-deploy."""
+    return sorted(path.stem for path in packaged_folder("targets").glob("*.toml"))
+
+
+def read_target(name: str) -> Target:
+    """Return the target called ``name``, or that of the TOML file at this path.
+
+    Raises
+    ------
+    TargetError
+        If there is no such target, or its file is wrong.
+    """
+    if name.endswith(".toml"):
+        return _read_file(Path(name))
+    names = target_names()
+    if name in names:
+        return _read_file(packaged_folder("targets") / f"{name}.toml")
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    hint = f"did you mean {close[0]!r}?" if close else f"choose {', '.join(names)}"
+    raise TargetError(
+        f"no target is called {name!r}; {hint} (a file of your own ends in .toml)"
+    )
+
+
+def _read_file(path: Path) -> Target:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TargetError(f"{path}: no such file; check the path") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TargetError(f"{path}: not a TOML file ({error}); mend it") from None
+    return target_from_table(table, str(path))
+
+
+def target_from_table(table: Mapping[str, Any], where: str) -> Target:
+    """Return the target that a TOML table describes."""
+    table = {key: _si(value) for key, value in table.items()}
+    costs = table.pop("cost", {})
+    if not isinstance(costs, dict):
+        raise TargetError(
+            f"{where}: 'cost' is no table; write [cost.synaptic_operation]"
+        )
+    unknown = set(costs) - {*EVENTS, *OTHER_COSTS}
+    if unknown:
+        raise TargetError(
+            f"{where}: [cost.{sorted(unknown)[0]}] is no cost; choose from "
+            f"{', '.join(EVENTS + OTHER_COSTS)}"
+        )
+    groups: dict[str, Any] = {
+        "neurocore": NeurocoreLimits,
+        "mesh": Mesh,
+        "precision": Precision,
+        "barrier": Barrier,
+    }
+    values = {key: table.pop(key, {}) for key in groups}
+    parts = {
+        key: _build(kind, values[key], f"{where}: [{key}]")
+        for key, kind in groups.items()
+    }
+    prices = tuple(
+        (name, _build(Cost, _with_high(costs[name]), f"{where}: [cost.{name}]"))
+        for name in sorted(costs)
+    )
+    return _build(Target, {"energy_note": "", **table, **parts, "costs": prices}, where)
+
+
+def _with_high(cost: Any) -> Any:
+    """Return a price whose upper end is the central value where none is given."""
+    if not isinstance(cost, dict):
+        return cost
+    central = {name: cost[name] for name in CENTRAL if name in cost}
+    return {high_name(name): value for name, value in central.items()} | cost
+
+
+def _si(value: Any) -> Any:
+    """Return a table with every number in SI units, its key renamed to match."""
+    if not isinstance(value, dict):
+        return value
+    converted: dict[str, Any] = {}
+    for key, item in value.items():
+        prefix, _, unit = key.rpartition("_")
+        if unit in UNITS and isinstance(item, list):
+            converted[f"{prefix}_{SI[unit]}"] = [x * UNITS[unit] for x in item]
+        elif unit in UNITS and isinstance(item, int | float):
+            converted[f"{prefix}_{SI[unit]}"] = item * UNITS[unit]
+        else:
+            converted[key] = _si(item)
+    return converted
+
+
+def _build(kind: type[T], table: object, where: str) -> T:
+    """Return a dataclass from a table with exactly its keys."""
+    if not isinstance(table, dict):
+        raise TargetError(f"{where}: is no table; write one with its keys")
+    hints = get_type_hints(kind)
+    needed = [f.name for f in fields(kind) if f.default is MISSING]  # type: ignore[arg-type]
+    for name in needed:
+        if name not in table:
+            raise TargetError(f"{where}: has no {name!r}; add it")
+    for name, value in table.items():
+        if name not in hints:
+            close = difflib.get_close_matches(name, list(hints), n=1)
+            hint = f"did you mean {close[0]!r}?" if close else "remove it"
+            raise TargetError(f"{where}: has an unknown key {name!r}; {hint}")
+        if not _is_a(value, hints[name]):
+            wanted = IN_WORDS.get(hints[name], "numbers, 0 or more")
+            raise TargetError(f"{where}: {name!r} is {value!r}; give {wanted}")
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
+    try:
+        return kind(**values)
+    except TargetError as error:
+        raise TargetError(f"{where}: {error}") from None
+
+
+def _is_a(value: object, hint: Any) -> bool:
+    if hint in (int, bool, str):
+        return type(value) is hint
+    if hint == float | None:
+        return (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and 0 <= value < float("inf")
+        )
+    if isinstance(value, list):
+        return all(_is_a(x, float | None) for x in value)
+    return isinstance(value, tuple | NeurocoreLimits | Mesh | Precision | Barrier)

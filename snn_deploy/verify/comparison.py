@@ -1,0 +1,274 @@
+"""Compare the forms of a network on its inputs, batch by batch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from snn_deploy.arrays import AnyArray, BoolArray, IntArray
+from snn_deploy.errors import DataError
+from snn_deploy.ir.graph import Graph
+from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.spikes import Stimulus
+from snn_deploy.summary import paired_interval
+from snn_deploy.verify.causes import (
+    Explanation,
+    Parting,
+    explain,
+    first_parting,
+    parted,
+)
+from snn_deploy.verify.forms import float_layers, integer_layers, real_layers
+from snn_deploy.verify.layer import Layer
+from snn_deploy.verify.result import Accuracy, Fault, LayerReport
+from snn_deploy.verify.runs import (
+    Recorded,
+    answers,
+    record_floats,
+    record_integers,
+    run_hybrid,
+)
+from snn_deploy.verify.simulate import Response, run
+
+FLOAT, REAL, CHIP = "float", "float, quantized parameters", "chip"
+
+
+@dataclass(kw_only=True)
+class _Counts:
+    """What differs in one layer, each form in its own network."""
+
+    n_values: int = 0
+    differing: int = 0  # float against chip
+    by_parameters: int = 0  # float against floats with the chip's parameters
+    by_arithmetic: int = 0  # those against the chip
+    saturations: int = 0
+    wraps: int = 0
+    first: Parting | None = None
+    inherited_from: str | None = None
+    answers_alone: int = 0  # of a read-out without spikes
+    unlike_graph: int = 0  # spikes of the float graph that its layers do not give
+    alone: Explanation = field(default_factory=Explanation)  # float against chip
+    fault: Explanation = field(default_factory=Explanation)  # expected against found
+
+
+class Comparison:
+    """A network in chip integers beside the float graph that it stands for.
+
+    Parameters
+    ----------
+    found : QuantizedGraph
+        Before or behind ``retime``.
+    spiking : Graph
+        As ``to_spiking`` gives it, with the timesteps of ``found``.
+    expected : QuantizedGraph
+        What ``spiking`` quantizes to, not retimed; of the structure of ``found``.
+    """
+
+    def __init__(
+        self, found: QuantizedGraph, spiking: Graph, expected: QuantizedGraph
+    ) -> None:
+        self.found = found
+        self.spiking = spiking
+        self.order = [population.name for population in expected.order]
+        self.chip = integer_layers(found)
+        self.real = real_layers(self.chip)
+        self.expected = integer_layers(expected)
+        self.float = float_layers(spiking, expected)
+        self.counts = {name: _Counts() for name in self.order}
+        self.n_inputs = 0
+        self.answers: dict[str, list[IntArray]] = {}
+
+    @property
+    def n_timesteps(self) -> int:
+        return self.found.training.timesteps
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether there is more than one output to choose from."""
+        return self.found.readout.size > 1
+
+    def add(self, stimuli: Sequence[Stimulus]) -> None:
+        """Run a batch of inputs in every form.
+
+        Raises
+        ------
+        DataError
+            If an input brings biases of its own.
+        """
+        if any(stimulus.bias is not None for stimulus in stimuli):
+            raise DataError(
+                "the inputs bring biases, which the float graph has not; give inputs "
+                "without"
+            )
+        chip, events = record_integers(self.found, self.chip, stimuli)
+        floats = record_floats(self.spiking, self.float, stimuli)
+        source = self.found.source.name
+        given = {source: chip.sent[source]}
+        real = run([self.real[name] for name in self.order], given, self.n_timesteps)
+        for name in self.order:
+            counts = self.counts[name]
+            counts.saturations += events[name][0]
+            counts.wraps += events[name][1]
+            self._count(name, floats, Recorded(responses=real, sent={}), chip)
+            self._explain(name, chip)
+        if self.has_answers:
+            self._restore(floats, real, chip)
+        self.n_inputs += len(stimuli)
+
+    def _count(
+        self, name: str, floats: Recorded, real: Recorded, chip: Recorded
+    ) -> None:
+        counts, layer = self.counts[name], self.float[name]
+        forms = [form.responses[name] for form in (floats, real, chip)]
+        shown = [self._shown(name, response) for response in forms]
+        counts.n_values += shown[0].size
+        counts.differing += int(np.count_nonzero(shown[0] != shown[2]))
+        counts.by_parameters += int(np.count_nonzero(shown[0] != shown[1]))
+        counts.by_arithmetic += int(np.count_nonzero(shown[1] != shown[2]))
+        sent = floats.sent[name][:, : self.n_timesteps]
+        counts.unlike_graph += int(np.count_nonzero(sent != forms[0].spikes))
+        differs = parted(layer, forms[0], forms[2], is_exact=False)
+        pair = (layer, self.chip[name])
+        first = first_parting(differs, pair, (forms[0], forms[2]))
+        if first is None:
+            return
+        moved = replace(first, input=first.input + self.n_inputs)
+        if counts.first is None or moved.place < counts.first.place:
+            counts.first = moved
+            counts.inherited_from = self._heir(layer, first, floats, chip)
+
+    def _shown(self, name: str, response: Response) -> AnyArray:
+        """Return what is counted of a response: spikes; answers, of a read-out."""
+        if self._is_voltage_read_out(name):
+            return answers(self.found, response)
+        return response.spikes if self.chip[name].spikes else np.rint(response.voltage)
+
+    def _is_voltage_read_out(self, name: str) -> bool:
+        """Return whether answers are what counts of a layer's response."""
+        return (
+            name == self.found.output
+            and not self.chip[name].spikes
+            and self.has_answers
+        )
+
+    def _heir(
+        self, layer: Layer, at: Parting, floats: Recorded, chip: Recorded
+    ) -> str | None:
+        """Return the sender whose spikes differed first, if one's did by then."""
+        found: list[tuple[int, str]] = []
+        for name in {inflow.source for inflow in layer.inflows} - {layer.name}:
+            a, b = (r.sent[name][at.input, : at.timestep] for r in (floats, chip))
+            rows = np.flatnonzero((a != b).any(axis=1))
+            if len(rows):
+                found.append((int(rows[0]), name))
+        return min(found)[1] if found else None
+
+    def _explain(self, name: str, chip: Recorded) -> None:
+        counts = self.counts[name]
+        for total, form, is_exact in (
+            (counts.alone, self.float[name], False),
+            (counts.fault, self.expected[name], True),
+        ):
+            forms = (form, self.chip[name])
+            found = explain(forms, chip.sent, self.n_timesteps, is_exact=is_exact)
+            if found.first is not None:
+                moved = found.first.input + self.n_inputs
+                found.first = replace(found.first, input=moved)
+            total.add(found)
+
+    def _restore(
+        self, floats: Recorded, real: dict[str, Response], chip: Recorded
+    ) -> None:
+        """Keep the last answers of every form, and with one layer in float each."""
+        out = self.found.output
+        responses = {
+            FLOAT: floats.responses[out],
+            REAL: real[out],
+            CHIP: chip.responses[out],
+        }
+        source = self.found.source.name
+        for name in self.order:
+            layers = {**self.chip, name: self.float[name]}
+            hybrid = run_hybrid(
+                layers, self.order, chip, source, [name], self.n_timesteps
+            )
+            responses[f"{name} in float"] = hybrid[out]
+            if name == out and self._is_voltage_read_out(out):
+                shown = [self._shown(out, r) for r in (hybrid[out], responses[CHIP])]
+                changed = int(np.count_nonzero(shown[0] != shown[1]))
+                self.counts[out].answers_alone += changed
+        for form, response in responses.items():
+            last = answers(self.found, response)[:, -1]
+            self.answers.setdefault(form, []).append(last)
+
+    def accuracies(
+        self, labels: IntArray | None
+    ) -> tuple[tuple[Accuracy, ...], tuple[Accuracy, ...]]:
+        """Return the accuracy of the forms, and of one layer in float at a time.
+
+        Without labels the answers of the float graph stand for them. Nothing, if there
+        is but one output.
+        """
+        if not self.answers:
+            return (), ()
+        given = {form: np.concatenate(found) for form, found in self.answers.items()}
+        truth = given[FLOAT] if labels is None else labels
+        right = {form: found == truth for form, found in given.items()}
+        found = [
+            _accuracy(form, is_right, right[CHIP]) for form, is_right in right.items()
+        ]
+        return tuple(found[:3]), tuple(found[3:])
+
+    def reports(self) -> tuple[LayerReport, ...]:
+        """Return what there is to say of each layer."""
+        return tuple(self._report(name) for name in self.order)
+
+    def _report(self, name: str) -> LayerReport:
+        counts, layer = self.counts[name], self.chip[name]
+        alone = counts.alone
+        return LayerReport(
+            layer=name,
+            shape=layer.shape,
+            spikes=layer.spikes,
+            differing=counts.differing / counts.n_values,
+            by_parameters=counts.by_parameters / counts.n_values,
+            by_arithmetic=counts.by_arithmetic / counts.n_values,
+            differing_alone=self._share_alone(name),
+            first=counts.first,
+            inherited_from=counts.inherited_from,
+            first_alone=alone.first,
+            causes=alone.causes,
+            reproduced=alone.shares,
+            saturations=counts.saturations,
+            wraps=counts.wraps,
+        )
+
+    def _share_alone(self, name: str) -> float:
+        counts, alone = self.counts[name], self.counts[name].alone
+        if self._is_voltage_read_out(name):
+            return counts.answers_alone / counts.n_values
+        return alone.n_differing / alone.n_values
+
+    def faults(self) -> tuple[Fault, ...]:
+        """Return the layers that compute something else than they should."""
+        return tuple(
+            Fault(layer=name, causes=counts.fault.causes, first=counts.fault.first)
+            for name, counts in self.counts.items()
+            if counts.fault.first is not None
+        )
+
+    def notes(self) -> list[str]:
+        """Return where the float graph is not what its layers give, which is rare."""
+        return [
+            f"{name}: {counts.unlike_graph} spikes of the float graph are others than "
+            "its collected weights give (voltages within rounding of the threshold)"
+            for name, counts in self.counts.items()
+            if counts.unlike_graph
+        ]
+
+
+def _accuracy(form: str, is_right: BoolArray, on_chip: BoolArray) -> Accuracy:
+    gain = is_right.astype(np.float64) - on_chip
+    return Accuracy(
+        form=form, accuracy=float(is_right.mean()), gain=paired_interval(gain)
+    )
