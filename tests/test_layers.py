@@ -20,7 +20,8 @@ ALLOWED = {
     "fixedpoint": "arrays",
     "results": "arrays",
     "datasets": "errors",
-    "target": "errors files",
+    "target": "errors",
+    "target_file": "errors files target",
     "spikes": "arrays errors",
     "ir": "arrays errors fixedpoint spikes target",
     "data": "arrays errors ir spikes",
@@ -43,23 +44,23 @@ ALLOWED = {
     "profile_files": "files profile report summary verify",
     "crosscheck": "artifact backends data errors host results",
     "demo": "arrays artifact backends data datasets files host importers ir pipeline "
-    "profile summary target",
+    "profile summary target_file",
     "cli": "artifact backends crosscheck data datasets demo errors host importers ir "
-    "pipeline profile profile_files recording report results summary target training "
-    "verify",
+    "pipeline profile profile_files recording report results summary target_file "
+    "training verify",
     "__init__": "artifact backends data host importers pipeline profile profile_files "
-    "target",
+    "target_file",
     "__main__": "cli",
 }
 
 # Heavy packages, and the modules that may import them: running a .snn needs no torch.
 USERS = {
-    "torch": "importers/model_file importers/norse importers/pytorch importers/rates "
-    "importers/torch_layers training/",
+    "torch": "importers/check importers/model_file importers/norse importers/pytorch "
+    "importers/rates importers/torch_layers training/",
     "norse": "training/",
     "lava": "backends/lava",
     "mlxtend": "datasets",
-    "networkx": "ir/ passes/",
+    "networkx": "importers/nir ir/ passes/",
     "pyarrow": "profile_files",
     "rich": "cli/ training/train",
     "safetensors": "artifact",

@@ -113,7 +113,7 @@ def call(options: argparse.Namespace) -> None:
         f"{graph.training.functional.value} over time"
     )
     out(
-        f"{len(integers.changes)} lossy steps, roundings to the chip's grid (snn-deploy "
-        f"inspect {path} lists them)"
+        f"{len(integers.changes)} lossy steps, such as roundings to the chip's grid "
+        f"(snn-deploy inspect {path} lists them)"
     )
     out(f"wrote {path}")

@@ -44,7 +44,7 @@ def test_the_demo_leaves_everything_to_go_on_from(
     assert calibration.n_inputs == 20
     for text in ("mnist_counts", "mnist_lif", "mnist_qcfs", "accuracy, float"):
         assert text in result.out
-    assert "snn-deploy run demo/model.snn --data demo/test.npz --index 7" in result.out
+    assert " run demo/model.snn --data demo/test.npz --index 7" in result.out
 
 
 @pytest.mark.usefixtures("few_digits")
