@@ -67,8 +67,8 @@ def _compare(
     if difference > TOLERANCE * scale:
         raise ModelError(
             f"{name}: gives other outputs at timestep {timestep} than the layers "
-            "before it say; forward must hand every neuron layer its own state back, as "
-            "in: out, state1 = lif1(x, state1); return out, states"
+            "before it say; forward must hand every neuron layer its own state back, "
+            "as in: out, state1 = lif1(x, state1); return out, states"
         )
 
 
