@@ -42,6 +42,7 @@ UPDATE_ORDER = (
 )
 LOSSY_STEPS = (
     "round weights",
+    "floor sums",
     "round bias",
     "round threshold",
     "round reset amount",

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from snn_deploy.arrays import FloatArray, Shape, n_neurons
+from snn_deploy.arrays import FloatArray, IntArray, Shape, n_neurons
 from snn_deploy.errors import PassError
 from snn_deploy.ir.graph import Edge, Graph
 from snn_deploy.ir.neurons import Lif, Neuron
 from snn_deploy.ir.nodes import Add, Conv2d, Flatten, Input, Linear, Node
+from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses, Synapses
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -183,3 +184,16 @@ def per_channel(parameter: FloatArray, node: Node) -> FloatArray:
             "give one value for each channel"
         )
     return np.array(values[:, 0], np.float64)
+
+
+def synapses_of(layer: Linear | Conv2d, weights: IntArray) -> Synapses:
+    """Return the synapses of a weight layer, its weights in integers."""
+    if isinstance(layer, Linear):
+        return DenseSynapses(weights=weights)
+    return ConvSynapses(
+        weights=weights,
+        stride=layer.stride,
+        padding=layer.padding,
+        dilation=layer.dilation,
+        groups=layer.groups,
+    )

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.arrays import FloatArray, IntArray, n_neurons
 from snn_deploy.errors import FitError, PassError
 from snn_deploy.fixedpoint import (
     BIAS_EXPONENT_BITS,
@@ -17,7 +17,6 @@ from snn_deploy.fixedpoint import (
 )
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Comparison, Lif, Neuron, Reset
-from snn_deploy.ir.nodes import Conv2d, Linear
 from snn_deploy.ir.quantized import (
     Change,
     Population,
@@ -26,11 +25,9 @@ from snn_deploy.ir.quantized import (
     Source,
 )
 from snn_deploy.ir.synapses import (
-    ConvSynapses,
-    DenseSynapses,
     Synapses,
 )
-from snn_deploy.passes.collect import Arrival, bias_source, collect
+from snn_deploy.passes.collect import Arrival, bias_source, collect, synapses_of
 from snn_deploy.passes.grid import as_they_stand, weights_on_grid
 from snn_deploy.passes.scales import WEIGHT_LIMIT, choose_scales
 from snn_deploy.target import Target
@@ -245,6 +242,7 @@ class _Layer:
 
     def projections(self) -> list[Projection]:
         """Return the projections that end at this layer."""
+        self._note_floors()
         return [
             Projection(
                 name=f"{arrival.source}->{self.node.name}#{number}",
@@ -265,11 +263,27 @@ class _Layer:
         unit = self.scales.synaptic * 2.0**exponent
         unit = unit.reshape(-1, *(1,) * (layer.weight.ndim - 1))
         if self.is_on_grid:
-            return _shaped(layer, weights_on_grid(layer))
+            return synapses_of(layer, weights_on_grid(layer))
         weights = to_even_integers(layer.weight / unit)
         clipped = np.clip(weights, -WEIGHT_LIMIT - 2, WEIGHT_LIMIT)
         self._note("round weights", clipped * unit, layer.weight, layer.name)
-        return _shaped(layer, clipped)
+        return synapses_of(layer, clipped)
+
+    def _note_floors(self) -> None:
+        """Note the sums that are shifted right, which drops up to one unit of each."""
+        unit = self.scales.synaptic
+        for arrival, exponent in zip(self.arrivals, self.scales.exponents, strict=True):
+            if exponent < 0:
+                self.changes.append(
+                    Change(
+                        layer=arrival.layer.name,
+                        kind="floor sums",
+                        count=n_neurons(self.node.shape),
+                        largest=float(unit.max()),
+                        mean=float(unit.mean() / 2),
+                        note="each timestep; mean of evenly spread remainders",
+                    )
+                )
 
     def _note(
         self, kind: str, kept: FloatArray, wanted: FloatArray, layer: str = ""
@@ -286,15 +300,3 @@ class _Layer:
                     mean=float(change.mean()),
                 )
             )
-
-
-def _shaped(layer: Linear | Conv2d, weights: IntArray) -> Synapses:
-    if isinstance(layer, Linear):
-        return DenseSynapses(weights=weights)
-    return ConvSynapses(
-        weights=weights,
-        stride=layer.stride,
-        padding=layer.padding,
-        dilation=layer.dilation,
-        groups=layer.groups,
-    )
