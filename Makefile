@@ -1,6 +1,8 @@
 # make demo    the whole job on MNIST digits; says where the report is
 # make test    formatting, lint, types, tests
 # make test-all  the slow tests as well
+# make sanitize  the engine's tests, with AddressSanitizer and UBSan built in
+# make bench   times of the engine on three networks
 # make check-pythons  the trained models on other Pythons, cpu against Lava
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 
 PYTHONS ?= python3.10 python3.12
 
-.PHONY: demo test test-all check-pythons install clean
+.PHONY: demo test test-all sanitize bench check-pythons install clean
 
 demo: $(INSTALLED)
 	$(BIN)/snn-deploy demo -o demo
@@ -22,6 +24,24 @@ test: $(INSTALLED)
 
 test-all: $(INSTALLED)
 	$(BIN)/pytest --run-slow
+
+# in a folder and an environment of its own, beside which there is no other engine
+sanitize: $(INSTALLED)
+	rm -rf build/sanitize && mkdir -p build/sanitize
+	$(BIN)/python -m venv --without-pip build/sanitize/env
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+		> $$(echo build/sanitize/env/lib/python3*/site-packages)/dependencies.pth
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation . \
+		--target $$(echo build/sanitize/env/lib/python3*/site-packages) \
+		-C cmake.define.ENGINE_SANITIZE=ON -C build-dir=build/sanitized
+	cp -r tests pyproject.toml build/sanitize
+	cd build/sanitize && ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+		LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+		env/bin/python -m pytest -q tests/backends/test_engine.py \
+		tests/backends/test_cpu.py tests/conformance/test_engine_equality.py
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks.engine
 
 install: $(INSTALLED)
 
@@ -40,7 +60,7 @@ check-pythons: $(INSTALLED)
 	done
 
 # lava-nc declares Python 3.10 only; backends/lava_compat.py makes it run on later ones
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt $(wildcard snn_deploy/backends/engine/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[data,test,dev]'
 	if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \

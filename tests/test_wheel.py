@@ -41,7 +41,7 @@ def names_in(wheel: Path) -> set[str]:
 def test_the_wheel_compiles_and_runs_a_model_that_comes_with_it(
     tmp_path: Path, dependencies: str
 ) -> None:
-    # build; hatchling is installed for the tests, so nothing is downloaded
+    # build; what that needs is installed for the tests, so nothing is downloaded
     options = ("--wheel", "--no-isolation", "--outdir", tmp_path / "dist")
     run(sys.executable, "-m", "build", *options, ROOT, folder=tmp_path)
     (wheel,) = (tmp_path / "dist").iterdir()
@@ -50,7 +50,8 @@ def test_the_wheel_compiles_and_runs_a_model_that_comes_with_it(
     for folder in MODELS:
         for name in ("model.pt", "recipe.toml", "card.md"):
             assert f"snn_deploy/models/{folder}/{name}" in names
-    assert "snn_deploy/py.typed" in names
+    assert {"snn_deploy/py.typed", "snn_deploy/report/page.css"} <= names
+    assert not [name for name in names if name.endswith((".cpp", ".h"))]
     assert not [name for name in names if name.startswith(("tests", "targets"))]
 
     # install

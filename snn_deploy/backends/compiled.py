@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.backends.engine_layout import Layout, UnsupportedError
+from snn_deploy.backends.engine_grid import UnsupportedError
+from snn_deploy.backends.engine_layout import Layout
 from snn_deploy.backends.engine_tally import activity, add_tallies
 from snn_deploy.errors import BackendError
 from snn_deploy.fixedpoint import BIAS_MANTISSA_LIMIT
@@ -42,25 +43,25 @@ def instructions() -> str:
     if wanted not in ("", NUMPY, *INSTRUCTIONS):
         choices = ", ".join((*INSTRUCTIONS, NUMPY))
         raise BackendError(f"{VARIABLE} is {wanted!r}; choose from {choices}")
-    available = _available()
+    found = available()
     if wanted in ("", NUMPY):
-        return wanted or (available[0] if available else NUMPY)
-    if not available:
+        return wanted or (found[0] if found else NUMPY)
+    if not found:
         raise BackendError(
             f"{VARIABLE} is {wanted!r}, but the compiled engine is not installed; "
             "install again with a C++ compiler, or unset it"
         )
-    if wanted not in available:
+    if wanted not in found:
         raise BackendError(
             f"{VARIABLE} is {wanted!r}, which this processor has not; choose from "
-            f"{', '.join((*available, NUMPY))}"
+            f"{', '.join((*found, NUMPY))}"
         )
     return wanted
 
 
 def missing_note() -> str | None:
     """Return what to tell who runs without the engine, unless it was asked for."""
-    if _available() or os.environ.get(VARIABLE) == NUMPY:
+    if available() or os.environ.get(VARIABLE) == NUMPY:
         return None
     return (
         "the compiled engine is not installed, NumPy serves, which is slower; a C++ "
@@ -68,7 +69,8 @@ def missing_note() -> str | None:
     )
 
 
-def _available() -> list[str]:
+def available() -> list[str]:
+    """Return the instruction sets that run here, the fastest first; none: no engine."""
     try:
         from snn_deploy.backends._engine import instruction_sets
     except ImportError:

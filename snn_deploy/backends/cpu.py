@@ -4,14 +4,15 @@ The compiled engine serves where it is installed and the network suits it, else 
 vectorized NumPy reference; both give the same.
 """
 
+import logging
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
 from snn_deploy.arrays import BoolArray, FloatArray, IntArray
 from snn_deploy.backends import Recording, Session
-from snn_deploy.backends.compiled import load_engine
+from snn_deploy.backends.compiled import load_engine, missing_note
 from snn_deploy.backends.counting import Counter, Reach
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph
@@ -25,6 +26,13 @@ from snn_deploy.results import (
 )
 from snn_deploy.spikes import Stimulus
 
+logger = logging.getLogger(__name__)
+
+
+@cache
+def _say_once(note: str) -> None:
+    logger.warning(note)
+
 
 class CpuBackend:
     """The computer at hand."""
@@ -33,6 +41,9 @@ class CpuBackend:
 
     def load(self, network: MappedNetwork) -> "CpuProgram":
         """Return the network, laid out."""
+        note = missing_note()
+        if note is not None:
+            _say_once(f"note: {note}")
         return CpuProgram(network)
 
 

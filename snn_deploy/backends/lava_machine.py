@@ -49,7 +49,8 @@ class Machine:
         self.ledgers = self.network.ledgers
         with forking(), contextlib.redirect_stdout(io.StringIO()):  # Lava prints errors
             self._wait_for("start", self._start)
-        self._tell_family()
+        with self.killed_on_error():
+            self._tell_family()
 
     def begin(self, stimulus: Stimulus) -> None:
         """Start an input, from rest."""
@@ -150,23 +151,23 @@ class Machine:
     def _wait_for(self, doing: str, call: Callable[[], object]) -> None:
         """Make a call to Lava that might never return, in a thread of its own."""
         errors: list[BaseException] = []
+        # not ``join``: up to Python 3.12 one that Ctrl-C ends takes the thread for dead
+        self.returned = returned = threading.Event()
 
         def attempt() -> None:
             try:
                 call()
             except BaseException as error:
                 errors.append(error)
+            returned.set()
 
-        self.thread = thread = threading.Thread(target=attempt, daemon=True)
         deadline = time.monotonic() + LIMIT_S
         with self.killed_on_error():
-            thread.start()
-            while thread.is_alive():
-                thread.join(LOOK_S)
-                if self._dead():
-                    thread.join(PATIENCE_S)  # Lava itself may have noticed
-                if thread.is_alive():
-                    self._check_alive(doing, deadline, LIMIT_S)
+            threading.Thread(target=attempt, daemon=True).start()
+            while not returned.wait(LOOK_S):
+                if self._dead() and returned.wait(PATIENCE_S):
+                    break  # Lava itself has noticed
+                self._check_alive(doing, deadline, LIMIT_S)
             if errors:
                 raise BackendError(
                     f"lava failed to {doing}: {errors[0]!r}; {ADVICE}"
@@ -204,7 +205,7 @@ class Machine:
     def _let_it_fork(self) -> None:
         """Wait while a start goes on: what it forks behind our back would stay."""
         deadline = time.monotonic() + LIMIT_S
-        while self.thread.is_alive() and time.monotonic() < deadline:
+        while not self.returned.is_set() and time.monotonic() < deadline:
             if len(self._workers()) == len(self.processes) + 1:
                 return
             time.sleep(LOOK_S / 10)

@@ -271,7 +271,6 @@ class _Layer:
 
     def _note_floors(self) -> None:
         """Note the sums that are shifted right, which drops up to one unit of each."""
-        unit = self.scales.synaptic
         for arrival, exponent in zip(self.arrivals, self.scales.exponents, strict=True):
             if exponent < 0:
                 self.changes.append(
@@ -279,9 +278,8 @@ class _Layer:
                         layer=arrival.layer.name,
                         kind="floor sums",
                         count=n_neurons(self.node.shape),
-                        largest=float(unit.max()),
-                        mean=float(unit.mean() / 2),
-                        note="each timestep; mean of evenly spread remainders",
+                        largest=float(self.scales.synaptic.max()),
+                        mean=float(self.scales.synaptic.mean() / 2),
                     )
                 )
 

@@ -667,6 +667,36 @@ def test_error_while_lava_starts_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
     assert lava_processes() == processes
 
 
+def test_ctrl_c_while_lava_starts_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from lava.magma.runtime.message_infrastructure.multiprocessing import (
+        SystemProcess,
+    )
+
+    fork, n_forked = SystemProcess.start, 0
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def start(process: SystemProcess) -> None:
+        nonlocal n_forked
+        n_forked += 1
+        if n_forked == 3:
+            signal.pthread_kill(main, signal.SIGINT)
+        fork(process)
+        time.sleep(0.05)
+
+    processes = lava_processes()
+    monkeypatch.setattr(SystemProcess, "start", start)
+
+    with pytest.raises(KeyboardInterrupt):
+        LavaBackend().load(NETWORKS["residual"])
+
+    assert lava_processes() == processes
+    time.sleep(0.5)  # none is forked later
+    assert lava_processes() == processes
+
+
 def test_full_shared_memory_is_told_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

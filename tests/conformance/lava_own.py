@@ -277,8 +277,9 @@ def _with_one_wrap(source: Source, projections: list[Projection]) -> list[Projec
         while sum(bound(projections[i]) for i in mine) > ONE_WRAP:
             widest = max(mine, key=lambda i: bound(projections[i]))
             p = projections[widest]
-            lower = {"exponent": p.exponent - 1}
-            if p.exponent <= 0:  # Lava rounds the parts of each delay alone
-                lower |= {"axon_delay": np.array(0)}
-            projections[widest] = replace(p, **lower)  # type: ignore[arg-type]
+            # below 0, Lava rounds the parts of each delay alone
+            axon_delay = p.axon_delay if p.exponent > 0 else np.array(0)
+            projections[widest] = replace(
+                p, exponent=p.exponent - 1, axon_delay=axon_delay
+            )
     return projections

@@ -265,7 +265,8 @@ def draw_population(
     def registers(*choices: Callable[[Shape], IntArray]) -> IntArray:
         per_channel = (shape[0], *(1 for _ in shape[1:]))
         size = draw(st.sampled_from(((), per_channel, shape)))
-        return draw(st.sampled_from(choices))(size)
+        values: IntArray = draw(st.sampled_from(choices))(size)
+        return values
 
     def among(*values: int) -> Callable[[Shape], IntArray]:
         return lambda size: rng.choice(values, size)

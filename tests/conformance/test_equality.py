@@ -245,10 +245,10 @@ def observed(
         for index, core in enumerate(network.cores):
             cores[row, index, ACCESS] = core.n_compartments
         for name, busy in oracle.busy.items():
-            for neuron in np.flatnonzero(busy):
+            for neuron in np.flatnonzero(busy).tolist():
                 cores[row, network.core_of[name][neuron], UPDATE] += 1
         for name, spikes in oracle.history[-1].items():
-            for neuron in np.flatnonzero(spikes):
+            for neuron in (i for i, spike in enumerate(spikes) if spike):
                 is_read = name == readout.name and readout.spikes
                 _send(
                     network,

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from snn_deploy.arrays import IntArray
 from snn_deploy.backends.lava_compat import forking, import_lava
 from snn_deploy.errors import BackendError
 from snn_deploy.ir.quantized import QuantizedGraph
@@ -66,8 +65,7 @@ def our_currents(graph: QuantizedGraph, rows: npt.ArrayLike, n: int) -> list[int
     """Return the current of our first neuron."""
     values = np.asarray(rows, np.int64).T
     trace = traced(graph, Stimulus(values=values, is_constant=False), n)
-    currents: IntArray = trace["a", "current"][:, 0]
-    return currents.tolist()
+    return [int(current) for current in trace["a", "current"][:, 0]]
 
 
 def network(weights: npt.ArrayLike, **changes: Any) -> QuantizedGraph:

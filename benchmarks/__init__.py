@@ -1,0 +1,1 @@
+"""Measurements of this program and, side by side, of others."""

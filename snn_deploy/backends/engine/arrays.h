@@ -1,0 +1,33 @@
+// Arrays that come from NumPy and go there.
+#pragma once
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <vector>
+
+namespace nb = nanobind;
+
+namespace engine {
+
+template <class T>
+using Array = nb::ndarray<const T, nb::c_contig, nb::device::cpu>;
+template <class T>
+using Row = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+template <class T>
+std::vector<T> copy(const Row<T>& row) {
+  return std::vector<T>(row.data(), row.data() + row.size());
+}
+
+// An array of NumPy that owns what it shows.
+template <class T>
+nb::ndarray<nb::numpy, T> new_array(std::vector<size_t> shape) {
+  size_t size = 1;
+  for (size_t n : shape) size *= n;
+  T* data = new T[size ? size : 1]();
+  nb::capsule owner(data, [](void* p) noexcept { delete[] (T*)p; });
+  return nb::ndarray<nb::numpy, T>(data, shape.size(), shape.data(), owner);
+}
+
+}  // namespace engine

@@ -1,0 +1,168 @@
+#include "batch.h"
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstring>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+namespace engine {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds kPatience(50);
+
+// scores of a timestep, from those before (null in the first one) and a read-out
+void accumulate(Functional functional, const int64_t* before, int64_t* scores, int n) {
+  if (!before || functional == Functional::kLast) return;
+  for (int i = 0; i < n; ++i) {
+    if (functional == Functional::kSum)
+      scores[i] += before[i];
+    else if (before[i] > scores[i])
+      scores[i] = before[i];
+  }
+}
+
+int64_t gap(const int64_t* scores, int n) {
+  if (n < 2) return 0;
+  int64_t first = scores[0], second = scores[1];
+  if (second > first) std::swap(first, second);
+  for (int i = 2; i < n; ++i) {
+    if (scores[i] > first) {
+      second = first;
+      first = scores[i];
+    } else if (scores[i] > second) {
+      second = scores[i];
+    }
+  }
+  return first - second;
+}
+
+// What the threads share.
+class Work {
+ public:
+  Work(const Network& network, const Kernels& kernels, const Input* inputs, int n,
+       const double* thresholds, const Results& results)
+      : network_(network),
+        kernels_(kernels),
+        inputs_(inputs),
+        n_(n),
+        thresholds_(thresholds),
+        results_(results) {}
+
+  // Takes inputs until none is left; `poll` is called at every timestep.
+  template <class Poll>
+  void take(Poll poll) {
+    Runner runner(network_, kernels_, results_.counts != nullptr);
+    for (int i = next_++; i < n_ && !is_over; i = next_++) {
+      int timesteps = run_one(runner, i, poll);
+      if (timesteps) results_.timesteps[i] = timesteps;
+    }
+  }
+
+  void fail(std::exception_ptr error) {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (!this->error) this->error = error;
+    is_over = true;
+  }
+
+  std::atomic<bool> is_over{false};
+  std::mutex mutex;
+  std::condition_variable ended;
+  int n_running = 0;
+  std::exception_ptr error;
+
+ private:
+  template <class Poll>
+  int run_one(Runner& runner, int i, Poll poll) {
+    int n_out = network_.n_out();
+    int64_t* scores = results_.scores + (size_t)i * network_.n_timesteps * n_out;
+    const int64_t* before = nullptr;
+    runner.start(inputs_[i]);
+    for (int t = 1;; ++t) {
+      poll();
+      if (is_over) return 0;
+      runner.advance();
+      runner.read_out(scores);
+      accumulate(network_.functional, before, scores, n_out);
+      bool is_settled = (double)gap(scores, n_out) > thresholds_[t - 1];
+      if (is_settled || t == network_.n_timesteps) break;
+      before = scores;
+      scores += n_out;
+    }
+    if (results_.counts) {
+      size_t n_columns = network_.n_columns;
+      size_t all = (size_t)network_.n_chip_timesteps() * n_columns;
+      size_t used = (size_t)runner.finish() * n_columns;
+      memcpy(results_.counts + i * all, runner.counts().data(), used * sizeof(int32_t));
+    }
+    return runner.timestep();
+  }
+
+  const Network& network_;
+  const Kernels& kernels_;
+  const Input* inputs_;
+  int n_;
+  const double* thresholds_;
+  Results results_;
+  std::atomic<int> next_{0};
+};
+
+}  // namespace
+
+void run(const Network& network, const Kernels& kernels, const Input* inputs, int n,
+         const double* thresholds, int n_threads, const Results& results,
+         const std::function<bool()>& is_stopped) {
+  Work work(network, kernels, inputs, n, thresholds, results);
+  Clock::time_point asked = Clock::now();
+  auto ask = [&] {
+    if (Clock::now() - asked < kPatience) return;
+    asked = Clock::now();
+    if (is_stopped()) work.is_over = true;
+  };
+  std::vector<std::thread> threads;
+  auto help = [&work] {
+    try {
+      work.take([] {});
+    } catch (...) {
+      work.fail(std::current_exception());
+    }
+    std::lock_guard<std::mutex> lock(work.mutex);
+    --work.n_running;
+    work.ended.notify_all();
+  };
+  try {
+    for (int i = 1; i < n_threads && i < n; ++i) {
+      {
+        std::lock_guard<std::mutex> lock(work.mutex);
+        ++work.n_running;
+      }
+      try {
+        threads.emplace_back(help);
+      } catch (...) {  // no more threads: the others do the work
+        std::lock_guard<std::mutex> lock(work.mutex);
+        --work.n_running;
+        break;
+      }
+    }
+    work.take(ask);
+  } catch (...) {
+    work.fail(std::current_exception());
+  }
+  {
+    std::unique_lock<std::mutex> lock(work.mutex);
+    while (work.n_running) {
+      work.ended.wait_for(lock, kPatience);
+      lock.unlock();
+      ask();
+      lock.lock();
+    }
+  }
+  for (std::thread& thread : threads) thread.join();
+  if (work.error) std::rethrow_exception(work.error);
+}
+
+}  // namespace engine

@@ -1,0 +1,107 @@
+// One timestep of one population: sums, update, spikes. Included once per instruction
+// set, after a header that defines Simd; all of it is local to that file.
+#pragma once
+
+#include "spread.h"
+#include "sums.h"
+#include "update.h"
+#include "scatter.h"
+
+namespace engine {
+namespace {
+
+template <class Weight, bool is_graded>
+void sum_row(const Neurons& to, const DirectInput& input, int y, int shift, bool is_first,
+             int32_t* row, uint8_t* reached) {
+  if (is_spread_cheaper(to, *input.direct, *input.events, shift))
+    spread_row_of<Weight, is_graded>(to, input, y, shift, is_first, row, reached);
+  else
+    sum_row_of<Weight, is_graded>(to, input, y, shift, is_first, row, reached);
+}
+
+// Adds (or, for the first one, writes) what an input sends to a row of neurons.
+void sum_row(const Neurons& to, const DirectInput& input, int y, int shift, bool is_first,
+             int32_t* row, uint8_t* reached) {
+  bool is_graded = input.events->values != nullptr;
+  if (input.direct->is_wide) {
+    if (is_graded)
+      sum_row<int16_t, true>(to, input, y, shift, is_first, row, reached);
+    else
+      sum_row<int16_t, false>(to, input, y, shift, is_first, row, reached);
+  } else {
+    if (is_graded)
+      sum_row<int8_t, true>(to, input, y, shift, is_first, row, reached);
+    else
+      sum_row<int8_t, false>(to, input, y, shift, is_first, row, reached);
+  }
+}
+
+void sum(const Neurons& to, const DirectInput& input, int32_t* sums, uint8_t* reached) {
+  for (int y = 0; y < to.height; ++y) {
+    int32_t* row = sums + (ptrdiff_t)y * to.width * to.channels;
+    sum_row(to, input, y, 0, true, row, reached);
+  }
+}
+
+// The sums of a row; the weighted sums that arrive, before the shift of the input.
+void arrive(const Step& step, int y) {
+  const Neurons& to = *step.neurons;
+  int n = to.width * to.channels;
+  int32_t* row = step.row;
+  bool is_first = true;
+  for (int i = 0; i < step.n_inputs; ++i) {
+    const DirectInput& input = step.inputs[i];
+    sum_row(to, input, y, input.direct->shift, is_first, row, step.reached);
+    is_first = false;
+  }
+  for (int i = 0; i < step.n_addends; ++i) {
+    const int32_t* sums = step.addends[i].sums + (ptrdiff_t)y * n;
+    int shift = step.addends[i].shift;
+    for (int j = 0; j < n; j += Simd::kLanes) {
+      Simd::I32 found = shifted(Simd::load(sums + j), shift);
+      if (!is_first) found = Simd::add(found, Simd::load(row + j));
+      Simd::store(row + j, found);
+    }
+    is_first = false;
+  }
+  if (is_first) memset(row, 0, n * sizeof *row);
+}
+
+int advance(const Step& step) {
+  int n_spikes = 0;
+  step.out.begin[0] = 0;
+  for (int y = 0; y < step.neurons->height; ++y) {
+    arrive(step, y);
+    n_spikes = update_row(step, y, n_spikes);
+  }
+  return n_spikes;
+}
+
+void count(const Share* shares, int n, const uint8_t* busy, const uint8_t* reached,
+           int32_t* counts) {
+  for (int i = 0; i < n; ++i) {
+    const Share& share = shares[i];
+    uint64_t was_busy, was_reached;
+    memcpy(&was_busy, busy + 8 * (ptrdiff_t)share.word, 8);
+    memcpy(&was_reached, reached + 8 * (ptrdiff_t)share.word, 8);
+    uint64_t updated = (was_busy | was_reached) & share.neurons;
+    counts[6 * share.core] += __builtin_popcountll(updated);
+  }
+}
+
+// Writes the positions of what is not 0; out has room for a vector more.
+int find(const int32_t* values, int n, int32_t* out) {
+  int found = 0, i = 0;
+  for (; i + Simd::kLanes <= n; i += Simd::kLanes) {
+    unsigned mask = Simd::bits(Simd::nonzero(Simd::load(values + i)));
+    found += Simd::emit(mask, i, out + found);
+  }
+  for (; i < n; ++i) {
+    out[found] = i;
+    found += values[i] != 0;
+  }
+  return found;
+}
+
+}  // namespace
+}  // namespace engine

@@ -1,0 +1,9 @@
+#include "simd_avx512.h"
+// the kernels are written once, in terms of Simd
+#include "kernels.h"
+
+namespace engine {
+
+const Kernels kAvx512Kernels = {"avx512", advance, sum, scatter, count, find};
+
+}  // namespace engine

@@ -1,0 +1,9 @@
+#include "simd_plain.h"
+// the kernels are written once, in terms of Simd
+#include "kernels.h"
+
+namespace engine {
+
+const Kernels kPlainKernels = {"plain", advance, sum, scatter, count, find};
+
+}  // namespace engine

@@ -1,0 +1,132 @@
+// What the kernels read and write: a network laid out once, and the state of one input.
+//
+// Plain structures without functions: this header is compiled for several instruction
+// sets, and a function of one must never be linked into the code of another.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace engine {
+
+// Neurons lie as height x width x channels; channels are padded to this multiple.
+constexpr int kChannels = 16;
+
+constexpr int kStateBits = 24;
+constexpr int32_t kVoltageLimit = (1 << (kStateBits - 1)) - 1;
+constexpr int kDecayBits = 12;
+constexpr int kInputShift = 6;
+
+// The spikes of one timestep, ascending. Those of pixel i are begin[i] to begin[i + 1].
+struct Events {
+  int32_t* neurons;
+  int32_t* values;  // null: every spike is a 1
+  int32_t* begin;   // height * width + 1
+};
+
+struct Grid {
+  int height, width, channels;  // channels padded, but not those of the input
+};
+
+// The registers of 16 neurons side by side.
+struct Registers {
+  int32_t voltage_keep[kChannels];  // of 4096, kept from one timestep to the next
+  int32_t bias[kChannels];
+  int32_t threshold[kChannels];  // a spike is a voltage above it
+  int32_t reset_amount[kChannels];
+  int32_t current_keep[kChannels];
+};
+
+// One population.
+struct Neurons {
+  int height, width, channels;
+  const Registers* registers;  // of the channels of a pixel, or of all pixels
+  bool is_per_neuron;
+  bool keeps_current;  // some current_keep is not 0
+  bool is_hard;        // reset to 0, else reduced by the reset amount
+  int refractory;
+  int max_spikes;
+};
+
+struct State {
+  int32_t* current;
+  int32_t* voltage;
+  int32_t* resting;  // timesteps for which the voltage stays; null: never
+  uint8_t* busy;     // a bit for each neuron: current, voltage or bias was not 0
+};
+
+// Weights of a projection without delay, [kernel row][kernel column][in][out] for a
+// convolution, [in][out] else; the other sizes are then 1.
+struct Direct {
+  const void* weights;
+  bool is_wide;    // int16 instead of int8
+  bool is_graded;  // spikes carry values
+  bool is_conv;
+  int shift;       // of the sum, to the left; to the right if negative
+  Grid source;
+  int kernel_height, kernel_width, stride_y, stride_x, padding_y, padding_x;
+};
+
+struct DirectInput {
+  const Direct* direct;
+  const Events* events;
+};
+
+// Sums that are known before the update: of a constant input, or of delayed spikes.
+struct Addend {
+  const int32_t* sums;
+  int shift;
+};
+
+// Everything that one timestep of one population needs.
+struct Step {
+  const Neurons* neurons;
+  State state;
+  const DirectInput* inputs;
+  int n_inputs;
+  const Addend* addends;
+  int n_addends;
+  int32_t* row;       // scratch for the sums of a row
+  uint8_t* reached;   // a bit for each neuron that an event reached; null: not counted
+  Events out;
+};
+
+// Synapses that are followed from each spike to its targets.
+struct Scatter {
+  enum Kind { kDense, kConv, kSparse } kind;
+  const void* weights;  // int16; dense [in][out], conv [ky][kx][channel][out of group]
+  const int32_t* starts;   // sparse: of the synapses of each source neuron
+  const int32_t* targets;  // sparse
+  Grid source, target;
+  int kernel_height, kernel_width, stride_y, stride_x, padding_y, padding_x;
+  int dilation_y, dilation_x, groups, group_in, group_out;
+};
+
+// Neurons of one word of 64 that lie on one neurocore.
+struct Share {
+  int32_t word, core;
+  uint64_t neurons;
+};
+
+struct Kernels {
+  const char* name;
+  // Advances a population; returns how many neurons spiked.
+  int (*advance)(const Step& step);
+  // The sums of one projection for a whole population, not shifted.
+  void (*sum)(const Neurons& neurons, const DirectInput& input, int32_t* sums,
+              uint8_t* reached);
+  // Adds what one spike causes.
+  void (*scatter)(const Scatter& scatter, int32_t neuron, int32_t value, int32_t* sums,
+                  uint8_t* reached);
+  // Adds how many neurons are busy or reached to counts[6 * core].
+  void (*count)(const Share* shares, int n, const uint8_t* busy, const uint8_t* reached,
+                int32_t* counts);
+  // The events of an input with one channel per pixel or one pixel; returns how many.
+  int (*find)(const int32_t* values, int n, int32_t* neurons);
+};
+
+extern const Kernels kPlainKernels;
+extern const Kernels kAvx2Kernels;
+extern const Kernels kAvx512Kernels;
+
+}  // namespace engine

@@ -1,0 +1,223 @@
+#include "network.h"
+
+#include <stdexcept>
+#include <string>
+
+namespace engine {
+
+namespace {
+
+void require(bool holds, const std::string& message) {
+  if (!holds) throw std::invalid_argument(message);
+}
+
+void check_grid(const Grid& grid) {
+  require(grid.height > 0 && grid.width > 0 && grid.channels > 0,
+          "height, width and channels must be at least 1");
+  int64_t size = (int64_t)grid.height * grid.width * grid.channels;
+  require(size < (1 << 30), "more than 2**30 neurons");
+}
+
+// Weights that a projection must have.
+int64_t n_weights(const Network& network, const Projection& p) {
+  int64_t n_in = size_of(network.grid_of(p.source));
+  int64_t n_out = size_of(network.grid_of(p.target));
+  const Scatter& s = p.scatter;
+  if (p.is_direct && !p.direct.is_conv) return n_in * n_out;
+  if (p.is_direct)
+    return (int64_t)p.direct.kernel_height * p.direct.kernel_width *
+           p.direct.source.channels * network.grid_of(p.target).channels;
+  if (s.kind == Scatter::kDense) return n_in * n_out;
+  if (s.kind == Scatter::kSparse) return (int64_t)p.targets.size();
+  return (int64_t)s.kernel_height * s.kernel_width * s.groups * s.group_in * s.group_out;
+}
+
+void check_conv(const Scatter& s, const Grid& source, const Grid& target) {
+  require(s.kernel_height > 0 && s.kernel_width > 0 && s.stride_y > 0 && s.stride_x > 0 &&
+              s.padding_y >= 0 && s.padding_x >= 0 && s.dilation_y > 0 &&
+              s.dilation_x > 0 && s.groups > 0 && s.group_in > 0 && s.group_out > 0,
+          "a convolution has a size, stride, dilation or number of groups under 1");
+  require((int64_t)s.groups * s.group_in <= source.channels &&
+              (int64_t)s.groups * s.group_out <= target.channels,
+          "a convolution has more channels than its ends");
+}
+
+void check_sparse(const Projection& p, int n_in, int n_out) {
+  require((int)p.starts.size() == n_in + 1 && p.starts.front() == 0 &&
+              p.starts.back() == (int)p.targets.size(),
+          "sparse synapses need a start for every source neuron");
+  for (int i = 0; i < n_in; ++i)
+    require(p.starts[i] <= p.starts[i + 1], "the starts of sparse synapses descend");
+  for (int32_t target : p.targets)
+    require(target >= 0 && target < n_out, "a sparse synapse leads to no neuron");
+}
+
+std::vector<Share> shares_of(const std::vector<int32_t>& core_of) {
+  std::vector<Share> shares;
+  size_t first = 0;  // of the word at hand
+  for (size_t i = 0; i < core_of.size(); ++i) {
+    if (i % 64 == 0) first = shares.size();
+    if (core_of[i] < 0) continue;
+    size_t at = first;
+    while (at < shares.size() && shares[at].core != core_of[i]) ++at;
+    if (at == shares.size()) shares.push_back({(int32_t)(i / 64), core_of[i], 0});
+    shares[at].neurons |= (uint64_t)1 << i % 64;
+  }
+  return shares;
+}
+
+}  // namespace
+
+int size_of(const Grid& grid) { return grid.height * grid.width * grid.channels; }
+
+std::vector<Registers> blocks_of(const Rows& rows, const std::vector<int32_t>& biases,
+                                 size_t n) {
+  std::vector<Registers> blocks(n / kChannels);
+  size_t given = rows.threshold.size();  // for one pixel, or all
+  for (size_t i = 0; i < n; ++i) {
+    Registers& block = blocks[i / kChannels];
+    int lane = i % kChannels;
+    block.voltage_keep[lane] = rows.voltage_keep[i % given];
+    block.bias[lane] = biases[i % biases.size()];
+    block.threshold[lane] = rows.threshold[i % given];
+    block.reset_amount[lane] = rows.reset_amount[i % given];
+    block.current_keep[lane] = rows.current_keep[i % given];
+  }
+  return blocks;
+}
+
+Network::Network(Grid source, int n_timesteps, Functional functional)
+    : source(source), n_timesteps(n_timesteps), functional(functional), from(1) {
+  check_grid(source);
+  require(n_timesteps >= 1, "timesteps must be at least 1");
+}
+
+int Network::add(Population population) {
+  const Grid grid = population.grid;
+  check_grid(grid);
+  require(grid.channels % kChannels == 0, "channels must be padded to a multiple of 16");
+  size_t per_channel = grid.channels, per_neuron = size_of(grid);
+  const Rows& r = population.rows;
+  size_t n = r.threshold.size();
+  require(n == per_channel || n == per_neuron,
+          "registers are needed for every channel or every neuron");
+  for (auto* values : {&r.current_keep, &r.voltage_keep, &r.bias, &r.reset_amount})
+    require(values->size() == n, "the registers differ in length");
+  require(population.initial_voltage.size() == per_neuron,
+          "an initial voltage is needed for every neuron");
+  for (int32_t at : population.position)
+    require(at >= 0 && at < (int32_t)per_neuron, "a neuron lies outside its population");
+  for (int32_t keep : r.current_keep)
+    require(keep >= 0 && keep <= 4097, "a decay is out of range");
+  for (int32_t keep : r.voltage_keep)
+    require(keep >= 0 && keep <= 4097, "a decay is out of range");
+  const Neurons& given = population.neurons;
+  require(given.max_spikes >= 1 && given.refractory >= 0, "max_spikes is under 1");
+  for (int32_t amount : r.reset_amount)
+    require(amount > (given.max_spikes > 1 ? 0 : -1) && amount <= kVoltageLimit,
+            "a reset amount is out of range");
+  require(population.offset >= 0, "an offset is under 0");
+
+  population.place.assign(per_neuron, 0);
+  for (size_t i = 0; i < population.position.size(); ++i)
+    population.place[population.position[i]] = (int32_t)i;
+  populations.push_back(std::move(population));
+  Population& kept = populations.back();
+  Neurons& neurons = kept.neurons;
+  neurons.height = grid.height;
+  neurons.width = grid.width;
+  neurons.channels = grid.channels;
+  kept.registers = blocks_of(kept.rows, kept.rows.bias, n);
+  neurons.registers = kept.registers.data();
+  neurons.is_per_neuron = n > per_channel;
+  neurons.keeps_current = false;
+  for (int32_t keep : kept.rows.current_keep) neurons.keeps_current |= keep != 0;
+  into.emplace_back();
+  from.emplace_back();
+  return (int)populations.size() - 1;
+}
+
+void Network::add(Projection projection) {
+  Projection& p = projection;
+  int n = (int)populations.size();
+  require(p.source >= -1 && p.source < n && p.target >= 0 && p.target < n,
+          "a projection leads from or to no population");
+  const Grid& source = grid_of(p.source);
+  const Grid& target = grid_of(p.target);
+  require(p.delay > 0 || p.source < p.target,
+          "a projection without delay leads back; populations are in the wrong order");
+  require(p.delay >= 0 && p.delay < (1 << 20), "a delay is out of range");
+  require(p.axon_delay.empty() || (int)p.axon_delay.size() == size_of(source),
+          "an axonal delay is needed for every source neuron");
+  p.longest_delay = p.delay;
+  for (int32_t delay : p.axon_delay) {
+    require(delay >= 0 && delay < (1 << 20), "an axonal delay is out of range");
+    if (p.delay + delay > p.longest_delay) p.longest_delay = p.delay + delay;
+  }
+  require(p.shift > -32 && p.shift < 32, "an exponent is out of range");
+  require(!p.is_direct || p.longest_delay == 0, "direct sums have no delay");
+  bool is_conv = p.is_direct ? p.direct.is_conv : p.scatter.kind == Scatter::kConv;
+  if (is_conv) check_conv(p.scatter, source, target);
+  if (!p.is_direct && p.scatter.kind == Scatter::kSparse)
+    check_sparse(p, size_of(source), size_of(target));
+  p.direct.source = p.scatter.source = source;
+  p.scatter.target = target;
+  int64_t width = p.is_direct && !p.direct.is_wide ? 1 : 2;
+  require((int64_t)p.bytes.size() == width * n_weights(*this, p),
+          "a projection has the wrong number of weights");
+
+  int index = (int)projections.size();
+  projections.push_back(std::move(projection));
+  Projection& kept = projections.back();
+  kept.direct.weights = kept.scatter.weights = kept.bytes.data();
+  kept.direct.shift = kept.shift;
+  kept.scatter.starts = kept.starts.data();
+  kept.scatter.targets = kept.targets.data();
+  into[kept.target].push_back(index);
+  from[kept.source + 1].push_back(index);
+}
+
+void Network::read_out(int population) {
+  require(population >= 0 && population < (int)populations.size(),
+          "the population to read out does not exist");
+  require(!populations[population].position.empty(), "nothing is read out");
+  output_ = population;
+}
+
+void Network::count(std::vector<int32_t> cores, int columns,
+                    std::vector<Tally> given) {
+  require_complete();
+  require(given.size() == populations.size() + 1, "a tally is needed for every sender");
+  int n_cores = (int)cores.size();
+  require(columns > 0 && columns % 3 == 0 && (columns - 3) / 6 == n_cores,
+          "counts have six columns for each neurocore and three for the chip");
+  for (size_t i = 0; i < given.size(); ++i) {
+    Tally& tally = given[i];
+    size_t size = size_of(grid_of((int)i - 1));
+    int n_kinds = (int)tally.starts.size() - 1;
+    require(tally.kind_of.size() == size && n_kinds >= 1 && tally.starts[0] == 0 &&
+                tally.starts.back() == (int)tally.columns.size() &&
+                tally.columns.size() == tally.amounts.size(),
+            "a tally has the wrong size");
+    for (int k = 0; k < n_kinds; ++k)
+      require(tally.starts[k] <= tally.starts[k + 1], "the starts of a tally descend");
+    for (int32_t kind : tally.kind_of)
+      require(kind >= 0 && kind < n_kinds, "a neuron is of no kind");
+    for (int32_t column : tally.columns)
+      require(column >= 0 && column < columns, "a count has no column");
+    if (i == 0) continue;
+    require(tally.core_of.size() == size, "a neurocore is needed for every neuron");
+    for (int32_t core : tally.core_of)
+      require(core >= -1 && core < n_cores, "a neuron lies on no neurocore");
+    tally.shares = shares_of(tally.core_of);
+  }
+  mapped = std::move(cores);
+  n_columns = columns;
+  tallies = std::move(given);
+}
+
+void Network::require_complete() const {
+  require(output_ >= 0, "no population is read out");
+}
+
+}  // namespace engine

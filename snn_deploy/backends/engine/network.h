@@ -1,0 +1,103 @@
+// A network in memory of its own, checked while it is built. It does not change later.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "layout.h"
+
+namespace engine {
+
+enum class Functional { kSum, kLast, kMax };
+
+// Registers as they come: rows for each channel or each neuron.
+struct Rows {
+  std::vector<int32_t> current_keep, voltage_keep, bias, threshold, reset_amount;
+};
+
+// Blocks of registers, `biases` in place of those of the rows if there are some.
+std::vector<Registers> blocks_of(const Rows& rows, const std::vector<int32_t>& biases,
+                                 size_t n);
+
+struct Population {
+  Grid grid;
+  Rows rows;
+  std::vector<Registers> registers;  // the same in blocks
+  Neurons neurons;
+  std::vector<int32_t> initial_voltage;  // of every neuron
+  std::vector<int32_t> position;         // of each neuron as numbered outside
+  std::vector<int32_t> place;            // and back, 0 for padding
+  bool spikes, takes_bias;
+  int bias_exponent;
+  int offset;  // chip timesteps by which local time lags behind the input's
+
+  int size() const { return grid.height * grid.width * grid.channels; }
+};
+
+struct Projection {
+  int source;  // -1: the input
+  int target;
+  int delay;                        // timesteps from sending to arrival
+  std::vector<int32_t> axon_delay;  // further ones, of each source neuron; or empty
+  int longest_delay;
+  int shift;
+  bool is_direct;  // else scattered
+  std::vector<int8_t> bytes;
+  std::vector<int32_t> starts, targets;
+  Direct direct;
+  Scatter scatter;
+};
+
+// What the chip does for one spike, by kinds of neurons, and where neurons lie.
+struct Tally {
+  std::vector<int32_t> kind_of;  // of each neuron
+  std::vector<int32_t> starts;   // of the entries of each kind
+  std::vector<int32_t> columns;
+  std::vector<int32_t> amounts;
+  std::vector<int32_t> core_of;  // of each neuron, -1: padding; empty for the input
+  std::vector<Share> shares;     // the same, for 64 neurons at a time
+};
+
+class Network {
+ public:
+  Network(Grid source, int n_timesteps, Functional functional);
+  Network(const Network&) = delete;
+
+  int add(Population population);
+  void add(Projection projection);
+  void read_out(int population);
+  // mapped: neurons on each core; a tally for the input and then every population
+  void count(std::vector<int32_t> mapped, int n_columns, std::vector<Tally> tallies);
+
+  const Population& output() const { return populations[output_]; }
+  int n_out() const { return (int)output().position.size(); }
+  int output_index() const { return output_; }
+  int depth() const { return output().offset; }
+  bool is_counted() const { return !tallies.empty(); }
+  int n_chip_timesteps() const { return n_timesteps + depth(); }
+  const Grid& grid_of(int sender) const {
+    return sender < 0 ? source : populations[sender].grid;
+  }
+  const Tally& tally_of(int sender) const { return tallies[sender + 1]; }
+  void require_complete() const;
+
+  Grid source;
+  int n_timesteps;
+  Functional functional;
+  // in an order in which each follows those that reach it within a timestep; addresses
+  // of what they hold stay as they are
+  std::deque<Population> populations;
+  std::deque<Projection> projections;
+  std::vector<std::vector<int>> into, from;  // projections, by population; from: + 1
+  std::vector<int32_t> mapped;
+  int n_columns = 0;
+  std::vector<Tally> tallies;
+
+ private:
+  int output_ = -1;
+};
+
+int size_of(const Grid& grid);
+
+}  // namespace engine

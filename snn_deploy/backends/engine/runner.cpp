@@ -1,0 +1,297 @@
+#include "runner.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace engine {
+
+namespace {
+
+constexpr int kSlack = 16;  // a vector is written behind the last event
+
+template <class T>
+void clear(std::vector<T>& values) {
+  std::fill(values.begin(), values.end(), T(0));
+}
+
+void unite(const std::vector<uint8_t>& from, std::vector<uint8_t>& to) {
+  for (size_t i = 0; i < from.size(); ++i) to[i] |= from[i];
+}
+
+}  // namespace
+
+void Spikes::allocate(const Grid& grid, bool is_graded) {
+  neurons.resize(size_of(grid) + kSlack);
+  if (is_graded) values.resize(size_of(grid) + kSlack);
+  begin.resize((size_t)grid.height * grid.width + 1);
+  has_values = is_graded;
+  events = {neurons.data(), is_graded ? values.data() : nullptr, begin.data()};
+}
+
+Runner::Runner(const Network& network, const Kernels& kernels, bool is_counted)
+    : network_(network), kernels_(kernels), is_counted_(is_counted) {
+  input_spikes_.allocate(network.source, true);
+  live_.resize(network.populations.size());
+  size_t widest = 0, most_kinds = 0;
+  for (size_t i = 0; i < live_.size(); ++i) {
+    const Population& population = network.populations[i];
+    Live& live = live_[i];
+    size_t size = population.size();
+    size_t n_bytes = (size / 8 + 7) / 8 * 8;  // whole words
+    live.current.resize(size);
+    live.voltage.resize(size);
+    if (population.neurons.refractory) live.resting.resize(size);
+    live.busy.resize(n_bytes);
+    live.reached.resize(n_bytes);
+    live.neurons = population.neurons;
+    live.spikes.allocate(population.grid, population.neurons.max_spikes > 1);
+    widest = std::max(widest, (size_t)population.grid.width * population.grid.channels);
+  }
+  row_.resize(widest);
+  rings_.resize(network.projections.size());
+  constant_.resize(network.projections.size());
+  if (!is_counted) return;
+  counts_.resize((size_t)network.n_chip_timesteps() * network.n_columns);
+  for (const Tally& tally : network.tallies)
+    most_kinds = std::max(most_kinds, tally.starts.size() - 1);
+  of_kind_.resize(most_kinds);
+  kinds_.resize(most_kinds + 1);
+}
+
+void Runner::start(const Input& input) {
+  input_ = input;
+  timestep_ = 0;
+  for (size_t i = 0; i < live_.size(); ++i) {
+    const Population& population = network_.populations[i];
+    Live& live = live_[i];
+    clear(live.current);
+    clear(live.resting);
+    live.voltage = population.initial_voltage;
+    live.n_spikes = 0;
+    use_bias(population, live);
+  }
+  for (Ring& ring : rings_) {
+    for (size_t slot = 0; slot < ring.is_used.size(); ++slot) {
+      if (!ring.is_used[slot]) continue;
+      clear(ring.sums[slot]);
+      clear(ring.reached[slot]);
+      ring.is_used[slot] = 0;
+    }
+  }
+  if (input.is_constant) {
+    read_row(0);
+    for (int projection : network_.from[0])
+      if (is_constant(network_.projections[projection])) sum_constant(projection);
+  }
+  if (!is_counted_) return;
+  clear(counts_);
+  int n_cores = (int)network_.mapped.size();
+  for (int row = 0; row < network_.n_chip_timesteps(); ++row)
+    for (int core = 0; core < n_cores; ++core)
+      counts_[(size_t)row * network_.n_columns + core * 6] = network_.mapped[core];
+}
+
+void Runner::use_bias(const Population& population, Live& live) {
+  live.neurons = population.neurons;
+  if (!population.takes_bias || !input_.bias) return;
+  std::vector<int32_t> biases(population.size());
+  for (size_t i = 0; i < population.position.size(); ++i)
+    biases[population.position[i]] =
+        (int32_t)(input_.bias[i] * ((int64_t)1 << population.bias_exponent));
+  live.registers = blocks_of(population.rows, biases, biases.size());
+  live.neurons.registers = live.registers.data();
+  live.neurons.is_per_neuron = true;
+}
+
+void Runner::advance() {
+  ++timestep_;
+  advance(timestep_, network_.n_chip_timesteps());
+}
+
+int Runner::finish() {
+  int last = timestep_ + network_.depth();
+  if (is_counted_)
+    for (int local = timestep_ + 1; local <= last; ++local) advance(local, last);
+  return last;
+}
+
+// Advances what has a chip timestep up to the last one at its own timestep `local`.
+void Runner::advance(int local, int last) {
+  read_input(local);
+  send(-1, local);
+  if (is_counted_ && local <= last)
+    count_spikes(-1, input_spikes_, n_input_, local - 1);
+  for (int i = 0; i < (int)live_.size(); ++i) {
+    int chip_timestep = local + network_.populations[i].offset;
+    if (chip_timestep > last) continue;
+    advance_population(i, local);
+    send(i, local);
+    if (!is_counted_) continue;
+    count_updates(i, chip_timestep - 1);
+    count_spikes(i, live_[i].spikes, live_[i].n_spikes, chip_timestep - 1);
+  }
+}
+
+void Runner::read_input(int local) {
+  bool is_over = local > network_.n_timesteps;
+  if (is_over || (!input_.is_constant && local > input_.n_rows)) {
+    clear(input_spikes_.begin);
+    n_input_ = 0;
+  } else if (!input_.is_constant) {
+    read_row(local - 1);
+  }
+}
+
+void Runner::read_row(int row) {
+  const Grid& grid = network_.source;
+  Spikes& spikes = input_spikes_;
+  int n_pixels = grid.height * grid.width, n = 0;
+  const int32_t* values = input_.values + (size_t)row * size_of(grid);
+  int32_t* neurons = spikes.neurons.data();
+  int32_t* begin = spikes.begin.data();
+  if (n_pixels == 1 || grid.channels == 1) {
+    n = kernels_.find(values, size_of(grid), neurons);
+    neurons[n] = size_of(grid);  // no event lies there
+    if (n_pixels > 1)
+      for (int pixel = 0, i = 0; pixel < n_pixels; ++pixel) {
+        begin[pixel] = i;
+        i += neurons[i] == pixel;
+      }
+  } else {
+    for (int pixel = 0; pixel < n_pixels; ++pixel) {
+      begin[pixel] = n;
+      for (int channel = 0; channel < grid.channels; ++channel) {
+        neurons[n] = pixel * grid.channels + channel;
+        n += values[(size_t)channel * n_pixels + pixel] != 0;
+      }
+    }
+  }
+  begin[0] = 0;
+  begin[n_pixels] = n;
+  n_input_ = n;
+  bool is_binary = true;
+  for (int i = 0; i < n; ++i) {
+    int pixel = neurons[i] / grid.channels, channel = neurons[i] % grid.channels;
+    int32_t value = values[(size_t)channel * n_pixels + pixel];
+    spikes.values[i] = value;
+    is_binary &= value == 1;
+  }
+  spikes.events.values = is_binary ? nullptr : spikes.values.data();
+}
+
+void Runner::advance_population(int index, int local) {
+  Live& live = live_[index];
+  inputs_.clear();
+  addends_.clear();
+  if (is_counted_) clear(live.reached);
+  for (int projection : network_.into[index]) add_arriving(projection, local, live);
+  Step step{&live.neurons,
+            {live.current.data(), live.voltage.data(),
+             live.resting.empty() ? nullptr : live.resting.data(), live.busy.data()},
+            inputs_.data(),
+            (int)inputs_.size(),
+            addends_.data(),
+            (int)addends_.size(),
+            row_.data(),
+            is_counted_ ? live.reached.data() : nullptr,
+            live.spikes.events};
+  live.n_spikes = kernels_.advance(step);
+  for (int projection : network_.into[index]) {  // free what has arrived
+    Ring& ring = rings_[projection];
+    if (ring.sums.empty()) continue;
+    size_t slot = local % ring.sums.size();
+    if (!ring.is_used[slot]) continue;
+    clear(ring.sums[slot]);
+    clear(ring.reached[slot]);
+    ring.is_used[slot] = 0;
+  }
+}
+
+void Runner::add_arriving(int index, int local, Live& live) {
+  const Projection& p = network_.projections[index];
+  if (is_constant(p)) {
+    int sent = local - p.delay;
+    if (sent < 1 || sent > network_.n_timesteps) return;
+    addends_.push_back({constant_[index].sums.data(), p.shift});
+    if (is_counted_) unite(constant_[index].reached, live.reached);
+    return;
+  }
+  if (p.is_direct) {
+    inputs_.push_back({&p.direct, &spikes_of(p.source).events});
+    return;
+  }
+  Ring& ring = rings_[index];
+  if (ring.sums.empty()) return;
+  size_t slot = local % ring.sums.size();
+  if (!ring.is_used[slot]) return;
+  addends_.push_back({ring.sums[slot].data(), p.shift});
+  if (is_counted_) unite(ring.reached[slot], live.reached);
+}
+
+void Runner::sum_constant(int index) {
+  const Projection& p = network_.projections[index];
+  const Population& target = network_.populations[p.target];
+  Sums& known = constant_[index];
+  known.sums.assign(target.size(), 0);
+  known.reached.assign(live_[p.target].reached.size(), 0);
+  uint8_t* reached = is_counted_ ? known.reached.data() : nullptr;
+  if (p.is_direct) {
+    DirectInput input{&p.direct, &input_spikes_.events};
+    kernels_.sum(target.neurons, input, known.sums.data(), reached);
+    return;
+  }
+  for (int i = 0; i < n_input_; ++i)
+    kernels_.scatter(p.scatter, input_spikes_.neurons[i], input_spikes_.values[i],
+                     known.sums.data(), reached);
+}
+
+// Scatters the spikes of a sender along the projections that are not summed directly.
+void Runner::send(int sender, int local) {
+  for (int index : network_.from[sender + 1]) {
+    const Projection& p = network_.projections[index];
+    if (p.is_direct || is_constant(p)) continue;
+    const Spikes& from = spikes_of(sender);
+    int n = sender < 0 ? n_input_ : live_[sender].n_spikes;
+    if (n) scatter(p, from, n, local, rings_[index]);
+  }
+}
+
+void Runner::scatter(const Projection& p, const Spikes& from, int n, int local,
+                     Ring& ring) {
+  size_t n_slots = (size_t)p.longest_delay + 1;
+  if (ring.sums.empty()) {
+    ring.sums.resize(n_slots);
+    ring.reached.resize(n_slots);
+    ring.is_used.resize(n_slots);
+  }
+  for (int i = 0; i < n; ++i) {
+    int32_t neuron = from.neurons[i];
+    int delay = p.delay + (p.axon_delay.empty() ? 0 : p.axon_delay[neuron]);
+    size_t slot = (size_t)(local + delay) % n_slots;
+    if (!ring.is_used[slot]) {
+      ring.sums[slot].resize(network_.populations[p.target].size());
+      ring.reached[slot].resize(live_[p.target].reached.size());
+      ring.is_used[slot] = 1;
+    }
+    int32_t value = from.events.values ? from.events.values[i] : 1;
+    kernels_.scatter(p.scatter, neuron, value, ring.sums[slot].data(),
+                     is_counted_ ? ring.reached[slot].data() : nullptr);
+  }
+}
+
+void Runner::read_out(int64_t* values) const {
+  const Population& population = network_.output();
+  const Live& live = live_[network_.output_index()];
+  if (!population.spikes) {
+    for (size_t i = 0; i < population.position.size(); ++i)
+      values[i] = live.voltage[population.position[i]];
+    return;
+  }
+  std::fill(values, values + population.position.size(), 0);
+  for (int i = 0; i < live.n_spikes; ++i) {
+    int place = population.place[live.spikes.neurons[i]];
+    values[place] = live.spikes.has_values ? live.spikes.values[i] : 1;
+  }
+}
+
+}  // namespace engine

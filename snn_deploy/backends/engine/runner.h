@@ -1,0 +1,101 @@
+// One input running through a network.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "network.h"
+
+namespace engine {
+
+// The spikes of one input, as the host holds them.
+struct Input {
+  const int32_t* values;  // n_rows x channels x height x width
+  int n_rows;
+  bool is_constant;
+  const int64_t* bias;  // of every neuron of the populations that take one; or null
+};
+
+// Events with the memory that holds them.
+struct Spikes {
+  std::vector<int32_t> neurons, values, begin;
+  Events events;
+  bool has_values = false;
+
+  void allocate(const Grid& grid, bool is_graded);
+};
+
+// What arrives in time: sums of each timestep until the latest arrival.
+struct Ring {
+  std::vector<std::vector<int32_t>> sums;
+  std::vector<std::vector<uint8_t>> reached;
+  std::vector<char> is_used;
+};
+
+class Runner {
+ public:
+  Runner(const Network& network, const Kernels& kernels, bool is_counted);
+
+  // From rest. What the input points to must live until the next start.
+  void start(const Input& input);
+  // Every population advances by one of its timesteps.
+  void advance();
+  int timestep() const { return timestep_; }
+  // What the host reads: spikes or voltages of the output.
+  void read_out(int64_t* values) const;
+  // Counts what upstream populations do until the chip timestep of a stop; returns how
+  // many rows of counts() hold. The input cannot go on.
+  int finish();
+  const std::vector<int32_t>& counts() const { return counts_; }
+
+ private:
+  struct Live {
+    std::vector<int32_t> current, voltage, resting;
+    std::vector<Registers> registers;  // with the bias of this input
+    std::vector<uint8_t> busy, reached;
+    Neurons neurons;
+    Spikes spikes;
+    int n_spikes;
+  };
+  struct Sums {  // of a constant input
+    std::vector<int32_t> sums;
+    std::vector<uint8_t> reached;
+  };
+
+  void advance(int local, int last);
+  void read_input(int local);
+  void read_row(int row);
+  void sum_constant(int projection);
+  // Whether the sums of a projection are known from the start of the input.
+  bool is_constant(const Projection& p) const {
+    return p.source < 0 && input_.is_constant && p.axon_delay.empty();
+  }
+  void advance_population(int index, int local);
+  void add_arriving(int projection, int local, Live& live);
+  void send(int sender, int local);
+  void scatter(const Projection& p, const Spikes& from, int n, int local, Ring& ring);
+  void use_bias(const Population& population, Live& live);
+  void count_spikes(int sender, const Spikes& spikes, int n, int row);
+  void count_updates(int index, int row);
+  const Spikes& spikes_of(int sender) const {
+    return sender < 0 ? input_spikes_ : live_[sender].spikes;
+  }
+
+  const Network& network_;
+  const Kernels& kernels_;
+  bool is_counted_;
+  Input input_{};
+  int timestep_ = 0;
+  int n_input_ = 0;
+  Spikes input_spikes_;
+  std::vector<Live> live_;
+  std::vector<Ring> rings_;
+  std::vector<Sums> constant_;
+  std::vector<int32_t> row_;
+  std::vector<DirectInput> inputs_;
+  std::vector<Addend> addends_;
+  std::vector<int32_t> counts_, of_kind_, kinds_;
+};
+
+}  // namespace engine

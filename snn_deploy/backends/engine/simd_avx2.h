@@ -1,0 +1,89 @@
+// Vectors of 8 numbers, for processors with AVX2.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace {
+
+// For each set of 8 lanes, the lanes in it.
+struct LaneTable {
+  uint8_t lanes[256][8];
+  constexpr LaneTable() : lanes() {
+    for (int mask = 0; mask < 256; ++mask) {
+      int n = 0;
+      for (int i = 0; i < 8; ++i)
+        if (mask >> i & 1) lanes[mask][n++] = (uint8_t)i;
+    }
+  }
+};
+constexpr LaneTable kLaneTable;
+
+struct Simd {
+  static constexpr int kLanes = 8;
+  static constexpr int kRegisters = 8;
+  using I32 = __m256i;
+  using I16 = __m256i;
+  using Mask = __m256i;
+
+  static I32 load(const int32_t* p) { return _mm256_loadu_si256((const __m256i*)p); }
+  static void store(int32_t* p, I32 a) { _mm256_storeu_si256((__m256i*)p, a); }
+  static I32 set(int32_t a) { return _mm256_set1_epi32(a); }
+  static I32 zero() { return _mm256_setzero_si256(); }
+  static I32 add(I32 a, I32 b) { return _mm256_add_epi32(a, b); }
+  static I32 sub(I32 a, I32 b) { return _mm256_sub_epi32(a, b); }
+  static I32 mul(I32 a, I32 b) { return _mm256_mullo_epi32(a, b); }
+  static I32 band(I32 a, I32 b) { return _mm256_and_si256(a, b); }
+  static I32 min(I32 a, I32 b) { return _mm256_min_epi32(a, b); }
+  static I32 max(I32 a, I32 b) { return _mm256_max_epi32(a, b); }
+  static I32 left(I32 a, int n) { return _mm256_sll_epi32(a, _mm_cvtsi32_si128(n)); }
+  static I32 right(I32 a, int n) { return _mm256_sra_epi32(a, _mm_cvtsi32_si128(n)); }
+
+  static Mask greater(I32 a, I32 b) { return _mm256_cmpgt_epi32(a, b); }
+  static Mask nonzero(I32 a) {
+    return _mm256_xor_si256(_mm256_cmpeq_epi32(a, zero()), set(-1));
+  }
+  static Mask either(Mask a, Mask b) { return _mm256_or_si256(a, b); }
+  static I32 where(Mask m, I32 a) { return _mm256_and_si256(m, a); }
+  static I32 unless(Mask m, I32 a) { return _mm256_andnot_si256(m, a); }
+  static unsigned bits(Mask m) {
+    return (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(m));
+  }
+
+  // |a| * keep / 4096, rounded down, with the sign of a; |a| up to 2^23. The product
+  // has 36 bits: the upper and lower 12 bits of |a| are multiplied on their own.
+  static I32 decay(I32 a, I32 keep) {
+    I32 size = _mm256_abs_epi32(a);
+    I32 upper = _mm256_madd_epi16(_mm256_srli_epi32(size, 12), keep);
+    I32 lower = _mm256_and_si256(_mm256_slli_epi32(size, 4), set(0xfff0));
+    I32 kept = _mm256_add_epi32(upper, _mm256_mulhi_epu16(lower, keep));
+    return _mm256_sign_epi32(kept, a);
+  }
+
+  static I16 zero16() { return _mm256_setzero_si256(); }
+  static I16 add16(I16 a, I16 b) { return _mm256_add_epi16(a, b); }
+  static I16 widen16(const int8_t* p) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)p));
+  }
+  static I32 low(I16 a) { return _mm256_cvtepi16_epi32(_mm256_castsi256_si128(a)); }
+  static I32 high(I16 a) {
+    return _mm256_cvtepi16_epi32(_mm256_extracti128_si256(a, 1));
+  }
+  static I32 widen32(const int8_t* p) {
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i*)p));
+  }
+  static I32 widen32(const int16_t* p) {
+    return _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i*)p));
+  }
+
+  // Writes first + i for each lane i of the mask; returns how many.
+  static int emit(unsigned mask, int32_t first, int32_t* out) {
+    const __m128i* lanes = (const __m128i*)kLaneTable.lanes[mask];
+    I32 found = _mm256_cvtepu8_epi32(_mm_loadl_epi64(lanes));
+    store(out, add(found, set(first)));
+    return __builtin_popcount(mask);
+  }
+};
+
+}  // namespace

@@ -1,0 +1,77 @@
+// Vectors of 16 numbers, for processors with AVX-512 F, BW, VL and DQ.
+#pragma once
+
+#ifdef ENGINE_EMULATES_AVX512  // to test where the processor has none
+#include "emulate_avx512.h"
+#else
+#include <immintrin.h>
+#endif
+
+#include <cstdint>
+
+namespace {
+
+struct Simd {
+  static constexpr int kLanes = 16;
+  static constexpr int kRegisters = 8;
+  using I32 = __m512i;
+  using I16 = __m512i;
+  using Mask = __mmask16;
+
+  static I32 load(const int32_t* p) { return _mm512_loadu_si512(p); }
+  static void store(int32_t* p, I32 a) { _mm512_storeu_si512(p, a); }
+  static I32 set(int32_t a) { return _mm512_set1_epi32(a); }
+  static I32 zero() { return _mm512_setzero_si512(); }
+  static I32 add(I32 a, I32 b) { return _mm512_add_epi32(a, b); }
+  static I32 sub(I32 a, I32 b) { return _mm512_sub_epi32(a, b); }
+  static I32 mul(I32 a, I32 b) { return _mm512_mullo_epi32(a, b); }
+  static I32 band(I32 a, I32 b) { return _mm512_and_si512(a, b); }
+  static I32 min(I32 a, I32 b) { return _mm512_min_epi32(a, b); }
+  static I32 max(I32 a, I32 b) { return _mm512_max_epi32(a, b); }
+  static I32 left(I32 a, int n) { return _mm512_sllv_epi32(a, set(n)); }
+  static I32 right(I32 a, int n) { return _mm512_srav_epi32(a, set(n)); }
+
+  static Mask greater(I32 a, I32 b) { return _mm512_cmpgt_epi32_mask(a, b); }
+  static Mask nonzero(I32 a) { return _mm512_test_epi32_mask(a, a); }
+  static Mask either(Mask a, Mask b) { return (Mask)(a | b); }
+  static I32 where(Mask m, I32 a) { return _mm512_maskz_mov_epi32(m, a); }
+  static I32 unless(Mask m, I32 a) { return _mm512_maskz_mov_epi32((Mask)~m, a); }
+  static unsigned bits(Mask m) { return m; }
+
+  // |a| * keep / 4096, rounded down, with the sign of a; |a| up to 2^23. The product
+  // has 36 bits: the upper and lower 12 bits of |a| are multiplied on their own.
+  static I32 decay(I32 a, I32 keep) {
+    I32 size = _mm512_abs_epi32(a);
+    I32 upper = _mm512_madd_epi16(_mm512_srli_epi32(size, 12), keep);
+    I32 lower = _mm512_and_si512(_mm512_slli_epi32(size, 4), set(0xfff0));
+    I32 kept = _mm512_add_epi32(upper, _mm512_mulhi_epu16(lower, keep));
+    return _mm512_mask_sub_epi32(kept, _mm512_movepi32_mask(a), zero(), kept);
+  }
+
+  static I16 zero16() { return _mm512_setzero_si512(); }
+  static I16 add16(I16 a, I16 b) { return _mm512_add_epi16(a, b); }
+  static I16 widen16(const int8_t* p) {
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i*)p));
+  }
+  static I32 low(I16 a) { return _mm512_cvtepi16_epi32(_mm512_castsi512_si256(a)); }
+  static I32 high(I16 a) {
+    return _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(a, 1));
+  }
+  static I32 widen32(const int8_t* p) {
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i*)p));
+  }
+  static I32 widen32(const int16_t* p) {
+    return _mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i*)p));
+  }
+
+  // Writes first + i for each lane i of the mask; returns how many.
+  static int emit(unsigned mask, int32_t first, int32_t* out) {
+    const I32 lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
+                                        14, 15);
+    I32 found = _mm512_maskz_compress_epi32((Mask)mask, lanes);
+    store(out, add(found, set(first)));
+    return __builtin_popcount(mask);
+  }
+};
+
+}  // namespace

@@ -1,0 +1,95 @@
+// Vectors of 8 numbers in the compiler's own notation, for any processor.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+namespace {
+
+struct Simd {
+  typedef uint32_t U32 __attribute__((vector_size(32)));
+  static constexpr int kLanes = 8;      // of an I32
+  static constexpr int kRegisters = 4;  // sums that are kept at once
+  typedef int32_t I32 __attribute__((vector_size(32)));
+  typedef int16_t I16 __attribute__((vector_size(32)));  // twice as many lanes
+  typedef int8_t I8 __attribute__((vector_size(16)));
+  typedef int16_t Half __attribute__((vector_size(16)));
+  typedef int8_t Quarter __attribute__((vector_size(8)));
+  typedef I32 Mask;
+
+  template <class To, class From>
+  static To read(const From* from) {
+    To to;
+    memcpy(&to, from, sizeof to);
+    return to;
+  }
+
+  static I32 load(const int32_t* p) { return read<I32>(p); }
+  static void store(int32_t* p, I32 a) { memcpy(p, &a, sizeof a); }
+  static I32 set(int32_t a) { return I32{} + a; }
+  static I32 zero() { return I32{}; }
+  static I32 add(I32 a, I32 b) { return (I32)((U32)a + (U32)b); }
+  static I32 sub(I32 a, I32 b) { return (I32)((U32)a - (U32)b); }
+  static I32 mul(I32 a, I32 b) { return (I32)((U32)a * (U32)b); }
+  static I32 band(I32 a, I32 b) { return a & b; }
+  static I32 min(I32 a, I32 b) { return choose(a < b, a, b); }
+  static I32 max(I32 a, I32 b) { return choose(a > b, a, b); }
+  static I32 left(I32 a, int n) { return (I32)((U32)a << n); }
+  static I32 right(I32 a, int n) { return a >> n; }
+
+  static Mask greater(I32 a, I32 b) { return a > b; }
+  static Mask nonzero(I32 a) { return a != 0; }
+  static Mask either(Mask a, Mask b) { return a | b; }
+  static I32 where(Mask m, I32 a) { return a & m; }
+  static I32 unless(Mask m, I32 a) { return a & ~m; }
+  static unsigned bits(Mask m) {
+    unsigned found = 0;
+    for (int i = 0; i < kLanes; ++i) found |= (unsigned)(m[i] & 1) << i;
+    return found;
+  }
+
+  // |a| * keep / 4096, rounded down, with the sign of a; |a| up to 2^23.
+  static I32 decay(I32 a, I32 keep) {
+    I32 sign = a >> 31;
+    I32 size = (a ^ sign) - sign;
+    I32 kept = (size >> 12) * keep + (((size & 4095) * keep) >> 12);
+    return (kept ^ sign) - sign;
+  }
+
+  static I16 zero16() { return I16{}; }
+  static I16 add16(I16 a, I16 b) { return a + b; }
+  static I16 widen16(const int8_t* p) {
+    return __builtin_convertvector(read<I8>(p), I16);
+  }
+  static I32 low(I16 a) {
+    Half half;
+    memcpy(&half, &a, sizeof half);
+    return __builtin_convertvector(half, I32);
+  }
+  static I32 high(I16 a) {
+    Half half;
+    memcpy(&half, (const char*)&a + sizeof half, sizeof half);
+    return __builtin_convertvector(half, I32);
+  }
+  static I32 widen32(const int8_t* p) {
+    return __builtin_convertvector(read<Quarter>(p), I32);
+  }
+  static I32 widen32(const int16_t* p) {
+    return __builtin_convertvector(read<Half>(p), I32);
+  }
+
+  // Writes first + i for each lane i of the mask; returns how many.
+  static int emit(unsigned mask, int32_t first, int32_t* out) {
+    int n = 0;
+    for (int i = 0; i < kLanes; ++i) {
+      out[n] = first + i;
+      n += (mask >> i) & 1;
+    }
+    return n;
+  }
+
+ private:
+  static I32 choose(Mask m, I32 a, I32 b) { return (a & m) | (b & ~m); }
+};
+
+}  // namespace

@@ -1,0 +1,80 @@
+"""What a chip does for each spike, laid out for the compiled engine's counters."""
+
+from typing import Any
+
+import numpy as np
+
+from snn_deploy.arrays import IntArray
+from snn_deploy.backends.counting import Counter
+from snn_deploy.backends.engine_grid import Grid
+from snn_deploy.backends.engine_layout import Layout
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.results import (
+    CHIP_EVENTS,
+    CORE_EVENTS,
+    FIRE,
+    PACKET,
+    PACKET_IN,
+    SYNAPTIC_OPERATION,
+    Activity,
+)
+
+TallyArrays = tuple[IntArray, IntArray, IntArray, IntArray, IntArray]
+
+PER_SPIKE = (FIRE, PACKET, PACKET_IN, SYNAPTIC_OPERATION)  # of ``Counter.per_spike``
+NO_CORE = -1
+
+
+def add_tallies(layout: Layout, network: MappedNetwork) -> None:
+    """Let the engine count: what each spike causes, and where each neuron lies."""
+    counter = Counter(network)
+    columns = _columns(len(network.cores))
+    source = network.graph.source.name
+    tallies: list[TallyArrays] = []
+    for name in (source, *(p.name for p in layout.order)):
+        core = network.core_of.get(name)
+        tallies.append(_tally(counter, name, columns, core, layout.grids[name]))
+    layout.network.count(counter.mapped.astype(np.int32), tallies)
+
+
+def activity(counts: IntArray) -> Activity:
+    """Return the counts of one input, ``(n_chip_timesteps, n_columns)``, by event."""
+    n_rows, n_columns = counts.shape
+    n_core_columns = n_columns - len(CHIP_EVENTS)
+    shape = (n_rows, n_core_columns // len(CORE_EVENTS), len(CORE_EVENTS))
+    cores = counts[:, :n_core_columns].reshape(shape)
+    return Activity(cores=cores, chip=counts[:, n_core_columns:])
+
+
+def _columns(n_cores: int) -> IntArray:
+    """Return for each column of ``Counter.per_spike`` the engine's column."""
+    cores = np.arange(n_cores) * len(CORE_EVENTS)
+    chip = n_cores * len(CORE_EVENTS) + np.arange(len(CHIP_EVENTS))
+    return np.concatenate([*(cores + event for event in PER_SPIKE), chip])
+
+
+def _tally(
+    counter: Counter, name: str, columns: IntArray, core: IntArray | None, grid: Grid
+) -> TallyArrays:
+    """Return the kinds of neurons, what a spike of each kind causes, and the cores."""
+    per_spike = counter.per_spike[name]
+    first, kind = _kinds(per_spike)
+    rows = per_spike[first].tocsr()
+    cores = np.zeros(0, np.int64) if core is None else grid.placed(core, NO_CORE)
+    return (
+        grid.placed(kind).astype(np.int32),
+        rows.indptr.astype(np.int32),
+        columns[rows.indices].astype(np.int32),
+        rows.data.astype(np.int32),
+        cores.astype(np.int32),
+    )
+
+
+def _kinds(rows: Any) -> tuple[IntArray, IntArray]:
+    """Return the first of each kind of equal rows, and the kind of each row."""
+    rng = np.random.default_rng(0)
+    while True:  # sums of random numbers tell rows apart, but for the rarest chance
+        key = rows @ rng.integers(1, 1 << 62, rows.shape[1])
+        _, first, kind = np.unique(key, return_index=True, return_inverse=True)
+        if not (rows - rows[first[kind]]).data.any():
+            return first, kind

@@ -1,0 +1,484 @@
+"""The compiled engine: the reference's results, on every instruction set and thread."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from snn_deploy.arrays import BoolArray, IntArray
+from snn_deploy.backends import compiled
+from snn_deploy.backends.compiled import VARIABLE, instructions
+from snn_deploy.backends.cpu import CpuProgram, ReferenceSession
+from snn_deploy.backends.engine_layout import Layout
+from snn_deploy.errors import BackendError
+from snn_deploy.host.cutoff import Cutoff, fixed, never, risk, topk
+from snn_deploy.host.monitor import collect_scores, run_inputs
+from snn_deploy.ir.graph import Functional, Training
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.neurons import Reset
+from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.ir.reference import Simulation
+from snn_deploy.ir.synapses import ConvSynapses
+from snn_deploy.passes.retime import retime
+from snn_deploy.results import RunResult
+from snn_deploy.spikes import Encoding, Stimulus
+from tests.build import RATE, dense, integers, population, rng, simulator, trains
+from tests.conformance.networks import mapped
+
+engine = pytest.importorskip(
+    "snn_deploy.backends._engine", reason="the compiled engine is not installed"
+)
+HERE = compiled.available()
+
+sets = pytest.mark.parametrize(
+    "instruction_set",
+    [
+        pytest.param(
+            name,
+            marks=pytest.mark.skipif(
+                name not in HERE, reason=f"this processor has no {name}"
+            ),
+        )
+        for name in compiled.INSTRUCTIONS
+    ],
+)
+
+
+def wide(n_in: int, n_out: int, seed: int = 0, **changes: Any) -> QuantizedGraph:
+    """Return one layer of extreme weights, between ``n_in`` and ``n_out`` neurons."""
+    weights = rng(seed).choice([-256, 254, -2, 0], (n_out, n_in))
+    neurons = population("a", (n_out,), threshold=np.array(3000), **changes)
+    return integers([neurons], [dense("input", "a", weights)], shape=(n_in,))
+
+
+def pictures(channels: tuple[int, ...], **changes: Any) -> QuantizedGraph:
+    """Return convolutions with these numbers of channels, and a dense layer."""
+    populations, projections = [], []
+    before, shape = "input", (channels[0], 9, 7)
+    for index, n in enumerate(channels[1:]):
+        synapses = ConvSynapses(
+            weights=2 * rng(index).integers(-100, 115, (n, shape[0], 3, 3)),
+            stride=(2, 1),
+            padding=(1, 2),
+            dilation=(1, 1),
+            groups=1,
+        )
+        found = synapses.output_shape(shape)
+        assert found is not None
+        shape = (found[0], found[1], found[2])
+        name = f"conv{index}"
+        neurons = population(name, shape, threshold=np.array(700))
+        populations.append(replace(neurons, **changes))
+        link = dense(before, name, np.zeros((0, 0)))
+        projections.append(replace(link, synapses=synapses))
+        before = name
+    weights = 2 * rng(9).integers(-60, 70, (5, int(np.prod(shape))))
+    populations.append(population("fc", (5,)))
+    projections.append(dense(before, "fc", weights))
+    return integers(populations, projections, shape=(channels[0], 9, 7))
+
+
+def network(**changes: Any) -> MappedNetwork:
+    graph = replace(pictures((3, 20, 33)), **changes)
+    return mapped(retime(graph, simulator()))
+
+
+def program(network: MappedNetwork, instruction_set: str, n_threads: int) -> CpuProgram:
+    found = CpuProgram(network)
+    assert found.engine is not None
+    found.engine.instructions = instruction_set
+    found.engine.n_threads = n_threads
+    return found
+
+
+class Reference(CpuProgram):
+    """The reference, whatever is installed."""
+
+    def start(self, stimuli: Any) -> ReferenceSession:
+        return ReferenceSession(self, stimuli)
+
+    def run(self, stimuli: Any, betas: Any, *, is_counted: bool) -> None:
+        return None
+
+
+def by_reference(graph: QuantizedGraph, stimuli: list[Stimulus]) -> IntArray:
+    """Return the outputs of all timesteps, accumulated."""
+    simulation = Simulation(graph, stimuli)
+    rows = []
+    for _ in range(graph.training.timesteps + graph.depth):
+        simulation.step()
+        if simulation.timestep > graph.depth:
+            rows.append(simulation.readout())
+    return np.cumsum(rows, axis=0).transpose(1, 0, 2)
+
+
+def check_equal(found: list[RunResult], wanted: list[RunResult]) -> None:
+    assert len(found) == len(wanted)
+    for a, b in zip(found, wanted, strict=True):
+        assert (a.index, a.prediction, a.gap) == (b.index, b.prediction, b.gap)
+        assert (a.timesteps, a.stopped_early) == (b.timesteps, b.stopped_early)
+        np.testing.assert_array_equal(a.scores, b.scores)
+        np.testing.assert_array_equal(a.activity.cores, b.activity.cores)
+        np.testing.assert_array_equal(a.activity.chip, b.activity.chip)
+
+
+@sets
+@pytest.mark.parametrize("n_out", [1, 16, 17, 40, 70, 130, 300, 530])
+@pytest.mark.parametrize("n_in", [1, 255, 256, 300, 1100])
+def test_wide_layers_of_extreme_weights(
+    instruction_set: str, n_in: int, n_out: int
+) -> None:
+    graph = wide(n_in, n_out)
+    ones = Stimulus(values=np.ones((6, n_in), np.int32), is_constant=False)
+    stimuli = [ones, *trains(2, 6, (n_in,))]
+
+    found = collect_scores(
+        program(mapped(graph), instruction_set, 1),
+        mapped(graph),
+        list(enumerate(stimuli)),
+    )
+
+    np.testing.assert_array_equal(found, by_reference(graph, stimuli))
+
+
+@sets
+@pytest.mark.parametrize("n_out", [1, 40, 300])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_the_largest_sums_of_one_sign(
+    instruction_set: str, n_out: int, sign: int
+) -> None:
+    for weight in (255, 254, 256):
+        if (weight, sign) == (256, 1):
+            continue
+        graph = wide(1100, n_out)
+        weights = np.full((n_out, 1100), sign * weight)
+        link = dense("input", "a", weights, exponent=-3)
+        readout = replace(graph.populations[0], spikes=False)
+        graph = replace(graph, projections=(link,), populations=(readout,))
+        stimuli = [Stimulus(values=np.ones((6, 1100), np.int32), is_constant=False)]
+
+        found = collect_scores(
+            program(mapped(graph), instruction_set, 1),
+            mapped(graph),
+            list(enumerate(stimuli)),
+        )
+
+        np.testing.assert_array_equal(found, by_reference(graph, stimuli))
+
+
+@sets
+@pytest.mark.parametrize("channels", [(1, 16, 8), (3, 48, 40), (2, 70, 130), (4, 300)])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"reset": Reset.SOFT, "current_decay": np.array(500)},
+        {"refractory": 2},
+        {"reset": Reset.SOFT, "max_spikes": 5},
+    ],
+    ids=["hard", "soft", "refractory", "graded"],
+)
+def test_convolutions(
+    instruction_set: str, channels: tuple[int, ...], changes: dict[str, Any]
+) -> None:
+    graph = pictures(channels, **changes)
+    stimuli = trains(3, 6, graph.source.shape)
+
+    found = collect_scores(
+        program(mapped(graph), instruction_set, 1),
+        mapped(graph),
+        list(enumerate(stimuli)),
+    )
+
+    np.testing.assert_array_equal(found, by_reference(graph, stimuli))
+    assert found.any()
+
+
+@sets
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+@pytest.mark.parametrize(
+    "cutoff", [never, fixed(3), risk(2.0), topk(np.arange(6) % 3.0)], ids=str
+)
+def test_a_batch_and_its_counts_equal_the_reference(
+    instruction_set: str, n_threads: int, cutoff: Cutoff
+) -> None:
+    chip = network()
+    stimuli = list(enumerate(trains(9, 6, chip.graph.source.shape)))
+    wanted = list(run_inputs(Reference(chip), chip, stimuli, cutoff))
+
+    found = program(chip, instruction_set, n_threads)
+
+    check_equal(list(run_inputs(found, chip, stimuli, cutoff)), wanted)
+
+    def stepped(scores: IntArray, timestep: int) -> BoolArray:
+        return cutoff(scores, timestep)
+
+    check_equal(list(run_inputs(found, chip, stimuli, stepped)), wanted)
+
+
+@pytest.mark.parametrize("functional", Functional)
+def test_outputs_accumulate_as_trained(functional: Functional) -> None:
+    training = replace(RATE, functional=functional)
+    chip = network(training=training)
+    stimuli = list(enumerate(trains(4, 6, chip.graph.source.shape)))
+
+    found = list(run_inputs(CpuProgram(chip), chip, stimuli, risk(1)))
+
+    check_equal(found, list(run_inputs(Reference(chip), chip, stimuli, risk(1))))
+
+
+def test_constant_inputs_of_gray_levels() -> None:
+    graph = pictures((3, 20, 33))
+    training = Training(timesteps=6, encoding=Encoding.DIRECT)
+    graph = replace(
+        graph, training=training, source=replace(graph.source, largest_value=255)
+    )
+    chip = mapped(retime(graph, simulator()))
+    values = rng().integers(0, 256, (5, 1, 3, 9, 7))
+    stimuli = [Stimulus(values=x, is_constant=True) for x in values]
+
+    found = list(run_inputs(CpuProgram(chip), chip, enumerate(stimuli), fixed(4)))
+
+    wanted = run_inputs(Reference(chip), chip, enumerate(stimuli), fixed(4))
+    check_equal(found, list(wanted))
+
+
+def test_sums_that_could_leave_32_bits_are_left_to_the_reference() -> None:
+    graph = wide(4, 3)
+    graph = replace(graph, projections=(replace(graph.projections[0], exponent=-4),))
+    large = Stimulus(values=np.full((6, 4), 1 << 28), is_constant=False)
+    small = Stimulus(values=np.full((6, 4), 1 << 10), is_constant=False)
+    loaded = CpuProgram(mapped(graph))
+
+    assert isinstance(loaded.start([large]), ReferenceSession)
+    assert loaded.run([large], np.full(6, np.inf), is_counted=False) is None
+    assert not isinstance(loaded.start([small]), ReferenceSession)
+    for stimulus in (large, small):
+        found = collect_scores(loaded, loaded.network, [(0, stimulus)])
+        np.testing.assert_array_equal(found, by_reference(graph, [stimulus]))
+
+
+def test_numpy_serves_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "numpy")
+
+    loaded = CpuProgram(network())
+
+    assert loaded.engine is None
+    assert isinstance(loaded.start(trains(1, 6, (3, 9, 7))), ReferenceSession)
+
+
+@pytest.mark.parametrize("name", ["mmx", "avx1024"])
+def test_an_unknown_instruction_set_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(VARIABLE, name)
+
+    with pytest.raises(BackendError, match=f"is '{name}'; choose from avx512, avx2"):
+        instructions()
+
+
+def test_a_set_that_the_processor_lacks_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(compiled, "available", lambda: ["plain"])
+    monkeypatch.setenv(VARIABLE, "avx2")
+
+    with pytest.raises(BackendError, match="avx2', which this processor has not"):
+        instructions()
+
+
+def test_without_the_engine_numpy_serves_and_a_note_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(compiled, "available", lambda: [])
+
+    assert instructions() == "numpy"
+    assert "not installed" in (compiled.missing_note() or "")
+
+    monkeypatch.setenv(VARIABLE, "numpy")
+    assert compiled.missing_note() is None
+
+    monkeypatch.setenv(VARIABLE, "plain")
+    with pytest.raises(BackendError, match="the compiled engine is not installed"):
+        instructions()
+
+
+def small() -> Any:
+    """Return a network of the engine: 4 inputs, 3 neurons, 6 timesteps."""
+    return Layout(wide(4, 3)).network
+
+
+def test_an_empty_batch_gives_nothing() -> None:
+    chip = network()
+    loaded = CpuProgram(chip)
+
+    result = loaded.run([], np.full(6, np.inf), is_counted=True)
+
+    assert result is not None
+    assert result.scores.shape == (0, 6, 5)
+    assert list(run_inputs(loaded, chip, [], never)) == []
+    assert loaded.start([]).step() is None
+
+
+GOOD = np.zeros((6, 4), np.int32)
+BAD_INPUTS = {
+    "wrong type": (GOOD.astype(np.int64), False, None),
+    "wrong size": (np.zeros((6, 5), np.int32), False, None),
+    "no rows": (np.zeros((0, 4), np.int32), True, None),
+    "not contiguous": (np.zeros((6, 8), np.int32)[:, ::2], False, None),
+    "other order": (np.zeros((4, 6), np.int32).T, False, None),
+    "no array": ([[0, 0, 0, 0]], False, None),
+    "constant and long": (GOOD, True, None),
+    "no tuple": GOOD,
+    "short tuple": (GOOD, False),
+    "bias of another type": (GOOD, False, np.zeros(3, np.int32)),
+    "large bias": (GOOD, False, np.full(3, 1 << 40)),
+    "nothing": None,
+}
+
+
+@pytest.mark.parametrize("kind", BAD_INPUTS)
+def test_bad_inputs_are_python_errors(kind: str) -> None:
+    loaded = small()
+
+    with pytest.raises((TypeError, ValueError)):
+        loaded.run([BAD_INPUTS[kind]], np.full(6, np.inf), 1, False)
+    with pytest.raises((TypeError, ValueError)):
+        engine.Session(loaded, [BAD_INPUTS[kind]], False)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ([], np.full(5, np.inf), 1, False),
+        ([], np.full(6, np.inf, np.float32), 1, False),
+        ([], np.full(6, np.inf), 0, False),
+        ([], np.full(6, np.inf), 1, True),  # there is nothing to count with
+        ([], np.full(6, np.inf), 1, False, "mmx"),
+        (None, np.full(6, np.inf), 1, False),
+    ],
+)
+def test_bad_arguments_of_a_run_are_python_errors(arguments: tuple[Any, ...]) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        small().run(*arguments)
+
+
+def test_a_network_that_makes_no_sense_is_refused() -> None:
+    with pytest.raises(ValueError, match="timesteps must be at least 1"):
+        engine.Network(1, 1, 4, 0, "sum")
+    with pytest.raises(ValueError, match="at least 1"):
+        engine.Network(0, 1, 4, 6, "sum")
+    with pytest.raises(ValueError, match="sum, last or max"):
+        engine.Network(1, 1, 4, 6, "mean")
+    empty = engine.Network(1, 1, 4, 6, "sum")
+    with pytest.raises(ValueError, match="no population is read out"):
+        empty.run([], np.full(6, np.inf), 1, False)
+    with pytest.raises(ValueError, match="does not exist"):
+        empty.read_out(0)
+    none = np.zeros(0, np.int32)
+    with pytest.raises(ValueError, match="from or to no population"):
+        empty.add_dense(-1, 0, np.zeros((4, 16), np.int8), 0, 0, none, True)
+    loaded = small()
+    for weights in (np.zeros((4, 15), np.int8), np.zeros((4, 16), np.int64)):
+        with pytest.raises((TypeError, ValueError)):
+            loaded.add_dense(-1, 0, weights, 0, 0, none, True)
+    with pytest.raises(ValueError, match="geometry"):
+        loaded.add_conv(-1, 0, np.zeros(4, np.int16), 0, 0, none, False, [1, 1])
+
+
+def test_an_input_that_has_ended_does_not_go_on() -> None:
+    session = engine.Session(small(), [(GOOD, False, None)], False)
+    session.finish(0)
+
+    for which in (0, 1, -1):
+        with pytest.raises(IndexError, match="no such input"):
+            session.step(np.array([which]))
+
+
+SLOW = """
+import sys, numpy as np
+from snn_deploy.backends.cpu import CpuProgram
+from snn_deploy.host.cutoff import never
+from snn_deploy.host.monitor import run_inputs
+from tests.backends.test_engine import slow
+from tests.conformance.networks import mapped
+n_inputs, n_timesteps, n_threads = map(int, sys.argv[1:])
+graph, stimulus = slow(n_timesteps)
+chip = mapped(graph)
+program = CpuProgram(chip)
+program.engine.n_threads = n_threads
+stimuli = [(i, stimulus) for i in range(n_inputs)]
+n = 0
+print("running", flush=True)
+try:
+    for result in run_inputs(program, chip, stimuli, never):
+        n += 1
+except KeyboardInterrupt:
+    print("stopped after", n)
+"""
+
+
+def slow(n_timesteps: int) -> tuple[QuantizedGraph, Stimulus]:
+    """Return a network that takes long, and an input for it."""
+    graph = wide(8, 4000)
+    readout = population("readout", (1,))
+    link = dense("a", "readout", np.zeros((1, 4000)))
+    graph = replace(
+        graph,
+        populations=(*graph.populations, readout),
+        projections=(*graph.projections, link),
+        output="readout",
+        training=replace(graph.training, timesteps=n_timesteps),
+    )
+    return graph, Stimulus(values=np.ones((1, 8), np.int32), is_constant=True)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize(("n_inputs", "n_timesteps"), [(256, 10_000), (1, 1_000_000)])
+def test_ctrl_c_stops_a_batch_soon_and_keeps_what_is_done(
+    n_inputs: int, n_timesteps: int, n_threads: int
+) -> None:
+    numbers = [str(n) for n in (n_inputs, n_timesteps, n_threads)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW, *numbers], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "running\n"
+    time.sleep(2)
+
+    asked = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    answer, _ = process.communicate(timeout=60)
+
+    assert time.monotonic() - asked < 3  # 1, on a machine with time to spare
+    assert answer.startswith("stopped after")
+    assert (n_inputs > 1) == (0 < int(answer.split()[-1]) < n_inputs)
+
+
+def test_other_threads_of_python_go_on() -> None:
+    graph, stimulus = slow(20_000)
+    loaded = CpuProgram(mapped(graph))
+    betas = np.full(20_000, np.inf)
+    done: list[IntArray] = []
+
+    def run() -> None:
+        result = loaded.run([stimulus], betas, is_counted=False)
+        assert result is not None
+        done.append(result.timesteps)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    n = 0
+    while thread.is_alive():
+        n += 1
+        time.sleep(0)
+    thread.join()
+
+    assert n > 10
+    assert done[0].tolist() == [20_000]
