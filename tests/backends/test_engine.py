@@ -392,6 +392,36 @@ def test_a_network_that_makes_no_sense_is_refused() -> None:
         loaded.add_conv(-1, 0, np.zeros(4, np.int16), 0, 0, none, False, [1, 1])
 
 
+def test_spikes_of_channels_without_weights_reach_nothing() -> None:
+    loaded = engine.Network(1, 1, 4, 6, "sum")
+    registers = [np.zeros(16, np.int32) for _ in range(5)]
+    rest, position = np.zeros(16, np.int32), np.zeros(1, np.int32)
+    loaded.add_population(
+        *(1, 1, 16, registers, rest, position),
+        is_hard=True,
+        refractory=0,
+        max_spikes=1,
+        spikes=True,
+        takes_bias=False,
+        bias_exponent=0,
+        offset=0,
+    )
+    loaded.read_out(0)
+    none, ones = np.zeros(0, np.int32), np.ones(2, np.int16)
+    geometry = [1, 1, 1, 1, 0, 0, 1, 1, 2, 1, 1]  # two of the four channels
+    loaded.add_conv(-1, 0, ones, 0, 0, none, False, geometry)
+    only_others = np.zeros((6, 4), np.int32)
+    only_others[:, 2:] = 1
+
+    never = np.full(6, np.inf)
+    scores, *_ = loaded.run([(only_others, False, None)], never, 1, False)
+
+    assert not scores.any()
+    tall = [33, 1, *geometry[2:8], 1, 4, 16]
+    with pytest.raises(ValueError, match="too many rows"):
+        loaded.add_conv(-1, 0, np.zeros(33 * 64, np.int8), 0, 0, none, True, tall)
+
+
 def test_an_input_that_has_ended_does_not_go_on() -> None:
     session = engine.Session(small(), [(GOOD, False, None)], False)
     session.finish(0)
@@ -445,16 +475,15 @@ def test_ctrl_c_stops_a_batch_soon_and_keeps_what_is_done(
     n_inputs: int, n_timesteps: int, n_threads: int
 ) -> None:
     numbers = [str(n) for n in (n_inputs, n_timesteps, n_threads)]
-    process = subprocess.Popen(
-        [sys.executable, "-c", SLOW, *numbers], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "running\n"
-    time.sleep(2)
+    line = [sys.executable, "-c", SLOW, *numbers]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "running\n"
+        time.sleep(2)
 
-    asked = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    answer, _ = process.communicate(timeout=60)
+        asked = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        answer, _ = process.communicate(timeout=60)
 
     assert time.monotonic() - asked < 3  # 1, on a machine with time to spare
     assert answer.startswith("stopped after")

@@ -12,6 +12,9 @@ namespace engine {
 // Neurons lie as height x width x channels; channels are padded to this multiple.
 constexpr int kChannels = 16;
 
+// Rows of a kernel that is summed directly, at most.
+constexpr int kMaxRuns = 32;
+
 constexpr int kStateBits = 24;
 constexpr int32_t kVoltageLimit = (1 << (kStateBits - 1)) - 1;
 constexpr int kDecayBits = 12;

@@ -156,6 +156,8 @@ void Network::add(Projection projection) {
   }
   require(p.shift > -32 && p.shift < 32, "an exponent is out of range");
   require(!p.is_direct || p.longest_delay == 0, "direct sums have no delay");
+  require(!p.is_direct || p.direct.kernel_height <= kMaxRuns,
+          "a kernel has too many rows for direct sums");
   bool is_conv = p.is_direct ? p.direct.is_conv : p.scatter.kind == Scatter::kConv;
   if (is_conv) check_conv(p.scatter, source, target);
   if (!p.is_direct && p.scatter.kind == Scatter::kSparse)

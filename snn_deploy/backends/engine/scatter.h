@@ -32,6 +32,7 @@ void scatter_conv(const Scatter& by, int32_t neuron, int32_t value, int32_t* sum
   int channel = neuron % by.source.channels, pixel = neuron / by.source.channels;
   int y = pixel / by.source.width, x = pixel % by.source.width;
   int group = channel / by.group_in, n_channels = by.groups * by.group_in;
+  if (channel >= n_channels) return;  // padding
   const int16_t* weights = (const int16_t*)by.weights;
   for (int row = 0; row < by.kernel_height; ++row) {
     int to_y = output_at(y, by.padding_y, row, by.dilation_y, by.stride_y,

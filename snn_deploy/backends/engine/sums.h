@@ -16,8 +16,6 @@ struct Run {
   ptrdiff_t offset;
 };
 
-constexpr int kMaxRuns = 32;  // rows of a kernel
-
 inline Simd::I32 shifted(Simd::I32 sums, int shift) {
   return shift >= 0 ? Simd::left(sums, shift) : Simd::right(sums, -shift);
 }
