@@ -146,11 +146,11 @@ def dense_cases(draw: Draw, *, has_reset: bool) -> Case:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     source = Source(
         name="input",
-        shape=(draw(st.integers(1, 6)),),
+        shape=(draw(st.integers(2, 6)),),
         largest_value=draw(st.sampled_from((1, 255))),
     )
     populations = [
-        _draw_lif(draw, rng, f"n{i}", (draw(st.integers(1, 6)),), has_reset=has_reset)
+        _draw_lif(draw, rng, f"n{i}", (draw(st.integers(2, 6)),), has_reset=has_reset)
         for i in range(draw(st.integers(1, 3)))
     ]
     ends = [
@@ -163,7 +163,7 @@ def dense_cases(draw: Draw, *, has_reset: bool) -> Case:
     projections = []
     for index, (start, end) in enumerate(ends):
         n_in = sizes[start]
-        exponent = draw(st.integers(-8, 7))
+        exponent = draw(st.one_of(st.integers(0, 7), st.integers(-8, 7)))
         per_axon = draw(st.booleans()) and exponent >= 0
         axon_delay = (
             rng.integers(0, LONGEST_DELAY + 1, n_in) if per_axon else np.array(0)
@@ -183,7 +183,8 @@ def dense_cases(draw: Draw, *, has_reset: bool) -> Case:
                 axon_delay=axon_delay,
             )
         )
-    return _case(draw, rng, source, populations, projections)
+    n = draw(st.sampled_from((10, 30, 80)))  # 80: long enough for all delays
+    return _case(rng, n, source, populations, projections)
 
 
 @st.composite
@@ -211,7 +212,7 @@ def conv_cases(draw: Draw, *, has_reset: bool) -> Case:
             )
         )
         start = f"n{i}"
-    return _case(draw, rng, source, populations, projections)
+    return _case(rng, draw(st.integers(4, 16)), source, populations, projections)
 
 
 def _draw_lif(
@@ -230,7 +231,7 @@ def _draw_lif(
         voltage_decay=np.array(draw(st.sampled_from((0, 1, 128, 2048, 4095)))),
         bias_mantissa=rng.integers(-limit, limit + 1, shape),
         bias_exponent=draw(st.integers(0, 7)),
-        threshold=np.array(draw(st.sampled_from((0, 5, 100, 2000, 20000, 131071)))),
+        threshold=np.array(draw(st.sampled_from((5, 100, 2000, 0, 20000, 131071)))),
         reset=Reset.HARD,
         reset_amount=np.array(0),
         initial_voltage=np.array(0) if has_reset else rng.integers(-9000, 9000, shape),
@@ -241,13 +242,12 @@ def _draw_lif(
 
 
 def _case(
-    draw: Draw,
     rng: np.random.Generator,
+    n: int,
     source: Source,
     populations: list[Population],
     projections: list[Projection],
 ) -> Case:
-    n = draw(st.integers(2, 16))
     graph = QuantizedGraph(
         name="own",
         source=source,

@@ -50,8 +50,12 @@ def cases(
     max_populations: int = 4,
     max_timesteps: int = 24,
     is_on_chip: bool = False,
+    may_be_long: bool = True,
 ) -> Case:
-    """Draw a network and inputs; on the chip every connection takes a timestep."""
+    """Draw a network and inputs; on the chip every connection takes a timestep.
+
+    A long one lasts until what is sent first has arrived, with every delay.
+    """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     kind = draw(st.sampled_from(sorted(LARGEST)))
     source = Source(name="input", shape=draw(shapes()), largest_value=LARGEST[kind])
@@ -99,7 +103,8 @@ def cases(
         projections=tuple(projections),
         output=draw(st.sampled_from(populations)).name,
         training=Training(
-            timesteps=draw(st.integers(1, max_timesteps)), encoding=Encoding.DIRECT
+            timesteps=draw(lengths(max_timesteps, may_be_long=may_be_long)),
+            encoding=Encoding.DIRECT,
         ),
         precision=draw(st.sampled_from(precisions(populations))),
     )
@@ -113,6 +118,12 @@ def cases(
         draw_stimulus(draw, rng, graph, bias_shape) for _ in range(n_stimuli)
     )
     return Case(graph=graph, stimuli=stimuli)
+
+
+def lengths(most: int, *, may_be_long: bool = True) -> st.SearchStrategy[int]:
+    """Return numbers of timesteps: few, or more than the longest delay."""
+    few = st.integers(1, most)
+    return st.one_of(few, few, st.integers(64, 76)) if may_be_long else few
 
 
 def precisions(populations: Sequence[Population]) -> list[Any]:

@@ -44,9 +44,10 @@ TALLY = Tally()
 
 
 def examples(n: int, *, shrinks: bool = True) -> settings:
-    """Have hypothesis draw ``n`` networks, the same in every run; more if asked to.
+    """Have hypothesis draw ``n`` networks; more if asked to.
 
-    Where each takes long, a failing one is shown as it was drawn.
+    They are the same in every run, until the code or a package changes. Where each
+    takes long, a failing one is shown as it was drawn.
     """
     return settings(
         phases=[Phase.generate, *([Phase.shrink] if shrinks else [])],

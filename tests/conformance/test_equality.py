@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from snn_deploy.arrays import IntArray
 from snn_deploy.backends import QUANTITIES, Recording
 from snn_deploy.backends.cpu import CpuProgram
+from snn_deploy.ir.graph import Training
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
@@ -32,8 +33,9 @@ from snn_deploy.results import (
     UPDATE,
     Activity,
 )
-from snn_deploy.spikes import Stimulus
-from tests.conformance.networks import ROOMY, Case, cases, mapped
+from snn_deploy.spikes import Encoding, Stimulus
+from tests.build import dense, integers, population, rng, trains
+from tests.conformance.networks import ROOMY, Case, cases, lengths, mapped
 from tests.conformance.oracle import Oracle, synapses_of
 from tests.conformance.tally import TALLY, examples, n_values
 
@@ -186,7 +188,7 @@ def test_cpu_sessions_equal_the_oracle_and_count_what_it_does(
 
 
 @examples(100)
-@given(case=cases(), period=periods, n_timesteps=st.integers(1, 20))
+@given(case=cases(), period=periods, n_timesteps=lengths(20))
 def test_cpu_records_what_the_reference_does(
     case: Case, period: int | None, n_timesteps: int
 ) -> None:
@@ -203,7 +205,7 @@ def test_cpu_records_what_the_reference_does(
 
 
 @examples(60)
-@given(case=cases(n_stimuli=2, max_timesteps=8))
+@given(case=cases(n_stimuli=2, max_timesteps=8, may_be_long=False))
 def test_input_after_a_cut_off_one_gives_what_it_gives_alone(case: Case) -> None:
     network = mapped(retime(case.graph, ROOMY))
     first, second = case.stimuli
@@ -217,6 +219,45 @@ def test_input_after_a_cut_off_one_gives_what_it_gives_alone(case: Case) -> None
         np.testing.assert_array_equal(after, alone)
     n = case.n_timesteps**2
     TALLY.add("cpu after a cutoff = alone", n, n * network.graph.readout.size)
+
+
+def slow_loop() -> QuantizedGraph:
+    """Return a network that remembers for 62 timesteps: delays, a loop, a bias."""
+    draw = rng(5)
+    layers = [
+        population("a", (6,), bias_mantissa=draw.integers(-90, 300, (6,))),
+        population("b", (5,), refractory=2, current_decay=np.array(400)),
+        population("out", (4,), spikes=False, voltage_decay=np.array(0)),
+    ]
+    projections = [
+        dense("input", "a", 2 * draw.integers(-20, 60, (6, 3)), delay=60),
+        dense("a", "b", 2 * draw.integers(-30, 60, (5, 6)), delay=62),
+        dense("b", "a", 2 * draw.integers(-30, 60, (6, 5)), delay=3),
+        dense(
+            "input",
+            "b",
+            2 * draw.integers(-20, 60, (5, 3)),
+            axon_delay=np.array([0, 31, 62]),
+        ),
+        dense("b", "out", 2 * draw.integers(-30, 60, (4, 5)), delay=1),
+        dense("a", "out", 2 * draw.integers(-30, 60, (4, 6)), delay=62),
+    ]
+    training = Training(timesteps=66, encoding=Encoding.RATE)
+    return integers(layers, projections, shape=(3,), training=training)
+
+
+def test_nothing_stays_on_the_way_for_62_timesteps_after_any_cutoff() -> None:
+    network = mapped(retime(slow_loop(), ROOMY))
+    first, second = trains(2, 66, (3,))
+    program = CpuProgram(network)
+    alone = list(readouts(program, second, 66))
+    scores, _ = observed(network, second, 66)
+    np.testing.assert_array_equal(alone, scores)
+
+    for stop in range(1, 67):
+        list(readouts(program, first, stop))
+        np.testing.assert_array_equal(list(readouts(program, second, 66)), alone)
+    TALLY.add("cpu after a cutoff = alone", 66 * 66, 66 * 66 * 4)
 
 
 def readouts(program: CpuProgram, stimulus: Stimulus, stop: int) -> Iterator[IntArray]:

@@ -15,10 +15,17 @@ from snn_deploy.backends.lava_compat import import_lava
 from snn_deploy.errors import BackendError
 from snn_deploy.passes.retime import retime
 from snn_deploy.spikes import Stimulus
+from tests.build import trains
 from tests.conformance.lava_own import conv_cases, dense_cases, run_own
-from tests.conformance.networks import ROOMY, Case, cases, mapped
+from tests.conformance.networks import ROOMY, Case, cases, lengths, mapped
 from tests.conformance.tally import TALLY, examples, n_values
-from tests.conformance.test_equality import check_equal, lasting, periods, traced
+from tests.conformance.test_equality import (
+    check_equal,
+    lasting,
+    periods,
+    slow_loop,
+    traced,
+)
 
 try:
     import_lava()
@@ -30,7 +37,7 @@ except BackendError as error:
 @given(
     case=cases(n_stimuli=2, max_timesteps=12),
     period=periods,
-    n_timesteps=st.integers(1, 20),
+    n_timesteps=lengths(20),
 )
 def test_lava_records_what_the_reference_does(
     case: Case, period: int | None, n_timesteps: int
@@ -51,7 +58,7 @@ def test_lava_records_what_the_reference_does(
 
 
 @examples(15, shrinks=False)
-@given(case=cases(n_stimuli=2, max_timesteps=6))
+@given(case=cases(n_stimuli=2, max_timesteps=6, may_be_long=False))
 def test_lava_after_any_cutoff_equals_the_cpu_with_its_counts(case: Case) -> None:
     network = mapped(retime(case.graph, ROOMY))
     cpu, program = CpuProgram(network), LavaBackend().load(network)
@@ -85,12 +92,9 @@ def check_same_session(
     np.testing.assert_array_equal(one_activity.chip, other_activity.chip)
 
 
-@examples(1, shrinks=False)
-@given(case=cases(max_populations=3))
-def test_lava_records_three_thousand_timesteps(case: Case) -> None:
-    graph = retime(case.graph, ROOMY)
-    values = np.random.default_rng(1).integers(0, 2, (3000, *graph.source.shape))
-    stimulus = Stimulus(values=values, is_constant=False)
+def test_lava_records_three_thousand_timesteps() -> None:
+    graph = retime(slow_loop(), ROOMY)
+    (stimulus,) = trains(1, 3000, (3,))
     program = LavaBackend().load(mapped(graph))
     try:
         found = program.record(stimulus, QUANTITIES, n_timesteps=3000)
@@ -99,7 +103,21 @@ def test_lava_records_three_thousand_timesteps(case: Case) -> None:
 
     wanted = traced(graph, stimulus, 3000 + lasting(graph), n_timesteps=3000)
     check_equal(found, wanted)
+    assert all(found[p.name, "spikes"].sum() > 100 for p in graph.order if p.spikes)
     TALLY.add("lava record, long = reference", 3000, n_values(wanted))
+
+
+def test_nothing_stays_on_lavas_way_for_62_timesteps_after_a_cutoff() -> None:
+    network = mapped(retime(slow_loop(), ROOMY))
+    cpu, program = CpuProgram(network), LavaBackend().load(network)
+    first, second = trains(2, 66, (3,))
+    try:
+        for stop in (1, 2, 30, 61, 62, 63, 66):
+            check_same_session(cpu, program, first, stop)
+            check_same_session(cpu, program, second, 66)
+    finally:
+        program.close()
+    TALLY.add("lava sessions and counts = cpu", 7 * 66, 7 * 66 * 4)
 
 
 own_periods = st.one_of(st.none(), st.integers(1, 9))
