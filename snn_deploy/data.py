@@ -95,7 +95,12 @@ def read_data(
             f"store the inputs as {name!r}"
         )
     x = arrays[name]
-    shape = x.shape[2 if is_events else 1 :]
+    axis = 2 if is_events else 1
+    shape = x.shape[axis:]
+    is_line = len(input_shape) == 3 and input_shape[1] == 1
+    if is_line and shape == (input_shape[0], input_shape[2]):  # of a 1d convolution
+        x = x.reshape(*x.shape[:axis], *input_shape)
+        shape = input_shape
     if shape != input_shape:
         raise DataError(
             f"{path}: {name} has inputs of shape {shape}, the network takes "

@@ -99,6 +99,15 @@ def test_events_that_the_network_cannot_take_are_refused(
         read(tmp_path, EVENTS, spikes=spikes)
 
 
+def test_rows_of_several_channels_are_images_of_one_line(tmp_path: Path) -> None:
+    rows = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    np.savez(tmp_path / "data.npz", x=rows)
+
+    data = read_data(tmp_path / "data.npz", (3, 1, 4), DIRECT)
+
+    np.testing.assert_array_equal(data.x, rows[:, :, np.newaxis])
+
+
 def test_events_under_another_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no 'spikes' but x; store"):
         read(tmp_path, EVENTS, x=X)

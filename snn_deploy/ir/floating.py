@@ -88,7 +88,7 @@ class FloatRun:
     def _sent(self, edge: Edge) -> FloatArray:
         """Return what arrives now over an edge."""
         source = self.graph.node(edge.source)
-        late = source.axon_delay if isinstance(source, Lif) else np.array(0.0)
+        late = source.axon_delay if isinstance(source, Lif | Input) else np.array(0.0)
         delays = np.broadcast_to(late + edge.delay, source.output_shape)
         arriving = np.zeros((len(self.stimuli), *source.output_shape))
         for delay in np.unique(delays).astype(int):
@@ -170,8 +170,10 @@ def batch_norm(node: BatchNorm, x: FloatArray) -> FloatArray:
 
 
 def average(node: AvgPool2d, x: FloatArray) -> FloatArray:
-    """Return the mean of each window of a batch ``(n, channel, height, width)``."""
+    """Return the pooled windows of a batch ``(n, channel, height, width)``."""
+    rows, columns = node.padding
+    x = np.pad(x, ((0, 0), (0, 0), (rows, rows), (columns, columns)))
     windows = np.lib.stride_tricks.sliding_window_view(x, node.kernel, axis=(2, 3))
     windows = windows[:, :, :: node.stride[0], :: node.stride[1]]
-    mean: FloatArray = windows.mean(axis=(-2, -1))
-    return mean
+    pooled: FloatArray = windows.sum(axis=(-2, -1)) * node.weight
+    return pooled

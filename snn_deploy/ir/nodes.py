@@ -1,6 +1,6 @@
 """The layers of a float graph but its neurons: parameters, shapes, signals."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import ClassVar
 
@@ -65,6 +65,8 @@ class SameShape(Node):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Input(SameShape):
     """Where the network's input enters."""
+
+    axon_delay: FloatArray = field(default_factory=lambda: np.array(0.0))  # timesteps
 
     emits = Signal.SPIKES
 
@@ -203,11 +205,13 @@ class BatchNorm(SameShape):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AvgPool2d(Node):
-    """The mean of each window."""
+    """The mean, or the sum, of each window; zeros around the input count as values."""
 
     kernel: tuple[int, int]
     stride: tuple[int, int]
     shape: Shape  # of the input: (channel, height, width)
+    padding: tuple[int, int] = (0, 0)
+    is_sum: bool = False
 
     accepts = Signal.SPIKES
     emits = Signal.SPIKES
@@ -218,15 +222,26 @@ class AvgPool2d(Node):
 
     @property
     def output_shape(self) -> Shape:
-        channel, height, width = self.shape
-        return (
-            channel,
-            (height - self.kernel[0]) // self.stride[0] + 1,
-            (width - self.kernel[1]) // self.stride[1] + 1,
+        return convolved_shape(
+            self.shape,
+            (self.shape[0], 1, *self.kernel),
+            self.stride,
+            self.padding,
+            (1, 1),
         )
+
+    @property
+    def weight(self) -> float:
+        """What each value of a window counts."""
+        return 1.0 if self.is_sum else 1 / (self.kernel[0] * self.kernel[1])
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if len(self.shape) != 3 or min(self.padding) < 0:
+            raise ModelError(
+                f"{self.name}: the input has shape {self.shape}, the padding is "
+                f"{self.padding}; a 2d pooling needs 3 axes, and 0 or more"
+            )
         if min(*self.kernel, *self.stride) < 1 or min(self.output_shape) < 1:
             raise ModelError(
                 f"{self.name}: windows of {self.kernel} every {self.stride} leave "

@@ -148,7 +148,7 @@ def _unweighted(source: Node, edge: Edge, delay: int) -> Arrival:
 
 
 def _axon_delay(source: Node) -> FloatArray:
-    return source.axon_delay if isinstance(source, Lif) else np.array(0.0)
+    return source.axon_delay if isinstance(source, Lif | Input) else np.array(0.0)
 
 
 def _valued(graph: Graph, arrival: Arrival) -> Arrival:

@@ -68,9 +68,13 @@ def _without(graph: Graph, pool: AvgPool2d, layers: dict[str, Node]) -> Graph:
 
 def _wider(pool: AvgPool2d, layer: Conv2d) -> Conv2d:
     """Return the convolution that does what pooling and ``layer`` do."""
-    tiles = pool.kernel == pool.stride and all(
-        size % kernel == 0
-        for size, kernel in zip(pool.shape[1:], pool.kernel, strict=True)
+    tiles = (
+        not any(pool.padding)
+        and pool.kernel == pool.stride
+        and all(
+            size % kernel == 0
+            for size, kernel in zip(pool.shape[1:], pool.kernel, strict=True)
+        )
     )
     if any(layer.padding) and not tiles:
         raise PassError(
@@ -95,9 +99,9 @@ def _wider(pool: AvgPool2d, layer: Conv2d) -> Conv2d:
             weight[(..., *window)] += layer.weight[:, :, row, column, None, None]
     return replace(
         layer,
-        weight=weight / np.prod(pool.kernel),
+        weight=weight * pool.weight,
         stride=_times(layer.stride, pool.stride),
-        padding=_times(layer.padding, pool.stride),
+        padding=_times(layer.padding, pool.stride) if tiles else pool.padding,
         dilation=(1, 1),
         shape=pool.shape,
     )
@@ -115,7 +119,9 @@ def _spread(pool: AvgPool2d, layer: Node) -> Linear:
             "flatten; only a Linear can take a pooling that is flattened"
         )
     pooled = layer.weight.reshape(-1, *pool.output_shape)
-    weight: FloatArray = np.zeros((len(pooled), *pool.shape))
+    channels, *size = pool.shape
+    around = [s + 2 * p for s, p in zip(size, pool.padding, strict=True)]
+    weight: FloatArray = np.zeros((len(pooled), channels, *around))
     _, height, width = pool.output_shape
     for row in range(pool.kernel[0]):
         for column in range(pool.kernel[1]):
@@ -124,17 +130,19 @@ def _spread(pool: AvgPool2d, layer: Node) -> Linear:
                 column, column + (width - 1) * pool.stride[1] + 1, pool.stride[1]
             )
             weight[:, :, rows, columns] += pooled
-    return replace(layer, weight=weight.reshape(len(pooled), -1) / np.prod(pool.kernel))
+    inside = [slice(p, p + s) for s, p in zip(size, pool.padding, strict=True)]
+    weight = weight[(..., *inside)].reshape(len(pooled), -1)
+    return replace(layer, weight=weight * pool.weight)
 
 
 def _as_convolution(pool: AvgPool2d) -> Conv2d:
     channels = pool.shape[0]
     return Conv2d(
         name=pool.name,
-        weight=np.full((channels, 1, *pool.kernel), 1 / np.prod(pool.kernel)),
+        weight=np.full((channels, 1, *pool.kernel), pool.weight),
         bias=np.zeros(channels),
         stride=pool.stride,
-        padding=(0, 0),
+        padding=pool.padding,
         dilation=(1, 1),
         groups=channels,
         shape=pool.shape,

@@ -1,10 +1,15 @@
 """The folding passes: the same function with fewer layers."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
+from torch.nn.functional import avg_pool2d
 
 from snn_deploy.errors import PassError
-from snn_deploy.ir.floating import accumulate, evaluate
+from snn_deploy.ir.floating import accumulate, average, evaluate
 from snn_deploy.ir.graph import Functional, Graph, Training
 from snn_deploy.ir.neurons import Integrator
 from snn_deploy.ir.nodes import Add, AvgPool2d, BatchNorm, Flatten
@@ -13,7 +18,7 @@ from snn_deploy.passes.fold_input import fold_input
 from snn_deploy.passes.fold_pooling import fold_pooling
 from snn_deploy.passes.integrate_readout import integrate_readout
 from snn_deploy.spikes import Encoding
-from tests.build import batch_norm, chain, conv, graph, images, lif, linear
+from tests.build import batch_norm, chain, conv, graph, images, lif, linear, rng
 
 
 def assert_same(before: Graph, after: Graph) -> None:
@@ -23,9 +28,16 @@ def assert_same(before: Graph, after: Graph) -> None:
     )
 
 
-def pool(name: str, shape: tuple[int, ...], size: int, stride: int = 0) -> AvgPool2d:
+def pool(
+    name: str, shape: tuple[int, ...], size: int, stride: int = 0, **changes: Any
+) -> AvgPool2d:
     step = stride or size
-    return AvgPool2d(name=name, kernel=(size, size), stride=(step, step), shape=shape)
+    kernel, every = (size, size), (step, step)
+    return AvgPool2d(name=name, kernel=kernel, stride=every, shape=shape, **changes)
+
+
+# around the input, and the sum instead of the mean
+OTHER_POOLS: list[dict[str, Any]] = [{}, {"padding": (1, 0)}, {"is_sum": True}]
 
 
 def test_batch_norm_behind_linear_and_convolution_disappears() -> None:
@@ -85,10 +97,12 @@ def test_pooling_before_a_convolution_widens_its_kernel(
     assert_same(before, after)
 
 
-def test_pooling_before_a_linear_layer_repeats_its_weights() -> None:
-    pooled = pool("pool", (2, 7, 7), 2)
-    flat = Flatten(name="flat", shape=pooled.output_shape)
-    before = chain(pooled, flat, linear("fc", 18, 4))
+@pytest.mark.parametrize("changes", OTHER_POOLS[1:])
+def test_padded_and_summing_pooling_before_a_convolution(
+    changes: dict[str, Any],
+) -> None:
+    pooled = pool("pool", (2, 8, 7), 3, 2, **changes)
+    before = chain(pooled, conv("conv", pooled.output_shape, 3, padding=(0, 0)))
 
     after = fold_pooling(before)
 
@@ -96,8 +110,25 @@ def test_pooling_before_a_linear_layer_repeats_its_weights() -> None:
     assert_same(before, after)
 
 
-def test_pooling_before_neurons_becomes_a_convolution_of_each_channel() -> None:
-    pooled = pool("pool", (2, 6, 6), 3)
+@pytest.mark.parametrize("changes", OTHER_POOLS)
+def test_pooling_before_a_linear_layer_repeats_its_weights(
+    changes: dict[str, Any],
+) -> None:
+    pooled = pool("pool", (2, 7, 7), 2, **changes)
+    flat = Flatten(name="flat", shape=pooled.output_shape)
+    before = chain(pooled, flat, linear("fc", flat.output_shape[0], 4))
+
+    after = fold_pooling(before)
+
+    assert not after.nodes_of(AvgPool2d)
+    assert_same(before, after)
+
+
+@pytest.mark.parametrize("changes", OTHER_POOLS)
+def test_pooling_before_neurons_becomes_a_convolution_of_each_channel(
+    changes: dict[str, Any],
+) -> None:
+    pooled = pool("pool", (2, 6, 6), 3, **changes)
     before = chain(pooled, lif("lif", pooled.output_shape))
 
     after = fold_pooling(before)
@@ -124,8 +155,11 @@ def test_pooling_that_feeds_two_convolutions_is_folded_into_both() -> None:
     assert_same(before, after)
 
 
-def test_padding_around_windows_that_leave_a_rest_is_refused() -> None:
-    pooled = pool("pool", (1, 7, 7), 2)
+@pytest.mark.parametrize("changes", [{}, {"padding": (1, 1)}])
+def test_padding_around_windows_that_leave_a_rest_is_refused(
+    changes: dict[str, Any],
+) -> None:
+    pooled = pool("pool", (1, 7, 7), 2, **changes)
     before = chain(pooled, conv("conv", pooled.output_shape, 2))
 
     with pytest.raises(PassError, match="conv: pads the output of pool"):
@@ -170,3 +204,15 @@ def test_linear_read_out_of_the_last_timestep_is_refused() -> None:
 
     with pytest.raises(PassError, match="fc: a linear read-out is summed"):
         integrate_readout(chain(linear("fc", 4, 3), training=training))
+
+
+@pytest.mark.parametrize("padding", [(0, 0), (1, 0)])
+def test_float_pooling_is_that_of_pytorch(padding: tuple[int, int]) -> None:
+    node = pool("pool", (2, 7, 5), 3, 2, padding=padding)
+    x = rng(1).normal(size=(2, 2, 7, 5))
+
+    expected = avg_pool2d(torch.as_tensor(x), 3, 2, padding).numpy()
+
+    np.testing.assert_allclose(average(node, x), expected, atol=1e-12)
+    total = average(replace(node, is_sum=True), x)
+    np.testing.assert_allclose(total, 9 * expected, atol=1e-12)
