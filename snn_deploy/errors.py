@@ -39,3 +39,7 @@ class DataError(SnnDeployError):
 
 class CalibrationError(SnnDeployError):
     """The cutoff's threshold is missing or belongs elsewhere: calibrate again."""
+
+
+class TrainingError(SnnDeployError):
+    """The training cannot go on: change the recipe."""

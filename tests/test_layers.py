@@ -35,7 +35,7 @@ ALLOWED = {
     "energy": "latency results target",
     "artifact": "arrays errors files host ir",
     "pipeline": "errors ir passes target",
-    "training": "datasets errors files importers training.neurons",
+    "training": "datasets errors files importers ir training.neurons",
     "profile": "arrays artifact backends data energy host latency results",
     "summary": "arrays energy profile",
     "verify": "arrays artifact backends data errors fixedpoint ir passes pipeline "

@@ -19,6 +19,13 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on from the last finished epoch"
     )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="another value for a key of the recipe, as in training.epochs=5",
+    )
     parser.set_defaults(call=call)
 
 
@@ -28,4 +35,5 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.training.train import train
 
     folder = options.output or options.recipe.parent
-    out(f"wrote {train(options.recipe, folder, resume=options.resume)}")
+    model = train(options.recipe, folder, changes=options.set, resume=options.resume)
+    out(f"wrote {model}")

@@ -1,5 +1,6 @@
 """Checkpoints: what an interrupted training needs to go on as if nothing happened."""
 
+import io
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ _State = dict[str, Any]  # a torch state_dict
 class Checkpoint:
     """A training after ``n_epochs`` whole epochs."""
 
-    recipe: str  # the text of the recipe file
+    recipe: str  # the repr of the Recipe
     n_epochs: int
     network: _State
     optimizer: _State
@@ -30,7 +31,13 @@ class Checkpoint:
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write ``checkpoint`` at ``path``, at once or not at all."""
-    write_whole(path, lambda temporary: torch.save(vars(checkpoint), temporary))
+    packed = io.BytesIO()  # torch would hide a full disk behind a RuntimeError
+    torch.save(vars(checkpoint), packed)
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(packed.getvalue())
+
+    write_whole(path, write)
 
 
 def read_checkpoint(path: Path, *, recipe: str) -> Checkpoint:

@@ -41,7 +41,8 @@ def build_network(
 def _build(layer: recipes.Layer, shape: Shape, name: str) -> nn.Module:
     match layer:
         case recipes.Lif():
-            return lif(layer.decay, layer.surrogate_alpha)
+            reset, surrogate = layer.reset.value, layer.surrogate.value
+            return lif(layer.decay, reset=reset, surrogate=surrogate)
         case recipes.QcfsActivation():
             return Qcfs(layer.levels, layer.threshold)
         case recipes.AvgPool():

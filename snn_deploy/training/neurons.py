@@ -75,18 +75,29 @@ class IntegrateAndFire(nn.Module):
         return output, voltage - output
 
 
-def lif(decay: float, surrogate_alpha: float) -> nn.Module:
+def lif(decay: float, *, reset: str = "hard", surrogate: str = "super") -> nn.Module:
     """Return Norse's ``LIFBoxCell`` that loses ``decay`` of its voltage per timestep.
 
-    Norse scales the input by the decay as well. The threshold is 1, the reset hard, and
-    the gradient of a spike ``1 / (surrogate_alpha * abs(voltage - 1) + 1)**2``.
+    The threshold is 1; a spike sets the voltage to 0 (``"hard"``) or takes 1 off
+    (``"soft"``). The gradient of a spike at the voltage v is ``1 / (abs(v - 1) + 1)**2``
+    (``"super"``) or ``max(0, 1 - abs(v - 1))`` (``"triangle"``).
+
+    Norse scales the input by the decay, so with a decay of 1/2 and twice the input, and
+    with the triangle, these are the neurons of [1]_.
+
+    References
+    ----------
+    .. [1] D. Wu et al., "Optimizing event-driven spiking neural network with
+       regularization and cutoff", Front. Neurosci. 19, 2025.
     """
     from norse.torch import LIFBoxCell, LIFBoxParameters
+    from norse.torch.functional.reset import reset_subtract, reset_value
 
     parameters = LIFBoxParameters(
         tau_mem_inv=torch.as_tensor(decay / _DT),
-        method="super",
-        alpha=torch.as_tensor(surrogate_alpha),
+        method=surrogate,
+        alpha=torch.as_tensor(1.0),  # height of the triangle; the other ignores it
+        reset_method={"hard": reset_value, "soft": reset_subtract}[reset],
     )
     cell: nn.Module = LIFBoxCell(p=parameters, dt=_DT)
     return cell

@@ -3,6 +3,7 @@
 import copy
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from snn_deploy.datasets import Part, load_split
+from snn_deploy.errors import TrainingError
 from snn_deploy.importers.model_file import save
-from snn_deploy.training import losses, recipes
+from snn_deploy.training import losses, rcs, recipes
 from snn_deploy.training.card import write_card
 from snn_deploy.training.checkpoint import (
     Checkpoint,
@@ -21,17 +23,24 @@ from snn_deploy.training.checkpoint import (
     write_checkpoint,
 )
 from snn_deploy.training.networks import as_float, build_network, run_over_time
-from snn_deploy.training.recipes import Recipe, read_recipe
+from snn_deploy.training.recipe_file import read_recipe
+from snn_deploy.training.recipes import Recipe
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.pt"  # in the output folder, until the training is over
 
 
-def train(recipe_path: Path, output_folder: Path, *, resume: bool = False) -> Path:
+def train(
+    recipe_path: Path,
+    output_folder: Path,
+    *,
+    changes: Sequence[str] = (),
+    resume: bool = False,
+) -> Path:
     """Train the network of a recipe and write ``model.pt`` and ``card.md``.
 
-    Until these are written, every epoch ends with a ``checkpoint.pt`` in the same
+    ``changes`` are those of ``read_recipe``. Until the files are written, every epoch ends with a ``checkpoint.pt`` in the same
     folder, and ``resume`` goes on from there to exactly the weights of an unbroken run;
     without one it starts at the beginning. The epoch is chosen by the loss on digits
     held out of the training part. Calibration digits are not used, and test digits
@@ -42,15 +51,9 @@ def train(recipe_path: Path, output_folder: Path, *, resume: bool = False) -> Pa
     Path
         The ``model.pt`` that was written.
     """
-    recipe = read_recipe(recipe_path)
+    recipe = read_recipe(recipe_path, changes)
     split = load_split(recipe.data)
-    checkpoint = fit(
-        recipe,
-        split.train,
-        output_folder,
-        recipe_text=recipe_path.read_text(encoding="utf-8"),
-        resume=resume,
-    )
+    checkpoint = fit(recipe, split.train, output_folder, resume=resume)
     network = build(recipe, split.train)
     network.load_state_dict(checkpoint.best_network)
     network.eval()
@@ -79,17 +82,22 @@ def fit(
     digits: Part,
     output_folder: Path,
     *,
-    recipe_text: str,
     resume: bool = False,
 ) -> Checkpoint:
-    """Return the training after its last epoch, having written every epoch to disk."""
+    """Return the training after its last epoch, having written every epoch to disk.
+
+    Raises
+    ------
+    TrainingError
+        If the loss is no number. The checkpoint of the last whole epoch is kept.
+    """
     output_folder.mkdir(parents=True, exist_ok=True)
     path = output_folder / CHECKPOINT
     used, held_out = _hold_out(digits, recipe)
     network = build(recipe, digits)
     optimizer = _optimizer(network, recipe)
     checkpoint = Checkpoint(
-        recipe=recipe_text,
+        recipe=repr(recipe),
         n_epochs=0,
         network=network.state_dict(),
         optimizer=optimizer.state_dict(),
@@ -99,20 +107,36 @@ def fit(
         seconds=0.0,
     )
     if resume and path.exists():
-        checkpoint = read_checkpoint(path, recipe=recipe_text)
+        checkpoint = read_checkpoint(path, recipe=repr(recipe))
         network.load_state_dict(checkpoint.network)
         optimizer.load_state_dict(checkpoint.optimizer)
     with Progress() as progress:
         task = progress.add_task(recipe.name, total=recipe.training.epochs)
         progress.update(task, completed=checkpoint.n_epochs)
-        while checkpoint.n_epochs < recipe.training.epochs:
+        while not _is_over(checkpoint, recipe):
             start = time.perf_counter()
             _train_epoch(network, optimizer, recipe, used, checkpoint.n_epochs)
             loss = _evaluate(network, recipe, held_out)
+            _check_finite(loss, recipe, f"after epoch {checkpoint.n_epochs + 1}")
             checkpoint = _advance(checkpoint, network, optimizer, loss, start)
             write_checkpoint(path, checkpoint)
             progress.update(task, advance=1, description=f"loss {loss:.4f}")
     return checkpoint
+
+
+def _is_over(checkpoint: Checkpoint, recipe: Recipe) -> bool:
+    training, n_epochs = recipe.training, checkpoint.n_epochs
+    is_stuck = 0 < training.patience <= n_epochs - checkpoint.best_epoch
+    return n_epochs >= training.epochs or is_stuck
+
+
+def _check_finite(loss: float, recipe: Recipe, when: str) -> None:
+    if not np.isfinite(loss):
+        raise TrainingError(
+            f"{recipe.name}: the loss is {loss} {when}; lower the learning_rate, now "
+            f"{recipe.training.learning_rate:g}, and train again (the checkpoint of "
+            "the last whole epoch is kept)"
+        )
 
 
 def _hold_out(digits: Part, recipe: Recipe) -> tuple[Part, Part]:
@@ -153,7 +177,9 @@ def _train_epoch(
                 group["lr"] = training.learning_rate * _cosine(progress)
             batch = digits.take(order[start : start + training.batch_size])
             x = shift_at_random(as_float(batch.x), training.max_shift, rng)
-            loss = _loss(network, recipe, x, torch.from_numpy(batch.y.copy()))
+            loss = _objective(network, recipe, x, torch.from_numpy(batch.y.copy()))
+            where = f"in epoch {epoch + 1}, batch {index + 1} of {len(starts)}"
+            _check_finite(float(loss.detach()), recipe, where)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -164,8 +190,21 @@ def _cosine(progress: float) -> float:
     return 0.5 * (1 + float(np.cos(np.pi * progress)))
 
 
-def _loss(network: nn.Sequential, recipe: Recipe, x: Tensor, labels: Tensor) -> Tensor:
-    outputs = run_over_time(network, x, recipe.timesteps)
+def _objective(
+    network: nn.Sequential, recipe: Recipe, x: Tensor, labels: Tensor
+) -> Tensor:
+    """Return what training makes small: the loss, and the regularizer if there is one."""
+    regularizer = recipe.regularizer
+    if regularizer is None:
+        return _loss(run_over_time(network, x, recipe.timesteps), recipe, labels)
+    share = regularizer.share
+    with rcs.observe(network, share) as turns:
+        outputs = run_over_time(network, x, recipe.timesteps)
+    penalty = rcs.penalty(turns, outputs, labels, share)
+    return _loss(outputs, recipe, labels) + regularizer.weight * penalty
+
+
+def _loss(outputs: Tensor, recipe: Recipe, labels: Tensor) -> Tensor:
     match recipe.loss:
         case recipes.MeanOutput():
             return losses.mean_output_loss(outputs, labels)
@@ -179,7 +218,8 @@ def _evaluate(network: nn.Sequential, recipe: Recipe, digits: Part) -> float:
     network.eval()
     with torch.no_grad():
         labels = torch.from_numpy(digits.y.copy())
-        return float(_loss(network, recipe, as_float(digits.x), labels))
+        outputs = run_over_time(network, as_float(digits.x), recipe.timesteps)
+        return float(_loss(outputs, recipe, labels))
 
 
 def _advance(

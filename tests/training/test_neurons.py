@@ -1,5 +1,7 @@
 """neurons: QCFS is the rate of the neuron it becomes, and LIF is Norse's."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -59,10 +61,60 @@ def test_activation_without_levels_or_threshold_is_refused(
 
 
 def test_lif_loses_its_decay_and_scales_its_input_by_it() -> None:
-    neuron = lif(decay=0.25, surrogate_alpha=10.0)
+    neuron = lif(decay=0.25)
 
     first, state = neuron(torch.tensor([2.0, 8.0]), None)
     _, state = neuron(torch.tensor([0.0, 2.0]), state)
 
     assert first.tolist() == [0.0, 1.0]
     assert state.v.tolist() == pytest.approx([0.375, 0.5])
+
+
+def test_soft_reset_takes_the_threshold_off() -> None:
+    neuron = lif(decay=0.5, reset="soft")
+
+    spikes, state = neuron(torch.tensor([3.0, 1.0]), None)
+
+    assert spikes.tolist() == [1.0, 0.0]
+    assert state.v.tolist() == pytest.approx([0.5, 0.5])
+
+
+def test_half_decay_and_twice_the_input_are_the_neurons_of_the_paper() -> None:
+    drive = torch.rand(8, 50, generator=torch.Generator().manual_seed(0)) * 2 - 0.3
+    neuron = lif(decay=0.5, surrogate="triangle")
+    state, voltage = None, torch.zeros(50)
+
+    for x in drive:
+        output, state = neuron(2 * x, state)
+        voltage = 0.5 * voltage + x
+        spikes = (voltage > 1).float()
+        voltage = voltage * (1 - spikes)
+        assert torch.equal(output, spikes)
+        torch.testing.assert_close(state.v, voltage)
+
+
+def integral_of_triangle(x: torch.Tensor) -> torch.Tensor:
+    below = (1 - x.abs()).clamp(min=0).square() / 2
+    return torch.where(x <= 0, below, 1 - below)
+
+
+def integral_of_super(x: torch.Tensor) -> torch.Tensor:
+    return x / (1 + x.abs())
+
+
+@pytest.mark.parametrize(
+    ("surrogate", "smooth"),
+    [("triangle", integral_of_triangle), ("super", integral_of_super)],
+)
+def test_gradient_of_a_spike_is_that_of_a_smooth_step(
+    surrogate: str, smooth: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    voltage = torch.linspace(-1.453, 3.447, 99, dtype=torch.float64).requires_grad_()
+    neuron = lif(decay=1.0, surrogate=surrogate)
+
+    spikes, _ = neuron(voltage, None)  # the voltage is the input, the threshold 1
+    spikes.sum().backward()
+
+    h, beyond = 1e-6, voltage.detach() - 1
+    finite = (smooth(beyond + h) - smooth(beyond - h)) / (2 * h)
+    torch.testing.assert_close(voltage.grad, finite, rtol=1e-5, atol=1e-6)

@@ -2,14 +2,18 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from snn_deploy.datasets import Part, Split
+from snn_deploy.errors import TrainingError
 from snn_deploy.importers.model_file import read_model
-from snn_deploy.training import recipes, train
+from snn_deploy.training import rcs, recipes, train
+from snn_deploy.training.checkpoint import read_checkpoint
+from snn_deploy.training.networks import as_float, run_over_time
 from snn_deploy.training.recipes import Recipe, Training
 
 RECIPE = Recipe(
@@ -64,7 +68,7 @@ def test_training_learns(bars: Part, tmp_path: Path) -> None:
     longer = replace(RECIPE.training, epochs=20, learning_rate=0.03)
     recipe = replace(RECIPE, training=longer)
 
-    checkpoint = train.fit(recipe, bars, tmp_path, recipe_text="a")
+    checkpoint = train.fit(recipe, bars, tmp_path)
 
     assert checkpoint.best_epoch > 1
     assert checkpoint.best_loss < 0.35  # chance is log(2) = 0.69
@@ -73,7 +77,7 @@ def test_training_learns(bars: Part, tmp_path: Path) -> None:
 def test_interrupted_training_resumes_to_the_same_weights(
     bars: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unbroken = train.fit(RECIPE, bars, tmp_path / "unbroken", recipe_text="a")
+    unbroken = train.fit(RECIPE, bars, tmp_path / "unbroken")
     train_epoch = train._train_epoch
 
     def train_two_epochs(*arguments: object) -> None:
@@ -83,9 +87,9 @@ def test_interrupted_training_resumes_to_the_same_weights(
 
     monkeypatch.setattr(train, "_train_epoch", train_two_epochs)
     with pytest.raises(KeyboardInterrupt):
-        train.fit(RECIPE, bars, tmp_path / "broken", recipe_text="a")
+        train.fit(RECIPE, bars, tmp_path / "broken")
     monkeypatch.setattr(train, "_train_epoch", train_epoch)
-    resumed = train.fit(RECIPE, bars, tmp_path / "broken", recipe_text="a", resume=True)
+    resumed = train.fit(RECIPE, bars, tmp_path / "broken", resume=True)
 
     assert resumed.n_epochs == unbroken.n_epochs == 4
     assert resumed.best_epoch == unbroken.best_epoch
@@ -93,6 +97,67 @@ def test_interrupted_training_resumes_to_the_same_weights(
         assert torch.equal(resumed.network[key], weights), key
     for key, weights in unbroken.best_network.items():
         assert torch.equal(resumed.best_network[key], weights), key
+
+
+def test_training_stops_when_it_gets_no_better(bars: Part, tmp_path: Path) -> None:
+    # at this rate weights do not move, so that no epoch beats the first
+    still = replace(RECIPE.training, epochs=9, learning_rate=1e-30, patience=2)
+    layers = (*RECIPE.layers[:1], *RECIPE.layers[2:])  # statistics would move
+    recipe = replace(RECIPE, training=still, layers=layers)
+
+    checkpoint = train.fit(recipe, bars, tmp_path)
+    again = train.fit(recipe, bars, tmp_path, resume=True)
+
+    assert (checkpoint.best_epoch, checkpoint.n_epochs) == (1, 3)
+    assert again.n_epochs == 3
+
+
+def test_loss_that_is_no_number_stops_and_keeps_the_checkpoint(
+    bars: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objective, n_calls = train._objective, 0
+
+    def spoil(*arguments: Any) -> torch.Tensor:
+        nonlocal n_calls
+        n_calls += 1
+        loss = objective(*arguments)
+        return loss * float("nan") if n_calls == 6 else loss
+
+    monkeypatch.setattr(train, "_objective", spoil)
+
+    # 36 inputs for training are 4 batches an epoch
+    with pytest.raises(TrainingError, match="loss is nan in epoch 2, batch 2 of 4;"):
+        train.fit(RECIPE, bars, tmp_path)
+
+    kept = read_checkpoint(tmp_path / "checkpoint.pt", recipe=repr(RECIPE))
+    assert kept.n_epochs == 1
+    assert all(w.isfinite().all() for w in kept.network.values())
+
+
+def test_weights_that_explode_in_the_last_batch_are_not_kept(
+    bars: Part, tmp_path: Path
+) -> None:
+    wild = replace(RECIPE.training, learning_rate=1e30, batch_size=36)
+
+    with pytest.raises(TrainingError, match="after epoch 1; lower the learning_rate"):
+        train.fit(replace(RECIPE, training=wild), bars, tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_regularizer_is_added_to_the_loss(bars: Part) -> None:
+    network = train.build(RECIPE, bars).eval()
+    x, labels = as_float(bars.x), torch.from_numpy(bars.y.copy())
+    regularized = replace(RECIPE, regularizer=recipes.Rcs(weight=0.5))
+
+    plain = train._objective(network, RECIPE, x, labels)
+    objective = train._objective(network, regularized, x, labels)
+
+    with rcs.observe(network, 0.3) as turns:
+        outputs = run_over_time(network, x, RECIPE.timesteps)
+    penalty = rcs.penalty(turns, outputs, labels, 0.3)
+    assert penalty > 0
+    assert objective.item() == pytest.approx((plain + 0.5 * penalty).item())
 
 
 def test_model_and_card_replace_the_checkpoint(
@@ -116,10 +181,10 @@ def test_model_and_card_replace_the_checkpoint(
 def test_finished_training_is_not_repeated(
     bars: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finished = train.fit(RECIPE, bars, tmp_path, recipe_text="a")
+    finished = train.fit(RECIPE, bars, tmp_path)
     monkeypatch.setattr(train, "_train_epoch", None)
 
-    resumed = train.fit(RECIPE, bars, tmp_path, recipe_text="a", resume=True)
+    resumed = train.fit(RECIPE, bars, tmp_path, resume=True)
 
     assert resumed.best_loss == finished.best_loss
 
@@ -127,7 +192,7 @@ def test_finished_training_is_not_repeated(
 def test_global_randomness_is_left_alone(bars: Part, tmp_path: Path) -> None:
     before = torch.random.get_rng_state()
 
-    train.fit(RECIPE, bars, tmp_path, recipe_text="a")
+    train.fit(RECIPE, bars, tmp_path)
 
     assert torch.equal(torch.random.get_rng_state(), before)
 

@@ -1,11 +1,21 @@
-"""recipes: a TOML file becomes a recipe or an error that names the key."""
+"""recipe_file: a TOML file becomes a recipe or an error that names the key."""
 
 from pathlib import Path
 
 import pytest
 
 from snn_deploy.errors import ModelError
-from snn_deploy.training.recipes import Conv, Flatten, Linear, Tet, read_recipe
+from snn_deploy.ir.neurons import Reset
+from snn_deploy.training.recipe_file import read_recipe
+from snn_deploy.training.recipes import (
+    Conv,
+    Flatten,
+    Lif,
+    Linear,
+    Rcs,
+    Surrogate,
+    Tet,
+)
 
 MODELS = Path(__file__).parents[2] / "models"
 RECIPE = """
@@ -49,6 +59,60 @@ def test_recipe_is_read_with_its_defaults(tmp_path: Path) -> None:
     assert recipe.loss == Tet(mse_weight=0.001)
     assert recipe.training.learning_rate == 1.0
     assert recipe.training.held_out == 0.1
+    assert recipe.regularizer is None
+
+
+def test_words_become_members_and_the_regularizer_is_read(tmp_path: Path) -> None:
+    text = RECIPE.replace(
+        '{ kind = "flatten" }',
+        '{ kind = "lif", decay = 0.5, reset = "soft", surrogate = "triangle" }',
+    )
+    text += '\n[regularizer]\nkind = "rcs"\nweight = 0.01\n'
+
+    recipe = read_recipe(_write(tmp_path, text))
+
+    lif = Lif(decay=0.5, reset=Reset.SOFT, surrogate=Surrogate.TRIANGLE)
+    assert recipe.layers[1] == lif
+    assert recipe.regularizer == Rcs(weight=0.01, share=0.3)
+
+
+def test_changes_replace_values_and_add_them(tmp_path: Path) -> None:
+    changes = (
+        "seed=7",
+        "name = other",
+        "training.max_shift=2",
+        "layers.0.kernel=5",
+        'regularizer = { kind = "rcs", weight = 1 }',
+        "regularizer.share=0.5",
+    )
+
+    recipe = read_recipe(_write(tmp_path, RECIPE), changes)
+
+    assert (recipe.seed, recipe.name, recipe.training.max_shift) == (7, "other", 2)
+    assert recipe.layers[0] == Conv(channels=2, kernel=5)
+    assert recipe.regularizer == Rcs(weight=1.0, share=0.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("sed=4", r"recipe\.toml: unknown key 'sed'; did you mean 'seed'"),
+        ("seed", "--set seed: write key=value"),
+        ("=4", "--set =4: write key=value"),
+        ("seed=x", "seed is 'x'; it must be of type int"),
+        (
+            "training.epoch=1",
+            r"\[training\]: unknown key 'epoch'; did you mean 'epochs",
+        ),
+        ("layers.3.kernel=1", "--set layers.3.kernel=1: '3' is none of 3 entries"),
+        ("layers.x=1", "'x' is none of 3 entries; count from 0"),
+        ("seed.x=1", "'x' lies in 3, which is no table"),
+        ("regularizer.weight=1", r"\[regularizer\]: kind is None; choose from rcs"),
+    ],
+)
+def test_wrong_change_is_refused(tmp_path: Path, change: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        read_recipe(_write(tmp_path, RECIPE), (change,))
 
 
 @pytest.mark.parametrize("path", sorted(MODELS.glob("*/recipe.toml")), ids=str)
@@ -77,6 +141,12 @@ def test_recipe_of_each_reference_model_is_valid(path: Path) -> None:
         ("epochs = 1", "epochs = 0", "epochs is 0; it must be positive"),
         ("epochs = 1", "epochs = 1\nheld_out = 1", "held_out is 1.0; it must lie betw"),
         ("epochs = 1", "epochs = 1\nmax_shift = -1", "must not be negative"),
+        ("epochs = 1", "epochs = 1\npatience = -1", "patience is -1; it must not be"),
+        (
+            '"flatten"',
+            '"lif", decay = 1, reset = "sof"',
+            r"layer 1 \(lif\): reset is 'sof'; did you mean 'soft'",
+        ),
         ("[training]", "[[training]]", r"\[training\]: must be a table"),
         ("layers = [", "layers = []\nrest = [", "at least one layer"),
         ("seed = 3", "seed", "not a TOML file"),

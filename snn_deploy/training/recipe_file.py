@@ -1,0 +1,207 @@
+"""Read recipes: TOML files, and changes to them from the command line."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
+from difflib import get_close_matches
+from enum import Enum
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from snn_deploy.errors import ModelError
+from snn_deploy.training import recipes
+from snn_deploy.training.recipes import Recipe, Training
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_Table = TypeVar("_Table")
+
+_LAYERS: dict[str, type[recipes.Layer]] = {
+    "conv": recipes.Conv,
+    "linear": recipes.Linear,
+    "batch_norm": recipes.BatchNorm,
+    "avg_pool": recipes.AvgPool,
+    "flatten": recipes.Flatten,
+    "dropout": recipes.Dropout,
+    "lif": recipes.Lif,
+    "qcfs": recipes.QcfsActivation,
+}
+_LOSSES: dict[str, type[recipes.Loss]] = {
+    "mean_output": recipes.MeanOutput,
+    "tet": recipes.Tet,
+    "running_count": recipes.RunningCount,
+}
+_REGULARIZERS = {"rcs": recipes.Rcs}
+
+
+def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
+    """Return the recipe in the TOML file at ``path``.
+
+    ``changes`` such as ``"seed=3"``, ``"training.epochs=5"`` and ``"layers.2.decay=1"``
+    replace values of the file, or add them.
+
+    Raises
+    ------
+    ModelError
+        If the file is not TOML, lacks a key, or has one that means nothing here.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read, {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: not a TOML file, {error}") from error
+    for change in changes:
+        _change(content, change)
+    layers = content.get("layers", [])
+    if not isinstance(layers, list) or not layers:
+        raise ModelError(f"{path}: 'layers' must be a list of at least one layer")
+    content["layers"] = tuple(
+        _read_kind(_LAYERS, layer, f"{path}: layer {index}")
+        for index, layer in enumerate(layers)
+    )
+    content["loss"] = _read_kind(_LOSSES, content.get("loss"), f"{path}: [loss]")
+    content["training"] = _read_training(content.get("training"), f"{path}: [training]")
+    if "regularizer" in content:
+        content["regularizer"] = _read_kind(
+            _REGULARIZERS, content["regularizer"], f"{path}: [regularizer]"
+        )
+    recipe = _read_table(Recipe, content, str(path))
+    _check_positive(recipe.timesteps, "timesteps", str(path))
+    if recipe.seed < 0:
+        raise ModelError(f"{path}: seed is {recipe.seed}; it must not be negative")
+    return recipe
+
+
+def _change(content: dict[str, Any], change: str) -> None:
+    """Set the value that ``change``, ``key=value``, names in a recipe's tables."""
+    key, equals, text = change.partition("=")
+    *folders, name = key.strip().split(".")
+    if not equals or not name:
+        raise ModelError(f"--set {change}: write key=value, as in training.epochs=5")
+    table: Any = content
+    for folder in folders:
+        if isinstance(table, dict):
+            table.setdefault(folder, {})
+        table = _item(table, folder, change)
+    if isinstance(table, dict):
+        table[name] = _value(text.strip())
+    else:
+        _item(table, name, change)
+        table[int(name)] = _value(text.strip())
+
+
+def _item(table: Any, key: str, change: str) -> Any:
+    if isinstance(table, dict):
+        return table[key]
+    if not isinstance(table, list):
+        raise ModelError(
+            f"--set {change}: {key!r} lies in {table!r}, which is no table"
+        )
+    if not (key.isdecimal() and int(key) < len(table)):
+        raise ModelError(
+            f"--set {change}: {key!r} is none of {len(table)} entries; count from 0"
+        )
+    return table[int(key)]
+
+
+def _value(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text  # a word without quotes
+
+
+def _read_training(table: object, where: str) -> Training:
+    training = _read_table(Training, _as_table(table, where), where)
+    for key in ("epochs", "batch_size", "learning_rate"):
+        _check_positive(getattr(training, key), key, where)
+    for key in ("max_shift", "patience", "weight_decay"):
+        _check_not_negative(getattr(training, key), key, where)
+    if not 0 < training.held_out < 1:
+        raise ModelError(
+            f"{where}: held_out is {training.held_out}; it must lie between 0 and 1"
+        )
+    return training
+
+
+def _read_kind(kinds: Mapping[str, type[_Table]], table: object, where: str) -> _Table:
+    values = dict(_as_table(table, where))
+    kind = values.pop("kind", None)
+    if str(kind) not in kinds:
+        raise ModelError(f"{where}: kind is {kind!r}; {_hint(str(kind), kinds)}")
+    value = _read_table(kinds[str(kind)], values, f"{where} ({kind})")
+    for field in fields(value):  # type: ignore[arg-type]
+        _check_value(getattr(value, field.name), field.name, f"{where} ({kind})")
+    return value
+
+
+def _check_value(value: object, key: str, where: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return
+    if key in ("padding", "mse_weight", "probability"):
+        _check_not_negative(value, key, where)
+    else:
+        _check_positive(value, key, where)
+    if key in ("decay", "mse_weight", "probability", "share") and value > 1:
+        raise ModelError(f"{where}: {key} is {value}; it must be at most 1")
+
+
+def _check_not_negative(value: float, key: str, where: str) -> None:
+    if not value >= 0:
+        raise ModelError(f"{where}: {key} is {value}; it must not be negative")
+
+
+def _check_positive(value: float, key: str, where: str) -> None:
+    if not value > 0:
+        raise ModelError(f"{where}: {key} is {value}; it must be positive")
+
+
+def _as_table(value: object, where: str) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise ModelError(f"{where}: must be a table, found {value!r}")
+    return value
+
+
+def _read_table(kind: type[_Table], table: Mapping[str, object], where: str) -> _Table:
+    """Return ``kind`` made of ``table``, whose keys and types must be its fields."""
+    types = get_type_hints(kind)
+    for key in table:
+        if key not in types:
+            raise ModelError(f"{where}: unknown key {key!r}; {_hint(key, types)}")
+    for field in fields(kind):  # type: ignore[arg-type]
+        if field.name not in table and field.default is MISSING:
+            raise ModelError(f"{where}: has no {field.name!r}")
+    values = {key: _convert(table[key], types[key], key, where) for key in table}
+    return kind(**values)
+
+
+def _convert(value: object, kind: type, key: str, where: str) -> object:
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return _member(kind, value, key, where)
+    if kind not in (bool, int, float, str):
+        return value  # a part that has been read before
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise ModelError(
+            f"{where}: {key} is {value!r}; it must be of type {kind.__name__}"
+        )
+    return value
+
+
+def _member(kind: type[Enum], value: object, key: str, where: str) -> Enum:
+    members = {str(member.value): member for member in kind}
+    if value not in members:
+        raise ModelError(f"{where}: {key} is {value!r}; {_hint(str(value), members)}")
+    return members[str(value)]
+
+
+def _hint(word: str, choices: Mapping[str, object]) -> str:
+    close = get_close_matches(word, choices, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"choose from {', '.join(choices)}" if choices else "none is allowed"
