@@ -27,18 +27,18 @@ class Node:
     emits: ClassVar[Signal | None] = None
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for item in fields(self):
+            value = getattr(self, item.name)
             if isinstance(value, np.ndarray | np.generic):
                 if not np.isfinite(value).all():
                     n_bad = int(np.count_nonzero(~np.isfinite(value)))
                     raise ModelError(
-                        f"{self.name}: {field.name} holds {n_bad} values that are no "
+                        f"{self.name}: {item.name} holds {n_bad} values that are no "
                         "finite number; the training has diverged, export another "
                         "checkpoint"
                     )
                 copy = read_only(value, np.float64)
-                object.__setattr__(self, field.name, copy)
+                object.__setattr__(self, item.name, copy)
 
     @property
     def input_shape(self) -> Shape:
