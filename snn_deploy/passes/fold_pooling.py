@@ -130,9 +130,9 @@ def _spread(pool: AvgPool2d, layer: Node) -> Linear:
                 column, column + (width - 1) * pool.stride[1] + 1, pool.stride[1]
             )
             weight[:, :, rows, columns] += pooled
-    inside = [slice(p, p + s) for s, p in zip(size, pool.padding, strict=True)]
-    weight = weight[(..., *inside)].reshape(len(pooled), -1)
-    return replace(layer, weight=weight * pool.weight)
+    top, left = pool.padding
+    inside = weight[:, :, top : top + size[0], left : left + size[1]]
+    return replace(layer, weight=inside.reshape(len(pooled), -1) * pool.weight)
 
 
 def _as_convolution(pool: AvgPool2d) -> Conv2d:
