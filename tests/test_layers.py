@@ -45,9 +45,10 @@ ALLOWED = {
     "crosscheck": "artifact backends data errors host results",
     "demo": "arrays artifact backends data datasets files host importers ir pipeline "
     "profile summary target_file",
-    "cli": "artifact backends crosscheck data datasets demo errors host importers ir "
-    "pipeline profile profile_files recording report results summary target_file "
-    "training verify",
+    "doctor": "arrays backends errors ir pipeline spikes target_file",
+    "cli": "artifact backends crosscheck data datasets demo doctor errors host "
+    "importers ir pipeline profile profile_files recording report results summary "
+    "target_file training verify",
     "__init__": "artifact backends data host importers pipeline profile profile_files "
     "target_file",
     "__main__": "cli",

@@ -12,6 +12,7 @@ from snn_deploy.cli import (
     calibrate,
     compile,
     demo,
+    doctor,
     inspect,
     profile,
     run,
@@ -22,7 +23,7 @@ from snn_deploy.cli import (
 from snn_deploy.errors import SnnDeployError
 
 COMMANDS = (
-    compile, calibrate, run, profile, verify, inspect, targets, train, demo
+    compile, calibrate, run, profile, verify, inspect, targets, train, demo, doctor
 )  # fmt: skip
 WRONG_PATH = (
     FileExistsError,
