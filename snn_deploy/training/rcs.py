@@ -93,7 +93,7 @@ def observe(network: nn.Module, share: float) -> Iterator[list[Tensor]]:
             seen.setdefault(module, []).append(inputs[0])
         else:
             spikes, state = result
-            threshold = module.p.v_th  # type: ignore[union-attr]
+            threshold = module.p.v_th
             rest = (state.v / threshold).relu()  # type: ignore[operator]
             seen.setdefault(module, []).append(spikes + rest)
 

@@ -101,7 +101,7 @@ def test_gradient_of_the_inverse_cosine_is_that_of_finite_differences() -> None:
     late = x[-2:].mean(0).flatten(1)
     x.requires_grad_()
 
-    rcs.inverse_cosine(x, 0.4).sum().backward()
+    rcs.inverse_cosine(x, 0.4).sum().backward()  # type: ignore[no-untyped-call]
 
     assert x.grad is not None
     check_gradient(x.grad, lambda y: late_is_a_constant(y, late), x.detach())
@@ -112,7 +112,7 @@ def test_gradient_of_peak_to_rms_is_that_of_finite_differences() -> None:
     x = torch.randn(3, 2, 3, dtype=torch.float64, generator=generator)
     x.requires_grad_()
 
-    rcs.peak_to_rms(x).sum().backward()
+    rcs.peak_to_rms(x).sum().backward()  # type: ignore[no-untyped-call]
 
     assert x.grad is not None
     check_gradient(x.grad, rcs.peak_to_rms, x.detach())
