@@ -88,13 +88,13 @@ def observe(network: nn.Module, share: float) -> Iterator[list[Tensor]]:
     seen: dict[nn.Module, list[Tensor]] = {}
     turns: list[Tensor] = []
 
-    def look(module: nn.Module, inputs: Any, result: Any) -> None:
+    def look(module: Any, inputs: Any, result: Any) -> None:
         if isinstance(module, Qcfs):
             seen.setdefault(module, []).append(inputs[0])
         else:
             spikes, state = result
             threshold = module.p.v_th
-            rest = (state.v / threshold).relu()  # type: ignore[operator]
+            rest = (state.v / threshold).relu()
             seen.setdefault(module, []).append(spikes + rest)
 
     handles = [
