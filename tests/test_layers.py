@@ -47,6 +47,8 @@ ALLOWED = {
     "demo": "arrays artifact backends data datasets files host importers ir pipeline "
     "profile summary target_file",
     "doctor": "arrays backends errors ir pipeline spikes target_file",
+    "testing": "arrays artifact backends data errors importers ir pipeline profile "
+    "recording summary target_file",
     "cli": "artifact backends crosscheck data datasets demo doctor errors host "
     "importers ir pipeline profile profile_files recording report results summary "
     "target_file training verify",
