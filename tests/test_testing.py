@@ -34,10 +34,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(packaged_folder("models") / "mnist_lif" / "model.pt", folder)
     split = load_split("mnist5k")
     np.savez(folder / "test.npz", x=split.test.x[:N], y=split.test.y[:N])
+    np.savez(folder / "few.npz", x=split.test.x[:4])
     np.savez(folder / "calib.npz", x=split.calibration.x, y=split.calibration.y)
     network = compile_model(load_model(folder / "model.pt"), read_target("loihi-sim"))
     write_artifact(pack(network), folder / "model.snn")
-    inputs = read_raw(folder / "test.npz", network.graph)
+    inputs = read_raw(folder / "few.npz", network.graph)
     program = open_backend("cpu").load(network)
     write_trace(
         record(program, network.graph, inputs, ("spikes",)), folder / "spikes.npz"
@@ -59,7 +60,7 @@ def test_assertions_hold_where_the_network_is_good_enough(
     testing.assert_timesteps(profile, at_most=8)
     testing.assert_energy(profile, at_most=1e-3)
     testing.assert_same_spikes(
-        folder / "model.snn", folder / "test.npz", folder / "spikes.npz"
+        folder / "model.snn", folder / "few.npz", folder / "spikes.npz"
     )
     assert network.graph.name == profile.artifact.network.graph.name
 
@@ -109,11 +110,11 @@ def test_changed_spike_is_found(folder: Path, tmp_path: Path) -> None:
     arrays = dict(np.load(folder / "spikes.npz"))
     name = max(arrays, key=lambda name: int(arrays[name].sum()))
     arrays[name][2, 3].reshape(-1)[5] ^= 1
-    np.savez(tmp_path / "other.npz", **arrays)  # type: ignore[arg-type]
+    np.savez(tmp_path / "other.npz", **arrays)
 
     with pytest.raises(AssertionError, match=f"{name}: 1 of .*input 2, timestep 4"):
         testing.assert_same_spikes(
-            folder / "model.snn", folder / "test.npz", tmp_path / "other.npz"
+            folder / "model.snn", folder / "few.npz", tmp_path / "other.npz"
         )
 
 
@@ -124,11 +125,11 @@ def test_trace_of_other_inputs_is_refused(folder: Path, tmp_path: Path) -> None:
 
     with pytest.raises(AssertionError, match="input 2 has the shape"):
         testing.assert_same_spikes(
-            folder / "model.snn", folder / "test.npz", tmp_path / "short.npz"
+            folder / "model.snn", folder / "few.npz", tmp_path / "short.npz"
         )
     with pytest.raises(AssertionError, match="other populations"):
         testing.assert_same_spikes(
-            folder / "model.snn", folder / "test.npz", tmp_path / "none.npz"
+            folder / "model.snn", folder / "few.npz", tmp_path / "none.npz"
         )
 
 

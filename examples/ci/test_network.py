@@ -1,11 +1,11 @@
 """Tests of a trained network on the simulated chip; run them with pytest.
 
 The files beside it are yours: ``model.pt`` (snn_deploy.save), ``model.snn`` (compiled
-and calibrated), ``test.npz`` and ``spikes.npz``, written once by
+and calibrated), inputs ``test.npz`` and ``few.npz``, and ``spikes.npz``, written by
 
     snn-deploy compile model.pt --target loihi-sim -o model.snn
     snn-deploy calibrate model.snn --data calib.npz --budget 0.01
-    snn-deploy run model.snn --data test.npz --record spikes -o spikes.npz
+    snn-deploy run model.snn --data few.npz --record spikes -o spikes.npz
 """
 
 from pathlib import Path
@@ -47,4 +47,4 @@ def test_it_costs_little(profile: Profile) -> None:
 
 
 def test_no_spike_has_changed() -> None:
-    assert_same_spikes(FOLDER / "model.snn", FOLDER / "test.npz", FOLDER / "spikes.npz")
+    assert_same_spikes(FOLDER / "model.snn", FOLDER / "few.npz", FOLDER / "spikes.npz")
