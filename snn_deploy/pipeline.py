@@ -9,6 +9,7 @@ from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import (
     QuantizedGraph,
 )
+from snn_deploy.passes.convert_max_pooling import convert_max_pooling
 from snn_deploy.passes.convert_rates import convert_rates
 from snn_deploy.passes.fold_batchnorm import fold_batchnorm
 from snn_deploy.passes.fold_input import fold_input
@@ -32,6 +33,7 @@ def to_spiking(graph: Graph) -> Graph:
     except that activations have become spiking neurons.
     """
     graph = fold_batchnorm(graph)
+    graph = convert_max_pooling(graph)
     graph = convert_rates(graph)
     graph = fold_pooling(graph)
     graph = fold_input(graph)

@@ -68,6 +68,7 @@ class Precision:
     graded_spikes: bool
     per_neuron_parameters: bool  # threshold and reset amount of each neuron its own
     source: str
+    greater_equal: bool = False  # neurons can spike at voltage == threshold as well
 
     def __post_init__(self) -> None:
         for name, low, high in (

@@ -27,6 +27,7 @@ def call(options: argparse.Namespace) -> None:
             word
             for word, has in (
                 ("soft reset", precision.soft_reset),
+                ("spikes at the threshold", precision.greater_equal),
                 ("graded spikes", precision.graded_spikes),
                 ("per-neuron parameters", precision.per_neuron_parameters),
             )

@@ -16,6 +16,7 @@ from snn_deploy.ir.nodes import (
     Flatten,
     Input,
     Linear,
+    MaxPool2d,
     Node,
 )
 from snn_deploy.spikes import GRAY_LEVELS, Encoding, Stimulus
@@ -112,8 +113,8 @@ class FloatRun:
                 ) + node.bias.reshape(len(node.weight), *node.bias.shape[1:] or (1, 1))
             case BatchNorm():
                 return batch_norm(node, x)
-            case AvgPool2d():
-                return average(node, x)
+            case AvgPool2d() | MaxPool2d():
+                return pooled(node, x)
             case Flatten() | Add():
                 return x.reshape(len(x), *node.output_shape)
             case Qcfs() | Relu():
@@ -134,14 +135,13 @@ class FloatRun:
             return voltage
         resting = self.resting.get(node.name, np.zeros_like(x))
         voltage = np.where(resting > 0, before, voltage)
-        if node.comparison is Comparison.GREATER:
-            spikes = (voltage > node.threshold) & (resting == 0)
-        else:
-            spikes = (voltage >= node.threshold) & (resting == 0)
-        after = 0.0 if node.reset is Reset.HARD else voltage - node.reset_amount
-        self.voltage[node.name] = np.where(spikes, after, voltage)
+        spikes = n_spikes(node, voltage) * (resting == 0)
+        after = (
+            0.0 if node.reset is Reset.HARD else voltage - spikes * node.reset_amount
+        )
+        self.voltage[node.name] = np.where(spikes > 0, after, voltage)
         left = np.maximum(resting - 1, 0)
-        self.resting[node.name] = np.where(spikes, node.refractory, left)
+        self.resting[node.name] = np.where(spikes > 0, node.refractory, left)
         sent: FloatArray = spikes * node.spike_value
         return sent
 
@@ -150,6 +150,21 @@ class FloatRun:
         if not biases or not node.takes_bias:
             return node.bias
         return np.stack(biases).reshape(-1, *node.shape).astype(np.float64)
+
+
+def n_spikes(node: Lif, voltage: FloatArray) -> FloatArray:
+    """Return how often neurons with these voltages spike in one timestep."""
+    over = voltage - node.threshold
+    if node.comparison is Comparison.GREATER:
+        is_over, wanted = voltage > node.threshold, np.ceil(_times(node, over))
+    else:
+        is_over, wanted = voltage >= node.threshold, np.floor(_times(node, over)) + 1
+    return np.where(is_over, np.clip(wanted, 1, node.max_spikes), 0.0)
+
+
+def _times(node: Lif, voltage: FloatArray) -> FloatArray:
+    """Return how often the reset amount fits in, where a neuron may spike so often."""
+    return voltage / node.reset_amount if node.max_spikes > 1 else voltage
 
 
 def activation(node: Qcfs | Relu, x: FloatArray) -> FloatArray:
@@ -169,11 +184,15 @@ def batch_norm(node: BatchNorm, x: FloatArray) -> FloatArray:
     return normalized
 
 
-def average(node: AvgPool2d, x: FloatArray) -> FloatArray:
-    """Return the pooled windows of a batch ``(n, channel, height, width)``."""
+def pooled(node: AvgPool2d | MaxPool2d, x: FloatArray) -> FloatArray:
+    """Return the weighted sum, or the largest value, of each window of a batch."""
     rows, columns = node.padding
     x = np.pad(x, ((0, 0), (0, 0), (rows, rows), (columns, columns)))
-    windows = np.lib.stride_tricks.sliding_window_view(x, node.kernel, axis=(2, 3))
+    dilation = node.dilation if isinstance(node, MaxPool2d) else (1, 1)
+    span = tuple((k - 1) * d + 1 for k, d in zip(node.kernel, dilation, strict=True))
+    windows = np.lib.stride_tricks.sliding_window_view(x, span, axis=(2, 3))
     windows = windows[:, :, :: node.stride[0], :: node.stride[1]]
-    pooled: FloatArray = windows.sum(axis=(-2, -1)) * node.weight
-    return pooled
+    windows = windows[..., :: dilation[0], :: dilation[1]]
+    if isinstance(node, MaxPool2d):
+        return np.asarray(windows.max(axis=(-2, -1)))
+    return np.asarray(windows.sum(axis=(-2, -1)) * node.weight)

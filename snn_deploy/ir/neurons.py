@@ -110,7 +110,9 @@ class Neuron(SameShape):
 class Lif(Neuron):
     """Leaky integrate-and-fire neurons; with a voltage decay of 0, integrate-and-fire.
 
-    A spike is worth ``spike_value`` to the layers behind.
+    A spike is worth ``spike_value`` to the layers behind. With ``max_spikes`` over 1 a
+    neuron spikes as often in a timestep as it takes to bring its voltage down to the
+    threshold (below it, where it spikes at ``>=``), each time with a soft reset.
     """
 
     threshold: FloatArray
@@ -120,6 +122,7 @@ class Lif(Neuron):
     spike_value: float
     refractory: int = 0  # timesteps after a spike in which the voltage stays
     axon_delay: FloatArray = field(default_factory=lambda: np.array(0.0))  # timesteps
+    max_spikes: int = 1  # of one timestep
 
     emits = Signal.SPIKES
 
@@ -128,6 +131,14 @@ class Lif(Neuron):
         if np.any(self.threshold <= 0):
             raise ModelError(
                 f"{self.name}: threshold is {self.threshold.min():g}; it must be over 0"
+            )
+        if self.max_spikes < 1:
+            raise ModelError(f"{self.name}: max_spikes is {self.max_spikes}; needs 1")
+        is_soft = self.reset is Reset.SOFT and np.all(self.reset_amount > 0)
+        if self.max_spikes > 1 and not is_soft:
+            raise ModelError(
+                f"{self.name}: several spikes in one timestep need a soft reset by "
+                "more than 0; train with one spike for each timestep"
             )
 
 

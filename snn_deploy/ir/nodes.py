@@ -250,6 +250,43 @@ class AvgPool2d(Node):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class MaxPool2d(Node):
+    """The largest value of each window, with zeros around the input.
+
+    Of spikes that are all worth the same: a spike where any input spikes.
+    """
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    shape: Shape  # of the input: (channel, height, width)
+
+    accepts = Signal.SPIKES
+    emits = Signal.SPIKES
+
+    @property
+    def input_shape(self) -> Shape:
+        return self.shape
+
+    @property
+    def output_shape(self) -> Shape:
+        window = (self.shape[0], 1, *self.kernel)
+        return convolved_shape(
+            self.shape, window, self.stride, self.padding, self.dilation
+        )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        smallest = min(*self.kernel, *self.stride, *self.dilation)
+        if smallest < 1 or min(self.padding) < 0 or min(self.output_shape) < 1:
+            raise ModelError(
+                f"{self.name}: windows of {self.kernel} every {self.stride} leave "
+                f"nothing of an input of {self.shape}; make them smaller"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Flatten(Node):
     """The same values in a row, channel first."""
 

@@ -1,6 +1,7 @@
 """Turn floats into chip integers, and note everything that is lost."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +28,7 @@ from snn_deploy.ir.quantized import (
 from snn_deploy.ir.synapses import (
     Synapses,
 )
+from snn_deploy.passes.abilities import abilities, largest_count
 from snn_deploy.passes.collect import Arrival, bias_source, collect, synapses_of
 from snn_deploy.passes.grid import as_they_stand, weights_on_grid
 from snn_deploy.passes.scales import WEIGHT_LIMIT, choose_scales
@@ -59,8 +61,12 @@ def quantize(graph: Graph, target: Target) -> QuantizedGraph:
             f"{source.name}: direct encoding sends graded spikes, {target.name} has "
             "none; train with encoding='rate', or take a target that has them"
         )
-    neurons = [node for node in graph.order if isinstance(node, Neuron)]
-    layers = [_Layer(graph, node, target) for node in neurons]
+    largest = {source.name: source.largest_value}  # integer that one spike carries
+    layers = []
+    for node in graph.order:
+        if isinstance(node, Neuron):
+            layers.append(_Layer(graph, node, target, largest))
+            largest[node.name] = layers[-1].max_spikes
     return QuantizedGraph(
         name=graph.name,
         source=source,
@@ -76,18 +82,17 @@ def quantize(graph: Graph, target: Target) -> QuantizedGraph:
 class _Layer:
     """The quantization of one neuron layer and everything that arrives at it."""
 
-    def __init__(self, graph: Graph, node: Neuron, target: Target) -> None:
+    def __init__(
+        self, graph: Graph, node: Neuron, target: Target, largest: Mapping[str, int]
+    ) -> None:
         self.node = node
         self.precision = target.precision
         self.is_on_grid = graph.is_on_grid
         self.changes: list[Change] = []
-        self._check_abilities(target)
         self.arrivals = collect(graph, node)
-        self.largest = [
-            graph.training.encoding.largest_value if a.source == graph.input.name else 1
-            for a in self.arrivals
-        ]
         self.bias = self._total_bias()
+        self.abilities = abilities(node, target)
+        self.max_spikes = largest_count(node, self.arrivals, largest, self.bias)
         is_output = node is graph.output
         if graph.is_on_grid:
             self.scales = as_they_stand(node, self.arrivals)
@@ -95,30 +100,12 @@ class _Layer:
         self.scales = choose_scales(
             node,
             self.arrivals,
-            self.largest,
+            [largest.get(a.source, 1) for a in self.arrivals],
             self.bias,
             self.precision,
             n_timesteps=graph.training.timesteps,
             is_common=is_output or not target.precision.per_neuron_parameters,
         )
-
-    def _check_abilities(self, target: Target) -> None:
-        node = self.node
-        if not isinstance(node, Lif):
-            return
-        if node.reset is Reset.SOFT and not target.precision.soft_reset:
-            raise FitError(
-                f"{node.name}: soft reset, which the neurons of {target.name} do not "
-                "have; train with hard reset, or choose a target that has it"
-            )
-        leaks = np.any(node.voltage_decay != 0)
-        if node.comparison is Comparison.GREATER_EQUAL and (
-            leaks or node.reset is Reset.HARD
-        ):
-            raise PassError(
-                f"{node.name}: spikes at voltage >= threshold; only neurons with soft "
-                "reset and without leak can do that on a chip that compares with >"
-            )
 
     def _total_bias(self) -> FloatArray:
         """Return what is added to the voltage every timestep, ``(channel, ...)``."""
@@ -202,7 +189,9 @@ class _Layer:
             threshold=self._threshold(node, scale),
             reset=node.reset,
             reset_amount=amount,
+            comparison=self.abilities.comparison,
             refractory=node.refractory,
+            max_spikes=self.max_spikes,
         )
 
     def _threshold(self, node: Lif, scale: FloatArray) -> IntArray:
@@ -219,9 +208,7 @@ class _Layer:
         node = self.node
         initial = to_integers(node.initial_voltage / scale)
         self._note("round initial voltage", initial * scale, node.initial_voltage)
-        if isinstance(node, Lif) and node.comparison is Comparison.GREATER_EQUAL:
-            initial = initial + 1  # v + 1 > threshold where v >= threshold
-        return initial
+        return initial + self.abilities.head_start
 
     def _current_decay(self) -> IntArray:
         node, offset = self.node, self.precision.current_decay_offset

@@ -133,7 +133,7 @@ def _float_layer(
         comparison=node.comparison,
         reset=node.reset,
         reset_amount=each(node.reset_amount) / scale,
-        max_spikes=1,
+        max_spikes=node.max_spikes,
         refractory=node.refractory,
     )
 

@@ -147,8 +147,8 @@ class _LayerRun:
         is_over = (over > 0 if is_strict else over >= 0) & ~is_resting
         if layer.max_spikes == 1:
             return is_over.astype(np.int32)
-        over = over if is_strict else over + 1
-        count = np.ceil(over / np.maximum(layer.reset_amount, 1))
+        wanted = over / np.maximum(layer.reset_amount, 1)
+        count = np.ceil(wanted) if is_strict else np.floor(wanted) + 1
         count = np.where(is_over, np.minimum(count, layer.max_spikes), 0)
         return count.astype(np.int32)
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snn_deploy.arrays import IntArray
-from snn_deploy.errors import FitError, PassError
+from snn_deploy.errors import FitError
 from snn_deploy.fixedpoint import shift
 from snn_deploy.ir.dynamics import SynapticSum
 from snn_deploy.ir.floating import evaluate
@@ -125,13 +125,6 @@ def test_spiking_at_the_threshold_becomes_one_more_initial_voltage() -> None:
 
     found = spikes_of(network, stimulus)[0, :, 0]
     np.testing.assert_array_equal(found, [0, 1, 0, 1, 0, 1])
-
-
-def test_leaky_neurons_that_spike_at_the_threshold_are_refused() -> None:
-    neurons = lif("a", (1,), comparison=Comparison.GREATER_EQUAL)
-
-    with pytest.raises(PassError, match="a: spikes at voltage >= threshold"):
-        quantize(to_spiking(chain(linear("fc", 2, 1), neurons)), simulator())
 
 
 def test_a_chip_without_soft_reset_refuses_it_by_name() -> None:

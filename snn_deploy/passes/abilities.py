@@ -1,0 +1,94 @@
+"""What a layer asks of the chip's neurons, and whether the target's have it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from snn_deploy.arrays import FloatArray
+from snn_deploy.errors import FitError
+from snn_deploy.fixedpoint import PAYLOAD_BITS
+from snn_deploy.ir.neurons import Comparison, Lif, Neuron, Reset
+from snn_deploy.passes.collect import Arrival, per_channel
+from snn_deploy.passes.scales import MARGIN
+from snn_deploy.target import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Abilities:
+    """How a layer's neurons decide whether to spike."""
+
+    comparison: Comparison
+    head_start: int  # units of the voltage added to its initial value
+
+
+def abilities(node: Neuron, target: Target) -> Abilities:
+    """Return how the neurons of ``target`` do what ``node`` asks for.
+
+    Neurons that spike at ``voltage >= threshold`` do so on a chip that compares with
+    ``>`` if they start one unit higher and keep that lead: with a soft reset and
+    without leak.
+
+    Raises
+    ------
+    FitError
+        If they cannot.
+    """
+    strict = Abilities(comparison=Comparison.GREATER, head_start=0)
+    if not isinstance(node, Lif):
+        return strict
+    if node.reset is Reset.SOFT and not target.precision.soft_reset:
+        raise FitError(
+            f"{node.name}: soft reset, which the neurons of {target.name} do not "
+            "have; train with hard reset, or choose a target that has it"
+        )
+    if node.max_spikes > 1 and not target.precision.graded_spikes:
+        raise FitError(
+            f"{node.name}: up to {node.max_spikes} spikes in one timestep, but "
+            f"{target.name} has no graded spikes that carry them; train with one spike "
+            "for each timestep, or choose a target that has them"
+        )
+    if node.comparison is Comparison.GREATER:
+        return strict
+    if node.reset is Reset.SOFT and not np.any(node.voltage_decay):
+        return Abilities(comparison=Comparison.GREATER, head_start=1)
+    if target.precision.greater_equal:
+        return Abilities(comparison=Comparison.GREATER_EQUAL, head_start=0)
+    raise FitError(
+        f"{node.name}: spikes at voltage >= threshold; {target.name} compares with >, "
+        "where only neurons with soft reset and without leak can do that; choose a "
+        "target that can"
+    )
+
+
+def largest_count(
+    node: Neuron,
+    arrivals: Sequence[Arrival],
+    largest: Mapping[str, int],
+    bias: FloatArray,
+) -> int:
+    """Return how often a neuron of ``node`` can spike in one timestep, at most.
+
+    Parameters
+    ----------
+    node : Neuron
+    arrivals : sequence of Arrival
+    largest : mapping
+        The largest integer that a spike carries, by sender; of those that come later,
+        as in a loop, what ``node`` itself may send.
+    bias : array, (channel, ...)
+    """
+    if not isinstance(node, Lif) or node.max_spikes == 1:
+        return 1
+    arriving: FloatArray = np.maximum(bias, 0).reshape(len(bias), -1).max(axis=1)
+    for arrival in arrivals:
+        weight = arrival.layer.weight.reshape(len(arrival.layer.weight), -1)
+        excitation = np.maximum(weight, 0).sum(axis=1)
+        arriving = arriving + excitation * largest.get(arrival.source, node.max_spikes)
+    kept = np.maximum(per_channel(node.current_decay, node), 1e-9)
+    lead = per_channel(node.initial_voltage - node.threshold, node)
+    wanted = (np.maximum(lead, 0) + arriving / kept) / per_channel(
+        node.reset_amount, node
+    )
+    limit = min(node.max_spikes, (1 << PAYLOAD_BITS) - 1)
+    return int(min(np.floor(wanted.max() * MARGIN) + 1, limit))
