@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import avg_pool2d
 
 from snn_deploy.errors import PassError
-from snn_deploy.ir.floating import accumulate, average, evaluate
+from snn_deploy.ir.floating import accumulate, evaluate, pooled
 from snn_deploy.ir.graph import Functional, Graph, Training
 from snn_deploy.ir.neurons import Integrator
 from snn_deploy.ir.nodes import Add, AvgPool2d, BatchNorm, Flatten
@@ -213,6 +213,6 @@ def test_float_pooling_is_that_of_pytorch(padding: tuple[int, int]) -> None:
 
     expected = avg_pool2d(torch.as_tensor(x), 3, 2, padding).numpy()
 
-    np.testing.assert_allclose(average(node, x), expected, atol=1e-12)
-    total = average(replace(node, is_sum=True), x)
+    np.testing.assert_allclose(pooled(node, x), expected, atol=1e-12)
+    total = pooled(replace(node, is_sum=True), x)
     np.testing.assert_allclose(total, 9 * expected, atol=1e-12)
