@@ -188,7 +188,7 @@ def pooled(node: AvgPool2d | MaxPool2d, x: FloatArray) -> FloatArray:
     """Return the weighted sum, or the largest value, of each window of a batch."""
     rows, columns = node.padding
     x = np.pad(x, ((0, 0), (0, 0), (rows, rows), (columns, columns)))
-    dilation = node.dilation if isinstance(node, MaxPool2d) else (1, 1)
+    dilation = node.dilation
     span = tuple((k - 1) * d + 1 for k, d in zip(node.kernel, dilation, strict=True))
     windows = np.lib.stride_tricks.sliding_window_view(x, span, axis=(2, 3))
     windows = windows[:, :, :: node.stride[0], :: node.stride[1]]

@@ -204,63 +204,14 @@ class BatchNorm(SameShape):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class AvgPool2d(Node):
-    """The mean, or the sum, of each window; zeros around the input count as values."""
+class Pool2d(Node):
+    """One value for each window; zeros around the input count as values."""
 
     kernel: tuple[int, int]
     stride: tuple[int, int]
     shape: Shape  # of the input: (channel, height, width)
     padding: tuple[int, int] = (0, 0)
-    is_sum: bool = False
-
-    accepts = Signal.SPIKES
-    emits = Signal.SPIKES
-
-    @property
-    def input_shape(self) -> Shape:
-        return self.shape
-
-    @property
-    def output_shape(self) -> Shape:
-        return convolved_shape(
-            self.shape,
-            (self.shape[0], 1, *self.kernel),
-            self.stride,
-            self.padding,
-            (1, 1),
-        )
-
-    @property
-    def weight(self) -> float:
-        """What each value of a window counts."""
-        return 1.0 if self.is_sum else 1 / (self.kernel[0] * self.kernel[1])
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if len(self.shape) != 3 or min(self.padding) < 0:
-            raise ModelError(
-                f"{self.name}: the input has shape {self.shape}, the padding is "
-                f"{self.padding}; a 2d pooling needs 3 axes, and 0 or more"
-            )
-        if min(*self.kernel, *self.stride) < 1 or min(self.output_shape) < 1:
-            raise ModelError(
-                f"{self.name}: windows of {self.kernel} every {self.stride} leave "
-                f"nothing of an input of {self.shape}; make them smaller"
-            )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class MaxPool2d(Node):
-    """The largest value of each window, with zeros around the input.
-
-    Of spikes that are all worth the same: a spike where any input spikes.
-    """
-
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    dilation: tuple[int, int]
-    shape: Shape  # of the input: (channel, height, width)
+    dilation: tuple[int, int] = (1, 1)
 
     accepts = Signal.SPIKES
     emits = Signal.SPIKES
@@ -278,12 +229,42 @@ class MaxPool2d(Node):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if len(self.shape) != 3 or min(self.padding) < 0:
+            raise ModelError(
+                f"{self.name}: the input has shape {self.shape}, the padding is "
+                f"{self.padding}; a 2d pooling needs 3 axes, and 0 or more"
+            )
         smallest = min(*self.kernel, *self.stride, *self.dilation)
-        if smallest < 1 or min(self.padding) < 0 or min(self.output_shape) < 1:
+        if smallest < 1 or min(self.output_shape) < 1:
             raise ModelError(
                 f"{self.name}: windows of {self.kernel} every {self.stride} leave "
                 f"nothing of an input of {self.shape}; make them smaller"
             )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AvgPool2d(Pool2d):
+    """The mean, or the sum, of each window."""
+
+    is_sum: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dilation != (1, 1):
+            raise ModelError(f"{self.name}: dilation is {self.dilation}; needed is 1")
+
+    @property
+    def weight(self) -> float:
+        """What each value of a window counts."""
+        return 1.0 if self.is_sum else 1 / (self.kernel[0] * self.kernel[1])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MaxPool2d(Pool2d):
+    """The largest value of each window.
+
+    Of spikes that are all worth the same: a spike where any input spikes.
+    """
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
