@@ -1,5 +1,6 @@
 """Array aliases, and the copy that makes an array safe to share."""
 
+import math
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -29,4 +30,4 @@ def spread(parameter: AnyArray, shape: Shape) -> AnyArray:
 
 def n_neurons(shape: Shape) -> int:
     """Return how many neurons a group of ``shape`` has."""
-    return int(np.prod(shape, dtype=np.int64))
+    return math.prod(shape)

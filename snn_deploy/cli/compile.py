@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from snn_deploy.cli.reading import add_model_options, read_model
+
 
 def add_to(commands: Any) -> None:
     """Add this command to the parser's."""
@@ -33,11 +35,7 @@ def add_to(commands: Any) -> None:
         type=positive,
         help="timesteps per input (default: what the model was trained for)",
     )
-    parser.add_argument(
-        "--dt",
-        type=float,
-        help="length of a timestep in seconds, for NIR files (default: 1e-4)",
-    )
+    add_model_options(parser)
     parser.add_argument(
         "--strict", action="store_true", help="refuse every step that loses something"
     )
@@ -87,7 +85,6 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.artifact import pack, write_artifact
     from snn_deploy.cli.console import out
     from snn_deploy.errors import ArtifactError
-    from snn_deploy.importers import load_model
     from snn_deploy.pipeline import compile_model
     from snn_deploy.target_file import read_target
 
@@ -95,7 +92,7 @@ def call(options: argparse.Namespace) -> None:
     if path.suffix != ".snn":  # never over a model, or anything else
         raise ArtifactError(f"{path}: a compiled network ends in .snn; rename it")
     target = read_target(options.target)
-    graph = load_model(options.model, dt=options.dt, timesteps=options.timesteps)
+    graph = read_model(options.model, options, options.timesteps)
     is_strict = options.strict or bool(options.allow)
     network = compile_model(graph, target, is_strict=is_strict, allow=options.allow)
     artifact = pack(network)

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snn_deploy.cli.reading import add_model_options, read_model
+
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
     from snn_deploy.ir.graph import Graph
@@ -22,6 +24,7 @@ def add_to(commands: Any) -> None:
         description="Show the layers of a model, or a compiled network on its chip.",
     )
     parser.add_argument("file", type=Path, help="model.pt or model.snn")
+    add_model_options(parser)
     parser.set_defaults(call=call)
 
 
@@ -32,9 +35,7 @@ def call(options: argparse.Namespace) -> None:
 
         show_artifact(read_artifact(options.file))
     else:
-        from snn_deploy.importers import load_model
-
-        show_graph(load_model(options.file))
+        show_graph(read_model(options.file, options))
 
 
 def show_graph(graph: "Graph") -> None:

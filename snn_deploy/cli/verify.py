@@ -74,10 +74,14 @@ def make_verification(
     from snn_deploy.importers import load_model
     from snn_deploy.verify.verification import verify
 
-    training = artifact.network.graph.training
+    graph = artifact.network.graph
+    training = graph.training
+    # what the file may not say, the network does; bias senders have no threshold
+    resets = {p.reset for p in graph.populations if p.spikes and p.threshold.any()}
+    reset = resets.pop() if len(resets) == 1 else None
     return verify(
         artifact,
-        load_model(model, dt=training.dt, timesteps=training.timesteps),
+        load_model(model, dt=training.dt, reset=reset, timesteps=training.timesteps),
         data,
         limit=limit,
         n_lava=n_lava,

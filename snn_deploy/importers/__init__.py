@@ -9,12 +9,14 @@ from snn_deploy.errors import ModelError
 
 if TYPE_CHECKING:
     from snn_deploy.ir.graph import Graph
+    from snn_deploy.ir.neurons import Reset
 
 
 def load_model(
     path: str | PathLike[str],
     *,
     dt: float | None = None,
+    reset: "Reset | None" = None,
     timesteps: int | None = None,
 ) -> "Graph":
     """Return the trained network in the file at ``path``, read by its ending.
@@ -23,7 +25,9 @@ def load_model(
     ----------
     path : path
     dt : float, optional
-        Length of a timestep [s], for formats that have none (NIR); default 0.1 ms.
+        Length of a timestep [s], for a format that has none (NIR).
+    reset : Reset, optional
+        What a spike does to the voltage, for a format that does not say (NIR).
     timesteps : int, optional
         For how many timesteps an input is shown, in place of what the file says.
 
@@ -32,13 +36,13 @@ def load_model(
     ModelError
         If the format is unknown, or the file cannot be read.
     """
-    graph = _read(Path(path), dt)
+    graph = _read(Path(path), dt, reset)
     if timesteps is None:
         return graph
     return replace(graph, training=replace(graph.training, timesteps=timesteps))
 
 
-def _read(path: Path, dt: float | None) -> "Graph":
+def _read(path: Path, dt: float | None, reset: "Reset | None") -> "Graph":
     match path.suffix:
         case ".pt" | ".pth":
             from snn_deploy.importers.model_file import read_model
@@ -49,9 +53,9 @@ def _read(path: Path, dt: float | None) -> "Graph":
 
             return read_lava_dl(path)
         case ".nir":
-            from snn_deploy.importers.nir import DEFAULT_DT, read_nir
+            from snn_deploy.importers.nir import read_nir
 
-            return read_nir(path, dt=dt or DEFAULT_DT)
+            return read_nir(path, dt=dt, reset=reset)
     if not path.is_file():
         raise ModelError(f"{path}: no such file; check the path")
     raise ModelError(

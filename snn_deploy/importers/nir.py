@@ -1,248 +1,120 @@
 """Read NIR files: the exchange format of many frameworks and chips.
 
-NIR's neurons are differential equations; ``dt`` turns them into one forward Euler step
-per timestep. LIF: ``tau dv/dt = v_leak - v + r i``, so the voltage loses ``dt / tau``
-and the input counts ``r dt / tau``. CubaLIF: its current is a second such equation,
-with gain ``w_in``. IF: ``dv/dt = r i``, which counts ``r dt``. A spike needs
-``v > v_threshold``; the reset is hard, to 0: NIR does not record another. A leak or a
-reset to anything but 0 is refused, and so is every primitive not named here. An edge
-that closes a loop takes one timestep.
+Shapes have no batch; (channel, length), of a 1d convolution, becomes (channel, 1,
+length). What the file leaves out (the length of a timestep, what a spike does to the
+voltage) is asked for. An edge that closes a loop takes one timestep. ``nir_file``,
+``nir_wiring`` and ``nir_neurons`` say more.
 """
 
-from functools import singledispatch
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import networkx as nx
-import nir
-import numpy as np
 
-from snn_deploy.arrays import FloatArray, Shape
+from snn_deploy.arrays import FloatArray, Shape, n_neurons
 from snn_deploy.errors import ModelError
-from snn_deploy.ir.graph import Edge, Graph, Training
-from snn_deploy.ir.neurons import Comparison, Integrator, Lif, Reset
-from snn_deploy.ir.nodes import Conv2d, Flatten, Input, Linear, Node
-from snn_deploy.spikes import Encoding
+from snn_deploy.importers.nir_file import Primitive, Primitives, read_primitives
+from snn_deploy.importers.nir_layers import LAYERS, read_linear
+from snn_deploy.importers.nir_neurons import NEURONS, Timing
+from snn_deploy.importers.nir_scales import fold_scales
+from snn_deploy.importers.nir_training import ask, read_training
+from snn_deploy.importers.nir_wiring import Wiring, wire
+from snn_deploy.ir.graph import Edge, Graph
+from snn_deploy.ir.neurons import Lif, Reset
+from snn_deploy.ir.nodes import Flatten, Input, Node
 
-DEFAULT_DT = 1e-4  # NIR's own default [s]
-DEFAULT_TIMESTEPS = 100  # NIR records none
+DEFAULT_TIMESTEPS = 100  # where the file records none
 
 
 def read_nir(
-    path: Path, *, dt: float = DEFAULT_DT, timesteps: int = DEFAULT_TIMESTEPS
+    path: Path,
+    *,
+    dt: float | None = None,
+    reset: Reset | None = None,
+    timesteps: int = DEFAULT_TIMESTEPS,
 ) -> Graph:
     """Return the network in the NIR file at ``path``.
 
     Parameters
     ----------
     path : Path
-    dt : float
-        Length of a timestep [s]; the file does not say.
+    dt : float, optional
+        Length of a timestep [s], if the file does not say.
+    reset : Reset, optional
+        What a spike does to the voltage, if the file does not say.
     timesteps : int
-        For how many timesteps an input is shown; the file does not say.
+        For how many timesteps an input is shown, if the file does not say.
 
     Raises
     ------
     ModelError
-        If the file is missing or damaged, or a primitive or a parameter has no
-        counterpart.
+        If the file is missing or damaged, a primitive or a parameter has no
+        counterpart, or ``dt`` or ``reset`` is needed, or contradicts the file.
     """
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file; check the path")
-    try:
-        model = nir.read(path)
-    except Exception as error:  # h5py and nir raise almost anything
-        raise ModelError(
-            f"{path}: not a NIR file, or damaged ({type(error).__name__}: {error}); "
-            "write it again with nir.write"
-        ) from error
-    outputs = [n for n, item in model.nodes.items() if isinstance(item, nir.Output)]
-    ends = [source for source, target in model.edges if target in outputs]
-    if len(ends) != 1:
-        raise ModelError(f"{path}: {len(ends)} layers feed the output; needed is 1")
-    nodes = tuple(
-        _convert(item, name, dt)
-        for name, item in model.nodes.items()
-        if name not in outputs
-    )
-    edges = [(a, b) for a, b in model.edges if b not in outputs]
+    network = fold_scales(read_primitives(path))
+    timing = ask(path, network, dt, reset)
+    wiring = wire(network, timing.dt)
+    builder = _Builder(network, wiring, timing)
+    training, is_on_grid = read_training(path, network.metadata, timing.dt, timesteps)
     return Graph(
         name=path.stem,
-        nodes=nodes,
-        edges=tuple(
-            Edge(source=a, target=b, delay=int((a, b) in _backward(edges)))
-            for a, b in edges
-        ),
-        training=Training(timesteps=timesteps, encoding=Encoding.EVENTS, dt=dt),
-        output_name=ends[0],
+        nodes=tuple(builder.nodes.values()),
+        edges=builder.edges,
+        training=training,
+        is_on_grid=is_on_grid,
+        output_name=network.output,
     )
 
 
-def _backward(edges: list[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Return the edges that close a loop, seen from where nothing leads to."""
-    graph: nx.DiGraph[str] = nx.DiGraph(edges)
-    found: set[tuple[str, str]] = set()
-    for start in [node for node in graph if graph.in_degree(node) == 0]:
-        tree = nx.dfs_tree(graph, start)
-        above = {node: {node, *nx.ancestors(tree, node)} for node in tree}
-        found |= {(a, b) for a, b in edges if a in tree and b in above[a]}
-    return found
+class _Builder:
+    """Converts the nodes, each with the shape of what it receives."""
 
+    def __init__(self, network: Primitives, wiring: Wiring, timing: Timing) -> None:
+        self.timing = timing
+        self.nodes: dict[str, Node] = {}
+        self.edges = wiring.edges
+        sources: nx.DiGraph[str] = nx.DiGraph()
+        sources.add_edges_from((e.source, e.target) for e in wiring.edges)
+        for name in nx.dfs_preorder_nodes(sources, network.input):
+            known = [s for s in sources.predecessors(name) if s in self.nodes]
+            shape = self.nodes[known[0]].output_shape if known else ()
+            node = self._convert(network.nodes[name], shape)
+            if name in wiring.axon_delays:
+                node = _delayed(node, wiring.axon_delays[name])
+            self.nodes[name] = node
 
-@singledispatch
-def _convert(primitive: object, name: str, dt: float) -> Node:
-    kind = type(primitive).__name__
-    raise ModelError(
-        f"{name}: NIR's {kind} cannot be deployed; use Input, Affine, Linear, Conv2d, "
-        "Flatten, LIF, CubaLIF, IF, LI or CubaLI"
-    )
+    def _convert(self, primitive: Primitive, shape: Shape) -> Node:
+        name, kind = primitive.name, primitive.kind
+        if kind in NEURONS:
+            return NEURONS[kind](primitive, shape, self.timing)
+        if kind in ("Affine", "Linear"):
+            return self._linear(primitive, shape)
+        if kind in LAYERS:
+            return LAYERS[kind](primitive, shape)
+        supported = ", ".join(["Input", "Affine", "Linear", "Delay", *LAYERS, *NEURONS])
+        raise ModelError(f"{name}: NIR's {kind} cannot be deployed; use {supported}")
 
+    def _linear(self, primitive: Primitive, shape: Shape) -> Node:
+        layer = read_linear(primitive)
+        if shape != layer.input_shape and n_neurons(shape) == layer.input_shape[0]:
+            flat = Flatten(name=f"{primitive.name}_flatten", shape=shape)
+            self.nodes[flat.name] = flat
+            self._insert(flat.name, primitive.name)
+        return layer
 
-@_convert.register
-def _input(primitive: nir.Input, name: str, dt: float) -> Node:
-    return Input(name=name, shape=_shape(primitive.input_type["input"]))
-
-
-@_convert.register
-def _affine(primitive: nir.Affine, name: str, dt: float) -> Node:
-    weight = np.atleast_2d(np.asarray(primitive.weight, np.float64))
-    return Linear(name=name, weight=weight, bias=np.asarray(primitive.bias).reshape(-1))
-
-
-@_convert.register
-def _linear(primitive: nir.Linear, name: str, dt: float) -> Node:
-    weight = np.atleast_2d(np.asarray(primitive.weight, np.float64))
-    return Linear(name=name, weight=weight, bias=np.zeros(len(weight)))
-
-
-@_convert.register
-def _conv2d(primitive: nir.Conv2d, name: str, dt: float) -> Node:
-    weight = np.asarray(primitive.weight, np.float64)
-    if primitive.input_shape is None or isinstance(primitive.padding, str):
-        raise ModelError(
-            f"{name}: input_shape is {primitive.input_shape}, padding "
-            f"{primitive.padding!r}; give both as numbers"
-        )
-    height, width = (int(n) for n in primitive.input_shape)
-    channels = weight.shape[1] * int(primitive.groups)
-    return Conv2d(
-        name=name,
-        weight=weight,
-        bias=np.asarray(primitive.bias, np.float64).reshape(-1),
-        stride=_pair(primitive.stride),
-        padding=_pair(primitive.padding),
-        dilation=_pair(primitive.dilation),
-        groups=int(primitive.groups),
-        shape=(channels, height, width),
-    )
-
-
-@_convert.register
-def _flatten(primitive: nir.Flatten, name: str, dt: float) -> Node:
-    return Flatten(name=name, shape=_shape(primitive.input_type["input"]))
-
-
-@_convert.register
-def _lif(primitive: nir.LIF, name: str, dt: float) -> Node:
-    decay = dt / _per_channel(primitive.tau)
-    gain = _per_channel(primitive.r) * decay
-    return _spiking(primitive, name, np.array(1.0), decay, gain)
-
-
-@_convert.register
-def _cuba_lif(primitive: nir.CubaLIF, name: str, dt: float) -> Node:
-    current_decay = dt / _per_channel(primitive.tau_syn)
-    decay = dt / _per_channel(primitive.tau_mem)
-    gain = _per_channel(primitive.r) * decay
-    gain = gain * _per_channel(primitive.w_in) * current_decay
-    return _spiking(primitive, name, current_decay, decay, gain)
-
-
-@_convert.register
-def _integrate_and_fire(primitive: nir.IF, name: str, dt: float) -> Node:
-    gain = _per_channel(primitive.r) * dt
-    return _spiking(primitive, name, np.array(1.0), np.array(0.0), gain)
-
-
-@_convert.register
-def _leaky_integrator(primitive: nir.LI, name: str, dt: float) -> Node:
-    _needs_zero(primitive, name, "v_leak")
-    decay = dt / _per_channel(primitive.tau)
-    gain = _per_channel(primitive.r) * decay
-    return _integrating(primitive, name, np.array(1.0), decay, gain)
-
-
-@_convert.register
-def _cuba_integrator(primitive: nir.CubaLI, name: str, dt: float) -> Node:
-    _needs_zero(primitive, name, "v_leak")
-    current_decay = dt / _per_channel(primitive.tau_syn)
-    decay = dt / _per_channel(primitive.tau_mem)
-    gain = _per_channel(primitive.r) * decay
-    gain = gain * _per_channel(primitive.w_in) * current_decay
-    return _integrating(primitive, name, current_decay, decay, gain)
-
-
-def _spiking(
-    primitive: Any,
-    name: str,
-    current_decay: FloatArray,
-    decay: FloatArray,
-    gain: FloatArray,
-) -> Lif:
-    _needs_zero(primitive, name, "v_leak")
-    _needs_zero(primitive, name, "v_reset")
-    threshold = _per_channel(primitive.v_threshold)
-    return Lif(
-        name=name,
-        shape=_shape(np.shape(primitive.v_threshold)),
-        current_decay=current_decay,
-        voltage_decay=decay,
-        input_gain=gain,
-        bias=np.array(0.0),
-        initial_voltage=np.array(0.0),
-        threshold=threshold,
-        reset=Reset.HARD,
-        reset_amount=threshold,
-        comparison=Comparison.GREATER,
-        spike_value=1.0,
-    )
-
-
-def _integrating(
-    primitive: Any,
-    name: str,
-    current_decay: FloatArray,
-    decay: FloatArray,
-    gain: FloatArray,
-) -> Integrator:
-    return Integrator(
-        name=name,
-        shape=_shape(np.shape(primitive.r)),
-        current_decay=current_decay,
-        voltage_decay=decay,
-        input_gain=gain,
-        bias=np.array(0.0),
-        initial_voltage=np.array(0.0),
-    )
-
-
-def _per_channel(values: Any) -> FloatArray:
-    return np.asarray(values, np.float64)
-
-
-def _needs_zero(primitive: Any, name: str, parameter: str) -> None:
-    values = getattr(primitive, parameter, None)
-    if values is not None and np.any(np.asarray(values) != 0):
-        raise ModelError(
-            f"{name}: {parameter} is {np.ravel(values)[np.flatnonzero(values)[0]]:g}, "
-            "only 0 can be deployed; shift the voltages so that it is 0"
+    def _insert(self, new: str, before: str) -> None:
+        """Lead the edges that end at a node through a new one."""
+        self.edges = (
+            *(replace(e, target=new) if e.target == before else e for e in self.edges),
+            Edge(source=new, target=before),
         )
 
 
-def _shape(shape: Any) -> Shape:
-    return tuple(int(n) for n in np.ravel(shape)) or (1,)
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    pair = np.broadcast_to(np.ravel(np.asarray(value, int)), 2)
-    return int(pair[0]), int(pair[1])
+def _delayed(node: Node, delays: FloatArray) -> Node:
+    assert isinstance(node, Lif | Input)
+    if delays.size != n_neurons(node.shape):
+        raise ModelError(
+            f"{node.name}: {delays.size} delays for {n_neurons(node.shape)} values; "
+            "give one each"
+        )
+    return replace(node, axon_delay=delays.reshape(node.shape))

@@ -9,11 +9,13 @@ from typing import TypeVar
 
 import networkx as nx
 
+from snn_deploy.arrays import n_neurons
 from snn_deploy.errors import ModelError
 from snn_deploy.ir.nodes import Input, Node, Signal
 from snn_deploy.spikes import Encoding
 
 NodeT = TypeVar("NodeT", bound=Node)
+LARGEST_LAYER = 1 << 24  # values; a chip has a million neurons in all
 
 
 class Functional(Enum):
@@ -66,6 +68,7 @@ class Graph:
 
     def __post_init__(self) -> None:
         self._check_names()
+        self._check_sizes()
         for edge in self.edges:
             for end in (edge.source, edge.target):
                 if end not in self._by_name:
@@ -93,6 +96,14 @@ class Graph:
         for name in names:
             if names.count(name) > 1:
                 raise ModelError(f"{name}: two layers have this name; rename one")
+
+    def _check_sizes(self) -> None:
+        for node in self.nodes:
+            if n_neurons(node.output_shape) > LARGEST_LAYER:
+                raise ModelError(
+                    f"{node.name}: {n_neurons(node.output_shape)} values, a layer may "
+                    f"have {LARGEST_LAYER}; make it smaller"
+                )
 
     @cached_property
     def _by_name(self) -> dict[str, Node]:

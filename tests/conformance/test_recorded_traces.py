@@ -14,7 +14,8 @@ from snn_deploy.arrays import AnyArray, IntArray, Shape
 from snn_deploy.backends.cpu import record_reference
 from snn_deploy.importers import load_model
 from snn_deploy.ir.floating import FloatRun
-from snn_deploy.ir.neurons import Lif
+from snn_deploy.ir.graph import Graph
+from snn_deploy.ir.neurons import Lif, Reset
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.passes.quantize import quantize
 from snn_deploy.passes.retime import retime
@@ -130,9 +131,14 @@ def test_ntidigits_with_leaky_currents_and_axonal_delays() -> None:
 NIR_PAPER = SHARED / "nir_lif_paper"
 
 
+def lif_of_the_paper() -> Graph:
+    path = NIR_PAPER / "lif_norse.nir"
+    return load_model(path, dt=1e-4, reset=Reset.HARD, timesteps=1000)
+
+
 @NEEDS_SHARED
 def test_nir_neuron_in_float_spikes_as_norse_and_the_exact_solution_do() -> None:
-    graph = to_spiking(load_model(NIR_PAPER / "lif_norse.nir", timesteps=1000))
+    graph = to_spiking(lif_of_the_paper())
     recorded = np.loadtxt(NIR_PAPER / "lif_norse.csv", delimiter=",")
     exact = np.loadtxt(NIR_PAPER / "lif_exact.csv", delimiter=",")
     spikes = recorded[:, :1].astype(np.int64)
@@ -154,7 +160,7 @@ def test_nir_neuron_in_float_spikes_as_norse_and_the_exact_solution_do() -> None
 @pytest.mark.parametrize("platform", ["cpu", "loihi"])
 def test_nir_neuron_in_integers_is_the_published_run_of(platform: str) -> None:
     """The paper's own conversion: decay dt / tau * 4095 cut off, threshold 25."""
-    spiking = to_spiking(load_model(NIR_PAPER / "lif_norse.nir", timesteps=1000))
+    spiking = to_spiking(lif_of_the_paper())
     neurons = spiking.nodes_of(Lif)[0]
     decay = int(neurons.voltage_decay.item() * 4095)
     gain = neurons.input_gain.item() / neurons.threshold.item()
@@ -194,9 +200,7 @@ def test_nir_neuron_in_integers_is_the_published_run_of(platform: str) -> None:
 
 @NEEDS_SHARED
 def test_compiled_nir_neuron_spikes_when_the_published_ones_do() -> None:
-    network = compile_model(
-        load_model(NIR_PAPER / "lif_norse.nir", timesteps=1000), simulator()
-    )
+    network = compile_model(lif_of_the_paper(), simulator())
     recorded = np.loadtxt(NIR_PAPER / "lif_lava_loihi_fixed.csv", delimiter=",")
     spikes = recorded[:, :1].astype(np.int64)
 
@@ -214,10 +218,10 @@ def test_compiled_nir_neuron_spikes_when_the_published_ones_do() -> None:
 def test_recurrent_nir_network_comes_in_with_its_loop() -> None:
     path = SHARED / "nir_braille_subtract" / "braille_noDelay_noBias_subtract.nir"
 
-    graph = to_spiking(load_model(path, timesteps=10))
+    graph = to_spiking(load_model(path, dt=1e-4, reset=Reset.SOFT, timesteps=10))
 
     delays = {(edge.source, edge.target): edge.delay for edge in graph.edges}
-    assert delays["lif1.w_rec", "lif1.lif"] == 1
+    assert delays["lif1.lif", "lif1.w_rec"] == 1
     assert graph.output.name == "lif2"
     network = compile_model(graph, simulator())
     assert network.graph.readout.shape == (7,)
