@@ -15,7 +15,7 @@ from snn_deploy.spikes import to_gray
 
 NAMES = ("mnist5k", "digits", "nmnist")
 _SHARE_TRAIN, _SHARE_CALIBRATION = 0.6, 0.2  # the rest is for the test
-_N_NMNIST_CALIBRATION = 150  # of 900 recordings
+_N_NMNIST_CALIBRATION = 200  # of 900 recordings
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -187,7 +187,7 @@ def split_npz(path: Path, seed: int = 0) -> Split:
 
 
 def split_nmnist(data_dir: Path | None, timesteps: int, seed: int = 0) -> Split:
-    """Return the small N-MNIST as 750 training, 150 calibration and 200 test inputs.
+    """Return the small N-MNIST as 700 training, 200 calibration and 200 test inputs.
 
     The test part is always the same, as the data set's README proposes: the last 100
     of its training recordings and its 100 test recordings.

@@ -164,7 +164,7 @@ def test_npz_that_cannot_be_trained_on_is_refused(
     assert str(caught.value).startswith(f"{path}: ")
 
 
-def test_nmnist_is_750_and_150_of_the_first_900_and_a_fixed_test(
+def test_nmnist_is_700_and_200_of_the_first_900_and_a_fixed_test(
     tmp_path: Path,
 ) -> None:
     write_nmnist(tmp_path)
@@ -175,7 +175,7 @@ def test_nmnist_is_750_and_150_of_the_first_900_and_a_fixed_test(
 
     for split in splits:
         parts = (split.train, split.calibration, split.test)
-        assert [len(part) for part in parts] == [750, 150, 2]
+        assert [len(part) for part in parts] == [700, 200, 2]
         assert split.test.y.tolist() == [0, 0]  # the 901st and the first of test
         assert split.train.input_shape == (2, 34, 34)
     assert splits[0].train.y.tolist() != splits[1].train.y.tolist()

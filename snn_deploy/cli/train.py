@@ -17,6 +17,9 @@ def add_to(commands: Any) -> None:
         "-o", "--output", type=Path, help="folder (default: that of the recipe)"
     )
     parser.add_argument(
+        "--data-dir", type=Path, help="folder of the data that nmnist is read from"
+    )
+    parser.add_argument(
         "--resume", action="store_true", help="go on from the last finished epoch"
     )
     parser.add_argument(
@@ -35,5 +38,11 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.training.train import train
 
     folder = options.output or options.recipe.parent
-    model = train(options.recipe, folder, changes=options.set, resume=options.resume)
+    model = train(
+        options.recipe,
+        folder,
+        changes=options.set,
+        data_dir=options.data_dir,
+        resume=options.resume,
+    )
     out(f"wrote {model}")

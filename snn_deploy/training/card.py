@@ -54,7 +54,8 @@ def accuracy_over_time(
     with torch.no_grad():
         for start in range(0, len(digits), _BLOCK):
             block = slice(start, start + _BLOCK)
-            outputs = run_over_time(spiking, as_float(digits.x[block]), n_timesteps)
+            x = as_float(digits.x[block], is_events=digits.is_events)
+            outputs = run_over_time(spiking, x, n_timesteps, is_events=digits.is_events)
             n_right += (outputs.cumsum(0).argmax(-1) == labels[block]).sum(1)
     return [100 * int(n) / len(digits) for n in n_right]
 

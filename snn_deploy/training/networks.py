@@ -118,8 +118,12 @@ def convert(network: nn.Sequential) -> nn.Sequential:
     )
 
 
-def run_over_time(network: nn.Sequential, x: Tensor, n_timesteps: int) -> Tensor:
+def run_over_time(
+    network: nn.Sequential, x: Tensor, n_timesteps: int, *, is_events: bool = False
+) -> Tensor:
     """Return the outputs for ``x`` shown again at every timestep.
+
+    Events, ``(n, n_timesteps, ...)``, are shown one timestep after the other.
 
     Layer after layer instead of timestep after timestep: the same values, but a layer
     whose input is constant is computed once, and a batch normalization in training
@@ -130,7 +134,7 @@ def run_over_time(network: nn.Sequential, x: Tensor, n_timesteps: int) -> Tensor
     Tensor
         ``(n_timesteps, n, n_outputs)``; one timestep if no layer is spiking.
     """
-    signal = x.unsqueeze(0)
+    signal = x[:, :n_timesteps].swapaxes(0, 1) if is_events else x.unsqueeze(0)
     for module in network:
         if is_spiking(module):
             signal = _run_neurons(module, signal, n_timesteps)
@@ -147,6 +151,6 @@ def _run_neurons(module: nn.Module, signal: Tensor, n_timesteps: int) -> Tensor:
     return torch.stack(outputs)
 
 
-def as_float(x: npt.NDArray[np.uint8]) -> Tensor:
-    """Return pixels as the network sees them, from 0 to 1."""
-    return torch.from_numpy(x.astype(np.float32) / 255)
+def as_float(x: npt.NDArray[np.uint8], *, is_events: bool = False) -> Tensor:
+    """Return pixels as the network sees them, from 0 to 1; events are 0 or 1."""
+    return torch.from_numpy(x.astype(np.float32) / (1 if is_events else 255))

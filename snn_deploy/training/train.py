@@ -2,18 +2,21 @@
 
 import copy
 import logging
+import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor, nn
-from torch.nn import functional
 
 from snn_deploy.datasets import Part, load_split
-from snn_deploy.errors import TrainingError
+from snn_deploy.errors import ModelError, TrainingError
 from snn_deploy.importers.model_file import save
 from snn_deploy.training import losses, rcs, recipes
 from snn_deploy.training.card import write_card
@@ -36,6 +39,7 @@ def train(
     output_folder: Path,
     *,
     changes: Sequence[str] = (),
+    data_dir: Path | None = None,
     resume: bool = False,
 ) -> Path:
     """Train the network of a recipe and write ``model.pt`` and ``card.md``.
@@ -53,7 +57,8 @@ def train(
         The ``model.pt`` that was written.
     """
     recipe = read_recipe(recipe_path, changes)
-    split = load_split(recipe.data)
+    split = load_split(recipe.data, data_dir=data_dir, timesteps=recipe.timesteps)
+    _check_input(recipe, split.train)
     checkpoint = fit(recipe, split.train, output_folder, resume=resume)
     network = build(recipe, split.train)
     network.load_state_dict(checkpoint.best_network)
@@ -62,9 +67,9 @@ def train(
     save(
         network,
         model_path,
-        input_shape=split.train.x.shape[1:],
+        input_shape=split.train.input_shape,
         timesteps=recipe.timesteps,
-        encoding="direct",
+        encoding="events" if split.train.is_events else "direct",
         input_scale=1.0,
         input_offset=0.0,
     )
@@ -73,9 +78,24 @@ def train(
     return model_path
 
 
+def _check_input(recipe: Recipe, part: Part) -> None:
+    if not part.is_events:
+        return
+    if part.x.shape[1] < recipe.timesteps:
+        raise ModelError(
+            f"{recipe.name}: timesteps is {recipe.timesteps}, but the events of "
+            f"{recipe.data} last {part.x.shape[1]}; lower it"
+        )
+    if any(isinstance(layer, recipes.QcfsActivation) for layer in recipe.layers):
+        raise ModelError(
+            f"{recipe.name}: qcfs needs an input that is the same at every timestep, "
+            f"{recipe.data} holds events; use lif"
+        )
+
+
 def build(recipe: Recipe, part: Part) -> nn.Sequential:
     """Return the untrained network of ``recipe`` for inputs like those of ``part``."""
-    return build_network(recipe.layers, part.x.shape[1:], seed=recipe.seed)
+    return build_network(recipe.layers, part.input_shape, seed=recipe.seed)
 
 
 def fit(
@@ -111,7 +131,8 @@ def fit(
         checkpoint = read_checkpoint(path, recipe=repr(recipe))
         network.load_state_dict(checkpoint.network)
         optimizer.load_state_dict(checkpoint.optimizer)
-    with Progress() as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(recipe.name, total=recipe.training.epochs)
         progress.update(task, completed=checkpoint.n_epochs)
         while not _is_over(checkpoint, recipe):
@@ -177,8 +198,8 @@ def _train_epoch(
             for group in optimizer.param_groups:
                 group["lr"] = training.learning_rate * _cosine(progress)
             batch = digits.take(order[start : start + training.batch_size])
-            x = shift_at_random(as_float(batch.x), training.max_shift, rng)
-            loss = _objective(network, recipe, x, torch.from_numpy(batch.y.copy()))
+            shifted = shift_at_random(batch.x, training.max_shift, rng)
+            loss = _objective(network, recipe, replace(batch, x=shifted))
             where = f"in epoch {epoch + 1}, batch {index + 1} of {len(starts)}"
             _check_finite(float(loss.detach()), recipe, where)
             optimizer.zero_grad()
@@ -191,18 +212,21 @@ def _cosine(progress: float) -> float:
     return 0.5 * (1 + float(np.cos(np.pi * progress)))
 
 
-def _objective(
-    network: nn.Sequential, recipe: Recipe, x: Tensor, labels: Tensor
-) -> Tensor:
+def _objective(network: nn.Sequential, recipe: Recipe, batch: Part) -> Tensor:
     """Return what training makes small: the loss, and the regularizer if any."""
-    regularizer = recipe.regularizer
+    labels, regularizer = torch.from_numpy(batch.y.copy()), recipe.regularizer
     if regularizer is None:
-        return _loss(run_over_time(network, x, recipe.timesteps), recipe, labels)
+        return _loss(_outputs(network, recipe, batch), recipe, labels)
     share = regularizer.share
     with rcs.observe(network, share) as turns:
-        outputs = run_over_time(network, x, recipe.timesteps)
+        outputs = _outputs(network, recipe, batch)
     penalty = rcs.penalty(turns, outputs, labels, share)
     return _loss(outputs, recipe, labels) + regularizer.weight * penalty
+
+
+def _outputs(network: nn.Sequential, recipe: Recipe, part: Part) -> Tensor:
+    x = as_float(part.x, is_events=part.is_events)
+    return run_over_time(network, x, recipe.timesteps, is_events=part.is_events)
 
 
 def _loss(outputs: Tensor, recipe: Recipe, labels: Tensor) -> Tensor:
@@ -219,8 +243,7 @@ def _evaluate(network: nn.Sequential, recipe: Recipe, digits: Part) -> float:
     network.eval()
     with torch.no_grad():
         labels = torch.from_numpy(digits.y.copy())
-        outputs = run_over_time(network, as_float(digits.x), recipe.timesteps)
-        return float(_loss(outputs, recipe, labels))
+        return float(_loss(_outputs(network, recipe, digits), recipe, labels))
 
 
 def _advance(
@@ -246,16 +269,18 @@ def _advance(
     )
 
 
-def shift_at_random(x: Tensor, max_shift: int, rng: np.random.Generator) -> Tensor:
+def shift_at_random(
+    x: npt.NDArray[np.uint8], max_shift: int, rng: np.random.Generator
+) -> npt.NDArray[np.uint8]:
     """Return every image moved by up to ``max_shift`` pixels in each direction."""
     if max_shift == 0:
         return x
     height, width = x.shape[-2:]
-    padded = functional.pad(x, (max_shift,) * 4)
+    margins = ((0, 0),) * (x.ndim - 2) + ((max_shift, max_shift),) * 2
     corners = rng.integers(0, 2 * max_shift + 1, size=(len(x), 2)).tolist()
-    return torch.stack(
+    return np.stack(
         [
-            image[:, top : top + height, left : left + width]
-            for image, (top, left) in zip(padded, corners, strict=True)
+            image[..., top : top + height, left : left + width]
+            for image, (top, left) in zip(np.pad(x, margins), corners, strict=True)
         ]
     )

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from snn_deploy.datasets import Part, Split
-from snn_deploy.errors import TrainingError
+from snn_deploy.errors import ModelError, TrainingError
 from snn_deploy.importers.model_file import read_model
+from snn_deploy.ir.floating import accumulate, evaluate
+from snn_deploy.spikes import encode
 from snn_deploy.training import rcs, recipes, train
 from snn_deploy.training.checkpoint import read_checkpoint
 from snn_deploy.training.networks import as_float, run_over_time
@@ -147,14 +149,14 @@ def test_weights_that_explode_in_the_last_batch_are_not_kept(
 
 def test_regularizer_is_added_to_the_loss(bars: Part) -> None:
     network = train.build(RECIPE, bars).eval()
-    x, labels = as_float(bars.x), torch.from_numpy(bars.y.copy())
+    labels = torch.from_numpy(bars.y.copy())
     regularized = replace(RECIPE, regularizer=recipes.Rcs(weight=0.5))
 
-    plain = train._objective(network, RECIPE, x, labels)
-    objective = train._objective(network, regularized, x, labels)
+    plain = train._objective(network, RECIPE, bars)
+    objective = train._objective(network, regularized, bars)
 
     with rcs.observe(network, 0.3) as turns:
-        outputs = run_over_time(network, x, RECIPE.timesteps)
+        outputs = run_over_time(network, as_float(bars.x), RECIPE.timesteps)
     penalty = rcs.penalty(turns, outputs, labels, 0.3)
     assert penalty > 0
     assert objective.item() == pytest.approx((plain + 0.5 * penalty).item())
@@ -164,7 +166,7 @@ def test_model_and_card_replace_the_checkpoint(
     bars: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split = Split(train=bars, calibration=bars, test=bars)
-    monkeypatch.setattr(train, "load_split", lambda name: split)
+    monkeypatch.setattr(train, "load_split", lambda name, **_: split)
     recipe_path = tmp_path / "recipe.toml"
     recipe_path.write_text(RECIPE_TEXT, encoding="utf-8")
 
@@ -176,6 +178,63 @@ def test_model_and_card_replace_the_checkpoint(
         "card.md",
         "model.pt",
     ]
+
+
+def events(n_timesteps: int) -> Part:
+    """Forty recordings of a spot that moves to the right (0) or down (1)."""
+    y = np.arange(40) % 2
+    x = np.zeros((40, n_timesteps, 1, 13, 13), np.uint8)
+    for t in range(n_timesteps):
+        x[y == 0, t, :, 5:8, t : t + 3] = 1
+        x[y == 1, t, :, t : t + 3, 5:8] = 1
+    return Part(x=x, y=y, is_events=True)
+
+
+def test_events_are_learned_from_one_timestep_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = events(6)
+    split = Split(train=part, calibration=part, test=part)
+    monkeypatch.setattr(train, "load_split", lambda name, **_: split)
+    recipe_path = tmp_path / "recipe.toml"
+    recipe_path.write_text(RECIPE_TEXT, encoding="utf-8")
+
+    model_path = train.train(recipe_path, tmp_path / "out", changes=("timesteps=4",))
+
+    graph = read_model(model_path)
+    assert graph.training.encoding.value == "events"
+    assert graph.input.shape == (1, 13, 13)
+    stimuli = [encode(x, graph.training.encoding, 4) for x in part.x]
+    scores = accumulate(evaluate(graph, stimuli), graph.training.functional)
+    accuracy = 100 * (scores[:, -1].argmax(-1) == part.y).mean()
+    card = (tmp_path / "out" / "card.md").read_text(encoding="utf-8")
+    assert f"| 4 | {accuracy:.2f} | {accuracy:.2f} |" in card
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (("timesteps=7",), "timesteps is 7, but the events of bars last 6; lower it"),
+        (
+            ('layers.2={kind="qcfs", levels=2, threshold=1}',),
+            "qcfs needs an input that is the same at every timestep",
+        ),
+    ],
+)
+def test_events_that_a_recipe_cannot_take_are_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: tuple[str, ...],
+    message: str,
+) -> None:
+    part = events(6)
+    split = Split(train=part, calibration=part, test=part)
+    monkeypatch.setattr(train, "load_split", lambda name, **_: split)
+    recipe_path = tmp_path / "recipe.toml"
+    recipe_path.write_text(RECIPE_TEXT, encoding="utf-8")
+
+    with pytest.raises(ModelError, match=message):
+        train.train(recipe_path, tmp_path / "out", changes=changes)
 
 
 def test_finished_training_is_not_repeated(
@@ -198,12 +257,13 @@ def test_global_randomness_is_left_alone(bars: Part, tmp_path: Path) -> None:
 
 
 def test_shifted_image_keeps_what_stays_in_view() -> None:
-    x = torch.zeros(20, 1, 9, 9)
-    x[:, :, 3:6, 3:6] = 1.0
+    x = np.zeros((20, 3, 1, 9, 9), np.uint8)  # events look the same to it
+    x[..., 3:6, 3:6] = 1
 
     shifted = train.shift_at_random(x, 2, np.random.default_rng(0))
 
     assert shifted.shape == x.shape
-    assert shifted.sum((1, 2, 3)).tolist() == [9.0] * 20
-    places = {tuple(image.nonzero()[0].tolist()) for image in shifted}
+    assert shifted.sum((2, 3, 4)).tolist() == [[9] * 3] * 20
+    assert np.array_equal(shifted[:, 0], shifted[:, 2])  # all timesteps alike
+    places = {tuple(np.argwhere(image)[0].tolist()) for image in shifted[:, 0]}
     assert len(places) > 5
