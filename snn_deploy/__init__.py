@@ -10,9 +10,12 @@ if TYPE_CHECKING:
     from snn_deploy.backends import open_backend as open_backend
     from snn_deploy.data import Data as Data
     from snn_deploy.data import read_data as read_data
+    from snn_deploy.host.calibrate import Evidence as Evidence
     from snn_deploy.host.calibrate import calibrate as calibrate
+    from snn_deploy.host.calibration import Settings as Settings
     from snn_deploy.host.cutoff import fixed as fixed
     from snn_deploy.host.cutoff import never as never
+    from snn_deploy.host.cutoff import retry as retry
     from snn_deploy.host.cutoff import risk as risk
     from snn_deploy.host.cutoff import topk as topk
     from snn_deploy.host.monitor import collect_scores as collect_scores
@@ -28,6 +31,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Data": "data",
+    "Evidence": "host.calibrate",
+    "Settings": "host.calibration",
     "calibrate": "host.calibrate",
     "collect_scores": "host.monitor",
     "compile_model": "pipeline",
@@ -40,6 +45,7 @@ _HOMES = {
     "read_artifact": "artifact",
     "read_data": "data",
     "read_target": "target_file",
+    "retry": "host.cutoff",
     "risk": "host.cutoff",
     "run_inputs": "host.monitor",
     "save": "importers.model_file",

@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -61,12 +62,30 @@ class Data:
             return 0
         return to_gray(self.x)[1]
 
+    @cached_property
+    def hashes(self) -> IntArray:
+        """A number for each input, the same wherever the chip receives the same."""
+        is_events = self.training.encoding is Encoding.EVENTS
+        return input_hashes(self.x if is_events else to_gray(self.x)[0])
+
     @property
     def sha256(self) -> str:
         """The hash of the inputs, without the labels."""
         digest = hashlib.sha256(f"{self.x.shape}{self.x.dtype}".encode())
         digest.update(np.ascontiguousarray(self.x).tobytes())
         return digest.hexdigest()
+
+
+def input_hashes(values: AnyArray) -> IntArray:
+    """Return a number under 2**53, which floats hold, for each input's integers.
+
+    Bytes of 0 to 255 as the chip receives them, ``(n, shape...)``.
+    """
+    digests = (
+        hashlib.blake2b(np.ascontiguousarray(x).tobytes(), digest_size=8).digest()
+        for x in values.astype(np.uint8)
+    )
+    return np.array([int.from_bytes(d, "big") >> 11 for d in digests], np.int64)
 
 
 def read_data(

@@ -12,7 +12,8 @@ from snn_deploy.backends import Program
 from snn_deploy.data import Data
 from snn_deploy.datasets import Part
 from snn_deploy.files import packaged_folder, write_whole
-from snn_deploy.host.calibrate import calibrate
+from snn_deploy.host.calibrate import Evidence, calibrate
+from snn_deploy.host.calibration import Settings
 from snn_deploy.host.monitor import collect_scores
 from snn_deploy.importers import load_model
 from snn_deploy.ir.floating import accumulate, evaluate
@@ -72,15 +73,15 @@ def calibrated(
 ) -> Artifact:
     """Return the artifact with the threshold of the rule ``risk``."""
     scores = collect_scores(program, artifact.network, data.stimuli(), progress)
-    calibration = calibrate(
-        scores,
-        data.y,
-        rule="risk",
-        budget=budget,
-        confidence=confidence,
+    evidence = Evidence(
+        scores=scores,
+        labels=data.y,
+        graph=artifact.network.graph,
         network_sha256=artifact.sha256,
         inputs_sha256=data.sha256,
+        input_hashes=data.hashes,
     )
+    calibration = calibrate(evidence, Settings(budget=budget, confidence=confidence))
     return pack(artifact.network, calibration)
 
 

@@ -31,7 +31,7 @@ ALLOWED = {
     "passes": "arrays errors fixedpoint ir spikes target",
     "backends": "arrays errors fixedpoint ir results spikes",
     "recording": "arrays backends data errors files ir spikes",
-    "host": "arrays backends errors ir results spikes",
+    "host": "arrays backends errors fixedpoint ir results spikes",
     "latency": "arrays results target",
     "energy": "latency results target",
     "artifact": "arrays errors files host ir",

@@ -2,7 +2,17 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from snn_deploy.cli.compile import positive
+
+if TYPE_CHECKING:
+    from snn_deploy.artifact import Artifact
+    from snn_deploy.data import Data
+    from snn_deploy.host.calibrate import Evidence
+    from snn_deploy.host.calibration import Settings
+
+RULES = "risk, topk, certain, fixed:T, retry:T, confidence, entropy, spikecp"
 
 
 def add_to(commands: Any) -> None:
@@ -18,14 +28,12 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument(
         "--rule",
-        choices=("risk", "topk"),
         default="risk",
-        help="risk: one threshold whose loss is bounded (default); topk: as published",
+        help=f"{RULES} (default risk: one threshold whose loss is bounded)",
     )
     parser.add_argument(
         "--budget",
         type=float,
-        default=0.01,
         help="loss allowed, as a fraction (default 0.01); epsilon of topk",
     )
     parser.add_argument(
@@ -34,71 +42,110 @@ def add_to(commands: Any) -> None:
         default=0.9,
         help="probability with which the bound holds (default 0.9)",
     )
+    parser.add_argument(
+        "--promise",
+        choices=("probability", "expectation"),
+        default="probability",
+        help="the bound holds with the confidence (default), or on average",
+    )
+    parser.add_argument(
+        "--score",
+        choices=("gap", "confidence", "entropy", "best"),
+        default="gap",
+        help="what the threshold is for (default gap); best: chosen on half the inputs",
+    )
+    parser.add_argument(
+        "--poll",
+        type=positive,
+        default=1,
+        metavar="K",
+        help="read the outputs every K timesteps, and at the last (default 1)",
+    )
+    parser.add_argument(
+        "--split",
+        action="store_true",
+        help="the table shows one half of the inputs, the promise is of the other: to "
+        "choose a row",
+    )
     parser.set_defaults(call=call)
 
 
 def call(options: argparse.Namespace) -> None:
     """Run the calibration inputs for all timesteps and store the thresholds."""
     from snn_deploy.artifact import pack, read_artifact, write_artifact
-    from snn_deploy.backends import open_backend
-    from snn_deploy.cli.console import out, with_progress
+    from snn_deploy.cli.calibration import describe, show_budgets, show_classes, verdict
+    from snn_deploy.cli.console import out
     from snn_deploy.cli.reading import read_inputs
-    from snn_deploy.host.calibrate import calibrate, check_settings
+    from snn_deploy.host.calibrate import best_score, calibrate, require_inputs
+
+    settings = read_settings(options)
+    artifact = read_artifact(options.network)
+    data = read_inputs(options.data, artifact.network.graph)
+    shown = certified = _evidence(artifact, data, settings)
+    if options.split or options.score == "best":
+        shown, certified = certified.halves()
+    if options.score == "best":
+        settings = best_score(shown, settings)
+        out(f"score {settings.score}, chosen on {len(shown.scores)} of the inputs")
+    calibration = calibrate(certified, settings)
+    if options.budget is not None:
+        require_inputs(calibration)
+    show_budgets(shown, settings)
+    write_artifact(pack(artifact.network, calibration), options.network)
+    show_classes(certified, calibration)
+    for line in (*describe(calibration), *verdict(certified, calibration)):
+        out(line)
+    out(f"wrote {options.network}")
+
+
+def read_settings(options: argparse.Namespace) -> "Settings":
+    """Return what the command line asks for."""
+    from snn_deploy.errors import CalibrationError
+    from snn_deploy.host.calibration import Settings
+
+    rule, colon, at = options.rule.partition(":")
+    takes_timestep = rule in ("fixed", "retry")
+    if takes_timestep != bool(colon) or (colon and not at.isdecimal()):
+        raise CalibrationError(
+            f"rule {options.rule!r} is none of {RULES}, where T is a timestep; choose "
+            "one of these"
+        )
+    return Settings(
+        rule=rule,
+        at=int(at or 0),
+        budget=0.01 if options.budget is None else options.budget,
+        confidence=options.confidence,
+        form=options.promise,
+        score="gap" if options.score == "best" else options.score,
+        poll=options.poll,
+    )
+
+
+def _evidence(artifact: "Artifact", data: "Data", settings: "Settings") -> "Evidence":
+    """Return the outputs of all inputs, once everything else is known to be right."""
+    from snn_deploy.backends import open_backend
+    from snn_deploy.cli.console import with_progress
+    from snn_deploy.host.calibrate import Evidence
+    from snn_deploy.host.certain import largest_changes
     from snn_deploy.host.monitor import collect_scores
 
-    artifact = read_artifact(options.network)
     network = artifact.network
-    graph = network.graph
-    data = read_inputs(options.data, graph)
-    check_settings(options.rule, options.budget, options.confidence, data.y)
+    settings.check_labels(data.y)
+    settings.polled(network.graph.training.timesteps)
+    if settings.rule == "certain":
+        largest_changes(network.graph)
     program = open_backend("cpu").load(network)
     scores = collect_scores(
         program,
         network,
         data.stimuli(),
-        lambda r: with_progress(r, len(data), "inputs"),
+        lambda results: with_progress(results, len(data), "inputs"),
     )
-    calibration = calibrate(
-        scores,
-        data.y,
-        rule=options.rule,
-        budget=options.budget,
-        confidence=options.confidence,
+    return Evidence(
+        scores=scores,
+        labels=data.y,
+        graph=network.graph,
         network_sha256=artifact.sha256,
         inputs_sha256=data.sha256,
+        input_hashes=data.hashes,
     )
-    write_artifact(pack(network, calibration), options.network)
-    for line in describe(calibration):
-        out(line)
-    out(f"wrote {options.network}")
-
-
-def describe(calibration: Any) -> list[str]:
-    """Return what a calibration found and promises, line by line."""
-    loss = "accuracy lost" if calibration.uses_labels else "answers changed"
-    n = calibration.n_inputs
-    lines = []
-    if calibration.rule == "risk":
-        lines.append(
-            f"rule risk: stop once the best output leads by more than "
-            f"{calibration.betas[0]:g}"
-        )
-        lines.append(
-            f"promise: {loss} <= {calibration.budget:g}, with confidence "
-            f"{calibration.confidence:g} over the draw of the {n} calibration inputs"
-        )
-        if n < calibration.n_inputs_needed:
-            lines[0] = "rule risk: never stops early, since there are too few inputs"
-            lines.append(
-                f"{n} calibration inputs cannot promise that; at least "
-                f"{calibration.n_inputs_needed} are needed"
-            )
-    else:
-        thresholds = ", ".join(f"{beta:g}" for beta in calibration.betas)
-        lines.append(f"rule topk: thresholds per timestep {thresholds}")
-        lines.append("promise: none (the published rule)")
-    lines.append(
-        f"seen: {calibration.mean_timesteps:.2f} of {calibration.timesteps} timesteps "
-        f"on average, {loss} {calibration.loss:.4f}"
-    )
-    return lines

@@ -65,7 +65,7 @@ def show_graph(graph: "Graph") -> None:
 
 def show_artifact(artifact: "Artifact") -> None:
     """Print a compiled network: populations, projections, neurocores, losses."""
-    from snn_deploy.cli.calibrate import describe
+    from snn_deploy.cli.calibration import describe
     from snn_deploy.cli.console import out, show_table
     from snn_deploy.ir.quantized import UPDATE_ORDER
     from snn_deploy.report.chip import time_of

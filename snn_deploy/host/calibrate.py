@@ -1,252 +1,278 @@
-"""Find the cutoff's threshold on calibration data.
+"""Find the cutoff's thresholds on calibration data.
 
 ``risk`` promises: with probability ``confidence`` over the draw of the calibration
-inputs, stopping early costs at most ``budget`` (accuracy lost with labels, answers
-changed without). ``topk`` is the published rule, which promises nothing.
+inputs, or on average over it, stopping early costs at most ``budget`` (accuracy lost
+with labels, answers changed without). ``certain`` changes no answer. The others are
+published rules and baselines, which promise nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from snn_deploy.arrays import FloatArray, IntArray, read_only
+from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.errors import CalibrationError
-from snn_deploy.host.cutoff import Cutoff, risk, topk
-from snn_deploy.host.oracle import (
-    agreement_timesteps,
-    answers,
-    gaps,
-    optimal_cutoff_timesteps,
-    stays_true,
+from snn_deploy.host.calibration import Calibration, Settings
+from snn_deploy.host.certain import largest_changes
+from snn_deploy.host.oracle import answers
+from snn_deploy.host.scores import SCORES, scale_of, score_called
+from snn_deploy.host.thresholds import (
+    conformal_threshold,
+    critical_scores,
+    epsilons,
+    inputs_needed,
+    inputs_needed_on_average,
+    loss_bound,
+    loss_of_stopping,
+    risk_threshold,
+    safe_timesteps,
+    seen_threshold,
+    spikecp_thresholds,
+    stops,
+    topk_thresholds,
 )
+from snn_deploy.ir.quantized import QuantizedGraph
 
-RULES = ("risk", "topk")
-N_BINS = 100
+BUDGETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
+EPSILON = 0.01  # of the published rule, and the step of its sweep
+SPLIT_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Calibration:
-    """Thresholds, what they promise, and for which network they hold."""
+class Evidence:
+    """The outputs of calibration inputs for all timesteps, and whose they are."""
 
-    rule: str
-    betas: FloatArray  # (timesteps,); the rule "risk" has one value in all
-    budget: float
-    confidence: float
-    uses_labels: bool
-    n_inputs: int
-    n_inputs_needed: int  # fewer inputs than this can promise nothing
-    timesteps: int
+    scores: IntArray  # (n, n_timesteps, n_classes), accumulated
+    labels: IntArray | None  # (n,)
+    graph: QuantizedGraph
     network_sha256: str
     inputs_sha256: str
-    mean_timesteps: float  # seen on the calibration inputs
-    loss: float  # seen there: accuracy lost, or answers changed
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "betas", read_only(self.betas, np.float64))
-        if self.rule not in RULES or self.betas.shape != (self.timesteps,):
-            raise CalibrationError(
-                f"a calibration of rule {self.rule!r} with {self.betas.shape} "
-                f"thresholds for {self.timesteps} timesteps is damaged"
-            )
+    input_hashes: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
-    def cutoff(self) -> Cutoff:
-        """The rule with its thresholds."""
-        return risk(float(self.betas[0])) if self.rule == "risk" else topk(self.betas)
+    def n_timesteps(self) -> int:
+        return int(self.scores.shape[1])
 
-    @property
-    def stops_early(self) -> bool:
-        """Whether any input can stop before the last timestep."""
-        return bool(np.isfinite(self.betas[:-1]).any() or (self.betas[:-1] < 0).any())
+    def take(self, positions: IntArray) -> "Evidence":
+        """Return what some of the inputs gave."""
+        hashes = self.input_hashes
+        return replace(
+            self,
+            scores=self.scores[positions],
+            labels=None if self.labels is None else self.labels[positions],
+            input_hashes=hashes[positions] if len(hashes) else hashes,
+        )
 
-
-def stops(scores: IntArray, cutoff: Cutoff) -> IntArray:
-    """Return the timestep at which each input stops, ``(n,)``.
-
-    ``scores`` are the accumulated outputs ``(n, n_timesteps, n_classes)``.
-    """
-    n_timesteps = scores.shape[1]
-    settled = np.stack(
-        [cutoff(scores[:, t - 1], t) for t in range(1, n_timesteps + 1)], axis=1
-    )
-    settled[:, -1] = True
-    first: IntArray = settled.argmax(axis=1) + 1
-    return first
+    def halves(self) -> "tuple[Evidence, Evidence]":
+        """Return two halves at random, always the same: to choose on, to certify on."""
+        order = np.random.default_rng(SPLIT_SEED).permutation(len(self.scores))
+        middle = len(order) // 2
+        return self.take(np.sort(order[:middle])), self.take(np.sort(order[middle:]))
 
 
-def safe_timesteps(scores: IntArray, labels: IntArray | None) -> IntArray:
-    """Return the first timestep at which stopping costs nothing, ``(n,)``.
+@dataclass(frozen=True, kw_only=True)
+class ClassLoss:
+    """What inputs of one class spend of the budget."""
 
-    With labels, that is the OCT, or 1 where the last answer is wrong: waiting cannot
-    help. Without, it is when the answer becomes the final one.
-    """
-    if labels is None:
-        return agreement_timesteps(scores)
-    is_right = answers(scores)[:, -1] == labels
-    safe: IntArray = np.where(is_right, optimal_cutoff_timesteps(scores, labels), 1)
-    return safe
+    label: int  # without labels the last answer
+    n: int
+    mean_timesteps: float
+    n_unsafe: int  # inputs stopped before their answer was safe
+    lost: float  # accuracy lost, or answers changed
 
 
-def critical_scores(scores: IntArray, safe: IntArray) -> FloatArray:
-    """Return the largest gap before the safe timestep, minus infinity if there is none.
-
-    A threshold below an input's critical score stops it too early.
-    """
-    gap = gaps(scores).astype(np.float64)
-    timesteps = np.arange(1, scores.shape[1] + 1)
-    before = timesteps < safe[:, np.newaxis]
-    critical: FloatArray = np.where(before, gap, -np.inf).max(axis=1)
-    return critical
-
-
-def inputs_needed(budget: float, confidence: float) -> int:
-    """Return how many calibration inputs a promise needs at least."""
-    return int(np.ceil(np.log(1 - confidence) / np.log(1 - budget)))
-
-
-def risk_threshold(critical: FloatArray, budget: float, confidence: float) -> float:
-    """Return the smallest threshold whose loss is bounded with high probability.
-
-    The loss of an input, 1 if its critical score is over the threshold, is binary and
-    falls as the threshold grows, so an order statistic bounds it: with k the largest
-    number with P(Binomial(n, budget) <= k) <= 1 - confidence, the (k + 1)-th largest
-    critical score. Infinite if n is too small for any k.
-    """
-    from scipy.stats import binom
-
-    n = len(critical)
-    k = int(binom.ppf(1 - confidence, n, budget))
-    while k >= 0 and binom.cdf(k, n, budget) > 1 - confidence:
-        k -= 1
-    if k < 0:
-        return float("inf")
-    return float(np.sort(critical)[::-1][k])
-
-
-def conformal_threshold(critical: FloatArray, budget: float) -> float:
-    """Return the smallest threshold whose loss is bounded in expectation.
-
-    The k-th smallest critical score, k = ceil((n + 1) (1 - budget)); infinite if k > n.
-    """
-    n = len(critical)
-    k = int(np.ceil((n + 1) * (1 - budget) - 1e-9))
-    return float("inf") if k > n else float(np.sort(critical)[k - 1])
-
-
-def topk_thresholds(
-    scores: IntArray, labels: IntArray, epsilon: float, n_bins: int = N_BINS
-) -> FloatArray:
-    """Return the published rule's threshold for each timestep, as its authors find it.
-
-    The thresholds tried are ``m * largest_gap / n_bins`` for m from 0, the same grid at
-    all timesteps; the smallest with confidence >= 1 - epsilon is taken, where the
-    confidence is the share of stable-correct inputs among those with a larger gap. The
-    last one of the grid always passes. ``scores`` are those of calibration data.
-    """
-    gap = gaps(scores)
-    right = stays_true(answers(scores) == labels[:, np.newaxis])
-    grid = np.arange(n_bins) * (gap.max() / n_bins)
-    betas = np.empty(scores.shape[1])
-    for t in range(scores.shape[1]):
-        over = gap[:, t, np.newaxis] > grid
-        n_over = over.sum(axis=0)
-        n_right = (over & right[:, t, np.newaxis]).sum(axis=0)
-        passes = (n_over > 0) & (n_right >= (1 - epsilon) * n_over - 1e-9)
-        passes[-1] = True
-        betas[t] = grid[passes.argmax()]
-    return betas
-
-
-def loss_of_stopping(
-    scores: IntArray, labels: IntArray | None, timesteps: IntArray
-) -> float:
-    """Return the accuracy lost by stopping at ``timesteps``, or answers changed."""
-    found = answers(scores)
-    early = found[np.arange(len(found)), timesteps - 1]
-    if labels is None:
-        return float((early != found[:, -1]).mean())
-    return float((found[:, -1] == labels).mean() - (early == labels).mean())
-
-
-def calibrate(
-    scores: IntArray,
-    labels: IntArray | None,
-    *,
-    rule: str,
-    budget: float,
-    confidence: float,
-    network_sha256: str,
-    inputs_sha256: str,
-) -> Calibration:
-    """Return the thresholds of ``rule`` for calibration outputs.
-
-    Parameters
-    ----------
-    scores : array, (n, n_timesteps, n_classes)
-        Accumulated outputs of the compiled network, all timesteps of each input.
-    labels : array, (n,), or None
-        Without labels ``risk`` bounds the share of changed answers.
-    rule : {"risk", "topk"}
-    budget : float
-        The loss allowed; for ``topk`` its epsilon.
-    confidence : float
-        Of the promise of ``risk``.
-    network_sha256, inputs_sha256 : str
-        What the thresholds hold for, and what they come from.
+def calibrate(evidence: Evidence, settings: Settings) -> Calibration:
+    """Return the thresholds of a rule for what calibration inputs gave.
 
     Raises
     ------
     CalibrationError
-        If a setting is out of range, or ``topk`` has no labels.
+        If a setting does not suit the network or the inputs, or labels are missing.
     """
-    check_settings(rule, budget, confidence, labels)
-    if scores.shape[2] < 2:
+    settings.check_labels(evidence.labels)
+    n_timesteps, n_classes = evidence.scores.shape[1:]
+    if n_classes < 2:
         raise CalibrationError(
             "the network has one output, so there is no answer to stop at; calibrate "
             "one with an output for each class"
         )
-    n_timesteps = scores.shape[1]
-    if rule == "risk":
-        critical = critical_scores(scores, safe_timesteps(scores, labels))
-        beta = risk_threshold(critical, budget, confidence)
-        betas: FloatArray = np.full(n_timesteps, beta)
-        cutoff = risk(beta)
-    else:
-        assert labels is not None
-        betas = topk_thresholds(scores, labels, budget)
-        cutoff = topk(betas)
-    timesteps = stops(scores, cutoff)
-    return Calibration(
-        rule=rule,
-        betas=betas,
-        budget=budget,
-        confidence=confidence,
-        uses_labels=labels is not None,
-        n_inputs=len(scores),
-        n_inputs_needed=inputs_needed(budget, confidence) if rule == "risk" else 1,
+    polled = settings.polled(n_timesteps)
+    scale = scale_of(evidence.graph)
+    is_certain = settings.rule == "certain"
+    nothing = (np.zeros(0), np.zeros(0))
+    gains, steps = largest_changes(evidence.graph) if is_certain else nothing
+    found = Calibration(
+        rule=settings.rule,
+        betas=_betas(evidence, settings, polled, scale),
+        budget=settings.budget,
+        confidence=settings.confidence,
+        uses_labels=evidence.labels is not None,
+        n_inputs=len(evidence.scores),
+        n_inputs_needed=_needed(settings, len(polled)),
         timesteps=n_timesteps,
-        network_sha256=network_sha256,
-        inputs_sha256=inputs_sha256,
+        network_sha256=evidence.network_sha256,
+        inputs_sha256=evidence.inputs_sha256,
+        mean_timesteps=0.0,
+        loss=0.0,
+        form=settings.form,
+        score=_score_of(settings),
+        scale=scale,
+        polled=polled,
+        gains=gains,
+        steps=steps,
+        input_hashes=evidence.input_hashes,
+    )
+    return _measured(found, evidence)
+
+
+def _score_of(settings: Settings) -> str:
+    is_score = settings.rule in ("confidence", "entropy")
+    return settings.rule if is_score else settings.score
+
+
+def _betas(
+    evidence: Evidence, settings: Settings, polled: IntArray, scale: float
+) -> FloatArray:
+    """Return the threshold of each timestep, infinite where nobody looks."""
+    scores, labels = evidence.scores, evidence.labels
+    values = score_called(_score_of(settings), scale)(scores)
+    match settings.rule:
+        case "topk":
+            assert labels is not None
+            betas = topk_thresholds(scores, labels, settings.budget)
+        case "spikecp":
+            assert labels is not None
+            return spikecp_thresholds(scores, labels, settings.budget, polled, scale)
+        case "confidence" | "entropy":
+            beta = seen_threshold(scores, labels, values, settings.budget, polled)
+            betas = np.full(evidence.n_timesteps, beta)
+        case "fixed" | "certain":
+            betas = np.full(evidence.n_timesteps, -np.inf)
+        case _:
+            critical = critical_scores(values, safe_timesteps(scores, labels), polled)
+            betas = np.full(evidence.n_timesteps, _promising(critical, settings))
+    is_polled = np.isin(np.arange(1, evidence.n_timesteps + 1), polled)
+    return np.where(is_polled, betas, np.inf)
+
+
+def _promising(critical: FloatArray, settings: Settings) -> float:
+    if settings.form == "expectation":
+        return conformal_threshold(critical, settings.budget)
+    return risk_threshold(critical, settings.budget, settings.confidence)
+
+
+def _needed(settings: Settings, n_polled: int) -> int:
+    if settings.rule == "spikecp":
+        return inputs_needed_on_average(settings.budget / n_polled)
+    if not settings.has_promise:
+        return 1
+    if settings.form == "expectation":
+        return inputs_needed_on_average(settings.budget)
+    return inputs_needed(settings.budget, settings.confidence)
+
+
+def _measured(found: Calibration, evidence: Evidence) -> Calibration:
+    """Return the calibration with what it does on its own inputs."""
+    scores, labels = evidence.scores, evidence.labels
+    timesteps = stops(scores, found.cutoff)
+    n_unsafe = int((timesteps < safe_timesteps(scores, labels)).sum())
+    first = score_called(found.score, found.scale)(scores[:, found.looks[0] - 1])
+    bound = loss_bound(n_unsafe, len(scores), found.confidence)
+    if found.form == "expectation":
+        bound = (n_unsafe + 1) / (len(scores) + 1)
+    if not found.stops_early or found.rule == "certain":
+        bound = 0.0
+    is_bounded = found.rule in ("risk", "retry", "fixed", "certain")
+    return replace(
+        found,
         mean_timesteps=float(timesteps.mean()),
         loss=loss_of_stopping(scores, labels, timesteps),
+        loss_bound=bound if is_bounded else 1.0,
+        first_scores=np.sort(first),
     )
 
 
-def check_settings(
-    rule: str, budget: float, confidence: float, labels: IntArray | None
-) -> None:
-    """Raise a ``CalibrationError`` if ``calibrate`` would refuse these settings."""
-    if rule not in RULES:
+def require_inputs(calibration: Calibration) -> None:
+    """Raise a ``CalibrationError`` if the inputs are too few for the budget asked."""
+    if calibration.n_inputs < calibration.n_inputs_needed:
         raise CalibrationError(
-            f"no rule is called {rule!r}; choose {' or '.join(RULES)}"
+            f"{calibration.n_inputs} calibration inputs cannot promise a budget of "
+            f"{calibration.budget:g}: at least {calibration.n_inputs_needed} are "
+            "needed; add inputs or allow more"
         )
-    if not 0 < budget < 1:
-        raise CalibrationError(f"budget is {budget}; choose one between 0 and 1")
-    if not 0 < confidence < 1:
-        raise CalibrationError(
-            f"confidence is {confidence}; choose one between 0 and 1"
+
+
+def losses_by_class(evidence: Evidence, calibration: Calibration) -> list[ClassLoss]:
+    """Return where the budget is spent, the class that spends most first."""
+    scores, labels = evidence.scores, evidence.labels
+    timesteps = stops(scores, calibration.cutoff)
+    is_unsafe = timesteps < safe_timesteps(scores, labels)
+    classes = answers(scores)[:, -1] if labels is None else labels
+    found = []
+    for label in np.unique(classes):
+        mine = np.flatnonzero(classes == label)
+        own = None if labels is None else labels[mine]
+        found.append(
+            ClassLoss(
+                label=int(label),
+                n=len(mine),
+                mean_timesteps=float(timesteps[mine].mean()),
+                n_unsafe=int(is_unsafe[mine].sum()),
+                lost=loss_of_stopping(scores[mine], own, timesteps[mine]),
+            )
         )
-    if rule == "topk" and labels is None:
+    return sorted(found, key=lambda c: (-c.n_unsafe, -c.mean_timesteps, c.label))
+
+
+def cheapest_fixed(evidence: Evidence, loss: float) -> int:
+    """Return the smallest fixed timestep that loses no more on these inputs."""
+    n = len(evidence.scores)
+    for timestep in range(1, evidence.n_timesteps):
+        at = np.full(n, timestep)
+        if loss_of_stopping(evidence.scores, evidence.labels, at) <= loss:
+            return timestep
+    return evidence.n_timesteps
+
+
+def best_score(evidence: Evidence, settings: Settings) -> Settings:
+    """Return the settings with the score that stops earliest on these inputs.
+
+    The promise of a threshold does not hold on the inputs that its score was chosen on.
+    """
+
+    def timesteps(score: str) -> float:
+        return calibrate(evidence, replace(settings, score=score)).mean_timesteps
+
+    return replace(settings, score=min(SCORES, key=timesteps))
+
+
+def variants(settings: Settings, n_timesteps: int) -> list[tuple[str, Settings]]:
+    """Return the settings that are worth comparing, each with what it is called.
+
+    Budgets from 0.1 % to 5 %; of ``topk`` its authors' epsilons; of ``fixed`` every
+    timestep.
+    """
+    match settings.rule:
+        case "certain":
+            return [("certain", settings)]
+        case "fixed":
+            timesteps = range(1, n_timesteps + 1)
+            return [(f"fixed:{t}", replace(settings, at=t)) for t in timesteps]
+        case "topk":
+            found = epsilons(settings.budget or EPSILON)
+            return [(f"{e:.1%}", replace(settings, budget=float(e))) for e in found]
+    budgets = sorted({*BUDGETS, settings.budget})
+    return [(f"{b:.2g}", replace(settings, budget=b)) for b in budgets]
+
+
+def refuse_used(evidence: Evidence, used: IntArray) -> None:
+    """Raise a ``CalibrationError`` if the network has seen some of the inputs before.
+
+    ``used`` are the hashes of the inputs that it was trained, converted or placed on.
+    """
+    n_used = int(np.isin(evidence.input_hashes, used).sum())
+    if n_used:
         raise CalibrationError(
-            "the rule topk needs labels; add y to the data, or use risk"
+            f"{n_used} of {len(evidence.input_hashes)} calibration inputs were used to "
+            "train or convert the network, so no promise would hold; take others"
         )

@@ -1,12 +1,12 @@
 """The host beside the chip: read the outputs, accumulate, decide, stop."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
 
-from snn_deploy.arrays import IntArray
-from snn_deploy.backends import BatchProgram, Program
+from snn_deploy.arrays import BoolArray, IntArray
+from snn_deploy.backends import BatchProgram, Program, Session
 from snn_deploy.host.cutoff import Cutoff, GapCutoff, never
 from snn_deploy.host.oracle import answers, gaps
 from snn_deploy.ir.graph import Functional
@@ -72,27 +72,56 @@ def _run_batch(
     batch: Sequence[tuple[int, Stimulus]],
     cutoff: Cutoff,
 ) -> list[RunResult]:
-    n_timesteps = network.graph.training.timesteps
-    n_out = network.graph.readout.size
-    scores = np.zeros((len(batch), n_timesteps, n_out), np.int64)
-    stopped_at = np.zeros(len(batch), np.int64)
     session = program.start([stimulus for _, stimulus in batch])
+    stopped: dict[int, IntArray] = {}
     try:
-        while (record := session.step()) is not None:
-            t, inputs = record.timestep, record.inputs
-            before = scores[inputs, t - 2] if t > 1 else None
-            functional = network.graph.training.functional
-            scores[inputs, t - 1] = _accumulated(functional, before, record.readout)
-            done = cutoff(scores[inputs, t - 1], t) | (t == n_timesteps)
-            if done.any():
-                stopped_at[inputs[done]] = t
-                session.retire(inputs[done])
+        for is_over, scores in _timesteps(session, network, len(batch), cutoff):
+            for i in np.flatnonzero(is_over).tolist():
+                stopped[i] = scores[i].copy()
         return [
-            _result(index, scores[i, : stopped_at[i]], network, session.activity(i))
+            _result(index, stopped[i], network, session.activity(i))
             for i, (index, _) in enumerate(batch)
         ]
     finally:
         session.close()
+
+
+def watch_input(
+    program: Program, network: MappedNetwork, stimulus: Stimulus, cutoff: Cutoff
+) -> Generator[IntArray, None, None]:
+    """Yield the accumulated outputs ``(n_out,)`` of one input as they come.
+
+    The last ones are those that the rule stops at; nothing is computed behind them.
+    """
+    session = program.start([stimulus])
+    try:
+        for _, scores in _timesteps(session, network, 1, cutoff):
+            yield scores[0, -1]
+    finally:
+        session.close()
+
+
+def _timesteps(
+    session: Session, network: MappedNetwork, n: int, cutoff: Cutoff
+) -> Iterator[tuple[BoolArray, IntArray]]:
+    """Advance a batch; yield which inputs stop now, and all outputs so far.
+
+    They are ``(n,)`` and ``(n, timestep, n_out)``; what an input gave is undefined
+    behind its stop.
+    """
+    training = network.graph.training
+    scores = np.zeros((n, training.timesteps, network.graph.readout.size), np.int64)
+    while (record := session.step()) is not None:
+        t, inputs = record.timestep, record.inputs
+        before = scores[inputs, t - 2] if t > 1 else None
+        new = _accumulated(training.functional, before, record.readout)
+        scores[inputs, t - 1] = new
+        done = cutoff(new, t) | (t == training.timesteps)
+        is_over = np.zeros(n, np.bool_)
+        is_over[inputs[done]] = True
+        if done.any():
+            session.retire(inputs[done])
+        yield is_over, scores[:, :t]
 
 
 def _accumulated(

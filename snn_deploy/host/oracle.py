@@ -35,8 +35,8 @@ def stays_true(holds: BoolArray) -> BoolArray:
 def optimal_cutoff_timesteps(scores: IntArray, labels: IntArray) -> IntArray:
     """Return the OCT: the first timestep from which the answer is right and stays so.
 
-    Inputs that are wrong at the end get the last timestep, as in the code of [1]_; its
-    documentation says "right at every *later* timestep", which would be one less.
+    Inputs that are wrong at the end get the last timestep, as in the code of [1]_; see
+    ``documented_cutoff_timesteps`` for its documentation.
 
     References
     ----------
@@ -44,6 +44,18 @@ def optimal_cutoff_timesteps(scores: IntArray, labels: IntArray) -> IntArray:
        regularization and cutoff", Front. Neurosci. 19, 2025.
     """
     return _first_true(stays_true(answers(scores) == labels[:, np.newaxis]))
+
+
+def documented_cutoff_timesteps(scores: IntArray, labels: IntArray) -> IntArray:
+    """Return the OCT as documented by its authors, not as their code computes it.
+
+    The first timestep such that the answer is right at every *later* one: one less than
+    the code's where the last answer is right, and never less than 1.
+    """
+    is_right = answers(scores) == labels[:, np.newaxis]
+    later = np.ones_like(is_right)
+    later[:, :-1] = stays_true(is_right)[:, 1:]
+    return _first_true(later)
 
 
 def first_correct_timesteps(scores: IntArray, labels: IntArray) -> IntArray:

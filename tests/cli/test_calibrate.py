@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -30,6 +31,114 @@ def test_calibrate_writes_the_threshold_and_its_promise_into_the_network(
     assert "accuracy lost <= 0.01, with confidence 0.9" in result.out
     assert f"wrote {network}" in result.out
     assert files_in(network.parent) == ["net.snn"]
+
+
+def test_each_budget_has_a_row_and_needs_inputs(
+    command: Command, home: Path, network: Path
+) -> None:
+    result = command("calibrate", network, "--data", home / "calib.npz")
+
+    rows = [line.split() for line in result.out.splitlines() if " needs " in line]
+    assert [(row[1], row[4]) for row in rows] == [
+        ("0.001", "2,302"),
+        ("0.002", "1,151"),
+        ("0.005", "460"),
+    ]
+    assert "each row's promise holds alone" in result.out
+    assert "where the budget is spent" in result.out
+
+
+def test_a_budget_that_too_few_inputs_cannot_promise_is_refused(
+    command: Command, home: Path, network: Path
+) -> None:
+    content = network.read_bytes()
+
+    result = command(
+        "calibrate", network, "--data", home / "calib.npz", "--budget", 0.002
+    )
+
+    assert result.error() == (
+        "240 calibration inputs cannot promise a budget of 0.002: at least 1151 are "
+        "needed; add inputs or allow more"
+    )
+    assert network.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["risk", "certain", "fixed:3", "retry:2", "confidence", "entropy", "spikecp"],
+)
+def test_every_rule_calibrates_and_runs(
+    command: Command, home: Path, network: Path, rule: str
+) -> None:
+    result = command("calibrate", network, "--data", home / "calib.npz", "--rule", rule)
+
+    assert result.status == 0, result.err
+    calibration = read_artifact(network).calibration
+    assert calibration is not None
+    assert calibration.rule == rule.partition(":")[0]
+    run = command("run", network, "--data", home / "test.npz", "--json")
+    assert json.loads(run.out)["timesteps"] in calibration.looks
+    inspected = command("inspect", network)
+    assert f"rule {calibration.rule}: " in inspected.out
+
+
+@pytest.mark.parametrize("rule", ["fixed", "retry", "risk:3", "fixed:x", "luck"])
+def test_rules_that_do_not_exist_are_refused(
+    command: Command, home: Path, network: Path, rule: str
+) -> None:
+    result = command("calibrate", network, "--data", home / "calib.npz", "--rule", rule)
+
+    assert "; choose" in result.error()
+    assert rule in result.err
+
+
+def test_the_poll_interval_is_part_of_the_calibration(
+    command: Command, home: Path, network: Path
+) -> None:
+    command("calibrate", network, "--data", home / "calib.npz", "--poll", 3)
+
+    calibration = read_artifact(network).calibration
+    assert calibration is not None
+    assert calibration.looks.tolist() == [3, 6, 8]
+    found = json.loads(
+        command("run", network, "--data", home / "test.npz", "--json").out
+    )
+    assert found["timesteps"] in (3, 6, 8)
+
+
+def test_a_poll_interval_over_the_timesteps_is_refused(
+    command: Command, home: Path, network: Path
+) -> None:
+    result = command("calibrate", network, "--data", home / "calib.npz", "--poll", 9)
+
+    assert result.error() == (
+        "poll interval is 9, an input lasts 8 timesteps; choose 1 to 8"
+    )
+
+
+def test_a_score_is_chosen_on_one_half_and_certified_on_the_other(
+    command: Command, home: Path, network: Path
+) -> None:
+    arguments = ("calibrate", network, "--data", home / "calib.npz")
+
+    result = command(*arguments, "--score", "best", "--budget", 0.02)
+
+    calibration = read_artifact(network).calibration
+    assert calibration is not None
+    assert calibration.n_inputs == N_CALIBRATION / 2
+    assert f"score {calibration.score}, chosen on 120 of the inputs" in result.out
+
+
+def test_the_table_may_show_the_other_half(
+    command: Command, home: Path, network: Path
+) -> None:
+    arguments = ("calibrate", network, "--data", home / "calib.npz", "--split")
+
+    result = command(*arguments, "--budget", 0.02)
+
+    assert "rule risk on 120 inputs" in result.out
+    assert "over the draw of the 120 calibration inputs" in result.out
 
 
 def test_too_few_inputs_promise_nothing_and_say_how_many_are_needed(

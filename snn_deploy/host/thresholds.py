@@ -1,0 +1,204 @@
+"""Thresholds from the outputs of calibration inputs, one function for each way.
+
+``scores`` are accumulated outputs ``(n, n_timesteps, n_classes)``, ``values`` what a
+score makes of them ``(n, n_timesteps)``, ``polled`` the timesteps looked at, counted
+from 1, the last one always among them.
+"""
+
+from functools import cache
+
+import numpy as np
+
+from snn_deploy.arrays import AnyArray, FloatArray, IntArray
+from snn_deploy.host.cutoff import Cutoff
+from snn_deploy.host.oracle import (
+    agreement_timesteps,
+    answers,
+    gaps,
+    optimal_cutoff_timesteps,
+    stays_true,
+)
+from snn_deploy.host.scores import log_softmax
+
+N_BINS = 100
+N_EPSILONS = 10
+N_CANDIDATES = 200
+
+
+def polled_timesteps(n_timesteps: int, every: int) -> IntArray:
+    """Return every ``every``-th timestep, and the last."""
+    return np.union1d(np.arange(every, n_timesteps + 1, every), n_timesteps)
+
+
+def stops(scores: IntArray, cutoff: Cutoff) -> IntArray:
+    """Return the timestep at which each input stops, ``(n,)``."""
+    n_timesteps = scores.shape[1]
+    settled = np.stack(
+        [cutoff(scores[:, t - 1], t) for t in range(1, n_timesteps + 1)], axis=1
+    )
+    settled[:, -1] = True
+    first: IntArray = settled.argmax(axis=1) + 1
+    return first
+
+
+def safe_timesteps(scores: IntArray, labels: IntArray | None) -> IntArray:
+    """Return the first timestep at which stopping costs nothing, ``(n,)``.
+
+    With labels, that is the OCT, or 1 where the last answer is wrong: waiting cannot
+    help. Without, it is when the answer becomes the final one.
+    """
+    if labels is None:
+        return agreement_timesteps(scores)
+    is_right = answers(scores)[:, -1] == labels
+    safe: IntArray = np.where(is_right, optimal_cutoff_timesteps(scores, labels), 1)
+    return safe
+
+
+def critical_scores(values: AnyArray, safe: IntArray, polled: IntArray) -> FloatArray:
+    """Return the largest polled score before the safe timestep, ``(n,)``.
+
+    A threshold below an input's critical score stops it too early. Minus infinity if
+    there is no such timestep.
+    """
+    looked_at = polled[polled < values.shape[1]]
+    before = looked_at < safe[:, np.newaxis]
+    seen = np.where(before, values[:, looked_at - 1].astype(np.float64), -np.inf)
+    critical: FloatArray = seen.max(axis=1, initial=-np.inf)
+    return critical
+
+
+def inputs_needed(budget: float, confidence: float) -> int:
+    """Return how many calibration inputs a promise needs at least."""
+    return int(np.ceil(np.log(1 - confidence) / np.log(1 - budget)))
+
+
+def inputs_needed_on_average(budget: float) -> int:
+    """Return how many calibration inputs a promise in expectation needs at least."""
+    return int(np.ceil(1 / budget - 1 - 1e-9))
+
+
+def risk_threshold(critical: FloatArray, budget: float, confidence: float) -> float:
+    """Return the smallest threshold whose loss is bounded with high probability.
+
+    The loss of an input, 1 if its critical score is over the threshold, is binary and
+    falls as the threshold grows, so an order statistic bounds it: with k the largest
+    number with P(Binomial(n, budget) <= k) <= 1 - confidence, the (k + 1)-th largest
+    critical score. Infinite if n is too small for any k.
+    """
+    k = _most_lost(len(critical), budget, confidence)
+    return float("inf") if k < 0 else float(np.sort(critical)[::-1][k])
+
+
+@cache
+def _most_lost(n: int, budget: float, confidence: float) -> int:
+    from scipy.stats import binom
+
+    k = int(binom.ppf(1 - confidence, n, budget))
+    while k >= 0 and binom.cdf(k, n, budget) > 1 - confidence:
+        k -= 1
+    return k
+
+
+def conformal_threshold(critical: FloatArray, budget: float) -> float:
+    """Return the smallest threshold whose loss is bounded in expectation.
+
+    The k-th smallest critical score, k = ceil((n + 1) (1 - budget)); infinite if k > n.
+    """
+    n = len(critical)
+    k = int(np.ceil((n + 1) * (1 - budget) - 1e-9))
+    return float("inf") if k > n else float(np.sort(critical)[k - 1])
+
+
+def loss_bound(n_lost: int, n: int, confidence: float) -> float:
+    """Return the upper bound of a share of which ``n_lost`` of ``n`` were seen [1]_.
+
+    References
+    ----------
+    .. [1] C. Clopper, E. Pearson, "The use of confidence or fiducial limits", 1934.
+    """
+    from scipy.stats import beta
+
+    if n_lost >= n:
+        return 1.0
+    return float(beta.ppf(confidence, n_lost + 1, n - n_lost))
+
+
+def topk_thresholds(
+    scores: IntArray, labels: IntArray, epsilon: float, n_bins: int = N_BINS
+) -> FloatArray:
+    """Return the published rule's threshold for each timestep, as its authors find it.
+
+    The thresholds tried are ``m * largest_gap / n_bins`` for m from 0, the same grid at
+    all timesteps; the smallest with confidence >= 1 - epsilon is taken, where the
+    confidence is the share of stable-correct inputs among those with a larger gap. The
+    last one of the grid always passes. ``scores`` are those of calibration data.
+    """
+    gap = gaps(scores)
+    right = stays_true(answers(scores) == labels[:, np.newaxis])
+    grid = np.arange(n_bins) * (gap.max() / n_bins)
+    betas = np.empty(scores.shape[1])
+    for t in range(scores.shape[1]):
+        over = gap[:, t, np.newaxis] > grid
+        n_over = over.sum(axis=0)
+        n_right = (over & right[:, t, np.newaxis]).sum(axis=0)
+        passes = (n_over > 0) & (n_right >= (1 - epsilon) * n_over - 1e-9)
+        passes[-1] = True
+        betas[t] = grid[passes.argmax()]
+    return betas
+
+
+def epsilons(step: float) -> FloatArray:
+    """Return the epsilons that the authors of ``topk`` sweep: 0, 1, ... 9 steps."""
+    return step * np.arange(N_EPSILONS)
+
+
+def spikecp_thresholds(
+    scores: IntArray, labels: IntArray, budget: float, polled: IntArray, scale: float
+) -> FloatArray:
+    """Return SpikeCP's largest logarithmic loss in the set, for each timestep.
+
+    The budget is shared equally by the timesteps looked at (Bonferroni); each has the
+    conformal quantile of the right class's loss. Infinite, so that no class is ever
+    left out, where the inputs are too few or nobody looks.
+    """
+    at_label = labels[:, np.newaxis, np.newaxis]
+    losses = -np.take_along_axis(log_softmax(scores, scale), at_label, axis=2)[..., 0]
+    found = np.full(scores.shape[1], np.inf)
+    for t in polled:
+        found[t - 1] = conformal_threshold(losses[:, t - 1], budget / len(polled))
+    return found
+
+
+def seen_threshold(
+    scores: IntArray,
+    labels: IntArray | None,
+    values: AnyArray,
+    budget: float,
+    polled: IntArray,
+) -> float:
+    """Return the smallest threshold whose loss on these inputs is within the budget.
+
+    What is done where no promise is asked for. Up to 200 quantiles of the polled scores
+    are tried.
+    """
+    looked_at = np.zeros(values.shape[1], np.bool_)
+    looked_at[polled - 1] = True
+    candidates = np.quantile(values[:, looked_at], np.linspace(0, 1, N_CANDIDATES))
+    for candidate in (-np.inf, *np.unique(candidates)):
+        settled = (values > candidate) & looked_at
+        settled[:, -1] = True
+        timesteps = settled.argmax(axis=1) + 1
+        if loss_of_stopping(scores, labels, timesteps) <= budget:
+            return float(candidate)
+    return float("inf")
+
+
+def loss_of_stopping(
+    scores: IntArray, labels: IntArray | None, timesteps: IntArray
+) -> float:
+    """Return the accuracy lost by stopping at ``timesteps``, or answers changed."""
+    found = answers(scores)
+    early = found[np.arange(len(found)), timesteps - 1]
+    if labels is None:
+        return float((early != found[:, -1]).mean())
+    return float((found[:, -1] == labels).mean() - (early == labels).mean())
