@@ -108,7 +108,7 @@ def certain(gains: FloatArray, steps: FloatArray, n_timesteps: int) -> Cutoff:
         is_ahead = lead > left * gains.T[best]
         is_ahead[np.arange(len(best)), best] = True
         is_inside: BoolArray = np.abs(scores) + left * steps <= VOLTAGE_LIMIT
-        return np.logical_and.reduce(is_ahead & is_inside, axis=1)
+        return np.asarray((is_ahead & is_inside).all(axis=1), np.bool_)
 
     return is_settled
 
