@@ -36,7 +36,8 @@ int add_population(Network& network, int height, int width, int channels,
   population.neurons.is_hard = is_hard;
   population.neurons.refractory = refractory;
   population.neurons.max_spikes = max_spikes;
-  population.initial_voltage = copy(initial_voltage);
+  population.initial_voltage.assign(initial_voltage.data(),
+                                    initial_voltage.data() + initial_voltage.size());
   population.position = copy(position);
   population.spikes = spikes;
   population.takes_bias = takes_bias;
@@ -49,7 +50,7 @@ template <class T>
 void set_weights(Projection& p, const Array<T>& weights) {
   const int8_t* bytes = (const int8_t*)weights.data();
   p.bytes.assign(bytes, bytes + weights.nbytes());
-  p.direct.is_wide = sizeof(T) == 2;
+  p.is_wide = sizeof(T) == 2;
 }
 
 // Weights of any type that the projection can have.
@@ -95,18 +96,17 @@ void add_conv(Network& network, int source, int target, nb::object weights, int 
   const std::vector<int>& g = geometry;
   Scatter& s = p.scatter;
   s.kind = Scatter::kConv;
-  s.kernel_height = p.direct.kernel_height = g[0];
-  s.kernel_width = p.direct.kernel_width = g[1];
-  s.stride_y = p.direct.stride_y = g[2];
-  s.stride_x = p.direct.stride_x = g[3];
-  s.padding_y = p.direct.padding_y = g[4];
-  s.padding_x = p.direct.padding_x = g[5];
+  s.kernel_height = g[0];
+  s.kernel_width = g[1];
+  s.stride_y = g[2];
+  s.stride_x = g[3];
+  s.padding_y = g[4];
+  s.padding_x = g[5];
   s.dilation_y = g[6];
   s.dilation_x = g[7];
   s.groups = g[8];
   s.group_in = g[9];
   s.group_out = g[10];
-  p.direct.is_conv = true;
   take_weights(p, weights);
   network.add(std::move(p));
 }

@@ -6,15 +6,11 @@ namespace engine {
 
 std::vector<const Kernels*> available_kernels() {
   std::vector<const Kernels*> found;
-#ifdef ENGINE_EMULATES_AVX512
-  found.push_back(&kAvx512Kernels);
-#elif defined(ENGINE_HAS_X86)
+#ifdef ENGINE_HAS_X86
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
     found.push_back(&kAvx512Kernels);
-#endif
-#ifdef ENGINE_HAS_X86
   if (__builtin_cpu_supports("avx2")) found.push_back(&kAvx2Kernels);
 #endif
   found.push_back(&kPlainKernels);

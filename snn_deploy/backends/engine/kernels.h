@@ -2,7 +2,6 @@
 // set, after a header that defines Simd; all of it is local to that file.
 #pragma once
 
-#include "spread.h"
 #include "sums.h"
 #include "update.h"
 #include "scatter.h"
@@ -10,36 +9,30 @@
 namespace engine {
 namespace {
 
-template <class Weight, bool is_graded>
+// Adds (or, for the first one, writes) what an input sends to a row of neurons. More is
+// written behind the row.
 void sum_row(const Neurons& to, const DirectInput& input, int y, int shift, bool is_first,
-             int32_t* row, uint8_t* reached) {
-  if (is_spread_cheaper(to, *input.direct, *input.events, shift))
-    spread_row_of<Weight, is_graded>(to, input, y, shift, is_first, row, reached);
-  else
-    sum_row_of<Weight, is_graded>(to, input, y, shift, is_first, row, reached);
-}
-
-// Adds (or, for the first one, writes) what an input sends to a row of neurons.
-void sum_row(const Neurons& to, const DirectInput& input, int y, int shift, bool is_first,
-             int32_t* row, uint8_t* reached) {
+             int32_t* row, int32_t* list, uint8_t* reached) {
+  const Direct& by = *input.direct;
   bool is_graded = input.events->values != nullptr;
-  if (input.direct->is_wide) {
-    if (is_graded)
-      sum_row<int16_t, true>(to, input, y, shift, is_first, row, reached);
-    else
-      sum_row<int16_t, false>(to, input, y, shift, is_first, row, reached);
-  } else {
-    if (is_graded)
-      sum_row<int8_t, true>(to, input, y, shift, is_first, row, reached);
-    else
-      sum_row<int8_t, false>(to, input, y, shift, is_first, row, reached);
-  }
+  if (!is_graded && by.blocks.rows)
+    sum_row_of<int8_t, false, true>(to, input, y, shift, is_first, row, list);
+  else if (is_graded && by.is_wide)
+    sum_row_of<int16_t, true, false>(to, input, y, shift, is_first, row, list);
+  else if (is_graded)
+    sum_row_of<int8_t, true, false>(to, input, y, shift, is_first, row, list);
+  else if (by.is_wide)
+    sum_row_of<int16_t, false, false>(to, input, y, shift, is_first, row, list);
+  else
+    sum_row_of<int8_t, false, false>(to, input, y, shift, is_first, row, list);
+  if (reached) mark_row(to, input, y, reached);
 }
 
-void sum(const Neurons& to, const DirectInput& input, int32_t* sums, uint8_t* reached) {
+void sum(const Neurons& to, const DirectInput& input, int32_t* sums, int32_t* list,
+         uint8_t* reached) {
   for (int y = 0; y < to.height; ++y) {
     int32_t* row = sums + (ptrdiff_t)y * to.width * to.channels;
-    sum_row(to, input, y, 0, true, row, reached);
+    sum_row(to, input, y, 0, true, row, list, reached);
   }
 }
 
@@ -51,7 +44,7 @@ void arrive(const Step& step, int y) {
   bool is_first = true;
   for (int i = 0; i < step.n_inputs; ++i) {
     const DirectInput& input = step.inputs[i];
-    sum_row(to, input, y, input.direct->shift, is_first, row, step.reached);
+    sum_row(to, input, y, input.direct->shift, is_first, row, step.list, step.reached);
     is_first = false;
   }
   for (int i = 0; i < step.n_addends; ++i) {
@@ -90,17 +83,35 @@ void count(const Share* shares, int n, const uint8_t* busy, const uint8_t* reach
 }
 
 // Writes the positions of what is not 0; out has room for a vector more.
-int find(const int32_t* values, int n, int32_t* out) {
+int find(const int32_t* values, int n, int32_t* out, bool* are_ones) {
   int found = 0, i = 0;
+  int32_t seen[Simd::kLanes];
+  Simd::I32 bits = Simd::zero();
   for (; i + Simd::kLanes <= n; i += Simd::kLanes) {
-    unsigned mask = Simd::bits(Simd::nonzero(Simd::load(values + i)));
-    found += Simd::emit(mask, i, out + found);
+    Simd::I32 value = Simd::load(values + i);
+    bits = Simd::bor(bits, value);
+    found += Simd::emit(Simd::bits(Simd::nonzero(value)), i, out + found);
   }
+  Simd::store(seen, bits);
   for (; i < n; ++i) {
     out[found] = i;
     found += values[i] != 0;
+    seen[0] |= values[i];
   }
+  for (int32_t lane : seen) seen[0] |= lane;
+  *are_ones = (seen[0] & ~1) == 0;
   return found;
+}
+
+// Writes where the events of each pixel begin, if a pixel has at most one.
+void begin(const int32_t* pixels, int n, int n_pixels, int32_t* out) {
+  int pixel = 0;
+  for (int i = 0; i <= n; ++i) {
+    int last = i < n ? pixels[i] : n_pixels;
+    Simd::I32 index = Simd::set(i);
+    for (; pixel <= last; pixel += Simd::kLanes) Simd::store(out + pixel, index);
+    pixel = last + 1;
+  }
 }
 
 }  // namespace

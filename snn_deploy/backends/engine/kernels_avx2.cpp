@@ -4,6 +4,6 @@
 
 namespace engine {
 
-const Kernels kAvx2Kernels = {"avx2", advance, sum, scatter, count, find};
+const Kernels kAvx2Kernels = {"avx2", advance, sum, scatter, count, find, begin};
 
 }  // namespace engine

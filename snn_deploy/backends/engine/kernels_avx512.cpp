@@ -4,6 +4,6 @@
 
 namespace engine {
 
-const Kernels kAvx512Kernels = {"avx512", advance, sum, scatter, count, find};
+const Kernels kAvx512Kernels = {"avx512", advance, sum, scatter, count, find, begin};
 
 }  // namespace engine

@@ -4,6 +4,6 @@
 
 namespace engine {
 
-const Kernels kPlainKernels = {"plain", advance, sum, scatter, count, find};
+const Kernels kPlainKernels = {"plain", advance, sum, scatter, count, find, begin};
 
 }  // namespace engine

@@ -12,8 +12,14 @@ namespace engine {
 // Neurons lie as height x width x channels; channels are padded to this multiple.
 constexpr int kChannels = 16;
 
+// Channels of weights of 8 bits that are summed at once.
+constexpr int kBlock = 64;
+
 // Rows of a kernel that is summed directly, at most.
-constexpr int kMaxRuns = 32;
+constexpr int kMaxKernelRows = 32;
+
+// Numbers that may be read or written behind the end of a list of events.
+constexpr int kSlack = 16;
 
 constexpr int kStateBits = 24;
 constexpr int32_t kVoltageLimit = (1 << (kStateBits - 1)) - 1;
@@ -31,13 +37,19 @@ struct Grid {
   int height, width, channels;  // channels padded, but not those of the input
 };
 
+// What is kept from one timestep to the next: of 4096, and as a fraction.
+struct Keep {
+  int32_t of_4096[kChannels];
+  float fraction[kChannels];
+};
+
 // The registers of 16 neurons side by side.
 struct Registers {
-  int32_t voltage_keep[kChannels];  // of 4096, kept from one timestep to the next
+  Keep voltage_keep;
   int32_t bias[kChannels];
   int32_t threshold[kChannels];  // a spike is a voltage above it
   int32_t reset_amount[kChannels];
-  int32_t current_keep[kChannels];
+  Keep current_keep;
 };
 
 // One population.
@@ -58,16 +70,26 @@ struct State {
   uint8_t* busy;     // a bit for each neuron: current, voltage or bias was not 0
 };
 
-// Weights of a projection without delay, [kernel row][kernel column][in][out] for a
-// convolution, [in][out] else; the other sizes are then 1.
+// Rows of weights for the channels of an output pixel, or of several side by side: one
+// for each [kernel row][kernel column][in], or for each [in] of a dense projection. The
+// kernel and its stride are those of all its pixels together.
+struct Weights {
+  const void* rows;    // null: there are none
+  int n_pixels;        // that a row serves
+  ptrdiff_t stride;    // from row to row
+  ptrdiff_t next;      // dense: from the weights of a row of neurons to the next one's
+  int kernel_width, stride_x;
+};
+
+// A projection without delay, summed pixel after pixel.
 struct Direct {
-  const void* weights;
-  bool is_wide;    // int16 instead of int8
-  bool is_graded;  // spikes carry values
+  Weights single;   // of one pixel, for spikes of any value
+  Weights blocks;   // in blocks of 64 channels, for spikes without values (see sums.h)
+  bool is_wide;     // single: int16 instead of int8
   bool is_conv;
-  int shift;       // of the sum, to the left; to the right if negative
+  int shift;        // of the sum, to the left; to the right if negative
   Grid source;
-  int kernel_height, kernel_width, stride_y, stride_x, padding_y, padding_x;
+  int kernel_height, stride_y, padding_y, padding_x;
 };
 
 struct DirectInput {
@@ -90,6 +112,7 @@ struct Step {
   const Addend* addends;
   int n_addends;
   int32_t* row;       // scratch for the sums of a row
+  int32_t* list;      // scratch for the events under a kernel, and their values
   uint8_t* reached;   // a bit for each neuron that an event reached; null: not counted
   Events out;
 };
@@ -115,9 +138,10 @@ struct Kernels {
   const char* name;
   // Advances a population; returns how many neurons spiked.
   int (*advance)(const Step& step);
-  // The sums of one projection for a whole population, not shifted.
+  // The sums of one projection for a whole population, not shifted; more is written
+  // behind them.
   void (*sum)(const Neurons& neurons, const DirectInput& input, int32_t* sums,
-              uint8_t* reached);
+              int32_t* list, uint8_t* reached);
   // Adds what one spike causes.
   void (*scatter)(const Scatter& scatter, int32_t neuron, int32_t value, int32_t* sums,
                   uint8_t* reached);
@@ -125,7 +149,9 @@ struct Kernels {
   void (*count)(const Share* shares, int n, const uint8_t* busy, const uint8_t* reached,
                 int32_t* counts);
   // The events of an input with one channel per pixel or one pixel; returns how many.
-  int (*find)(const int32_t* values, int n, int32_t* neurons);
+  int (*find)(const int32_t* values, int n, int32_t* neurons, bool* are_ones);
+  // Where the events of each pixel begin, of an input with one channel.
+  void (*begin)(const int32_t* pixels, int n, int n_pixels, int32_t* begin);
 };
 
 extern const Kernels kPlainKernels;

@@ -1,11 +1,15 @@
 #include "network.h"
 
+#include "direct.h"
+
 #include <stdexcept>
 #include <string>
 
 namespace engine {
 
 namespace {
+
+constexpr int kLongest = 1 << 15;  // sides of grids and kernels, strides, paddings
 
 void require(bool holds, const std::string& message) {
   if (!holds) throw std::invalid_argument(message);
@@ -16,6 +20,8 @@ void check_grid(const Grid& grid) {
           "height, width and channels must be at least 1");
   int64_t size = (int64_t)grid.height * grid.width * grid.channels;
   require(size < (1 << 30), "more than 2**30 neurons");
+  require(grid.height < kLongest && grid.width < kLongest,
+          "height and width must be under 2**15");
 }
 
 // Weights that a projection must have.
@@ -23,12 +29,11 @@ int64_t n_weights(const Network& network, const Projection& p) {
   int64_t n_in = size_of(network.grid_of(p.source));
   int64_t n_out = size_of(network.grid_of(p.target));
   const Scatter& s = p.scatter;
-  if (p.is_direct && !p.direct.is_conv) return n_in * n_out;
-  if (p.is_direct)
-    return (int64_t)p.direct.kernel_height * p.direct.kernel_width *
-           p.direct.source.channels * network.grid_of(p.target).channels;
   if (s.kind == Scatter::kDense) return n_in * n_out;
   if (s.kind == Scatter::kSparse) return (int64_t)p.targets.size();
+  if (p.is_direct)
+    return (int64_t)s.kernel_height * s.kernel_width * s.source.channels *
+           s.target.channels;
   return (int64_t)s.kernel_height * s.kernel_width * s.groups * s.group_in * s.group_out;
 }
 
@@ -37,6 +42,9 @@ void check_conv(const Scatter& s, const Grid& source, const Grid& target) {
               s.padding_y >= 0 && s.padding_x >= 0 && s.dilation_y > 0 &&
               s.dilation_x > 0 && s.groups > 0 && s.group_in > 0 && s.group_out > 0,
           "a convolution has a size, stride, dilation or number of groups under 1");
+  for (int n : {s.kernel_height, s.kernel_width, s.stride_y, s.stride_x, s.padding_y,
+                s.padding_x, s.dilation_y, s.dilation_x})
+    require(n < kLongest, "a convolution has a size of 2**15 or more");
   require((int64_t)s.groups * s.group_in <= source.channels &&
               (int64_t)s.groups * s.group_out <= target.channels,
           "a convolution has more channels than its ends");
@@ -66,22 +74,27 @@ std::vector<Share> shares_of(const std::vector<int32_t>& core_of) {
   return shares;
 }
 
+void set(Keep& keep, int lane, int32_t value) {
+  keep.of_4096[lane] = value;
+  keep.fraction[lane] = (float)value / (1 << kDecayBits);
+}
+
 }  // namespace
 
 int size_of(const Grid& grid) { return grid.height * grid.width * grid.channels; }
 
-std::vector<Registers> blocks_of(const Rows& rows, const std::vector<int32_t>& biases,
+Aligned<Registers> blocks_of(const Rows& rows, const std::vector<int32_t>& biases,
                                  size_t n) {
-  std::vector<Registers> blocks(n / kChannels);
+  Aligned<Registers> blocks(n / kChannels);
   size_t given = rows.threshold.size();  // for one pixel, or all
   for (size_t i = 0; i < n; ++i) {
     Registers& block = blocks[i / kChannels];
     int lane = i % kChannels;
-    block.voltage_keep[lane] = rows.voltage_keep[i % given];
+    set(block.voltage_keep, lane, rows.voltage_keep[i % given]);
     block.bias[lane] = biases[i % biases.size()];
     block.threshold[lane] = rows.threshold[i % given];
     block.reset_amount[lane] = rows.reset_amount[i % given];
-    block.current_keep[lane] = rows.current_keep[i % given];
+    set(block.current_keep, lane, rows.current_keep[i % given]);
   }
   return blocks;
 }
@@ -156,23 +169,22 @@ void Network::add(Projection projection) {
   }
   require(p.shift > -32 && p.shift < 32, "an exponent is out of range");
   require(!p.is_direct || p.longest_delay == 0, "direct sums have no delay");
-  require(!p.is_direct || p.direct.kernel_height <= kMaxRuns,
-          "a kernel has too many rows for direct sums");
-  bool is_conv = p.is_direct ? p.direct.is_conv : p.scatter.kind == Scatter::kConv;
-  if (is_conv) check_conv(p.scatter, source, target);
+  if (p.scatter.kind == Scatter::kConv) check_conv(p.scatter, source, target);
   if (!p.is_direct && p.scatter.kind == Scatter::kSparse)
     check_sparse(p, size_of(source), size_of(target));
-  p.direct.source = p.scatter.source = source;
+  require(!p.is_direct || p.scatter.kernel_height <= kMaxKernelRows,
+          "a kernel has too many rows for direct sums");
+  p.scatter.source = source;
   p.scatter.target = target;
-  int64_t width = p.is_direct && !p.direct.is_wide ? 1 : 2;
+  int64_t width = p.is_direct && !p.is_wide ? 1 : 2;
   require((int64_t)p.bytes.size() == width * n_weights(*this, p),
           "a projection has the wrong number of weights");
 
   int index = (int)projections.size();
   projections.push_back(std::move(projection));
   Projection& kept = projections.back();
-  kept.direct.weights = kept.scatter.weights = kept.bytes.data();
-  kept.direct.shift = kept.shift;
+  if (kept.is_direct) lay_out_direct(kept);
+  kept.scatter.weights = kept.bytes.data();
   kept.scatter.starts = kept.starts.data();
   kept.scatter.targets = kept.targets.data();
   into[kept.target].push_back(index);

@@ -5,6 +5,7 @@
 #include <deque>
 #include <vector>
 
+#include "aligned.h"
 #include "layout.h"
 
 namespace engine {
@@ -17,15 +18,15 @@ struct Rows {
 };
 
 // Blocks of registers, `biases` in place of those of the rows if there are some.
-std::vector<Registers> blocks_of(const Rows& rows, const std::vector<int32_t>& biases,
+Aligned<Registers> blocks_of(const Rows& rows, const std::vector<int32_t>& biases,
                                  size_t n);
 
 struct Population {
   Grid grid;
   Rows rows;
-  std::vector<Registers> registers;  // the same in blocks
+  Aligned<Registers> registers;  // the same in blocks
   Neurons neurons;
-  std::vector<int32_t> initial_voltage;  // of every neuron
+  Aligned<int32_t> initial_voltage;  // of every neuron
   std::vector<int32_t> position;         // of each neuron as numbered outside
   std::vector<int32_t> place;            // and back, 0 for padding
   bool spikes, takes_bias;
@@ -43,7 +44,8 @@ struct Projection {
   int longest_delay;
   int shift;
   bool is_direct;  // else scattered
-  std::vector<int8_t> bytes;
+  bool is_wide;    // direct: weights of int16 instead of int8
+  Aligned<int8_t> bytes, blocks;
   std::vector<int32_t> starts, targets;
   Direct direct;
   Scatter scatter;

@@ -7,11 +7,9 @@ namespace engine {
 
 namespace {
 
-constexpr int kSlack = 16;  // a vector is written behind the last event
-
-template <class T>
-void clear(std::vector<T>& values) {
-  std::fill(values.begin(), values.end(), T(0));
+template <class Vector>
+void clear(Vector& values) {
+  std::fill(values.begin(), values.end(), 0);
 }
 
 void unite(const std::vector<uint8_t>& from, std::vector<uint8_t>& to) {
@@ -23,7 +21,7 @@ void unite(const std::vector<uint8_t>& from, std::vector<uint8_t>& to) {
 void Spikes::allocate(const Grid& grid, bool is_graded) {
   neurons.resize(size_of(grid) + kSlack);
   if (is_graded) values.resize(size_of(grid) + kSlack);
-  begin.resize((size_t)grid.height * grid.width + 1);
+  begin.resize((size_t)grid.height * grid.width + 1 + kSlack);
   has_values = is_graded;
   events = {neurons.data(), is_graded ? values.data() : nullptr, begin.data()};
 }
@@ -47,7 +45,15 @@ Runner::Runner(const Network& network, const Kernels& kernels, bool is_counted)
     live.spikes.allocate(population.grid, population.neurons.max_spikes > 1);
     widest = std::max(widest, (size_t)population.grid.width * population.grid.channels);
   }
-  row_.resize(widest);
+  for (const Projection& p : network.projections) {
+    if (!p.is_direct) continue;
+    const Direct& by = p.direct;
+    int width = std::max(by.single.kernel_width, by.blocks.kernel_width);
+    size_t n_events = (size_t)by.kernel_height * width * by.source.channels + kSlack;
+    if (2 * n_events > list_.size()) list_.resize(2 * n_events);
+    behind_ = std::max(behind_, (size_t)by.blocks.stride);
+  }
+  row_.resize(widest + behind_);
   rings_.resize(network.projections.size());
   constant_.resize(network.projections.size());
   if (!is_counted) return;
@@ -145,38 +151,37 @@ void Runner::read_input(int local) {
 void Runner::read_row(int row) {
   const Grid& grid = network_.source;
   Spikes& spikes = input_spikes_;
-  int n_pixels = grid.height * grid.width, n = 0;
-  const int32_t* values = input_.values + (size_t)row * size_of(grid);
+  const int n_pixels = grid.height * grid.width, size = size_of(grid);
+  const int32_t* values = input_.values + (size_t)row * size;
   int32_t* neurons = spikes.neurons.data();
   int32_t* begin = spikes.begin.data();
+  int n = 0;
+  bool is_binary;
   if (n_pixels == 1 || grid.channels == 1) {
-    n = kernels_.find(values, size_of(grid), neurons);
-    neurons[n] = size_of(grid);  // no event lies there
-    if (n_pixels > 1)
-      for (int pixel = 0, i = 0; pixel < n_pixels; ++pixel) {
-        begin[pixel] = i;
-        i += neurons[i] == pixel;
-      }
+    n = kernels_.find(values, size, neurons, &is_binary);
+    if (n_pixels > 1) kernels_.begin(neurons, n, n_pixels, begin);
+    for (int i = 0; i < n && !is_binary; ++i) spikes.values[i] = values[neurons[i]];
   } else {
+    int32_t found = 0;
     for (int pixel = 0; pixel < n_pixels; ++pixel) {
       begin[pixel] = n;
       for (int channel = 0; channel < grid.channels; ++channel) {
+        int32_t value = values[(size_t)channel * n_pixels + pixel];
         neurons[n] = pixel * grid.channels + channel;
-        n += values[(size_t)channel * n_pixels + pixel] != 0;
+        spikes.values[n] = value;
+        n += value != 0;
+        found |= value;
       }
     }
+    is_binary = (found & ~1) == 0;
   }
   begin[0] = 0;
   begin[n_pixels] = n;
   n_input_ = n;
-  bool is_binary = true;
-  for (int i = 0; i < n; ++i) {
-    int pixel = neurons[i] / grid.channels, channel = neurons[i] % grid.channels;
-    int32_t value = values[(size_t)channel * n_pixels + pixel];
-    spikes.values[i] = value;
-    is_binary &= value == 1;
-  }
   spikes.events.values = is_binary ? nullptr : spikes.values.data();
+  if (row + 1 < input_.n_rows)  // the next one is wanted soon
+    for (int i = 0; i < size; i += 64 / (int)sizeof *values)
+      __builtin_prefetch(values + size + i);
 }
 
 void Runner::advance_population(int index, int local) {
@@ -193,6 +198,7 @@ void Runner::advance_population(int index, int local) {
             addends_.data(),
             (int)addends_.size(),
             row_.data(),
+            list_.data(),
             is_counted_ ? live.reached.data() : nullptr,
             live.spikes.events};
   live.n_spikes = kernels_.advance(step);
@@ -232,12 +238,13 @@ void Runner::sum_constant(int index) {
   const Projection& p = network_.projections[index];
   const Population& target = network_.populations[p.target];
   Sums& known = constant_[index];
-  known.sums.assign(target.size(), 0);
+  known.sums.assign(target.size() + behind_, 0);
   known.reached.assign(live_[p.target].reached.size(), 0);
   uint8_t* reached = is_counted_ ? known.reached.data() : nullptr;
   if (p.is_direct) {
     DirectInput input{&p.direct, &input_spikes_.events};
-    kernels_.sum(target.neurons, input, known.sums.data(), reached);
+    kernels_.sum(target.neurons, input, known.sums.data(), list_.data(),
+                 reached);
     return;
   }
   for (int i = 0; i < n_input_; ++i)

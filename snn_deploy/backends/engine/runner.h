@@ -19,7 +19,7 @@ struct Input {
 
 // Events with the memory that holds them.
 struct Spikes {
-  std::vector<int32_t> neurons, values, begin;
+  Aligned<int32_t> neurons, values, begin;
   Events events;
   bool has_values = false;
 
@@ -28,7 +28,7 @@ struct Spikes {
 
 // What arrives in time: sums of each timestep until the latest arrival.
 struct Ring {
-  std::vector<std::vector<int32_t>> sums;
+  std::vector<Aligned<int32_t>> sums;
   std::vector<std::vector<uint8_t>> reached;
   std::vector<char> is_used;
 };
@@ -51,15 +51,15 @@ class Runner {
 
  private:
   struct Live {
-    std::vector<int32_t> current, voltage, resting;
-    std::vector<Registers> registers;  // with the bias of this input
+    Aligned<int32_t> current, voltage, resting;
+    Aligned<Registers> registers;  // with the bias of this input
     std::vector<uint8_t> busy, reached;
     Neurons neurons;
     Spikes spikes;
     int n_spikes;
   };
   struct Sums {  // of a constant input
-    std::vector<int32_t> sums;
+    Aligned<int32_t> sums;
     std::vector<uint8_t> reached;
   };
 
@@ -92,7 +92,8 @@ class Runner {
   std::vector<Live> live_;
   std::vector<Ring> rings_;
   std::vector<Sums> constant_;
-  std::vector<int32_t> row_;
+  Aligned<int32_t> row_, list_;  // scratch
+  size_t behind_ = 0;  // sums that are written behind the end of a row
   std::vector<DirectInput> inputs_;
   std::vector<Addend> addends_;
   std::vector<int32_t> counts_, of_kind_, kinds_;

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "layout.h"
+
 namespace {
 
 // For each set of 8 lanes, the lanes in it.
@@ -21,8 +23,8 @@ struct LaneTable {
 constexpr LaneTable kLaneTable;
 
 struct Simd {
-  static constexpr int kLanes = 8;
-  static constexpr int kRegisters = 8;
+  static constexpr int kLanes = 8;   // of an I32
+  static constexpr int kAtOnce = 4;  // vectors of weights
   using I32 = __m256i;
   using I16 = __m256i;
   using Mask = __m256i;
@@ -35,6 +37,7 @@ struct Simd {
   static I32 sub(I32 a, I32 b) { return _mm256_sub_epi32(a, b); }
   static I32 mul(I32 a, I32 b) { return _mm256_mullo_epi32(a, b); }
   static I32 band(I32 a, I32 b) { return _mm256_and_si256(a, b); }
+  static I32 bor(I32 a, I32 b) { return _mm256_or_si256(a, b); }
   static I32 min(I32 a, I32 b) { return _mm256_min_epi32(a, b); }
   static I32 max(I32 a, I32 b) { return _mm256_max_epi32(a, b); }
   static I32 left(I32 a, int n) { return _mm256_sll_epi32(a, _mm_cvtsi32_si128(n)); }
@@ -53,7 +56,8 @@ struct Simd {
 
   // |a| * keep / 4096, rounded down, with the sign of a; |a| up to 2^23. The product
   // has 36 bits: the upper and lower 12 bits of |a| are multiplied on their own.
-  static I32 decay(I32 a, I32 keep) {
+  static I32 decay(I32 a, const engine::Keep& of, int lane) {
+    I32 keep = load(of.of_4096 + lane);
     I32 size = _mm256_abs_epi32(a);
     I32 upper = _mm256_madd_epi16(_mm256_srli_epi32(size, 12), keep);
     I32 lower = _mm256_and_si256(_mm256_slli_epi32(size, 4), set(0xfff0));
@@ -63,9 +67,15 @@ struct Simd {
 
   static I16 zero16() { return _mm256_setzero_si256(); }
   static I16 add16(I16 a, I16 b) { return _mm256_add_epi16(a, b); }
-  static I16 widen16(const int8_t* p) {
-    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)p));
+  static I16 load16(const int8_t* p) {
+    I16 a = _mm256_loadu_si256((const __m256i*)p);
+    asm("" : "+x"(a));  // in a register: GCC would load it for each use
+    return a;
   }
+  static I16 set16(int16_t a) { return _mm256_set1_epi16(a); }
+  static I16 sub16(I16 a, I16 b) { return _mm256_sub_epi16(a, b); }
+  static I16 upper_byte(I16 a) { return _mm256_srai_epi16(a, 8); }
+  static I16 to_upper_byte(I16 a) { return _mm256_slli_epi16(a, 8); }
   static I32 low(I16 a) { return _mm256_cvtepi16_epi32(_mm256_castsi256_si128(a)); }
   static I32 high(I16 a) {
     return _mm256_cvtepi16_epi32(_mm256_extracti128_si256(a, 1));

@@ -1,19 +1,17 @@
 // Vectors of 16 numbers, for processors with AVX-512 F, BW, VL and DQ.
 #pragma once
 
-#ifdef ENGINE_EMULATES_AVX512  // to test where the processor has none
-#include "emulate_avx512.h"
-#else
 #include <immintrin.h>
-#endif
 
 #include <cstdint>
+
+#include "layout.h"
 
 namespace {
 
 struct Simd {
-  static constexpr int kLanes = 16;
-  static constexpr int kRegisters = 8;
+  static constexpr int kLanes = 16;   // of an I32
+  static constexpr int kAtOnce = 8;  // vectors of weights
   using I32 = __m512i;
   using I16 = __m512i;
   using Mask = __mmask16;
@@ -26,6 +24,7 @@ struct Simd {
   static I32 sub(I32 a, I32 b) { return _mm512_sub_epi32(a, b); }
   static I32 mul(I32 a, I32 b) { return _mm512_mullo_epi32(a, b); }
   static I32 band(I32 a, I32 b) { return _mm512_and_si512(a, b); }
+  static I32 bor(I32 a, I32 b) { return _mm512_or_si512(a, b); }
   static I32 min(I32 a, I32 b) { return _mm512_min_epi32(a, b); }
   static I32 max(I32 a, I32 b) { return _mm512_max_epi32(a, b); }
   static I32 left(I32 a, int n) { return _mm512_sllv_epi32(a, set(n)); }
@@ -38,21 +37,26 @@ struct Simd {
   static I32 unless(Mask m, I32 a) { return _mm512_maskz_mov_epi32((Mask)~m, a); }
   static unsigned bits(Mask m) { return m; }
 
-  // |a| * keep / 4096, rounded down, with the sign of a; |a| up to 2^23. The product
-  // has 36 bits: the upper and lower 12 bits of |a| are multiplied on their own.
-  static I32 decay(I32 a, I32 keep) {
-    I32 size = _mm512_abs_epi32(a);
-    I32 upper = _mm512_madd_epi16(_mm512_srli_epi32(size, 12), keep);
-    I32 lower = _mm512_and_si512(_mm512_slli_epi32(size, 4), set(0xfff0));
-    I32 kept = _mm512_add_epi32(upper, _mm512_mulhi_epu16(lower, keep));
-    return _mm512_mask_sub_epi32(kept, _mm512_movepi32_mask(a), zero(), kept);
+  // a * keep / 4096, rounded toward 0; |a| up to 2^23. The product is rounded toward 0
+  // to the 24 bits of a float: that is the same, as a float holds every such integer.
+  static I32 decay(I32 a, const engine::Keep& keep, int lane) {
+    constexpr int kTowardZero = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
+    __m512 fraction = _mm512_loadu_ps(keep.fraction + lane);
+    __m512 kept = _mm512_mul_round_ps(_mm512_cvtepi32_ps(a), fraction, kTowardZero);
+    return _mm512_cvttps_epi32(kept);
   }
 
   static I16 zero16() { return _mm512_setzero_si512(); }
   static I16 add16(I16 a, I16 b) { return _mm512_add_epi16(a, b); }
-  static I16 widen16(const int8_t* p) {
-    return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i*)p));
+  static I16 load16(const int8_t* p) {
+    I16 a = _mm512_loadu_si512(p);
+    asm("" : "+v"(a));  // in a register: GCC would load it for each use
+    return a;
   }
+  static I16 set16(int16_t a) { return _mm512_set1_epi16(a); }
+  static I16 sub16(I16 a, I16 b) { return _mm512_sub_epi16(a, b); }
+  static I16 upper_byte(I16 a) { return _mm512_srai_epi16(a, 8); }
+  static I16 to_upper_byte(I16 a) { return _mm512_slli_epi16(a, 8); }
   static I32 low(I16 a) { return _mm512_cvtepi16_epi32(_mm512_castsi512_si256(a)); }
   static I32 high(I16 a) {
     return _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(a, 1));
@@ -68,9 +72,11 @@ struct Simd {
   static int emit(unsigned mask, int32_t first, int32_t* out) {
     const I32 lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
                                         14, 15);
-    I32 found = _mm512_maskz_compress_epi32((Mask)mask, lanes);
-    store(out, add(found, set(first)));
-    return __builtin_popcount(mask);
+    I32 found = add(_mm512_maskz_compress_epi32((Mask)mask, lanes), set(first));
+    int n = __builtin_popcount(mask);
+    _mm256_storeu_si256((__m256i*)out, _mm512_castsi512_si256(found));
+    if (n > 8) store(out, found);
+    return n;
   }
 };
 

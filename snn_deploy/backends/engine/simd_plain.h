@@ -4,15 +4,17 @@
 #include <cstdint>
 #include <cstring>
 
+#include "layout.h"
+
 namespace {
 
 struct Simd {
   typedef uint32_t U32 __attribute__((vector_size(32)));
-  static constexpr int kLanes = 8;      // of an I32
-  static constexpr int kRegisters = 4;  // sums that are kept at once
+  static constexpr int kLanes = 8;   // of an I32
+  static constexpr int kAtOnce = 2;  // vectors of weights
   typedef int32_t I32 __attribute__((vector_size(32)));
   typedef int16_t I16 __attribute__((vector_size(32)));  // twice as many lanes
-  typedef int8_t I8 __attribute__((vector_size(16)));
+  typedef uint16_t U16 __attribute__((vector_size(32)));
   typedef int16_t Half __attribute__((vector_size(16)));
   typedef int8_t Quarter __attribute__((vector_size(8)));
   typedef I32 Mask;
@@ -32,6 +34,7 @@ struct Simd {
   static I32 sub(I32 a, I32 b) { return (I32)((U32)a - (U32)b); }
   static I32 mul(I32 a, I32 b) { return (I32)((U32)a * (U32)b); }
   static I32 band(I32 a, I32 b) { return a & b; }
+  static I32 bor(I32 a, I32 b) { return a | b; }
   static I32 min(I32 a, I32 b) { return choose(a < b, a, b); }
   static I32 max(I32 a, I32 b) { return choose(a > b, a, b); }
   static I32 left(I32 a, int n) { return (I32)((U32)a << n); }
@@ -49,7 +52,8 @@ struct Simd {
   }
 
   // |a| * keep / 4096, rounded down, with the sign of a; |a| up to 2^23.
-  static I32 decay(I32 a, I32 keep) {
+  static I32 decay(I32 a, const engine::Keep& of, int lane) {
+    I32 keep = load(of.of_4096 + lane);
     I32 sign = a >> 31;
     I32 size = (a ^ sign) - sign;
     I32 kept = (size >> 12) * keep + (((size & 4095) * keep) >> 12);
@@ -57,10 +61,12 @@ struct Simd {
   }
 
   static I16 zero16() { return I16{}; }
-  static I16 add16(I16 a, I16 b) { return a + b; }
-  static I16 widen16(const int8_t* p) {
-    return __builtin_convertvector(read<I8>(p), I16);
-  }
+  static I16 add16(I16 a, I16 b) { return (I16)((U16)a + (U16)b); }
+  static I16 load16(const int8_t* p) { return read<I16>(p); }
+  static I16 set16(int16_t a) { return I16{} + a; }
+  static I16 sub16(I16 a, I16 b) { return (I16)((U16)a - (U16)b); }
+  static I16 upper_byte(I16 a) { return a >> 8; }
+  static I16 to_upper_byte(I16 a) { return (I16)((U16)a << 8); }
   static I32 low(I16 a) {
     Half half;
     memcpy(&half, &a, sizeof half);

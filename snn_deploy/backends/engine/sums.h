@@ -1,182 +1,238 @@
-// Weighted sums, one output pixel at a time: all channels of a pixel are summed in
-// registers over the events that reach it, so that nothing is written per event.
+// Weighted sums, one output pixel at a time, or several side by side: all their channels
+// are summed in registers over the events that reach them, so that nothing is written
+// per event.
 #pragma once
 
 #include <cstring>
 
 #include "layout.h"
 
+// Loops over registers, which have no addresses, must not stay loops.
+#define UNROLL _Pragma("GCC unroll 16")
+
 namespace engine {
 namespace {
 
-// Events whose weights lie in rows: event e reads row (offset + e).
-struct Run {
-  const int32_t *first, *last;
-  const int32_t* values;  // of the first event; null: 1
-  ptrdiff_t offset;
+// The rows of weights to be summed.
+struct Reads {
+  const int32_t* rows;
+  const int32_t* values;  // of graded spikes
+  int n;
 };
 
 inline Simd::I32 shifted(Simd::I32 sums, int shift) {
   return shift >= 0 ? Simd::left(sums, shift) : Simd::right(sums, -shift);
 }
 
-// Where the sums of a block of channels go, and how.
+// Where the sums of a pixel go, and how.
 struct Target {
   int32_t* sums;
   int shift;
   bool is_first;  // written, not added
 
   void put(int channel, Simd::I32 found) const {
-    found = shifted(found, shift);
+    if (shift) found = shifted(found, shift);
     if (!is_first) found = Simd::add(found, Simd::load(sums + channel));
     Simd::store(sums + channel, found);
   }
 };
 
-// n registers of 16-bit sums, of binary spikes and 8-bit weights. 255 weights cannot
-// overflow them; then they are added up in 32 bits.
+// n vectors of weights in blocks, of at most 255 events. In a block, weight i lies in the
+// lower byte of word i, with its sign bit flipped, and weight 32 + i in the upper one.
+// Summing words and upper bytes is cheaper than widening every byte: the sum of the
+// lower bytes is the difference. 255 of them, each 128 too large, fit 16 bits.
 template <int n>
-inline void sum_narrow(const Run* runs, int n_runs, const int8_t* weights,
-                       ptrdiff_t stride, int channel, const Target& target) {
-  constexpr int kWide = 2 * Simd::kLanes;
-  Simd::I16 sums[n];
-  int32_t full[n * kWide];
-  bool is_full = false;
-  int room = 255;
-  for (int i = 0; i < n; ++i) sums[i] = Simd::zero16();
-  for (int r = 0; r < n_runs; ++r) {
-    const int8_t* base = weights + runs[r].offset * stride + channel;
-    const int32_t* event = runs[r].first;
-    while (event != runs[r].last) {
-      ptrdiff_t left = runs[r].last - event;
-      int count = left < room ? (int)left : room;
-      for (const int32_t* end = event + count; event != end; ++event) {
-        const int8_t* row = base + *event * stride;
-        for (int i = 0; i < n; ++i)
-          sums[i] = Simd::add16(sums[i], Simd::widen16(row + i * kWide));
-      }
-      room -= count;
-      if (room) continue;
-      for (int i = 0; i < n; ++i) {
-        int32_t* to = full + i * kWide;
-        Simd::I32 low = Simd::low(sums[i]), high = Simd::high(sums[i]);
-        if (is_full) {
-          low = Simd::add(low, Simd::load(to));
-          high = Simd::add(high, Simd::load(to + Simd::kLanes));
-        }
-        Simd::store(to, low);
-        Simd::store(to + Simd::kLanes, high);
-        sums[i] = Simd::zero16();
-      }
-      is_full = true;
-      room = 255;
+inline void sum_words(const int32_t* rows, int n_rows, const int8_t* weights,
+                      ptrdiff_t stride, const Target& target) {
+  constexpr int kWords = 2 * Simd::kLanes, kVectors = kBlock / (2 * kWords);
+  Simd::I16 words[n], upper[n];
+  UNROLL for (int i = 0; i < n; ++i) words[i] = upper[i] = Simd::zero16();
+  for (const int32_t* row = rows; row != rows + n_rows; ++row) {
+    const int8_t* from = weights + *row * stride;
+    UNROLL for (int i = 0; i < n; ++i) {
+      Simd::I16 word = Simd::load16(from + i * 2 * kWords);
+      words[i] = Simd::add16(words[i], word);
+      upper[i] = Simd::add16(upper[i], Simd::upper_byte(word));
     }
   }
-  for (int i = 0; i < n; ++i) {
-    Simd::I32 low = Simd::low(sums[i]), high = Simd::high(sums[i]);
-    if (is_full) {
-      low = Simd::add(low, Simd::load(full + i * kWide));
-      high = Simd::add(high, Simd::load(full + i * kWide + Simd::kLanes));
-    }
-    target.put(channel + i * kWide, low);
-    target.put(channel + i * kWide + Simd::kLanes, high);
+  Simd::I16 excess = Simd::set16((int16_t)(128 * n_rows));
+  UNROLL for (int i = 0; i < n; ++i) {
+    Simd::I16 lower = Simd::sub16(words[i], Simd::to_upper_byte(upper[i]));
+    lower = Simd::sub16(lower, excess);
+    int channel = i / kVectors * kBlock + i % kVectors * kWords;
+    target.put(channel, Simd::low(lower));
+    target.put(channel + Simd::kLanes, Simd::high(lower));
+    target.put(channel + kBlock / 2, Simd::low(upper[i]));
+    target.put(channel + kBlock / 2 + Simd::kLanes, Simd::high(upper[i]));
   }
 }
 
-// n registers of 32-bit sums, of anything.
+// The same for any number of events.
+template <int n>
+void sum_blocks(const Reads& reads, const int8_t* weights, ptrdiff_t stride,
+                const Target& target) {
+  constexpr int kMost = 255, kSums = 4 * n * Simd::kLanes;
+  if (reads.n <= kMost) {
+    sum_words<n>(reads.rows, reads.n, weights, stride, target);
+    return;
+  }
+  int32_t full[kSums];
+  for (int first = 0; first < reads.n; first += kMost) {
+    int count = reads.n - first < kMost ? reads.n - first : kMost;
+    sum_words<n>(reads.rows + first, count, weights, stride, {full, 0, first == 0});
+  }
+  for (int i = 0; i < kSums; i += Simd::kLanes) target.put(i, Simd::load(full + i));
+}
+
+// n vectors of 32-bit sums, of anything.
 template <class Weight, bool is_graded, int n>
-inline void sum_full(const Run* runs, int n_runs, const Weight* weights,
-                     ptrdiff_t stride, int channel, const Target& target) {
+inline void sum_full(const Reads& reads, const Weight* weights, ptrdiff_t stride,
+                     int channel, const Target& target) {
+  const Weight* base = weights + channel;
   Simd::I32 sums[n];
   for (int i = 0; i < n; ++i) sums[i] = Simd::zero();
-  for (int r = 0; r < n_runs; ++r) {
-    const Weight* base = weights + runs[r].offset * stride + channel;
-    const int32_t* value = runs[r].values;
-    for (const int32_t* event = runs[r].first; event != runs[r].last; ++event) {
-      const Weight* row = base + *event * stride;
-      for (int i = 0; i < n; ++i) {
-        Simd::I32 weight = Simd::widen32(row + i * Simd::kLanes);
-        if (is_graded) weight = Simd::mul(weight, Simd::set(*value));
-        sums[i] = Simd::add(sums[i], weight);
-      }
-      if (is_graded) ++value;
+  for (int event = 0; event < reads.n; ++event) {
+    const Weight* row = base + reads.rows[event] * stride;
+    for (int i = 0; i < n; ++i) {
+      Simd::I32 weight = Simd::widen32(row + i * Simd::kLanes);
+      if (is_graded) weight = Simd::mul(weight, Simd::set(reads.values[event]));
+      sums[i] = Simd::add(sums[i], weight);
     }
   }
   for (int i = 0; i < n; ++i) target.put(channel + i * Simd::kLanes, sums[i]);
 }
 
-// All channels of a pixel, in blocks as large as the registers allow.
+// All sums of a pixel, as many at once as the registers allow.
 template <class Weight, bool is_graded>
-inline void sum_pixel(const Run* runs, int n_runs, const Weight* weights,
-                      ptrdiff_t stride, int n_channels, const Target& target) {
+inline void sum_pixel(const Reads& reads, const Weight* weights, ptrdiff_t stride,
+                      int n_channels, const Target& target) {
   int channel = 0;
-  if constexpr (sizeof(Weight) == 1 && !is_graded) {
-    constexpr int kWide = 2 * Simd::kLanes;
-    if constexpr (Simd::kRegisters >= 8)
-      for (; channel + 8 * kWide <= n_channels; channel += 8 * kWide)
-        sum_narrow<8>(runs, n_runs, weights, stride, channel, target);
-    for (; channel + 4 * kWide <= n_channels; channel += 4 * kWide)
-      sum_narrow<4>(runs, n_runs, weights, stride, channel, target);
-    for (; channel + 2 * kWide <= n_channels; channel += 2 * kWide)
-      sum_narrow<2>(runs, n_runs, weights, stride, channel, target);
-    for (; channel + kWide <= n_channels; channel += kWide)
-      sum_narrow<1>(runs, n_runs, weights, stride, channel, target);
-  }
   for (; channel + 4 * Simd::kLanes <= n_channels; channel += 4 * Simd::kLanes)
-    sum_full<Weight, is_graded, 4>(runs, n_runs, weights, stride, channel, target);
+    sum_full<Weight, is_graded, 4>(reads, weights, stride, channel, target);
   for (; channel < n_channels; channel += Simd::kLanes)
-    sum_full<Weight, is_graded, 1>(runs, n_runs, weights, stride, channel, target);
+    sum_full<Weight, is_graded, 1>(reads, weights, stride, channel, target);
 }
 
-inline Run run_of(const Events& events, int first, int last, ptrdiff_t offset) {
-  const int32_t* values = events.values ? events.values + first : nullptr;
-  return {events.neurons + first, events.neurons + last, values, offset};
+template <int n>
+inline void sum_pixel_of_blocks(const Reads& reads, const int8_t* weights,
+                                ptrdiff_t stride, int channel, const Target& target) {
+  constexpr int kAtOnce = 4 * n * Simd::kLanes;
+  for (; channel + kAtOnce <= stride; channel += kAtOnce)
+    sum_blocks<n>(reads, weights + channel, stride,
+                  {target.sums + channel, target.shift, target.is_first});
+  if constexpr (kAtOnce > kBlock)
+    sum_pixel_of_blocks<n / 2>(reads, weights, stride, channel, target);
 }
 
-// The events under the kernel at output pixel (y, x): one run for each kernel row.
-inline int runs_under(const Direct& by, const Events& events, int y, int x, Run* runs) {
-  int width = by.source.width, channels = by.source.channels, n = 0;
-  int top = y * by.stride_y - by.padding_y, left = x * by.stride_x - by.padding_x;
-  int first_row = top < 0 ? -top : 0;
-  int last_row = by.source.height - top;
-  if (last_row > by.kernel_height) last_row = by.kernel_height;
-  int from = left < 0 ? 0 : left;
-  int to = left + by.kernel_width < width ? left + by.kernel_width : width;
-  if (from >= to) return 0;
-  for (int row = first_row; row < last_row; ++row) {
+// The rows of a source that a row of neurons sees.
+struct Band {
+  struct Row {
+    const int32_t* begin;  // of the events of each pixel
+    int offset;            // from the place of a neuron to its row of weights, at x = 0
+  } rows[kMaxKernelRows];
+  int n;
+};
+
+inline Band band_of(const Direct& by, const Weights& weights, const Events& events,
+                    int y) {
+  const int width = by.source.width;
+  int top = y * by.stride_y - by.padding_y;
+  Band band;
+  band.n = 0;
+  for (int row = 0; row < by.kernel_height; ++row) {
+    if (top + row < 0 || top + row >= by.source.height) continue;
     int pixel = (top + row) * width;
-    int first = events.begin[pixel + from], last = events.begin[pixel + to];
-    if (first == last) continue;
-    ptrdiff_t offset = ((ptrdiff_t)row * by.kernel_width - pixel - left) * channels;
-    runs[n++] = run_of(events, first, last, offset);
+    int offset = (row * weights.kernel_width - pixel) * by.source.channels;
+    band.rows[band.n++] = {events.begin + pixel, offset};
+  }
+  return band;
+}
+
+// The columns of a source under the kernel; `left` may lie outside.
+struct Columns {
+  int left, first, last;
+};
+
+inline Columns columns_of(const Direct& by, const Weights& weights, int x) {
+  int left = x * weights.stride_x - by.padding_x, right = left + weights.kernel_width;
+  int width = by.source.width;
+  auto inside = [width](int at) { return at < 0 ? 0 : at < width ? at : width; };
+  return {left, inside(left), inside(right)};
+}
+
+// Collects the events under the kernel; those of a row of the kernel lie together.
+template <bool is_graded>
+inline int gather(const Band& band, const Columns& columns, const Events& events,
+                  int channels, int32_t* list, int32_t* values) {
+  int n = 0, shift = columns.left * channels;
+  for (int row = 0; row < band.n; ++row) {
+    int first = band.rows[row].begin[columns.first];
+    int count = band.rows[row].begin[columns.last] - first;
+    Simd::I32 offset = Simd::set(band.rows[row].offset - shift);
+    const int32_t* neurons = events.neurons + first;
+    for (int i = 0; i < count; i += Simd::kLanes)
+      Simd::store(list + n + i, Simd::add(Simd::load(neurons + i), offset));
+    if (is_graded) memcpy(values + n, events.values + first, count * sizeof *values);
+    n += count;
   }
   return n;
 }
 
-template <class Weight, bool is_graded>
+template <class Weight, bool is_graded, bool is_blocks>
+inline void sum_pixel_of(const Reads& reads, const Weights& weights, const void* rows,
+                         int n_sums, const Target& target) {
+  const Weight* first = (const Weight*)rows;
+  if constexpr (is_blocks)
+    sum_pixel_of_blocks<Simd::kAtOnce>(reads, first, weights.stride, 0, target);
+  else
+    sum_pixel<Weight, is_graded>(reads, first, weights.stride, n_sums, target);
+}
+
+// The sums of a row of neurons.
+template <class Weight, bool is_graded, bool is_blocks>
 void sum_row_of(const Neurons& to, const DirectInput& input, int y, int shift,
-                bool is_first, int32_t* row, uint8_t* reached) {
+                bool is_first, int32_t* row, int32_t* list) {
   const Direct& by = *input.direct;
-  const Weight* weights = (const Weight*)by.weights;
-  int n = to.width * to.channels;
-  Run runs[kMaxRuns];
+  const Events& events = *input.events;
+  const Weights& weights = is_blocks ? by.blocks : by.single;
   if (!by.is_conv) {
-    int n_events = input.events->begin[by.source.height * by.source.width];
-    ptrdiff_t stride = (ptrdiff_t)to.height * n;
-    runs[0] = run_of(*input.events, 0, n_events, 0);
-    sum_pixel<Weight, is_graded>(runs, 1, weights + (ptrdiff_t)y * n, stride, n,
-                                 {row, shift, is_first});
-    if (reached && n_events) memset(reached + (ptrdiff_t)y * n / 8, 0xff, n / 8);
+    int n = events.begin[by.source.height * by.source.width];
+    const Weight* rows = (const Weight*)weights.rows + y * weights.next;
+    sum_pixel_of<Weight, is_graded, is_blocks>(
+        {events.neurons, events.values, n}, weights, rows, to.width * to.channels,
+        {row, shift, is_first});
     return;
   }
+  Band band = band_of(by, weights, events, y);
+  const int channels = by.source.channels, n_sums = weights.n_pixels * to.channels;
+  int32_t* values = list + band.n * weights.kernel_width * channels + kSlack;
+  for (int x = 0; x * weights.n_pixels < to.width; ++x) {
+    Columns columns = columns_of(by, weights, x);
+    int n = gather<is_graded>(band, columns, events, channels, list, values);
+    sum_pixel_of<Weight, is_graded, is_blocks>({list, values, n}, weights, weights.rows,
+                                               n_sums, {row, shift, is_first});
+    row += n_sums;
+  }
+}
+
+// Marks the neurons of a row that an event reaches.
+void mark_row(const Neurons& to, const DirectInput& input, int y, uint8_t* reached) {
+  const Direct& by = *input.direct;
+  const Events& events = *input.events;
+  int n_bytes = to.channels / 8;
+  reached += (ptrdiff_t)y * to.width * n_bytes;
+  if (!by.is_conv) {
+    if (events.begin[by.source.height * by.source.width])
+      memset(reached, 0xff, to.width * n_bytes);
+    return;
+  }
+  Band band = band_of(by, by.single, events, y);
   for (int x = 0; x < to.width; ++x) {
-    int n_runs = runs_under(by, *input.events, y, x, runs);
-    int32_t* sums = row + (ptrdiff_t)x * to.channels;
-    sum_pixel<Weight, is_graded>(runs, n_runs, weights, to.channels, to.channels,
-                                 {sums, shift, is_first});
-    ptrdiff_t pixel = (ptrdiff_t)y * to.width + x;
-    if (reached && n_runs)
-      memset(reached + pixel * to.channels / 8, 0xff, to.channels / 8);
+    Columns columns = columns_of(by, by.single, x);
+    int n = 0;
+    for (int row = 0; row < band.n; ++row)
+      n += band.rows[row].begin[columns.last] - band.rows[row].begin[columns.first];
+    if (n) memset(reached + x * n_bytes, 0xff, n_bytes);
   }
 }
 

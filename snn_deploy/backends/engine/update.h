@@ -30,12 +30,11 @@ inline unsigned update(const Registers& of, int lane, Simd::I32 arriving,
     memcpy(busy_of, &busy, Simd::kLanes / 8);
   }
   if (keeps_current)
-    current = Simd::add(current, Simd::decay(Simd::load(current_of),
-                                             Simd::load(of.current_keep + lane)));
+    current = Simd::add(current, Simd::decay(Simd::load(current_of), of.current_keep, lane));
   current = wrapped(current);
   if (keeps_current || is_counted) Simd::store(current_of, current);
 
-  Simd::I32 kept = Simd::decay(before, Simd::load(of.voltage_keep + lane));
+  Simd::I32 kept = Simd::decay(before, of.voltage_keep, lane);
   Simd::I32 voltage = Simd::add(Simd::add(kept, current), bias);
   voltage = Simd::min(voltage, Simd::set(kVoltageLimit));
   voltage = Simd::max(voltage, Simd::set(-kVoltageLimit));
@@ -110,13 +109,13 @@ inline int32_t update_one(const Neurons& of, const Registers& registers, int lan
   *flags = (uint8_t)((*flags & ~(1 << neuron % 8)) | busy << neuron % 8);
 
   uint32_t input = (uint32_t)arriving << kInputShift;
-  uint32_t sum = input + (uint32_t)decay_one(*current, registers.current_keep[lane]);
+  uint32_t sum = input + (uint32_t)decay_one(*current, registers.current_keep.of_4096[lane]);
   *current = (int32_t)((sum + kVoltageLimit) & ((1 << kStateBits) - 1)) - kVoltageLimit;
   if (state.resting && state.resting[neuron] > 0) {
     --state.resting[neuron];
     return 0;
   }
-  int32_t kept = decay_one(*voltage, registers.voltage_keep[lane]);
+  int32_t kept = decay_one(*voltage, registers.voltage_keep.of_4096[lane]);
   *voltage = limited(kept + *current + bias);
   int64_t over = (int64_t)*voltage - registers.threshold[lane];
   if (over <= 0) return 0;
