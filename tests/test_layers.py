@@ -46,10 +46,11 @@ ALLOWED = {
     "crosscheck": "artifact backends data errors host results",
     "demo": "arrays artifact backends data datasets files host importers ir pipeline "
     "profile summary target_file",
+    "fit": "errors ir passes pipeline target",
     "doctor": "arrays backends errors ir pipeline spikes target_file",
     "testing": "arrays artifact backends data errors importers ir pipeline profile "
     "recording summary target_file",
-    "cli": "artifact backends crosscheck data datasets demo doctor errors host "
+    "cli": "artifact backends crosscheck data datasets demo doctor errors fit host "
     "importers ir pipeline profile profile_files recording report results summary "
     "target_file training verify",
     "__init__": "artifact backends data host importers pipeline profile profile_files "

@@ -13,6 +13,7 @@ from snn_deploy.cli import (
     compile,
     demo,
     doctor,
+    fit,
     inspect,
     profile,
     run,
@@ -23,7 +24,7 @@ from snn_deploy.cli import (
 from snn_deploy.errors import SnnDeployError
 
 COMMANDS = (
-    compile, calibrate, run, profile, verify, inspect, targets, train, demo, doctor
+    fit, compile, calibrate, run, profile, verify, inspect, targets, train, demo, doctor
 )  # fmt: skip
 WRONG_PATH = (
     FileExistsError,

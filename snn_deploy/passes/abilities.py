@@ -8,6 +8,7 @@ import numpy as np
 from snn_deploy.arrays import FloatArray
 from snn_deploy.errors import FitError
 from snn_deploy.fixedpoint import PAYLOAD_BITS
+from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Comparison, Lif, Neuron, Reset
 from snn_deploy.passes.collect import Arrival, per_channel
 from snn_deploy.passes.scales import MARGIN
@@ -20,6 +21,16 @@ class Abilities:
 
     comparison: Comparison
     head_start: int  # units of the voltage added to its initial value
+
+
+def check_input(graph: Graph, target: Target) -> None:
+    """Raise a ``FitError`` if the input is of a kind that ``target`` has not."""
+    is_graded = graph.training.encoding.largest_value > 1
+    if is_graded and not target.precision.graded_spikes:
+        raise FitError(
+            f"{graph.input.name}: direct encoding sends graded spikes, {target.name} "
+            "has none; train with encoding='rate', or take a target that has them"
+        )
 
 
 def abilities(node: Neuron, target: Target) -> Abilities:

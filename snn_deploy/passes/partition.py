@@ -51,6 +51,36 @@ def partition(graph: QuantizedGraph, target: Target) -> Partition:
     return Partition(graph=graph, pieces=ordered)
 
 
+def whole(graph: QuantizedGraph, target: Target, population: Population) -> Piece:
+    """Return a population in one piece, whatever a neurocore holds."""
+    one = np.zeros(population.size, np.int64)
+    others: dict[str, IntArray] = {
+        p.name: np.zeros(p.size, np.int64) for p in graph.populations
+    }
+    (piece,) = _pieces(graph, target, population, one, others)
+    return piece
+
+
+def one_neuron(cut: Partition, target: Target, population: Population) -> Piece:
+    """Return the piece that a neuron amid the population is alone."""
+    alone = np.zeros(population.size, np.int64)
+    alone[_middle(population)] = 1
+    places: dict[str, IntArray] = {
+        p.name: np.zeros(p.size, np.int64) for p in cut.graph.populations
+    }
+    numbers: dict[str, int] = {}
+    for piece in cut.pieces:
+        numbers[piece.population] = numbers.get(piece.population, -1) + 1
+        places[piece.population][piece.neurons] = numbers[piece.population]
+    return _pieces(cut.graph, target, population, alone, places)[1]
+
+
+def _middle(population: Population) -> int:
+    """Return a neuron that no border of the population is near."""
+    middle = tuple(size // 2 for size in population.shape)
+    return int(np.ravel_multi_index(middle, population.shape))
+
+
 def _cut(
     graph: QuantizedGraph,
     target: Target,
@@ -63,17 +93,33 @@ def _cut(
     coarsest: IntArray | None = None
     fewest = -(-population.size // limits.compartments)
     for n_pieces, cut in _cuts(population.shape, fewest):
-        if n_pieces > (target.mesh.neurocores if best is None else best[0]):
+        if best is not None and n_pieces > best[0]:
             break
         if np.bincount(cut).max() > limits.compartments:
             continue
         coarsest = cut if coarsest is None else coarsest
+        if not _middle_fits(graph, target, population, cut, places):
+            continue
+        if n_pieces > target.mesh.neurocores:  # ``check_rules`` refuses it anyway
+            return cut
         n_packets = _packets_if_it_fits(graph, target, population, cut, places)
         if n_packets is not None and (best is None or n_packets < best[1]):
             best = (n_pieces, n_packets, cut)
     if best is not None:
         return best[2]
     return np.zeros(population.size, np.int64) if coarsest is None else coarsest
+
+
+def _middle_fits(
+    graph: QuantizedGraph,
+    target: Target,
+    population: Population,
+    cut: IntArray,
+    places: dict[str, IntArray],
+) -> bool:
+    """Return whether the piece in the middle fits, which no border makes smaller."""
+    middle = (cut == cut[_middle(population)]).astype(np.int64)
+    return _fits(_pieces(graph, target, population, middle, places)[-1], target)
 
 
 def _packets_if_it_fits(
@@ -84,10 +130,6 @@ def _packets_if_it_fits(
     places: dict[str, IntArray],
 ) -> int | None:
     """Return the packets that reach all pieces if every sender spikes once."""
-    # the piece in the middle, which no border makes smaller, decides most cuts
-    middle = (cut == cut[len(cut) // 2]).astype(np.int64)
-    if not _fits(_pieces(graph, target, population, middle, places)[-1], target):
-        return None
     pieces = _pieces(graph, target, population, cut, places)
     if not all(_fits(piece, target) for piece in pieces):
         return None

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray, n_neurons
-from snn_deploy.errors import FitError, PassError
+from snn_deploy.errors import PassError
 from snn_deploy.fixedpoint import (
     BIAS_EXPONENT_BITS,
     DECAY_BITS,
@@ -28,7 +28,7 @@ from snn_deploy.ir.quantized import (
 from snn_deploy.ir.synapses import (
     Synapses,
 )
-from snn_deploy.passes.abilities import abilities, largest_count
+from snn_deploy.passes.abilities import abilities, check_input, largest_count
 from snn_deploy.passes.collect import Arrival, bias_source, collect, synapses_of
 from snn_deploy.passes.grid import as_they_stand, weights_on_grid
 from snn_deploy.passes.scales import WEIGHT_LIMIT, choose_scales
@@ -51,16 +51,12 @@ def quantize(graph: Graph, target: Target) -> QuantizedGraph:
     PassError
         If the network must be restructured.
     """
+    check_input(graph, target)
     source = Source(
         name=graph.input.name,
         shape=graph.input.shape,
         largest_value=graph.training.encoding.largest_value,
     )
-    if source.largest_value > 1 and not target.precision.graded_spikes:
-        raise FitError(
-            f"{source.name}: direct encoding sends graded spikes, {target.name} has "
-            "none; train with encoding='rate', or take a target that has them"
-        )
     largest = {source.name: source.largest_value}  # integer that one spike carries
     layers = []
     for node in graph.order:

@@ -1,5 +1,6 @@
 """Put the chip's pipeline into the network: a spike arrives one timestep after it."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import networkx as nx
@@ -36,14 +37,21 @@ def retime(graph: QuantizedGraph, target: Target) -> QuantizedGraph:
         replace(p, delay=offsets[p.target] - offsets[p.source] + p.delay)
         for p in graph.projections
     )
-    for projection in projections:
+    retimed = replace(graph, populations=populations, projections=projections)
+    for error in late(retimed, target):
+        raise error
+    return retimed
+
+
+def late(graph: QuantizedGraph, target: Target) -> Iterator[FitError]:
+    """Yield an error for each projection whose delay is over the target's limit."""
+    for projection in graph.projections:
         if projection.longest_delay - 1 > target.precision.delay_max:
-            raise FitError(
+            yield FitError(
                 f"{projection.name}: needs a delay of {projection.longest_delay - 1}, "
                 f"{target.name} allows {target.precision.delay_max}; shorten the path "
                 "that runs beside it"
             )
-    return replace(graph, populations=populations, projections=projections)
 
 
 def _offsets(graph: QuantizedGraph) -> dict[str, int]:

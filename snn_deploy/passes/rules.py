@@ -81,7 +81,8 @@ def check_rules(network: MappedNetwork) -> None:
         lines = "\n  ".join(_merged(violations))
         raise FitError(
             f"{network.graph.name}: does not fit {network.target.name}; use fewer "
-            f"channels or neurons, or a larger target\n  {lines}"
+            "channels or neurons, or a larger target; snn-deploy fit says more\n"
+            f"  {lines}"
         )
 
 

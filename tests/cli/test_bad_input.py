@@ -282,7 +282,6 @@ def test_a_network_that_does_not_fit_lists_every_violation(
     assert "does not fit loihi-sim; use fewer channels or neurons" in first
     kinds = {line.split(", allowed are ")[0].split(maxsplit=1)[1] for line in lines}
     assert any("neurocores" in kind for kind in kinds)
-    assert any("compartments" in kind for kind in kinds)
     assert any("input axons" in kind for kind in kinds)
     assert files_in(tmp_path) == ["tiny.toml"]
 

@@ -1,0 +1,93 @@
+"""``snn-deploy fit``: what a network takes of a chip, and all that is too much."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from snn_deploy.fit import Fit
+
+
+def add_to(commands: Any) -> None:
+    """Add this command to the parser's."""
+    parser = commands.add_parser(
+        "fit",
+        help="tell whether a network fits a chip, and everything that does not",
+        description="Hold every layer against every resource of a chip. The exit "
+        "status is 1 if something does not fit; the weights need not be trained.",
+    )
+    parser.add_argument("model", type=Path, help="a model, as compile takes it")
+    parser.add_argument(
+        "--target",
+        required=True,
+        help="a chip (see snn-deploy targets) or a .toml file",
+    )
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    parser.set_defaults(call=call)
+
+
+def call(options: argparse.Namespace) -> None:
+    """Print the table and the problems."""
+    from snn_deploy.cli.console import out
+    from snn_deploy.errors import FitError
+    from snn_deploy.fit import fit
+    from snn_deploy.importers import load_model
+    from snn_deploy.target_file import read_target
+
+    graph = load_model(options.model)
+    found = fit(graph, read_target(options.target))
+    if options.json:
+        out(_as_json(found))
+    else:
+        _show(found)
+    if found.problems:
+        others = ", ".join(_fitting(graph, options.target))
+        n = len(found.problems)
+        raise FitError(
+            f"{found.network}: does not fit {found.target}, for {n} "
+            f"{'reason' if n == 1 else 'reasons'}; it fits "
+            f"{others or 'none of the other targets'}"
+        )
+
+
+def _fitting(graph: Any, target: str) -> list[str]:
+    from snn_deploy.fit import fit
+    from snn_deploy.target_file import read_target, target_names
+
+    names = [name for name in target_names() if name != target]
+    return [name for name in names if not fit(graph, read_target(name)).problems]
+
+
+def _show(found: "Fit") -> None:
+    from snn_deploy.cli.console import out, show_table
+
+    names = [f"{use.what}, of {use.limit:,}" for use in found.layers[0].uses]
+    rows = [
+        (
+            layer.name,
+            layer.n_neurons,
+            layer.n_cores,
+            layer.binding.what,
+            *(f"{use.used:,}" for use in layer.uses),
+        )
+        for layer in found.layers
+    ]
+    columns = ("layer", "neurons", "neurocores", "binds", *names)
+    show_table(
+        f"{found.network} on {found.target}, each layer's fullest neurocore",
+        columns,
+        rows,
+    )
+    out(
+        f"{found.n_cores} of {found.n_cores_allowed} neurocores; cut layer by layer, "
+        f"at least {found.least_cores} are needed"
+    )
+    for problem in found.problems:
+        out(f"does not fit: {problem}")
+
+
+def _as_json(found: "Fit") -> str:
+    import json
+    from dataclasses import asdict
+
+    return json.dumps({**asdict(found), "least_cores": found.least_cores}, indent=1)
