@@ -28,6 +28,7 @@ ALLOWED = {
     "datasets": "data errors event_files spikes",
     "training.neurons": "",
     "importers": "arrays errors files fixedpoint ir spikes training.neurons",
+    "exporters": "arrays errors files ir",
     "passes": "arrays errors fixedpoint ir spikes target",
     "backends": "arrays errors fixedpoint ir results spikes",
     "recording": "arrays backends data errors files ir spikes",

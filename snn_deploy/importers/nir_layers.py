@@ -96,6 +96,12 @@ def _convolution(
             )
     bias = _biases(primitive, primitive.array("bias", 0.0), len(weight))
     groups = _ints(primitive, "groups", 1)[0]
+    if groups == 1 and "groups" in primitive.metadata:
+        noted = Primitive(
+            name=primitive.name, kind=primitive.kind, values=primitive.metadata
+        )
+        groups = _ints(noted, "groups", 1)[0]
+        weight = _grouped(primitive.name, weight, groups)
     return Conv2d(
         name=primitive.name,
         weight=weight,
@@ -104,6 +110,22 @@ def _convolution(
         shape=shape,
         **geometry,
     )
+
+
+def _grouped(name: str, weight: FloatArray, groups: int) -> FloatArray:
+    """Return the weights of a grouped convolution that is written with zeros."""
+    n_out, n_in = weight.shape[:2]
+    if groups < 1 or n_out % groups or n_in % groups:
+        raise ModelError(f"{name}: {groups} groups of {n_in} and {n_out} channels")
+    blocks = weight.reshape(groups, n_out // groups, groups, n_in // groups, -1)
+    inside = np.eye(groups, dtype=bool)[:, np.newaxis, :, np.newaxis, np.newaxis]
+    if np.any(np.where(inside, 0, blocks)):
+        raise ModelError(
+            f"{name}: notes {groups} groups, but has weights between them; write the "
+            "file again"
+        )
+    kept = np.stack([blocks[i, :, i] for i in range(groups)])
+    return kept.reshape(n_out, n_in // groups, *weight.shape[2:])
 
 
 def _padding(

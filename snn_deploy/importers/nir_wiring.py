@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-import networkx as nx
 import numpy as np
 
 from snn_deploy.arrays import FloatArray
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.nir_file import Primitives
 from snn_deploy.ir.graph import Edge
+from snn_deploy.ir.loops import Delays, close_loops
 
 SPIKING = ("LIF", "CubaLIF", "IF", "Threshold")
 WEIGHTS = ("Affine", "Linear", "Conv1d", "Conv2d", "Scale")
@@ -28,16 +28,14 @@ def wire(network: Primitives, dt: float) -> Wiring:
 
     A delay that is the same for all values belongs to the edges around it; one that
     differs belongs to the axons of the spiking neurons, or the input, before it. A loop
-    without a delay of its own takes one timestep, on the edge that closes it, seen from
-    the input; if that edge comes from weights, what they receive is late, so that their
-    bias is not.
+    without a delay of its own takes one timestep, see ``close_loops``.
 
     Raises
     ------
     ModelError
         If a delay is no whole number of timesteps, or is where the chip has none.
     """
-    delays: dict[tuple[str, str], int] = dict.fromkeys(network.edges, 0)
+    delays: Delays = dict.fromkeys(network.edges, 0)
     axon_delays: dict[str, FloatArray] = {}
     for name, primitive in network.nodes.items():
         if primitive.kind != "Delay":
@@ -53,8 +51,8 @@ def wire(network: Primitives, dt: float) -> Wiring:
             source = _sender(network, delays, name)
             axon_delays[source] = steps - least
         _bridge(delays, name, least)
-    for source, target in _backward(delays, network.input):
-        _close(network, delays, source, target)
+    weights = [name for name, p in network.nodes.items() if p.kind in WEIGHTS]
+    delays = close_loops(delays, network.input, weights)
     return Wiring(
         edges=tuple(
             Edge(source=a, target=b, delay=delay) for (a, b), delay in delays.items()
@@ -75,7 +73,7 @@ def _timesteps(name: str, delay: FloatArray, dt: float) -> FloatArray:
     return steps
 
 
-def _sender(network: Primitives, delays: dict[tuple[str, str], int], name: str) -> str:
+def _sender(network: Primitives, delays: Delays, name: str) -> str:
     """Return the neurons whose axons have the delay called ``name``."""
     sources = [a for a, b in delays if b == name]
     source = network.nodes[sources[0]]
@@ -89,7 +87,7 @@ def _sender(network: Primitives, delays: dict[tuple[str, str], int], name: str) 
     return source.name
 
 
-def _bridge(delays: dict[tuple[str, str], int], name: str, steps: int) -> None:
+def _bridge(delays: Delays, name: str, steps: int) -> None:
     """Join the edges before and behind a delay."""
     before = [(a, d) for (a, b), d in delays.items() if b == name]
     behind = [(b, d) for (a, b), d in delays.items() if a == name]
@@ -103,33 +101,3 @@ def _bridge(delays: dict[tuple[str, str], int], name: str, steps: int) -> None:
             delays[a, b] = early + steps + late
     for pair in [pair for pair in delays if name in pair]:
         del delays[pair]
-
-
-def _backward(delays: dict[tuple[str, str], int], start: str) -> list[tuple[str, str]]:
-    """Return the edges without delay that close a loop, depth first from ``start``."""
-    root = ""  # no node is called so
-    within: nx.DiGraph[str] = nx.DiGraph()
-    late = [b for (_, b), delay in delays.items() if delay]
-    within.add_edges_from((root, node) for node in (start, *late))
-    within.add_edges_from(pair for pair, delay in delays.items() if delay == 0)
-    found, above = [], {root}
-    for source, target, step in nx.dfs_labeled_edges(within, root):
-        if step == "forward":
-            above.add(target)
-        elif step == "reverse":
-            above.discard(target)
-        elif target in above:
-            found.append((source, target))
-    return found
-
-
-def _close(
-    network: Primitives, delays: dict[tuple[str, str], int], source: str, target: str
-) -> None:
-    """Give one timestep to the loop that this edge closes."""
-    behind = [pair for pair in delays if pair[0] == source]
-    if network.nodes[source].kind not in WEIGHTS or behind != [(source, target)]:
-        delays[source, target] = 1
-        return
-    for pair in [pair for pair in delays if pair[1] == source]:
-        delays[pair] += 1

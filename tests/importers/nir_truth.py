@@ -1,11 +1,14 @@
 """Run NIR graphs in the frameworks that read them, and in ours."""
 
+import contextlib
+import io
 import warnings
 from pathlib import Path
 from typing import Any
 
 import nir
 import numpy as np
+import pytest
 import torch
 
 from snn_deploy.arrays import AnyArray, IntArray, Shape
@@ -62,3 +65,24 @@ def _stepped(module: Any, x: AnyArray, dtype: torch.dtype) -> AnyArray:
             )
             outputs.append(output[0].double().numpy().reshape(-1))
     return np.array(outputs)
+
+
+def in_snntorch(graph: nir.NIRGraph, x: AnyArray) -> AnyArray:
+    """Return what snnTorch gives; it computes in single precision."""
+    snntorch = pytest.importorskip("snntorch.import_nir")
+    with contextlib.redirect_stdout(io.StringIO()):  # it tells what it scales
+        module = snntorch.import_from_nir(graph)
+    return _stepped(module, x, torch.float32)
+
+
+def in_sinabs(graph: nir.NIRGraph, x: AnyArray) -> AnyArray:
+    """Return what sinabs gives: all timesteps at once, in single precision."""
+    sinabs = pytest.importorskip("sinabs.nir")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = sinabs.from_nir(graph, batch_size=1)
+        with torch.no_grad():
+            output = module(torch.as_tensor(x, dtype=torch.float32))
+    values = output[0] if isinstance(output, tuple) else output
+    found: AnyArray = values.double().numpy().reshape(len(x), -1)
+    return found

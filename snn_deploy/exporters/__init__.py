@@ -1,0 +1,1 @@
+"""Writers of networks, each ``write_<format>(network, path)``."""
