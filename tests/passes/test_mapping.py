@@ -147,16 +147,6 @@ def test_a_network_that_does_not_fit_lists_everything_that_is_over() -> None:
     assert "b: 240 bits of synaptic memory, allowed are 64" in text
 
 
-def test_neighbouring_pieces_lie_on_neighbouring_tiles() -> None:
-    mapped = network(read_target("loihi1"))
-
-    steps = [
-        abs(a.x - b.x) + abs(a.y - b.y)
-        for a, b in zip(mapped.cores, mapped.cores[1:], strict=False)
-    ]
-    assert max(steps) <= 1
-
-
 def test_strict_refuses_every_lossy_step_and_lists_them() -> None:
     with pytest.raises(FitError, match="--strict allows no lossy step") as caught:
         compile_model(model(), simulator(), is_strict=True)
