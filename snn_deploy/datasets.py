@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from snn_deploy.cifar10 import EXPECTED, read_cifar10
 from snn_deploy.data import load_arrays
 from snn_deploy.errors import DataError
 from snn_deploy.event_files import NMNIST_FILE, read_nmnist
 from snn_deploy.spikes import to_gray
 
-NAMES = ("mnist5k", "digits", "nmnist")
+NAMES = ("mnist5k", "digits", "nmnist", "cifar10")
 _SHARE_TRAIN, _SHARE_CALIBRATION = 0.6, 0.2  # the rest is for the test
+_SHARE_CIFAR10_CALIBRATION = 0.08
 _N_NMNIST_CALIBRATION = 200  # of 900 recordings
 
 
@@ -96,6 +98,8 @@ def load_split(
             return _split_evenly(digits(), seed)
         case "nmnist":
             return split_nmnist(data_dir, timesteps, seed)
+        case "cifar10":
+            return split_cifar10(data_dir, seed)
     close = get_close_matches(name, NAMES, n=1)
     choices = f"choose from {', '.join(NAMES)}, or name an .npz file"
     hint = f"did you mean {close[0]!r}?" if close else choices
@@ -229,3 +233,24 @@ def _split_evenly(whole: Part, seed: int) -> Split:
         )
     train, calibration, test = (whole.take(rng.permutation(p)) for p in parts)
     return Split(train=train, calibration=calibration, test=test)
+
+
+def split_cifar10(data_dir: Path | None, seed: int = 0) -> Split:
+    """Return CIFAR-10 with 4,000 of its training images set apart for calibration.
+
+    Raises
+    ------
+    DataError
+        If the files are not in ``data_dir``, or are damaged.
+    """
+    if data_dir is None:
+        raise DataError(f"cifar10: no --data-dir is given; {EXPECTED}")
+    train, test = read_cifar10(data_dir)
+    order = np.random.default_rng(seed).permutation(len(train.y))
+    cut = round(_SHARE_CIFAR10_CALIBRATION * len(order))
+    whole = Part(x=train.x, y=train.y)
+    return Split(
+        train=whole.take(order[cut:]),
+        calibration=whole.take(order[:cut]),
+        test=Part(x=test.x, y=test.y),
+    )

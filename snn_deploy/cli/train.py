@@ -17,7 +17,10 @@ def add_to(commands: Any) -> None:
         "-o", "--output", type=Path, help="folder (default: that of the recipe)"
     )
     parser.add_argument(
-        "--data-dir", type=Path, help="folder of the data that nmnist is read from"
+        "--data-dir",
+        type=Path,
+        metavar="FOLDER",
+        help="where the files of the data set are, if it comes with no package",
     )
     parser.add_argument(
         "--resume", action="store_true", help="go on from the last finished epoch"

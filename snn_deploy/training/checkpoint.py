@@ -17,12 +17,13 @@ _State = dict[str, Any]  # a torch state_dict
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Checkpoint:
-    """A training after ``n_epochs`` whole epochs."""
+    """A training after ``n_epochs`` whole epochs of a phase."""
 
     recipe: str  # the repr of the Recipe
+    phase: int  # of ``Recipe.phases``; epochs and the best are counted in it
     n_epochs: int
     network: _State
-    optimizer: _State
+    optimizer: _State | None  # before the first epoch, none
     best_network: dict[str, Tensor]
     best_loss: float  # on the held-out digits
     best_epoch: int

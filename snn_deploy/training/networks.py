@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,48 @@ from snn_deploy.training import recipes
 from snn_deploy.training.neurons import IntegrateAndFire, Qcfs, lif
 
 Shape = tuple[int, ...]
+State = Sequence[Any] | None  # one for each layer; before the first timestep, none
+
+
+class Chain(nn.Sequential):
+    """Layers one after another, some of which carry a state: ``forward`` is a timestep.
+
+    Takes ``(x, state)``, returns the output and the next state.
+    """
+
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Advance all layers by one timestep."""
+        states: list[Any] = []
+        for index, layer in enumerate(self):
+            after = None
+            if is_spiking(layer):
+                x, after = layer(x, None if state is None else state[index])
+            else:
+                x = layer(x)
+            states.append(after)
+        return x, states
+
+
+class Residual(nn.Module):
+    """The sum of two branches; what follows sees them meet in the same timestep."""
+
+    def __init__(self, body: nn.Module, skip: nn.Module) -> None:
+        super().__init__()
+        self.body, self.skip = body, skip
+
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Advance both branches by one timestep."""
+        body_state, skip_state = (None, None) if state is None else state
+        body, body_state = _advance(self.body, x, body_state)
+        skip, skip_state = _advance(self.skip, x, skip_state)
+        return body + skip, (body_state, skip_state)
+
+
+def _advance(branch: nn.Module, x: Tensor, state: State) -> tuple[Tensor, State]:
+    if is_spiking(branch):
+        output, state = branch(x, state)
+        return output, state
+    return branch(x), None
 
 
 def build_network(
@@ -20,22 +63,25 @@ def build_network(
 ) -> nn.Sequential:
     """Return the untrained network; ``seed`` decides its weights.
 
-    With spiking neurons it is an ordinary ``norse.torch.SequentialState``, whose
-    ``forward`` is one timestep; without, an ``nn.Sequential``.
+    Its ``forward`` is one timestep.
     """
-    modules: list[nn.Module] = []
-    shape = input_shape
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        for index, layer in enumerate(layers):
-            modules.append(_build(layer, shape, f"layer {index}"))
-            shape = _output_shape(modules[-1], shape, f"layer {index}")
-    if not any(is_spiking(module) for module in modules):
-        return nn.Sequential(*modules)
-    from norse.torch import SequentialState
-
-    network: nn.Sequential = SequentialState(*modules)
+        network, _ = _build_chain(layers, input_shape, "layer ")
     return network
+
+
+def _build_chain(
+    layers: Sequence[recipes.Layer], shape: Shape, prefix: str
+) -> tuple[nn.Sequential, Shape]:
+    """Return layers one after another, and the shape of what they give."""
+    modules: list[nn.Module] = []
+    for index, layer in enumerate(layers):
+        name = f"{prefix}{index}"
+        modules.append(_build(layer, shape, name))
+        shape = _output_shape(modules[-1], shape, name)
+    kind = Chain if any(is_spiking(module) for module in modules) else nn.Sequential
+    return kind(*modules), shape
 
 
 def _build(layer: recipes.Layer, shape: Shape, name: str) -> nn.Module:
@@ -51,6 +97,8 @@ def _build(layer: recipes.Layer, shape: Shape, name: str) -> nn.Module:
             return nn.Flatten()
         case recipes.Dropout():
             return nn.Dropout(layer.probability)
+        case recipes.Residual():
+            return _residual(layer, shape, name)
     return _build_weighted(layer, shape, name)
 
 
@@ -82,9 +130,19 @@ def _batch_norm(layer: recipes.BatchNorm, shape: Shape, name: str) -> nn.Module:
     return norm
 
 
+def _residual(layer: recipes.Residual, shape: Shape, name: str) -> nn.Module:
+    body, body_shape = _build_chain(layer.body, shape, f"{name}, body ")
+    skip, skip_shape = _build_chain(layer.skip, shape, f"{name}, skip ")
+    if body_shape != skip_shape:
+        raise ModelError(
+            f"{name}: the body gives {body_shape} and the skip {skip_shape}, which "
+            "cannot be added; give the skip a convolution with that many channels and "
+            "that stride"
+        )
+    return Residual(body, skip)
+
+
 def _output_shape(module: nn.Module, shape: Shape, name: str) -> Shape:
-    if is_spiking(module):
-        return shape
     try:
         output = module.eval()(torch.zeros(1, *shape))
     except RuntimeError as error:
@@ -92,7 +150,7 @@ def _output_shape(module: nn.Module, shape: Shape, name: str) -> Shape:
             f"{name}: {type(module).__name__} does not fit an input of shape {shape}"
         ) from error
     module.train()
-    return tuple(output.shape[1:])
+    return tuple((output[0] if is_spiking(module) else output).shape[1:])
 
 
 def is_spiking(module: nn.Module) -> bool:
@@ -100,26 +158,27 @@ def is_spiking(module: nn.Module) -> bool:
     return "state" in inspect.signature(module.forward).parameters
 
 
-def convert(network: nn.Sequential) -> nn.Sequential:
+def convert(network: nn.Module) -> nn.Module:
     """Return ``network`` with integrate-and-fire neurons for its ``Qcfs``.
 
     This is what the compiler makes of it, in floats, so that a recipe can be judged
-    without compiling. A network without ``Qcfs`` is left alone.
+    without compiling. Both share their parameters: training one trains the other. A
+    network without ``Qcfs`` is left alone.
     """
-    if not any(isinstance(module, Qcfs) for module in network):
+    if not any(isinstance(module, Qcfs) for module in network.modules()):
         return network
-    return nn.Sequential(
-        *(
-            IntegrateAndFire(module.threshold.item())
-            if isinstance(module, Qcfs)
-            else module
-            for module in network
-        )
-    )
+    match network:
+        case Qcfs():
+            return IntegrateAndFire(network.threshold)
+        case Residual():
+            return Residual(convert(network.body), convert(network.skip))
+        case nn.Sequential():
+            return Chain(*map(convert, network)).train(network.training)
+    return network
 
 
 def run_over_time(
-    network: nn.Sequential, x: Tensor, n_timesteps: int, *, is_events: bool = False
+    network: nn.Module, x: Tensor, n_timesteps: int, *, is_events: bool = False
 ) -> Tensor:
     """Return the outputs for ``x`` shown again at every timestep.
 
@@ -135,12 +194,22 @@ def run_over_time(
         ``(n_timesteps, n, n_outputs)``; one timestep if no layer is spiking.
     """
     signal = x[:, :n_timesteps].swapaxes(0, 1) if is_events else x.unsqueeze(0)
-    for module in network:
-        if is_spiking(module):
-            signal = _run_neurons(module, signal, n_timesteps)
-        else:
-            signal = module(signal.flatten(0, 1)).unflatten(0, signal.shape[:2])
-    return signal
+    return _run(network, signal, n_timesteps)
+
+
+def _run(module: nn.Module, signal: Tensor, n_timesteps: int) -> Tensor:
+    match module:
+        case nn.Sequential():
+            for layer in module:
+                signal = _run(layer, signal, n_timesteps)
+            return signal
+        case Residual():
+            body = _run(module.body, signal, n_timesteps)
+            return body + _run(module.skip, signal, n_timesteps)
+    if is_spiking(module):
+        return _run_neurons(module, signal, n_timesteps)
+    output: Tensor = module(signal.flatten(0, 1))
+    return output.view(*signal.shape[:2], *output.shape[1:])
 
 
 def _run_neurons(module: nn.Module, signal: Tensor, n_timesteps: int) -> Tensor:
@@ -148,7 +217,8 @@ def _run_neurons(module: nn.Module, signal: Tensor, n_timesteps: int) -> Tensor:
     for current in signal.expand(n_timesteps, *signal.shape[1:]):
         output, state = module(current, state)
         outputs.append(output)
-    return torch.stack(outputs)
+    joined = torch.cat(outputs)  # stacked, images would change their order of memory
+    return joined.view(n_timesteps, -1, *joined.shape[1:])
 
 
 def as_float(x: npt.NDArray[np.uint8], *, is_events: bool = False) -> Tensor:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from snn_deploy.training.networks import is_spiking
-from snn_deploy.training.neurons import Qcfs
+from snn_deploy.training.neurons import IntegrateAndFire, Qcfs
 
 _TINY = 1e-5  # keeps norms and quotients of silent layers finite
 
@@ -91,6 +91,10 @@ def observe(network: nn.Module, share: float) -> Iterator[list[Tensor]]:
     def look(module: Any, inputs: Any, result: Any) -> None:
         if isinstance(module, Qcfs):
             seen.setdefault(module, []).append(inputs[0])
+        elif isinstance(module, IntegrateAndFire):
+            output, voltage = result
+            features = (output + voltage.relu()) / module.threshold
+            seen.setdefault(module, []).append(features)
         else:
             spikes, state = result
             threshold = module.p.v_th
@@ -100,7 +104,8 @@ def observe(network: nn.Module, share: float) -> Iterator[list[Tensor]]:
     handles = [
         module.register_forward_hook(look)
         for module in network.modules()
-        if isinstance(module, Qcfs) or (is_spiking(module) and hasattr(module, "p"))
+        if isinstance(module, Qcfs | IntegrateAndFire)
+        or (is_spiking(module) and hasattr(module, "p"))
     ]
     try:
         yield turns

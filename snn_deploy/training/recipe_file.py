@@ -28,6 +28,7 @@ _LAYERS: dict[str, type[recipes.Layer]] = {
     "dropout": recipes.Dropout,
     "lif": recipes.Lif,
     "qcfs": recipes.QcfsActivation,
+    "residual": recipes.Residual,
 }
 _LOSSES: dict[str, type[recipes.Loss]] = {
     "mean_output": recipes.MeanOutput,
@@ -56,15 +57,13 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
         raise ModelError(f"{path}: not a TOML file, {error}") from error
     for change in changes:
         _change(content, change)
-    layers = content.get("layers", [])
-    if not isinstance(layers, list) or not layers:
-        raise ModelError(f"{path}: 'layers' must be a list of at least one layer")
-    content["layers"] = tuple(
-        _read_kind(_LAYERS, layer, f"{path}: layer {index}")
-        for index, layer in enumerate(layers)
-    )
+    content["layers"] = _read_layers(content, "layers", str(path), "layer ")
     content["loss"] = _read_kind(_LOSSES, content.get("loss"), f"{path}: [loss]")
     content["training"] = _read_training(content.get("training"), f"{path}: [training]")
+    if "fine_tuning" in content:
+        content["fine_tuning"] = _read_fine_tuning(
+            content["fine_tuning"], content["training"], f"{path}: [fine_tuning]"
+        )
     if "regularizer" in content:
         content["regularizer"] = _read_kind(
             _REGULARIZERS, content["regularizer"], f"{path}: [regularizer]"
@@ -115,15 +114,50 @@ def _value(text: str) -> object:
         return text  # a word without quotes
 
 
+def _read_layers(
+    table: Mapping[str, object], key: str, where: str, prefix: str
+) -> tuple[recipes.Layer, ...]:
+    layers = table.get(key, [])
+    if not isinstance(layers, list) or not layers:
+        raise ModelError(f"{where}: {key!r} must be a list of at least one layer")
+    return tuple(
+        _read_layer(layer, f"{where}: {prefix}{index}")
+        for index, layer in enumerate(layers)
+    )
+
+
+def _read_layer(layer: object, where: str) -> recipes.Layer:
+    """Read a layer, those of its branches first if it has any."""
+    table = dict(_as_table(layer, where))
+    if table.get("kind") == "residual":
+        for key in ("body", "skip"):
+            if key == "body" or key in table:
+                table[key] = _read_layers(table, key, where, f"{key} ")
+    return _read_kind(_LAYERS, table, where)
+
+
 def _read_training(table: object, where: str) -> Training:
     training = _read_table(Training, _as_table(table, where), where)
     for key in ("epochs", "batch_size", "learning_rate"):
         _check_positive(getattr(training, key), key, where)
-    for key in ("max_shift", "patience", "weight_decay"):
+    for key in ("cutout", "max_shift", "patience", "weight_decay"):
         _check_not_negative(getattr(training, key), key, where)
     if not 0 < training.held_out < 1:
         raise ModelError(
             f"{where}: held_out is {training.held_out}; it must lie between 0 and 1"
+        )
+    return training
+
+
+def _read_fine_tuning(table: object, before: Training, where: str) -> Training:
+    """Read a training that is like the one ``before`` where it says nothing else."""
+    same = {field.name: getattr(before, field.name) for field in fields(before)}
+    same["schedule"] = before.schedule.value
+    training = _read_training({**same, **_as_table(table, where)}, where)
+    if training.held_out != before.held_out:
+        raise ModelError(
+            f"{where}: held_out is {training.held_out}, and {before.held_out} in "
+            "[training]; leave it out, the same inputs are held out of both"
         )
     return training
 

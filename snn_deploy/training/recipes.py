@@ -1,5 +1,6 @@
 """Recipes: everything that decides how a reference network is built and trained."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -11,6 +12,13 @@ class Surrogate(Enum):
 
     SUPER = "super"
     TRIANGLE = "triangle"
+
+
+class Schedule(Enum):
+    """How the learning rate goes from its largest value, or up to it first, to 0."""
+
+    COSINE = "cosine"
+    ONE_CYCLE = "one_cycle"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +83,14 @@ class QcfsActivation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Residual:
+    """The sum of what two branches give; without layers, ``skip`` is the input."""
+
+    body: tuple["Layer", ...]
+    skip: tuple["Layer", ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class MeanOutput:
     """The loss ``losses.mean_output_loss``."""
 
@@ -101,7 +117,17 @@ class Rcs:
     share: float = 0.3  # of the timesteps, the last ones, that set the direction
 
 
-Layer = Conv | Linear | BatchNorm | AvgPool | Flatten | Dropout | Lif | QcfsActivation
+Layer = (
+    Conv
+    | Linear
+    | BatchNorm
+    | AvgPool
+    | Flatten
+    | Dropout
+    | Lif
+    | QcfsActivation
+    | Residual
+)
 Loss = MeanOutput | Tet | RunningCount
 
 
@@ -113,14 +139,23 @@ class Training:
     batch_size: int
     learning_rate: float
     weight_decay: float
+    schedule: Schedule = Schedule.COSINE  # of the learning rate
+    bfloat16: bool = False  # convolutions and linear layers in half precision
     max_shift: int = 0  # pixels, in each direction, at random
+    flip: bool = False  # half of the images are mirrored
+    cutout: int = 0  # pixels, the side of a square that is painted over
     held_out: float = 0.1  # share of the training part that chooses the epoch
     patience: int = 0  # stop after so many epochs without a better one; 0: never
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything that decides the weights of a trained network."""
+    """Everything that decides the weights of a trained network.
+
+    With ``fine_tuning``, ``training`` shows every input once: for one timestep, which
+    is fast, or to the activations of a network that will be converted. What it finds
+    is then trained further as the spiking network it stands for, for all timesteps.
+    """
 
     name: str
     description: str
@@ -130,4 +165,22 @@ class Recipe:
     layers: tuple[Layer, ...]
     loss: Loss
     training: Training
+    fine_tuning: Training | None = None
     regularizer: Rcs | None = None
+
+    @property
+    def phases(self) -> tuple[Training, ...]:
+        """What is done one after another."""
+        return (self.training, *((self.fine_tuning,) if self.fine_tuning else ()))
+
+    @property
+    def all_layers(self) -> tuple[Layer, ...]:
+        """The layers, those of branches included."""
+        return tuple(_walk(self.layers))
+
+
+def _walk(layers: tuple[Layer, ...]) -> Iterator[Layer]:
+    for layer in layers:
+        yield layer
+        if isinstance(layer, Residual):
+            yield from _walk(layer.body + layer.skip)

@@ -62,6 +62,7 @@ def test_card_names_the_file_and_the_accuracies(tmp_path: Path) -> None:
     )
     checkpoint = Checkpoint(
         recipe="",
+        phase=0,
         n_epochs=3,
         network={},
         optimizer={},

@@ -14,6 +14,7 @@ from snn_deploy.training.checkpoint import (
 
 CHECKPOINT = Checkpoint(
     recipe="a",
+    phase=0,
     n_epochs=2,
     network={"weight": torch.ones(2)},
     optimizer={"state": {}},

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from norse.torch import LIFBoxCell, SequentialState
+from norse.torch import LIFBoxCell
 from torch import nn
 
 from snn_deploy.errors import ModelError
 from snn_deploy.training import recipes
 from snn_deploy.training.networks import (
+    Chain,
     build_network,
     convert,
     run_over_time,
@@ -32,10 +33,10 @@ RATES = (
 )
 
 
-def test_spiking_network_is_an_ordinary_norse_module() -> None:
+def test_spiking_network_is_a_chain_of_ordinary_modules() -> None:
     network = build_network(SPIKING, (1, 5, 5), seed=0)
 
-    assert type(network) is SequentialState
+    assert type(network) is Chain
     assert [type(module) for module in network] == [
         nn.Conv2d,
         nn.BatchNorm2d,

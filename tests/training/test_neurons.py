@@ -14,7 +14,11 @@ def test_constant_drive_gives_exactly_the_rounded_number_of_spikes(
     threshold: float, n_timesteps: int
 ) -> None:
     drive = torch.arange(-128, 256) / 64  # exact in binary, ties included
-    neuron, state, total = IntegrateAndFire(threshold), None, torch.zeros(384)
+    neuron, state, total = (
+        IntegrateAndFire(torch.tensor(threshold)),
+        None,
+        torch.zeros(384),
+    )
 
     for _ in range(n_timesteps):
         output, state = neuron(drive, state)
@@ -29,7 +33,7 @@ def test_activation_is_the_mean_output_after_as_many_timesteps_as_levels(
     levels: int,
 ) -> None:
     drive = torch.arange(-128, 256) / 64
-    neuron, state, total = IntegrateAndFire(2.0), None, torch.zeros(384)
+    neuron, state, total = IntegrateAndFire(torch.tensor(2.0)), None, torch.zeros(384)
 
     for _ in range(levels):
         output, state = neuron(drive, state)

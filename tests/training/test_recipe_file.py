@@ -1,5 +1,6 @@
 """recipe_file: a TOML file becomes a recipe or an error that names the key."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from snn_deploy.training.recipes import (
     Lif,
     Linear,
     Rcs,
+    Residual,
     Surrogate,
     Tet,
 )
@@ -166,3 +168,57 @@ def test_mistake_is_refused_by_name(
 def test_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"recipe\.toml: cannot be read, No such file"):
         read_recipe(tmp_path / "recipe.toml")
+
+
+RESIDUAL = """{ kind = "residual", body = [
+    { kind = "conv", channels = 2, kernel = 3, padding = 1 },
+    { kind = "lif", decay = 0.5 },
+  ], skip = [ { kind = "conv", channels = 2, kernel = 1 } ] }"""
+
+
+def test_branches_of_a_residual_layer_are_read(tmp_path: Path) -> None:
+    text = RECIPE.replace('{ kind = "flatten" }', RESIDUAL)
+
+    recipe = read_recipe(_write(tmp_path, text))
+
+    assert recipe.layers[1] == Residual(
+        body=(Conv(channels=2, kernel=3, padding=1), Lif(decay=0.5)),
+        skip=(Conv(channels=2, kernel=1),),
+    )
+    assert len(recipe.all_layers) == 6
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("decay = 0.5", "decay = 2", r"layer 1: body 1 \(lif\): decay is 2"),
+        ("kernel = 1", "kernal = 1", r"layer 1: skip 0 \(conv\): unknown key 'kernal'"),
+        ("skip", "skipp", r"layer 1 \(residual\): unknown key 'skipp'"),
+        ("body", "bodies", "'body' must be a list of at least one layer"),
+    ],
+)
+def test_mistake_in_a_branch_is_named(
+    old: str, new: str, message: str, tmp_path: Path
+) -> None:
+    text = RECIPE.replace('{ kind = "flatten" }', RESIDUAL.replace(old, new))
+
+    with pytest.raises(ModelError, match=message):
+        read_recipe(_write(tmp_path, text))
+
+
+def test_fine_tuning_is_like_training_where_it_says_nothing_else(
+    tmp_path: Path,
+) -> None:
+    text = RECIPE + "flip = true\n[fine_tuning]\nepochs = 2\nlearning_rate = 0.1\n"
+
+    training, tuning = read_recipe(_write(tmp_path, text)).phases
+
+    assert tuning == replace(training, epochs=2, learning_rate=0.1)
+    assert tuning.flip
+
+
+def test_fine_tuning_holds_out_the_same_inputs(tmp_path: Path) -> None:
+    text = RECIPE + "[fine_tuning]\nepochs = 2\nheld_out = 0.2\n"
+
+    with pytest.raises(ModelError, match=r"held_out is 0\.2, and 0\.1 in \[training\]"):
+        read_recipe(_write(tmp_path, text))

@@ -13,9 +13,10 @@ from snn_deploy.errors import ModelError, TrainingError
 from snn_deploy.importers.model_file import read_model
 from snn_deploy.ir.floating import accumulate, evaluate
 from snn_deploy.spikes import encode
-from snn_deploy.training import rcs, recipes, train
+from snn_deploy.training import phases, rcs, recipes, train
 from snn_deploy.training.checkpoint import read_checkpoint
-from snn_deploy.training.networks import as_float, run_over_time
+from snn_deploy.training.losses import tet_loss
+from snn_deploy.training.networks import as_float, convert, run_over_time
 from snn_deploy.training.recipes import Recipe, Training
 
 RECIPE = Recipe(
@@ -117,7 +118,7 @@ def test_training_stops_when_it_gets_no_better(bars: Part, tmp_path: Path) -> No
 def test_loss_that_is_no_number_stops_and_keeps_the_checkpoint(
     bars: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    objective, n_calls = train._objective, 0
+    objective, n_calls = phases.objective, 0
 
     def spoil(*arguments: Any) -> torch.Tensor:
         nonlocal n_calls
@@ -125,7 +126,7 @@ def test_loss_that_is_no_number_stops_and_keeps_the_checkpoint(
         loss = objective(*arguments)
         return loss * float("nan") if n_calls == 6 else loss
 
-    monkeypatch.setattr(train, "_objective", spoil)
+    monkeypatch.setattr(train, "objective", spoil)
 
     # 36 inputs for training are 4 batches an epoch
     with pytest.raises(TrainingError, match="loss is nan in epoch 2, batch 2 of 4;"):
@@ -151,9 +152,12 @@ def test_regularizer_is_added_to_the_loss(bars: Part) -> None:
     network = train.build(RECIPE, bars).eval()
     labels = torch.from_numpy(bars.y.copy())
     regularized = replace(RECIPE, regularizer=recipes.Rcs(weight=0.5))
+    both = [
+        phases.Phase(recipe, network, train._untrained(recipe, network))
+        for recipe in (RECIPE, regularized)
+    ]
 
-    plain = train._objective(network, RECIPE, bars)
-    objective = train._objective(network, regularized, bars)
+    plain, objective = (phases.objective(phase, bars) for phase in both)
 
     with rcs.observe(network, 0.3) as turns:
         outputs = run_over_time(network, as_float(bars.x), RECIPE.timesteps)
@@ -256,14 +260,85 @@ def test_global_randomness_is_left_alone(bars: Part, tmp_path: Path) -> None:
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_shifted_image_keeps_what_stays_in_view() -> None:
-    x = np.zeros((20, 3, 1, 9, 9), np.uint8)  # events look the same to it
-    x[..., 3:6, 3:6] = 1
+FINE_TUNED = replace(
+    RECIPE,
+    layers=(
+        recipes.Conv(channels=2, kernel=5, stride=4),
+        recipes.BatchNorm(),
+        recipes.QcfsActivation(levels=4, threshold=1.0),
+        recipes.Flatten(),
+        recipes.Linear(features=8),
+        recipes.QcfsActivation(levels=4, threshold=1.0),
+        recipes.Linear(features=2),
+    ),
+    training=replace(RECIPE.training, epochs=3),
+    fine_tuning=replace(RECIPE.training, epochs=2, learning_rate=0.001),
+)
 
-    shifted = train.shift_at_random(x, 2, np.random.default_rng(0))
 
-    assert shifted.shape == x.shape
-    assert shifted.sum((2, 3, 4)).tolist() == [[9] * 3] * 20
-    assert np.array_equal(shifted[:, 0], shifted[:, 2])  # all timesteps alike
-    places = {tuple(np.argwhere(image)[0].tolist()) for image in shifted[:, 0]}
-    assert len(places) > 5
+def test_fine_tuning_starts_from_the_best_weights_as_a_spiking_network(
+    bars: Part, tmp_path: Path
+) -> None:
+    before = train.fit(replace(FINE_TUNED, fine_tuning=None), bars, tmp_path / "a")
+    still = replace(FINE_TUNED.training, epochs=1, learning_rate=1e-30, weight_decay=0)
+    recipe = replace(FINE_TUNED, fine_tuning=still)
+
+    after = train.fit(recipe, bars, tmp_path / "b")
+
+    assert (after.phase, after.n_epochs) == (1, 1)
+    for key in ("0.weight", "2.threshold", "6.weight"):
+        assert torch.equal(after.network[key], before.best_network[key]), key
+    assert after.best_loss != before.best_loss  # that of spikes
+
+
+@pytest.mark.parametrize("at", [1, 3, 4])
+def test_training_that_is_interrupted_in_either_phase_resumes(
+    bars: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    unbroken = train.fit(FINE_TUNED, bars, tmp_path / "unbroken")
+    train_epoch, n_calls = train._train_epoch, 0
+
+    def break_off(*arguments: Any) -> None:
+        nonlocal n_calls
+        n_calls += 1
+        if n_calls > at:
+            raise KeyboardInterrupt
+        train_epoch(*arguments)
+
+    monkeypatch.setattr(train, "_train_epoch", break_off)
+    with pytest.raises(KeyboardInterrupt):
+        train.fit(FINE_TUNED, bars, tmp_path / "broken")
+    monkeypatch.setattr(train, "_train_epoch", train_epoch)
+    resumed = train.fit(FINE_TUNED, bars, tmp_path / "broken", resume=True)
+
+    assert (resumed.phase, resumed.best_epoch) == (1, unbroken.best_epoch)
+    for key, weights in unbroken.best_network.items():
+        assert torch.equal(resumed.best_network[key], weights), key
+
+
+def test_fine_tuned_network_is_the_better_spiking_network(
+    bars: Part, tmp_path: Path
+) -> None:
+    longer = replace(FINE_TUNED.training, epochs=15)
+    tuned = replace(longer, learning_rate=0.003)
+    recipe = replace(FINE_TUNED, training=longer, fine_tuning=tuned, timesteps=2)
+
+    losses: list[float] = []
+    for trained in (replace(recipe, fine_tuning=None), recipe):
+        checkpoint = train.fit(trained, bars, tmp_path / str(len(losses)))
+        network = train.build(recipe, bars)
+        network.load_state_dict(checkpoint.best_network)
+        outputs = run_over_time(convert(network.eval()), as_float(bars.x), 2)
+        labels = torch.from_numpy(bars.y.copy())
+        losses.append(tet_loss(outputs, labels, mse_weight=0.0).item())
+
+    assert losses[1] < losses[0]
+
+
+def test_half_precision_learns_too(bars: Part, tmp_path: Path) -> None:
+    half = replace(RECIPE.training, epochs=20, learning_rate=0.03, bfloat16=True)
+
+    checkpoint = train.fit(replace(RECIPE, training=half), bars, tmp_path)
+
+    assert checkpoint.best_loss < 0.35
+    assert checkpoint.network["0.weight"].dtype is torch.float32

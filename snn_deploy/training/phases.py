@@ -1,0 +1,87 @@
+"""One phase of a training: what is trained, on which loss, with which optimizer."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from snn_deploy.datasets import Part
+from snn_deploy.training import losses, rcs, recipes
+from snn_deploy.training.checkpoint import Checkpoint
+from snn_deploy.training.networks import as_float, convert, run_over_time
+from snn_deploy.training.recipes import Recipe, Training
+
+_BLOCK = 500  # inputs evaluated at once
+
+
+class Phase:
+    """One of ``Recipe.phases``, as far as ``checkpoint`` has come."""
+
+    def __init__(
+        self, recipe: Recipe, network: nn.Sequential, checkpoint: Checkpoint
+    ) -> None:
+        self.recipe, self.number = recipe, checkpoint.phase
+        self.training = recipe.phases[self.number]
+        is_last = self.number == len(recipe.phases) - 1
+        self.n_timesteps = recipe.timesteps if is_last else 1
+        self.network = network
+        network.load_state_dict(checkpoint.network)
+        # shares its parameters with the network
+        self.trained = network if self.number == 0 else convert(network)
+        self.optimizer = _optimizer(network, self.training)
+        if checkpoint.optimizer is not None:
+            self.optimizer.load_state_dict(checkpoint.optimizer)
+
+
+def _optimizer(network: nn.Module, training: Training) -> torch.optim.Optimizer:
+    """Only weights decay; biases, batch normalizations and thresholds do not."""
+    weights = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": weights, "weight_decay": training.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=training.learning_rate)
+
+
+def objective(phase: Phase, batch: Part) -> Tensor:
+    """Return what training makes small: the loss, and the regularizer if any."""
+    recipe, labels = phase.recipe, torch.from_numpy(batch.y.copy())
+    if recipe.regularizer is None:
+        return _loss(_outputs(phase, batch), recipe, labels)
+    share = recipe.regularizer.share
+    with rcs.observe(phase.trained, share) as turns:
+        outputs = _outputs(phase, batch)
+    penalty = rcs.penalty(turns, outputs, labels, share)
+    return _loss(outputs, recipe, labels) + recipe.regularizer.weight * penalty
+
+
+def evaluate(phase: Phase, part: Part) -> float:
+    """Return the mean loss on ``part``."""
+    phase.trained.eval()
+    total = 0.0
+    with torch.no_grad():
+        for start in range(0, len(part), _BLOCK):
+            block = part.take(np.arange(start, min(start + _BLOCK, len(part))))
+            labels = torch.from_numpy(block.y.copy())
+            loss = _loss(_outputs(phase, block), phase.recipe, labels)
+            total += float(loss) * len(block)
+    return total / len(part)
+
+
+def _outputs(phase: Phase, part: Part) -> Tensor:
+    x = as_float(part.x, is_events=part.is_events)
+    with torch.autocast("cpu", torch.bfloat16, enabled=phase.training.bfloat16):
+        outputs = run_over_time(
+            phase.trained, x, phase.n_timesteps, is_events=part.is_events
+        )
+    return outputs.float()
+
+
+def _loss(outputs: Tensor, recipe: Recipe, labels: Tensor) -> Tensor:
+    match recipe.loss:
+        case recipes.MeanOutput():
+            return losses.mean_output_loss(outputs, labels)
+        case recipes.Tet(mse_weight=mse_weight):
+            return losses.tet_loss(outputs, labels, mse_weight=mse_weight)
+        case recipes.RunningCount(gain=gain):
+            return losses.running_count_loss(outputs, labels, gain=gain)
