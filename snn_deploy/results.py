@@ -36,18 +36,33 @@ class Activity:
 
     Packets of the input, which the host sends, are injections; output spikes, which go
     to the host, are packets of the neurocore that sends them. Hops count both.
+
+    Until the answer has come through the pipeline, layers in front go on with this
+    input beyond the timestep that decides. ``ahead`` is their part of the last chip
+    timesteps, which a stream would spend on the next input.
     """
 
     cores: IntArray  # (n_chip_timesteps, n_cores, 6), see CORE_EVENTS
     chip: IntArray  # (n_chip_timesteps, 3), see CHIP_EVENTS
+    ahead_cores: IntArray  # (depth, n_cores, 6), mapped neurons left out
+    ahead_chip: IntArray  # (depth, 3)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "cores", read_only(self.cores, np.int64))
-        object.__setattr__(self, "chip", read_only(self.chip, np.int64))
+        for name, array in vars(self).copy().items():
+            object.__setattr__(self, name, read_only(array, np.int64))
 
     @property
     def n_chip_timesteps(self) -> int:
         return len(self.chip)
+
+    @property
+    def streamed(self) -> tuple[IntArray, IntArray]:
+        """``cores`` and ``chip`` of the input in a stream: nobody runs ahead."""
+        first = self.n_chip_timesteps - len(self.ahead_chip)
+        cores, chip = self.cores.copy(), self.chip.copy()
+        cores[first:] -= self.ahead_cores
+        chip[first:] -= self.ahead_chip
+        return cores, chip
 
     def total(self, event: str) -> int:
         """Return how often ``event`` happened, for the whole input."""

@@ -128,7 +128,7 @@ class Engine:
             scores=scores,
             timesteps=timesteps,
             activities=tuple(
-                activity(rows[: t + depth])
+                activity(rows[: t + 2 * depth], depth)
                 for rows, t in zip(counts, timesteps, strict=is_counted)
             ),
             interrupt=interrupt,
@@ -142,7 +142,8 @@ class Engine:
         inputs = [_input(stimulus) for stimulus in stimuli]
         session = Session(self.layout.network, inputs, True, self.instructions)
         n_timesteps = self.network.graph.training.timesteps
-        return EngineSession(session, len(inputs), n_timesteps)
+        depth = self.network.graph.depth
+        return EngineSession(session, len(inputs), n_timesteps, depth)
 
     def _prepare_counts(self) -> None:
         if not self._counts:
@@ -153,9 +154,12 @@ class Engine:
 class EngineSession:
     """A batch in progress."""
 
-    def __init__(self, session: "Session", n: int, n_timesteps: int) -> None:
+    def __init__(
+        self, session: "Session", n: int, n_timesteps: int, depth: int
+    ) -> None:
         self.session = session
         self.n_timesteps = n_timesteps
+        self.depth = depth
         self.timestep = 0
         self.inputs = np.arange(n)
         self.activities: dict[int, Activity] = {}
@@ -172,7 +176,7 @@ class EngineSession:
         """Stop computing these inputs."""
         for position in self.inputs[np.isin(self.inputs, inputs)]:
             counts = self.session.finish(int(position))
-            self.activities[int(position)] = activity(counts)
+            self.activities[int(position)] = activity(counts, self.depth)
         self.inputs = self.inputs[~np.isin(self.inputs, inputs)]
 
     def activity(self, position: int) -> Activity:

@@ -11,7 +11,6 @@ from snn_deploy.ir.mapped import MappedNetwork, Routes
 from snn_deploy.ir.quantized import Projection
 from snn_deploy.ir.synapses import DenseSynapses, SparseSynapses
 from snn_deploy.results import (
-    ACCESS,
     CHIP_EVENTS,
     CORE_EVENTS,
     FIRE,
@@ -55,13 +54,11 @@ class Counter:
         }
 
     def start(self, n: int) -> Counts:
-        """Return the counts of a timestep in which nothing was sent or updated."""
-        counts = Counts(
+        """Return the counts of a timestep in which nothing happened yet."""
+        return Counts(
             cores=np.zeros((n, self.n_cores, len(CORE_EVENTS)), np.int64),
             chip=np.zeros((n, len(CHIP_EVENTS)), np.int64),
         )
-        counts.cores[:, :, ACCESS] = self.mapped
-        return counts
 
     def add_spikes(
         self, counts: Counts, name: str, spikes: IntArray | BoolArray

@@ -18,6 +18,7 @@ from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
 from snn_deploy.results import (
+    ACCESS,
     CHIP_EVENTS,
     CORE_EVENTS,
     Activity,
@@ -111,11 +112,8 @@ class ReferenceSession:
         self.graph = graph
         self.simulation = Simulation(graph, stimuli)
         self.inputs = np.arange(len(stimuli))
-        n_chip_timesteps = graph.training.timesteps + graph.depth
-        shape = (len(stimuli), n_chip_timesteps)
-        n_cores = len(program.network.cores)
-        self.cores = np.zeros((*shape, n_cores, len(CORE_EVENTS)), np.int32)
-        self.chip = np.zeros((*shape, len(CHIP_EVENTS)), np.int32)
+        # counts by the offset of the sender, that is of its local timesteps
+        self.counts = {offset: self._no_counts() for offset in self.graph.offsets}
         self.ended = np.zeros(len(stimuli), np.int64)  # chip timesteps of each input
 
     def step(self) -> StepRecord | None:
@@ -139,31 +137,56 @@ class ReferenceSession:
 
     def activity(self, position: int) -> Activity:
         """Return the counts of one input of the batch."""
-        ended = self.ended[position]
+        ended, depth = int(self.ended[position]), self.graph.depth
+        n_cores = len(self.program.network.cores)
+        cores = np.zeros((ended, n_cores, len(CORE_EVENTS)), np.int64)
+        chip = np.zeros((ended, len(CHIP_EVENTS)), np.int64)
+        cores[..., ACCESS] = self.program.counter.mapped
+        ahead_cores, ahead_chip = np.zeros_like(cores), np.zeros_like(chip)
+        for offset, (in_cores, in_chip) in self.counts.items():
+            cores += in_cores[position, :ended]
+            chip += in_chip[position, :ended]
+            first = ended - depth + offset  # its last timestep of this input is over
+            ahead_cores[first:] += in_cores[position, first:ended]
+            ahead_chip[first:] += in_chip[position, first:ended]
         return Activity(
-            cores=self.cores[position, :ended], chip=self.chip[position, :ended]
+            cores=cores,
+            chip=chip,
+            ahead_cores=ahead_cores[max(ended - depth, 0) :],
+            ahead_chip=ahead_chip[max(ended - depth, 0) :],
         )
 
     def close(self) -> None:
         """Nothing to free."""
+
+    def _no_counts(self) -> tuple[IntArray, IntArray]:
+        n_chip_timesteps = self.graph.training.timesteps + self.graph.depth
+        shape = (len(self.inputs), n_chip_timesteps)
+        n_cores = len(self.program.network.cores)
+        return (
+            np.zeros((*shape, n_cores, len(CORE_EVENTS)), np.int32),
+            np.zeros((*shape, len(CHIP_EVENTS)), np.int32),
+        )
 
     def _chip_step(self) -> None:
         before = dict(self.simulation.states)
         self.simulation.step()
         chip_timestep = self.simulation.timestep
         counter, n = self.program.counter, len(self.inputs)
-        counts = counter.start(n)
+        counts = {offset: counter.start(n) for offset in self.counts}
         for name, spikes in self.simulation.sent[-1].items():
-            counter.add_spikes(counts, name, spikes)
+            counter.add_spikes(counts[self.graph.offset_of(name)], name, spikes)
         for name in self.simulation.states:
             neurons = self.simulation.neurons[name]
             state = before.get(name, neurons.rest(n))
             bias = self.simulation.bias(neurons.population)
             mantissas = neurons.bias if bias is None else bias
             busy = (state.current != 0) | (state.voltage != 0) | (mantissas != 0)
-            counter.add_updates(counts, name, busy | self._reached(name))
-        self.cores[self.inputs, chip_timestep - 1] = counts.cores
-        self.chip[self.inputs, chip_timestep - 1] = counts.chip
+            at = counts[neurons.population.offset]
+            counter.add_updates(at, name, busy | self._reached(name))
+        for offset, (cores, chip) in self.counts.items():
+            cores[self.inputs, chip_timestep - 1] = counts[offset].cores
+            chip[self.inputs, chip_timestep - 1] = counts[offset].chip
         self.ended[self.inputs] = chip_timestep
 
     def _reached(self, name: str) -> BoolArray:

@@ -37,13 +37,23 @@ def add_tallies(layout: Layout, network: MappedNetwork) -> None:
     layout.network.count(counter.mapped.astype(np.int32), tallies)
 
 
-def activity(counts: IntArray) -> Activity:
-    """Return the counts of one input, ``(n_chip_timesteps, n_columns)``, by event."""
-    n_rows, n_columns = counts.shape
-    n_core_columns = n_columns - len(CHIP_EVENTS)
-    shape = (n_rows, n_core_columns // len(CORE_EVENTS), len(CORE_EVENTS))
-    cores = counts[:, :n_core_columns].reshape(shape)
-    return Activity(cores=cores, chip=counts[:, n_core_columns:])
+def activity(counts: IntArray, depth: int) -> Activity:
+    """Return the counts of one input by event.
+
+    ``counts`` is ``(n_chip_timesteps + depth, n_columns)``; the last rows say what the
+    ``depth`` ones before them would be if nobody ran ahead.
+    """
+    n = len(counts) - depth
+    n_core_columns = counts.shape[1] - len(CHIP_EVENTS)
+    n_cores = n_core_columns // len(CORE_EVENTS)
+    cores = counts[:, :n_core_columns].reshape(-1, n_cores, len(CORE_EVENTS))
+    chip = counts[:, n_core_columns:]
+    return Activity(
+        cores=cores[:n],
+        chip=chip[:n],
+        ahead_cores=cores[n - depth : n] - cores[n:],
+        ahead_chip=chip[n - depth : n] - chip[n:],
+    )
 
 
 def _columns(n_cores: int) -> IntArray:

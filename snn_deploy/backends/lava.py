@@ -19,7 +19,7 @@ from snn_deploy.backends.lava_compat import import_lava
 from snn_deploy.errors import BackendError
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import Projection
-from snn_deploy.results import Activity, StepRecord
+from snn_deploy.results import ACCESS, Activity, StepRecord
 from snn_deploy.spikes import Stimulus
 
 if TYPE_CHECKING:
@@ -196,16 +196,31 @@ class LavaSession:
         self.busy = {name: raster.read(n) for name, raster in network.busy.items()}
 
     def _counted(self) -> Activity:
-        counter, graph = self.program.counter, self.program.network.graph
+        graph, counter = self.program.network.graph, self.program.counter
         n = graph.depth + self.timestep if self.sent else 0
-        counts = counter.start(n)
+        first = max(n - graph.depth, 0)
+        all_, ahead = counter.start(n), counter.start(n)
+        all_.cores[:, :, ACCESS] = counter.mapped
         for name, spikes in self.sent.items():
-            counter.add_spikes(counts, name, spikes)
+            counter.add_spikes(all_, name, spikes)
+            counter.add_spikes(ahead, name, self._behind(name, spikes))
         for name, busy in self.busy.items():
             updated = busy | self._reached(name)
             updated[: graph.population(name).offset] = False  # held
-            counter.add_updates(counts, name, updated)
-        return Activity(cores=counts.cores, chip=counts.chip)
+            counter.add_updates(all_, name, updated)
+            counter.add_updates(ahead, name, self._behind(name, updated))
+        return Activity(
+            cores=all_.cores,
+            chip=all_.chip,
+            ahead_cores=ahead.cores[first:],
+            ahead_chip=ahead.chip[first:],
+        )
+
+    def _behind(self, name: str, rows: BoolArray) -> BoolArray:
+        """Return the rows in which a sender is past the input's last timestep."""
+        over = rows.copy()
+        over[: self.program.network.graph.offset_of(name) + self.timestep] = False
+        return over
 
     def _reached(self, name: str) -> BoolArray:
         graph = self.program.network.graph

@@ -244,6 +244,15 @@ class QuantizedGraph:
             self.source.shape if name == self.source.name else self._by_name[name].shape
         )
 
+    def offset_of(self, name: str) -> int:
+        """Return by how many chip timesteps a population, or the input, lags."""
+        return 0 if name == self.source.name else self._by_name[name].offset
+
+    @property
+    def offsets(self) -> list[int]:
+        """The offsets of the input and of all populations, each once."""
+        return sorted({0, *(p.offset for p in self.populations)})
+
     def largest_spike(self, name: str) -> int:
         """Return the largest integer that one spike of a sender carries."""
         if name == self.source.name:

@@ -38,6 +38,7 @@ from tests.build import dense, integers, population, rng, trains
 from tests.conformance.networks import ROOMY, Case, cases, lengths, mapped
 from tests.conformance.oracle import Oracle, synapses_of
 from tests.conformance.tally import TALLY, examples, n_values
+from tests.counting import COUNTS
 
 periods = st.one_of(st.none(), st.integers(1, 9))
 
@@ -181,8 +182,10 @@ def test_cpu_sessions_equal_the_oracle_and_count_what_it_does(
         scores, activity = observed(network, stimulus, stops[index])
         np.testing.assert_array_equal(found[index], scores)
         counted = session.activity(index)
-        np.testing.assert_array_equal(counted.cores, activity.cores)
-        np.testing.assert_array_equal(counted.chip, activity.chip)
+        for name in COUNTS:
+            np.testing.assert_array_equal(
+                getattr(counted, name), getattr(activity, name)
+            )
     n = sum(stops)
     TALLY.add("cpu sessions and counts = oracle", n, n * network.graph.readout.size)
 
@@ -283,27 +286,58 @@ def observed(
     scores = []
     for row in range(n):
         oracle.step()
-        for index, core in enumerate(network.cores):
-            cores[row, index, ACCESS] = core.n_compartments
-        for name, busy in oracle.busy.items():
-            for neuron in np.flatnonzero(busy).tolist():
-                cores[row, network.core_of[name][neuron], UPDATE] += 1
-        for name, spikes in oracle.history[-1].items():
-            for neuron in (i for i, spike in enumerate(spikes) if spike):
-                is_read = name == readout.name and readout.spikes
-                _send(
-                    network,
-                    name,
-                    neuron,
-                    reads[name][neuron],
-                    is_read,
-                    cores[row],
-                    chip[row],
-                )
+        _count(network, oracle, reads, cores[row], chip[row])
         if row >= graph.depth:
             final = oracle.history[-1] if readout.spikes else oracle.voltage
             scores.append(list(final[readout.name]))
-    return scores, Activity(cores=cores, chip=chip)
+    cores_in_stream, chip_in_stream = alone_in_stream(network, stimulus, stop)
+    return scores, Activity(
+        cores=cores,
+        chip=chip,
+        ahead_cores=(cores - cores_in_stream)[stop:],
+        ahead_chip=(chip - chip_in_stream)[stop:],
+    )
+
+
+def alone_in_stream(
+    network: MappedNetwork, stimulus: Stimulus, stop: int
+) -> tuple[IntArray, IntArray]:
+    """Return what an input causes if each layer sees its timesteps up to the stop."""
+    graph = network.graph
+    n = graph.depth + stop
+    oracle = Oracle(graph, stimulus, n_timesteps=stop, period=stop, is_stream=True)
+    cores = np.zeros((n, len(network.cores), len(CORE_EVENTS)), np.int64)
+    chip = np.zeros((n, len(CHIP_EVENTS)), np.int64)
+    reads = {name: packets(network, name) for name in oracle.offsets}
+    for row in range(n):
+        oracle.step()
+        over = [name for name, o in oracle.offsets.items() if row + 1 - o > stop]
+        for name in over:  # at the next input, which is none of ours
+            oracle.busy.pop(name, None)
+        spikes = {k: v for k, v in oracle.history[-1].items() if k not in over}
+        _count(network, oracle, reads, cores[row], chip[row], spikes)
+    return cores, chip
+
+
+def _count(
+    network: MappedNetwork,
+    oracle: Oracle,
+    reads: dict[str, list[dict[int, int]]],
+    cores: IntArray,
+    chip: IntArray,
+    sent: dict[str, list[int]] | None = None,
+) -> None:
+    """Count what a chip timestep of the oracle did, or what some senders did."""
+    readout = network.graph.readout
+    for index, core in enumerate(network.cores):
+        cores[index, ACCESS] = core.n_compartments
+    for name, busy in oracle.busy.items():
+        for neuron in np.flatnonzero(busy).tolist():
+            cores[network.core_of[name][neuron], UPDATE] += 1
+    for name, spikes in (oracle.history[-1] if sent is None else sent).items():
+        for neuron in (i for i, spike in enumerate(spikes) if spike):
+            is_read = name == readout.name and readout.spikes
+            _send(network, name, neuron, reads[name][neuron], is_read, cores, chip)
 
 
 def packets(network: MappedNetwork, name: str) -> list[dict[int, int]]:

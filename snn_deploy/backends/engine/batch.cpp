@@ -95,7 +95,7 @@ class Work {
     }
     if (results_.counts) {
       size_t n_columns = network_.n_columns;
-      size_t all = (size_t)network_.n_chip_timesteps() * n_columns;
+      size_t all = (size_t)(network_.n_chip_timesteps() + network_.depth()) * n_columns;
       size_t used = (size_t)runner.finish() * n_columns;
       memcpy(results_.counts + i * all, runner.counts().data(), used * sizeof(int32_t));
     }

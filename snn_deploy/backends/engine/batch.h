@@ -12,7 +12,8 @@ namespace engine {
 struct Results {
   int64_t* scores;     // (n, n_timesteps, n_out), accumulated
   int32_t* timesteps;  // (n,), when each stopped; 0: it did not finish
-  int32_t* counts;     // (n, n_chip_timesteps, n_columns); null: not counted
+  int32_t* counts;     // (n, n_chip_timesteps + depth, n_columns); null: not counted;
+                       // the rows are those of Runner::finish
 };
 
 // An input stops once its best output leads the second by more than the timestep's

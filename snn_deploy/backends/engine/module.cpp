@@ -63,7 +63,8 @@ nb::tuple run_batch(const Network& network, nb::list inputs, Row<double> thresho
   auto timesteps = new_array<int32_t>({n});
   size_t n_counted = is_counted ? n : 0;
   auto counts = new_array<int32_t>(
-      {n_counted, (size_t)network.n_chip_timesteps(), (size_t)network.n_columns});
+      {n_counted, (size_t)(network.n_chip_timesteps() + network.depth()),
+       (size_t)network.n_columns});
   Results results{scores.data(), timesteps.data(), is_counted ? counts.data() : nullptr};
   nb::object interrupt = nb::none();
   auto is_stopped = [&] {
@@ -112,7 +113,7 @@ class Session {
     return values;
   }
 
-  // Ends an input; returns its counts.
+  // Ends an input; returns its counts, then those of the stream, see Runner::finish.
   nb::ndarray<nb::numpy, int32_t> finish(int64_t which) {
     Runner& runner = at(which);
     size_t n_columns = network_.n_columns, n_rows = runner.finish();

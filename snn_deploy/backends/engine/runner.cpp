@@ -57,7 +57,8 @@ Runner::Runner(const Network& network, const Kernels& kernels, bool is_counted)
   rings_.resize(network.projections.size());
   constant_.resize(network.projections.size());
   if (!is_counted) return;
-  counts_.resize((size_t)network.n_chip_timesteps() * network.n_columns);
+  size_t n_rows = (size_t)network.n_chip_timesteps() + network.depth();
+  counts_.resize(n_rows * network.n_columns);
   for (const Tally& tally : network.tallies)
     most_kinds = std::max(most_kinds, tally.starts.size() - 1);
   of_kind_.resize(most_kinds);
@@ -116,9 +117,11 @@ void Runner::advance() {
 
 int Runner::finish() {
   int last = timestep_ + network_.depth();
-  if (is_counted_)
-    for (int local = timestep_ + 1; local <= last; ++local) advance(local, last);
-  return last;
+  if (!is_counted_) return last;
+  auto row = [this](int i) { return counts_.begin() + (size_t)i * network_.n_columns; };
+  std::copy(row(timestep_), row(last), row(last));
+  for (int local = timestep_ + 1; local <= last; ++local) advance(local, last);
+  return last + network_.depth();
 }
 
 // Advances what has a chip timestep up to the last one at its own timestep `local`.

@@ -44,8 +44,10 @@ class Runner {
   int timestep() const { return timestep_; }
   // What the host reads: spikes or voltages of the output.
   void read_out(int64_t* values) const;
-  // Counts what upstream populations do until the chip timestep of a stop; returns how
-  // many rows of counts() hold. The input cannot go on.
+  // Counts what upstream populations do until the chip timestep of a stop. Behind these
+  // rows follow, for the chip timesteps since the latest one of the input, those of a
+  // stream of inputs, in which nobody runs ahead. Returns how many rows of counts()
+  // hold. The input cannot go on.
   int finish();
   const std::vector<int32_t>& counts() const { return counts_; }
 

@@ -1,0 +1,7 @@
+"""What an ``Activity`` holds, for comparisons."""
+
+from dataclasses import fields
+
+from snn_deploy.results import Activity
+
+COUNTS = tuple(field.name for field in fields(Activity))
