@@ -98,9 +98,8 @@ def outcome(name: str, profile: Profile, answers: Iterable[int]) -> Outcome:
     """Return the comparison of a profile with the answers of the float network."""
     summary = summarize(profile)
     early, fixed = summary["with_cutoff"], summary["all_timesteps"]
-    labels = [row.label for row in profile.fixed_rows]
-    is_right = np.array([a == b for a, b in zip(answers, labels, strict=True)])
-    integer = np.array([row.is_right for row in profile.fixed_rows])
+    is_right = np.array([*answers]) == profile.fixed_rows.column("label")
+    integer = profile.fixed_rows.is_right
     return Outcome(
         name=name,
         limit=summary["timesteps"],

@@ -1,85 +1,95 @@
 """How long an input takes on the chip, from what happened at each timestep."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 
-from snn_deploy.arrays import FloatArray
-from snn_deploy.results import CORE_EVENTS, INJECTION, Activity
-from snn_deploy.target import Target
-
-GENERATING = ("access", "update", "fire", "packet")
-RECEIVING = ("packet_in", "synaptic_operation")
-MONITORS = ("embedded", "host")
+from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.prices import BAND, Prices, cost_of
+from snn_deploy.results import ACCESS, CHIP_EVENTS, CORE_EVENTS, INJECTION
 
 
-@dataclass(frozen=True, kw_only=True)
-class Schedule:
-    """How the host drives the chip."""
-
-    n_polls: int  # timesteps at which it reads the outputs
-    monitor: str  # "embedded" on the board, or "host"
-    n_tiles: int  # in use
-    n_chips: int = 1
-
-
-def timestep_durations(
-    activity: Activity, target: Target, schedule: Schedule, *, high: bool
-) -> FloatArray | None:
-    """Return the duration of each chip timestep [s], polls not included.
-
-    ``None`` if it takes an event whose time is unknown.
+def timestep_durations(cores: IntArray, chip: IntArray, prices: Prices) -> FloatArray:
+    """Return the duration of each chip timestep [s], polls not included, ``(n, 2)``.
 
     A timestep lasts as long as its slowest neurocore computes and sends, or receives,
     and then synchronizes. The host sends inputs meanwhile, if their time is known.
+
+    Parameters
+    ----------
+    cores : array, (n, n_cores, 6)
+        Counts of ``CORE_EVENTS``.
+    chip : array, (n, 3)
+        Counts of ``CHIP_EVENTS``.
+    prices : Prices
     """
-    generating = _busiest(activity, target, GENERATING, high=high)
-    receiving = _busiest(activity, target, RECEIVING, high=high)
-    if generating is None or receiving is None:
-        return None
-    chip = np.maximum(generating, receiving)
-    chip = chip + target.barrier.time(schedule.n_tiles, high=high)
-    inject = _time(target, "injection", high=high)
-    injecting = activity.chip[:, INJECTION] * (inject or 0.0)
-    durations: FloatArray = np.maximum(chip, injecting)
+    generating = cost_of(cores, prices.generating).max(axis=1)
+    receiving = cost_of(cores, prices.receiving).max(axis=1)
+    computing = np.maximum(generating, receiving) + prices.barrier
+    injecting = chip[:, INJECTION, np.newaxis] * prices.injection
+    durations: FloatArray = np.maximum(computing, injecting)
     return durations
 
 
-def latency(
-    activity: Activity, target: Target, schedule: Schedule, *, high: bool
-) -> float | None:
-    """Return the time from the first timestep of an input to its answer [s].
+class Stream:
+    """The time that inputs take that follow one another without a gap.
 
-    ``None`` if it takes an event whose time is unknown; only the injection of inputs is
-    left out where its time is.
+    The pipeline holds several inputs at once, so a timestep is as long as all of them
+    together make it: ``push`` takes what each input causes by itself. The host reads
+    the outputs once for each input, when its answer is out.
     """
-    durations = timestep_durations(activity, target, schedule, high=high)
-    poll = _time(target, f"poll_{schedule.monitor}", high=high)
-    if durations is None or poll is None:
-        return None
-    return float(durations.sum() + schedule.n_polls * poll)
 
+    def __init__(
+        self, prices: Prices, mapped: IntArray, *, n_timesteps: int, depth: int
+    ) -> None:
+        self.prices = prices
+        self.mapped = mapped  # (n_cores,), neurons
+        self.n_timesteps = n_timesteps
+        self.depth = depth
+        n_rows = n_timesteps + depth
+        self.cores = np.zeros((n_rows, len(mapped), len(CORE_EVENTS)), np.int64)
+        self.chip = np.zeros((n_rows, len(CHIP_EVENTS)), np.int64)
+        self.durations = np.zeros((0, len(BAND)))  # of inputs that are not out yet
+        self.timestep = 0  # of the chip, the last one whose duration is known
+        self.n_waiting = 0
 
-def _busiest(
-    activity: Activity, target: Target, events: tuple[str, ...], *, high: bool
-) -> FloatArray | None:
-    """Return the time of the busiest neurocore at each timestep [s]."""
-    prices = np.zeros(len(CORE_EVENTS))
-    for event in events:
-        time = _time(target, event, high=high)
-        if time is None and activity.total(event):
-            return None
-        prices[CORE_EVENTS.index(event)] = time or 0.0
-    busiest: FloatArray = (activity.cores @ prices).max(axis=1)
-    return busiest
+    def push(
+        self, cores: IntArray, chip: IntArray
+    ) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """Yield latency and period ``(2,)`` [s] of each input that is known by now.
 
+        The period is the time from the first timestep of an input to that of the next.
+        """
+        self.cores += cores
+        self.chip += chip
+        self.n_waiting += 1
+        self._close(self.n_timesteps)
+        while len(self.durations) >= self.n_timesteps + self.depth:
+            yield self._next()
 
-def _time(target: Target, name: str, *, high: bool) -> float | None:
-    cost = target.cost(name)
-    return cost.time_high_s if high else cost.time_s
+    def finish(self) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """Yield the times of the inputs that are still in the pipeline."""
+        self._close(self.depth)
+        while self.n_waiting:
+            yield self._next()
 
+    def _next(self) -> tuple[FloatArray, FloatArray]:
+        latency = self.durations[: self.n_timesteps + self.depth].sum(axis=0)
+        period = self.durations[: self.n_timesteps].sum(axis=0)
+        self.durations = self.durations[self.n_timesteps :]
+        self.n_waiting -= 1
+        return latency, period
 
-def unknown_times(target: Target, schedule: Schedule) -> list[str]:
-    """Return the events that take a time nobody has published."""
-    needed = (*GENERATING, *RECEIVING, "injection", f"poll_{schedule.monitor}")
-    return [name for name in needed if target.cost(name).time_s is None]
+    def _close(self, n: int) -> None:
+        """Let the first ``n`` timesteps, which no later input reaches, pass."""
+        cores, chip = self.cores[:n].copy(), self.chip[:n]
+        cores[..., ACCESS] = self.mapped
+        durations = timestep_durations(cores, chip, self.prices)
+        answers = self.timestep + 1 + np.arange(n) - self.depth
+        is_read = (answers > 0) & (answers % self.n_timesteps == 0)
+        durations += is_read[:, np.newaxis] * self.prices.poll
+        self.durations = np.concatenate([self.durations, durations])
+        self.timestep += n
+        for rows in (self.cores, self.chip):
+            rows[: -n or None] = rows[n:].copy()
+            rows[len(rows) - n :] = 0

@@ -1,112 +1,113 @@
 """Profile a network: every input's answer, timesteps, counts, energy and latency."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from enum import Enum
 
 import numpy as np
 
-from snn_deploy.arrays import FloatArray
+from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.artifact import Artifact
-from snn_deploy.backends import Program
+from snn_deploy.backends import Backend, Program
 from snn_deploy.data import Data
-from snn_deploy.energy import PARTS, price, unknown_energies
 from snn_deploy.host.cutoff import Cutoff, never
 from snn_deploy.host.monitor import run_inputs
-from snn_deploy.latency import Schedule, unknown_times
-from snn_deploy.results import RunResult
+from snn_deploy.host.oracle import answers
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.prices import unknown_prices
+from snn_deploy.pricing import Pricing
+from snn_deploy.results import CHIP_EVENTS, CORE_EVENTS, Activity, RunResult
+from snn_deploy.rows import Rows
 
 Progress = Callable[[Iterable[RunResult], int, str], Iterable[RunResult]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """What one input gave and cost; a column of ``inputs.parquet`` for each field.
+class Schedule(Enum):
+    """How inputs are served: one by one, or in a stream that hides the pipeline."""
 
-    Energies and latencies are modelled, from counts and the target's prices; the ones
-    called high are the upper end of the band. ``None`` is unknown.
-    """
+    CUTOFF = "cutoff"  # one by one, each until its outputs have settled
+    SERIAL = "serial"  # one by one, all timesteps
+    STREAMED = "streamed"  # in a stream, all timesteps
+    SERIAL_FIXED = "serial fixed"  # one by one, fewer timesteps, the same for all
+    STREAMED_FIXED = "streamed fixed"  # in a stream, as few
 
-    index: int
-    label: int | None
-    prediction: int
-    timesteps: int
-    chip_timesteps: int
-    stopped_early: bool
-    gap: int
-    spikes: int
-    synaptic_operations: int
-    packets: int
-    hops: int
-    energy_dynamic_j: float | None
-    energy_dynamic_high_j: float | None
-    energy_static_j: float | None
-    energy_static_high_j: float | None
-    energy_reset_j: float | None
-    energy_reset_high_j: float | None
-    energy_host_j: float | None
-    energy_host_high_j: float | None
-    latency_s: float | None
-    latency_high_s: float | None
 
-    @property
-    def is_right(self) -> bool:
-        return self.prediction == self.label
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Totals:
+    """Counts of all inputs together, by chip timestep of the input."""
 
-    @property
-    def energy_j(self) -> float | None:
-        """All parts together; unknown if one is."""
-        return self._total("j")
+    cores: IntArray  # (n_chip_timesteps, n_cores, 6), see CORE_EVENTS
+    chip: IntArray  # (n_chip_timesteps, 3), see CHIP_EVENTS
 
-    @property
-    def energy_high_j(self) -> float | None:
-        """All parts together, at the high prices."""
-        return self._total("high_j")
+    @classmethod
+    def none(cls, n_chip_timesteps: int, n_cores: int) -> "Totals":
+        """Return counts of 0."""
+        return cls(
+            cores=np.zeros((n_chip_timesteps, n_cores, len(CORE_EVENTS)), np.int64),
+            chip=np.zeros((n_chip_timesteps, len(CHIP_EVENTS)), np.int64),
+        )
 
-    def _total(self, end: str) -> float | None:
-        parts = [getattr(self, f"energy_{part}_{end}") for part in PARTS]
-        return None if None in parts else sum(parts)
+    def add(self, activity: Activity) -> None:
+        """Add the counts of an input."""
+        self.cores[: activity.n_chip_timesteps] += activity.cores
+        self.chip[: activity.n_chip_timesteps] += activity.chip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Profile:
-    """The rows of all inputs, with the cutoff and without, and what they hold for."""
+    """The rows of all inputs under each schedule, and what they hold for."""
 
     artifact: Artifact
     backend: str
     monitor: str
-    has_cutoff: bool
-    rows: tuple[Row, ...]
-    fixed_rows: tuple[Row, ...]  # without cutoff; the same rows if there is none
+    runs: dict[Schedule, Rows]
+    fixed_timesteps: int  # of the fixed schedules; all: fewer lose more than the cutoff
     accuracy_at: (
-        FloatArray  # (n_timesteps,), every input stopped there; empty: no labels
+        FloatArray  # (n_timesteps,), all inputs stopped there; empty: no labels
     )
+    agreement_at: FloatArray  # (n_timesteps,), answers as at all timesteps
+    totals: Totals  # of ``rows``
     unknown: tuple[str, ...]  # events without a public price
     n_rounded: int = 0  # values of the inputs between the levels that the chip receives
+
+    @property
+    def has_cutoff(self) -> bool:
+        return Schedule.CUTOFF in self.runs
+
+    @property
+    def rows(self) -> Rows:
+        """With the cutoff if there is one, else all timesteps; one by one."""
+        return self.runs[Schedule.CUTOFF if self.has_cutoff else Schedule.SERIAL]
+
+    @property
+    def fixed_rows(self) -> Rows:
+        """All timesteps, one by one."""
+        return self.runs[Schedule.SERIAL]
 
 
 def profile_inputs(
     artifact: Artifact,
-    program: Program,
+    backend: Backend,
     data: Data,
     *,
     cutoff: Cutoff | None,
-    backend: str,
     monitor: str = "embedded",
     limit: int | None = None,
     progress: Progress = lambda results, n, what: results,
 ) -> Profile:
     """Run every input with the cutoff, and again for all timesteps, and price both.
 
+    The runs for all timesteps are priced one by one and in a stream. With a cutoff,
+    so is the smallest fixed number of timesteps that loses no more on these inputs.
+
     Parameters
     ----------
     artifact : Artifact
-    program : Program
-        Its network, loaded.
+    backend : Backend
     data : Data
     cutoff : callable or None
         ``None`` runs every input for all timesteps, once.
-    backend : str
-        The name of the machine, for the record.
     monitor : {"embedded", "host"}
         Where the host sits that reads the outputs.
     limit : int, optional
@@ -114,82 +115,121 @@ def profile_inputs(
     progress : callable
         Wraps the results of a pass over the inputs, of known length, to show progress.
     """
-    network = artifact.network
-    n = len(data) if limit is None else min(limit, len(data))
-    pricing = _Pricing(artifact, data, monitor)
-
-    def run(rule: Cutoff, what: str) -> Iterable[RunResult]:
-        results = run_inputs(program, network, data.stimuli(limit), rule)
-        return progress(results, n, what)
-
-    rows: tuple[Row, ...] = ()
-    if cutoff is not None:
-        early = run(cutoff, "with cutoff")
-        rows = tuple(pricing.row(r, polls=r.timesteps) for r in early)
-    fixed, right = [], []
-    for result in run(never, "all timesteps"):
-        fixed.append(pricing.row(result, polls=1))
-        if data.y is not None:
-            right.append(result.scores.argmax(axis=-1) == data.y[result.index])
-    fixed_rows = tuple(fixed)
+    with ExitStack() as stack:
+        run = _Run(artifact, backend, data, monitor, limit, progress, stack)
+        runs: dict[Schedule, Rows] = {}
+        if cutoff is not None:
+            runs[Schedule.CUTOFF] = run.early(cutoff)
+        runs[Schedule.SERIAL], runs[Schedule.STREAMED] = run.fixed(run.n_timesteps)
+        fewest = run.n_timesteps
+        if cutoff is not None:
+            fewest = run.fewest_timesteps(runs[Schedule.CUTOFF], runs[Schedule.SERIAL])
+        if fewest < run.n_timesteps:
+            fixed = (Schedule.SERIAL_FIXED, Schedule.STREAMED_FIXED)
+            runs.update(zip(fixed, run.fixed(fewest), strict=True))
+    target = artifact.network.target
     return Profile(
         artifact=artifact,
-        backend=backend,
+        backend=backend.name,
         monitor=monitor,
-        has_cutoff=cutoff is not None,
-        rows=fixed_rows if cutoff is None else rows,
-        fixed_rows=fixed_rows,
-        accuracy_at=np.mean(right, axis=0) if right else np.zeros(0),
-        unknown=tuple(pricing.unknown()),
+        runs=runs,
+        fixed_timesteps=fewest,
+        accuracy_at=run.n_right / run.n if data.y is not None else np.zeros(0),
+        agreement_at=run.n_agreeing / run.n,
+        totals=run.totals,
+        unknown=tuple(unknown_prices(target, monitor)),
         n_rounded=data.n_rounded,
     )
 
 
-class _Pricing:
-    """Turns results into rows."""
+class _Run:
+    """Passes over the inputs, and what they have found so far."""
 
-    def __init__(self, artifact: Artifact, data: Data, monitor: str) -> None:
+    def __init__(
+        self,
+        artifact: Artifact,
+        backend: Backend,
+        data: Data,
+        monitor: str,
+        limit: int | None,
+        progress: Progress,
+        stack: ExitStack,
+    ) -> None:
+        self.stack = stack  # ends the programs
+        self.programs: dict[int, tuple[MappedNetwork, Program]] = {}
         self.network = artifact.network
-        self.labels = data.y
-        self.monitor = monitor
+        self.backend = backend
+        self.data = data
+        self.limit = limit
+        self.progress = progress
+        self.n = len(data) if limit is None else min(limit, len(data))
+        self.n_timesteps = self.network.graph.training.timesteps
+        self.pricing = Pricing(self.network, data.y, monitor)
+        n_cores = len(self.network.cores)
+        self.totals = Totals.none(self.n_timesteps + self.network.graph.depth, n_cores)
+        self.n_right = np.zeros(self.n_timesteps, np.int64)
+        self.n_agreeing = np.zeros(self.n_timesteps, np.int64)
 
-    def row(self, result: RunResult, *, polls: int) -> Row:
-        activity, target = result.activity, self.network.target
-        schedule = self._schedule(polls)
-        low = price(activity, target, schedule, high=False)
-        high = price(activity, target, schedule, high=True)
-        energies = {}
-        for part in PARTS:
-            energies[f"energy_{part}_j"] = getattr(low, f"{part}_j")
-            energies[f"energy_{part}_high_j"] = getattr(high, f"{part}_j")
-        injected = activity.total("injection")
-        return Row(
-            index=result.index,
-            label=None if self.labels is None else int(self.labels[result.index]),
-            prediction=result.prediction,
-            timesteps=result.timesteps,
-            chip_timesteps=result.chip_timesteps,
-            stopped_early=result.stopped_early,
-            gap=result.gap,
-            spikes=activity.total("fire"),
-            synaptic_operations=activity.total("synaptic_operation"),
-            packets=activity.total("packet") + injected,
-            hops=activity.total("hop_east_west") + activity.total("hop_north_south"),
-            **energies,
-            latency_s=low.latency_s,
-            latency_high_s=high.latency_s,
-        )
+    def early(self, cutoff: Cutoff) -> Rows:
+        """Return the rows with the cutoff, which is polled at every timestep."""
+        rows = Rows(self.n)
+        for result in self._results(self.n_timesteps, cutoff, "with cutoff"):
+            self.totals.add(result.activity)
+            rows.append(self.pricing.serial(result, n_polls=result.timesteps))
+        return rows
 
-    def _schedule(self, polls: int) -> Schedule:
-        return Schedule(
-            n_polls=polls, monitor=self.monitor, n_tiles=self.network.n_tiles
-        )
+    def fixed(self, n_timesteps: int) -> tuple[Rows, Rows]:
+        """Return the rows of a fixed number of timesteps, one by one and streamed."""
+        serial, streamed = Rows(self.n), Rows(self.n)
+        stream = self.pricing.stream(n_timesteps)
+        is_all = n_timesteps == self.n_timesteps
+        is_counted = is_all and not self.totals.chip.any()
+        what = "all timesteps" if is_all else f"{n_timesteps} timesteps"
+        for result in self._results(n_timesteps, never, what):
+            if is_all:
+                self._judge(result)
+            if is_counted:
+                self.totals.add(result.activity)
+            serial.append(self.pricing.serial(result, n_polls=1))
+            for row in stream.push(result):
+                streamed.append(row)
+        for row in stream.finish():
+            streamed.append(row)
+        return serial, streamed
 
-    def unknown(self) -> list[str]:
-        """Return the prices that nobody has published, by event."""
-        target = self.network.target
-        times = [f"time of {name}" for name in unknown_times(target, self._schedule(1))]
-        return [f"energy of {name}" for name in unknown_energies(target)] + times
+    def fewest_timesteps(self, early: Rows, full: Rows) -> int:
+        """Return the fewest fixed timesteps that lose no more than the cutoff.
 
+        Of accuracy if there are labels, else of the answers at all timesteps.
+        """
+        if early.has_labels:
+            enough = self.n_right >= np.count_nonzero(early.is_right)
+        else:
+            same = early.column("prediction") == full.column("prediction")
+            enough = self.n_agreeing >= np.count_nonzero(same)
+        return int(enough.argmax()) + 1 if enough.any() else self.n_timesteps
 
-COLUMNS = tuple(field.name for field in fields(Row))
+    def _judge(self, result: RunResult) -> None:
+        found = answers(result.scores)
+        self.n_agreeing += found == found[-1]
+        if self.data.y is not None:
+            self.n_right += found == self.data.y[result.index]
+
+    def _results(
+        self, n_timesteps: int, cutoff: Cutoff, what: str
+    ) -> Iterator[RunResult]:
+        network, program = self._loaded(n_timesteps)
+        stimuli = self.data.stimuli(self.limit)
+        results = run_inputs(program, network, stimuli, cutoff)
+        yield from self.progress(results, self.n, what)
+
+    def _loaded(self, n_timesteps: int) -> tuple[MappedNetwork, Program]:
+        """Return the network for inputs of so many timesteps."""
+        if n_timesteps not in self.programs:
+            graph = self.network.graph
+            training = replace(graph.training, timesteps=n_timesteps)
+            network = replace(self.network, graph=replace(graph, training=training))
+            program = self.backend.load(network)
+            self.stack.callback(program.close)
+            self.programs[n_timesteps] = network, program
+        return self.programs[n_timesteps]

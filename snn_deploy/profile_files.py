@@ -1,15 +1,28 @@
 """Write a profile: ``inputs.parquet``, ``summary.json``, ``report.html``."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from snn_deploy.files import write_together
-from snn_deploy.profile import COLUMNS, Profile, Row
+from snn_deploy.profile import Profile, Schedule
 from snn_deploy.report.html import render
+from snn_deploy.rows import COLUMNS, NO_LABEL, Rows, type_of
 from snn_deploy.summary import summarize
 from snn_deploy.verify.result import Verification
+
+BLOCK = 1 << 16  # rows written at once
+# the other schedules' rows, where there are some
+FILES = {
+    Schedule.SERIAL: "fixed.parquet",
+    Schedule.STREAMED: "streamed.parquet",
+    Schedule.SERIAL_FIXED: "fewer.parquet",
+    Schedule.STREAMED_FIXED: "fewer_streamed.parquet",
+}
 
 
 def write_profile(
@@ -17,7 +30,7 @@ def write_profile(
 ) -> None:
     """Write all files of ``profile`` into ``folder``, or none of them.
 
-    ``fixed.parquet`` holds the rows without cutoff, if there is one;
+    ``FILES`` names those with the rows of other schedules than ``inputs.parquet``;
     ``verification.json`` the comparison with the trained model, if it was made.
     """
     summary = summarize(profile)
@@ -29,13 +42,15 @@ def write_profile(
         "summary.json": lambda path: _write_text(path, text + "\n"),
         "report.html": lambda path: _write_text(path, page),
     }
-    if profile.has_cutoff:
-        writers["fixed.parquet"] = lambda path: write_rows(profile.fixed_rows, path)
+    for schedule, name in FILES.items():
+        rows = profile.runs.get(schedule)
+        if rows is not None and rows is not profile.rows:
+            writers[name] = partial(write_rows, rows)
     if verification is not None:
         verified = _json(verification.as_json())
         writers["verification.json"] = lambda path: _write_text(path, verified + "\n")
     write_together(folder, writers)
-    for name in {"fixed.parquet", "verification.json"} - set(writers):
+    for name in {*FILES.values(), "verification.json"} - set(writers):
         (folder / name).unlink(missing_ok=True)  # of an earlier profile
 
 
@@ -47,23 +62,40 @@ def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def write_rows(rows: Sequence[Row], path: Path) -> None:
-    """Write one row for each input as a Parquet file."""
-    import pyarrow as pa
+def write_rows(rows: Rows, path: Path) -> None:
+    """Write one row for each input as a Parquet file, in blocks.
+
+    Each field carries its unit and its meaning.
+    """
     import pyarrow.parquet as pq
 
-    table = pa.table(
-        {
-            name: pa.array([getattr(row, name) for row in rows], type=_type(name))
-            for name in COLUMNS
-        }
-    )
-    pq.write_table(table, path)
+    schema = _schema()
+    with pq.ParquetWriter(path, schema) as writer:
+        for start in range(0, len(rows), BLOCK):
+            writer.write_table(_block(rows, start, schema))
 
 
-def _type(name: str) -> object:
+def _block(rows: Rows, start: int, schema: Any) -> Any:
     import pyarrow as pa
 
-    if name == "stopped_early":
-        return pa.bool_()
-    return pa.float64() if name.endswith(("_j", "_s")) else pa.int64()
+    columns = []
+    for name in COLUMNS:
+        values = rows.column(name)[start : start + BLOCK]
+        # not a number is the only one that does not equal itself
+        unknown = values == NO_LABEL if name == "label" else values != values
+        columns.append(pa.array(values, type=schema.field(name).type, mask=unknown))
+    return pa.table(columns, schema=schema)
+
+
+def _schema() -> Any:
+    import pyarrow as pa
+
+    types = {np.bool_: pa.bool_(), np.int64: pa.int64(), np.float64: pa.float64()}
+    return pa.schema(
+        pa.field(
+            name,
+            types[type_of(name)],
+            metadata={"unit": unit, "meaning": meaning},
+        )
+        for name, (unit, meaning) in COLUMNS.items()
+    )

@@ -1,20 +1,20 @@
 """What a profile says in all: means, losses and savings, as ``summary.json`` holds."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from snn_deploy import __version__
 from snn_deploy.arrays import FloatArray
-from snn_deploy.energy import PARTS
-from snn_deploy.profile import Profile, Row
+from snn_deploy.profile import Profile
+from snn_deploy.schedules import means, other_monitor, schedules, winners
 
 
 def summarize(profile: Profile) -> dict[str, Any]:
     """Return the summary of a profile, ready for JSON; units are in the names."""
     network = profile.artifact.network
     training = network.graph.training
+    found = schedules(profile)
     return {
         "program": __version__,
         "network": network.graph.name,
@@ -26,10 +26,15 @@ def summarize(profile: Profile) -> dict[str, Any]:
         "timesteps": training.timesteps,
         "pipeline_depth": network.graph.depth,
         "cutoff": _cutoff(profile),
-        "with_cutoff": _means(profile.rows) if profile.has_cutoff else None,
-        "all_timesteps": _means(profile.fixed_rows),
+        "with_cutoff": means(profile.rows) if profile.has_cutoff else None,
+        "all_timesteps": means(profile.fixed_rows),
+        "schedules": found,
+        "fixed_timesteps": profile.fixed_timesteps,
+        "best_schedule": winners(found),
+        "other_monitor": other_monitor(profile),
         "all_timesteps_streamed_chip_timesteps": training.timesteps,
         "accuracy_at_timestep": [round(float(a), 6) for a in profile.accuracy_at],
+        "agreement_at_timestep": [round(float(a), 6) for a in profile.agreement_at],
         "accuracy_lost": _paired_loss(profile),
         "cutoff_costs_more": _warning(profile),
         "energy_note": network.target.energy_note,
@@ -60,36 +65,15 @@ def _cutoff(profile: Profile) -> dict[str, Any] | None:
     }
 
 
-def _means(rows: Sequence[Row]) -> dict[str, Any]:
-    names = [
-        "timesteps",
-        "chip_timesteps",
-        "spikes",
-        "synaptic_operations",
-        "packets",
-        "hops",
-        "latency_s",
-        "latency_high_s",
-        "energy_j",
-        "energy_high_j",
-        *(f"energy_{part}_{end}" for part in PARTS for end in ("j", "high_j")),
-    ]
-    means: dict[str, Any] = {f"mean_{name}": _mean(rows, name) for name in names}
-    labelled = [row for row in rows if row.label is not None]
-    means["accuracy"] = _mean(labelled, "is_right") if labelled else None
-    means["stopped_early"] = _mean(rows, "stopped_early")
-    return means
-
-
 def _warning(profile: Profile) -> str:
     """Return a sentence if the cutoff takes more time or energy than it saves."""
+    if not profile.has_cutoff:
+        return ""
+    early, fixed = means(profile.rows), means(profile.fixed_rows)
     costly = [
-        f"{name} ({early / fixed - 1:+.0%})"
-        for name, key in (("time", "latency_s"), ("energy", "energy_j"))
-        if profile.has_cutoff
-        and (early := _mean(profile.rows, key)) is not None
-        and (fixed := _mean(profile.fixed_rows, key)) is not None
-        and early > fixed
+        f"{name} ({early[key] / fixed[key] - 1:+.0%})"
+        for name, key in (("time", "mean_latency_s"), ("energy", "mean_energy_j"))
+        if early[key] is not None and early[key] > fixed[key]
     ]
     if not costly:
         return ""
@@ -99,20 +83,12 @@ def _warning(profile: Profile) -> str:
     )
 
 
-def _mean(rows: Sequence[Row], name: str) -> float | None:
-    values = [getattr(row, name) for row in rows]
-    if any(value is None for value in values):
-        return None
-    return float(np.mean(values))
-
-
 def _paired_loss(profile: Profile) -> dict[str, float] | None:
     """Return the accuracy that the cutoff cost, with its interval."""
-    pairs = list(zip(profile.rows, profile.fixed_rows, strict=True))
-    if not profile.has_cutoff or any(row.label is None for row, _ in pairs):
+    early, fixed = profile.rows, profile.fixed_rows
+    if not profile.has_cutoff or not early.has_labels:
         return None
-    lost = [float(fixed.is_right) - float(row.is_right) for row, fixed in pairs]
-    return paired_interval(np.array(lost))
+    return paired_interval(fixed.is_right.astype(np.float64) - early.is_right)
 
 
 def paired_interval(differences: FloatArray) -> dict[str, float]:

@@ -34,17 +34,21 @@ ALLOWED = {
     "backends": "arrays errors fixedpoint ir results spikes",
     "recording": "arrays backends data errors files ir spikes",
     "host": "arrays backends errors fixedpoint ir results spikes",
-    "latency": "arrays results target",
-    "energy": "latency results target",
+    "prices": "arrays results target",
+    "latency": "arrays prices results",
+    "energy": "arrays prices",
+    "rows": "arrays energy",
+    "pricing": "arrays energy ir latency prices results",
     "artifact": "arrays errors files host ir",
     "pipeline": "errors ir passes target",
     "training": "datasets errors files importers ir training.neurons",
-    "profile": "arrays artifact backends data energy host latency results",
-    "summary": "arrays energy profile",
+    "profile": "arrays artifact backends data host ir prices pricing results rows",
+    "schedules": "energy prices profile rows target",
+    "summary": "arrays profile schedules",
     "verify": "arrays artifact backends data errors fixedpoint ir passes pipeline "
     "spikes summary",
-    "report": "arrays energy ir profile summary target verify",
-    "profile_files": "files profile report summary verify",
+    "report": "arrays energy ir profile rows summary target verify",
+    "profile_files": "files profile report rows summary verify",
     "crosscheck": "artifact backends data errors host results",
     "demo": "arrays artifact backends data datasets files host importers ir pipeline "
     "profile summary target_file",
@@ -53,8 +57,8 @@ ALLOWED = {
     "testing": "arrays artifact backends data errors importers ir pipeline profile "
     "recording summary target_file",
     "cli": "artifact backends crosscheck data datasets demo doctor errors fit host "
-    "importers ir pipeline profile profile_files recording report results summary "
-    "target_file training verify",
+    "importers ir pipeline profile profile_files recording report results schedules "
+    "summary target_file training verify",
     "__init__": "artifact backends data host importers pipeline profile profile_files "
     "target_file",
     "__main__": "cli",

@@ -116,41 +116,35 @@ def make_profile(
     if backend == "auto" and n_cross_checked > 0:
         out(cross_check(artifact, data, cutoff, n_cross_checked))
     name = "cpu" if backend == "auto" else backend
-    program = open_backend(name).load(artifact.network)
-    try:
-        return profile_inputs(
-            artifact,
-            program,
-            data,
-            cutoff=cutoff,
-            backend=name,
-            monitor=monitor,
-            limit=limit,
-            progress=with_progress,
-        )
-    finally:
-        program.close()
+    return profile_inputs(
+        artifact,
+        open_backend(name),
+        data,
+        cutoff=cutoff,
+        monitor=monitor,
+        limit=limit,
+        progress=with_progress,
+    )
 
 
 def show(profile: "Profile") -> None:
-    """Print the means, with the cutoff and without."""
+    """Print the means of each schedule, and which one wins."""
     from snn_deploy.cli.console import out, show_table
     from snn_deploy.report.units import percent, with_prefix
+    from snn_deploy.schedules import remarks
     from snn_deploy.summary import summarize
 
     summary = summarize(profile)
-    runs = [("all timesteps", summary["all_timesteps"])]
-    if summary["with_cutoff"]:
-        runs.insert(0, ("with cutoff", summary["with_cutoff"]))
+    runs = summary["schedules"].values()
 
     def row(name: str, key: str, unit: str | None = None) -> tuple[str, ...]:
-        values = [means[key] for _, means in runs]
+        values = [means[key] for means in runs]
         if unit is not None:
             return name, *(with_prefix(value, unit) for value in values)
         return name, *("unknown" if v is None else f"{v:,.4g}" for v in values)
 
     rows = [
-        ("accuracy", *(percent(means["accuracy"]) for _, means in runs)),
+        ("accuracy", *(percent(means["accuracy"]) for means in runs)),
         row("timesteps", "mean_timesteps"),
         row("chip timesteps", "mean_chip_timesteps"),
         row("spikes", "mean_spikes"),
@@ -165,20 +159,13 @@ def show(profile: "Profile") -> None:
     rows.append(row("  high", "mean_energy_high_j", "J"))
     rows.append(row("latency", "mean_latency_s", "s"))
     rows.append(row("  high", "mean_latency_high_s", "s"))
+    rows.append(row("inputs in a second", "throughput_per_s"))
+    rows.append(row("  at high prices", "throughput_low_per_s"))
     n, target = summary["n_inputs"], summary["target"]
     show_table(
         f"{summary['network']} on {target}, means of {n} inputs",
-        ("", *(name for name, _ in runs)),
+        ("", *(means["text"] for means in runs)),
         rows,
     )
-    out(
-        f"chip timesteps of {summary['timesteps']} fixed timesteps: "
-        f"{summary['timesteps'] + summary['pipeline_depth']} served serially, "
-        f"{summary['timesteps']} streamed"
-    )
-    if summary["cutoff_costs_more"]:
-        out(summary["cutoff_costs_more"])
-    if summary["energy_note"]:
-        out(f"energy and latency are modelled; {summary['energy_note']}")
-    if summary["unknown"]:
-        out(f"unknown, and left out: {', '.join(summary['unknown'])}")
+    for line in remarks(summary):
+        out(line)

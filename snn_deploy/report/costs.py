@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from snn_deploy.arrays import IntArray
 from snn_deploy.energy import PARTS
-from snn_deploy.profile import Profile, Row
+from snn_deploy.profile import Profile
 from snn_deploy.report.markup import Html, element, section, table
 from snn_deploy.report.units import UNKNOWN, number, percent, with_prefix
 
@@ -83,39 +86,39 @@ def _saved(early: float | None, fixed: float | None) -> str:
 
 def notable_inputs(profile: Profile) -> Html:
     """Return the inputs that took longest, and those whose answer is wrong."""
-    pairs = list(zip(profile.rows, profile.fixed_rows, strict=True))
-    longest = sorted(
-        pairs, key=lambda p: (-p[0].timesteps, -(p[0].latency_s or 0), p[0].index)
-    )
+    early, fixed = profile.rows, profile.fixed_rows
+    latency = np.nan_to_num(early.column("latency_s"))
+    longest = np.lexsort((-latency, -early.column("timesteps")))
     heading = "Inputs worth a look"
     shown = [_inputs("Longest", longest, profile)]
-    is_labelled = all(row.label is not None for row in profile.rows)
-    if is_labelled:
+    gap = early.column("gap")
+    if early.has_labels:
         what = "wrong"
-        found = [(row, fixed) for row, fixed in pairs if not row.is_right]
-        found.sort(key=lambda p: (not p[1].is_right, -p[0].gap, p[0].index))
+        found = np.flatnonzero(~early.is_right)
+        order = np.lexsort((-gap[found], ~fixed.is_right[found]))
     elif profile.has_cutoff:
         what = "changed by stopping early"
-        found = [(r, fixed) for r, fixed in pairs if r.prediction != fixed.prediction]
-        found.sort(key=lambda p: (-p[0].gap, p[0].index))
+        found = np.flatnonzero(early.column("prediction") != fixed.column("prediction"))
+        order = np.argsort(-gap[found], kind="stable")
     else:
         return section(heading, element("div", *shown, class_="pair"))
-    if found:
-        shown.append(_inputs(f"Answer {what}", found, profile))
+    if len(found):
+        shown.append(_inputs(f"Answer {what}", found[order], profile))
     else:
         shown.append(element("p", f"No answer is {what}."))
     return section(heading, element("div", *shown, class_="pair"))
 
 
-def _inputs(title: str, pairs: Sequence[tuple[Row, Row]], profile: Profile) -> Html:
-    n = len(pairs)
+def _inputs(title: str, positions: IntArray, profile: Profile) -> Html:
+    n = len(positions)
     caption = f"{title}: {min(n, N_SHOWN)} of {n:,}" if n > N_SHOWN else f"{title}: {n}"
     columns = ["input", "label", "answer"]
     if profile.has_cutoff:
         columns.append("at all timesteps")
     columns += ["timesteps", "gap", "energy", "latency"]
     rows = []
-    for row, fixed in pairs[:N_SHOWN]:
+    for position in positions[:N_SHOWN].tolist():
+        row, fixed = profile.rows[position], profile.fixed_rows[position]
         answers = [row.prediction, fixed.prediction][: 1 + profile.has_cutoff]
         label = UNKNOWN if row.label is None else row.label
         energy = with_prefix(row.energy_j, "J")

@@ -33,7 +33,7 @@ def _timesteps(profile: Profile, summary: Summary) -> Html:
     if not profile.has_cutoff:
         return _instead(title, f"No cutoff: every input took {n_timesteps} timesteps.")
     means = summary["with_cutoff"]
-    n, stopped = summary["n_inputs"], sum(row.stopped_early for row in profile.rows)
+    n, stopped = summary["n_inputs"], int(profile.rows.column("stopped_early").sum())
     caption = (
         f"{stopped:,} of {n:,} inputs stop before timestep {n_timesteps}; the mean is "
         f"{number(means['mean_timesteps'])}."

@@ -142,16 +142,17 @@ def loss(profile: Profile, summary: Summary) -> list[str]:
     """Return what stopping did to the answers, and for which goal it pays."""
     if not profile.has_cutoff:
         return []
-    pairs = list(zip(profile.rows, profile.fixed_rows, strict=True))
-    n = len(pairs)
-    changed = sum(row.prediction != fixed.prediction for row, fixed in pairs)
+    early, fixed = profile.rows, profile.fixed_rows
+    n = len(early)
+    is_changed = early.column("prediction") != fixed.column("prediction")
+    changed = int(is_changed.sum())
     lines = [
         f"Answers that differ from those at all timesteps: {changed} of {n} "
         f"({percent(changed / n)}{_changed_interval(changed, n)})."
     ]
     if summary["accuracy_lost"] is not None:
-        lost = sum(fixed.is_right and not row.is_right for row, fixed in pairs)
-        won = sum(row.is_right and not fixed.is_right for row, fixed in pairs)
+        lost = int((fixed.is_right & ~early.is_right).sum())
+        won = int((early.is_right & ~fixed.is_right).sum())
         lines.append(f"Right answers lost by stopping: {lost}; won: {won}.")
     return [*lines, _schedules(summary)]
 

@@ -6,7 +6,7 @@ light, dark and print. Text stays text, in the page's font.
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,9 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray
 from snn_deploy.energy import PARTS
-from snn_deploy.profile import Profile, Row
+from snn_deploy.profile import Profile
 from snn_deploy.report.units import number, percent, shared_prefix, with_prefix
+from snn_deploy.rows import Rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +62,7 @@ SETTINGS = {
 def timesteps_picture(profile: Profile) -> str:
     """Return how many inputs had their answer after how many timesteps."""
     n_timesteps = profile.artifact.network.graph.training.timesteps
-    timesteps = np.array([row.timesteps for row in profile.rows])
+    timesteps = profile.rows.column("timesteps")
     width = -(-n_timesteps // MOST_BARS)
     edges = np.arange(0, n_timesteps + width, width) + 0.5
     counts, _ = np.histogram(timesteps, edges)
@@ -105,8 +106,8 @@ def accuracy_picture(profile: Profile) -> str:
             transform=axes.transAxes, ha="right", fontsize=SMALL,
         )  # fmt: skip
         if profile.has_cutoff:
-            mean = float(np.mean([row.timesteps for row in profile.rows]))
-            right = 100 * float(np.mean([row.is_right for row in profile.rows]))
+            mean = float(profile.rows.column("timesteps").mean())
+            right = 100 * float(profile.rows.is_right.mean())
             low, high = min(low, right), max(high, right)
             axes.plot([mean], [right], "D", color=EARLY, ms=8)
             axes.annotate(
@@ -185,18 +186,16 @@ def spread_picture(profile: Profile) -> str:
         return _svg(figure, "spread")
 
 
-def _runs(profile: Profile) -> list[tuple[str, tuple[Row, ...], str]]:
+def _runs(profile: Profile) -> list[tuple[str, Rows, str]]:
     fixed = ("all timesteps", profile.fixed_rows, FULL)
     early = ("with cutoff", profile.rows, EARLY)
     return [early, fixed] if profile.has_cutoff else [fixed]
 
 
-def energies(rows: Sequence[Row], end: str) -> FloatArray:
+def energies(rows: Rows, end: str) -> FloatArray:
     """Return the energies by input and part [J], ``(n, 4)``; unknown parts are 0."""
-    values = [
-        [getattr(r, f"energy_{part}_{end}") or 0.0 for part in PARTS] for r in rows
-    ]
-    return np.array(values, dtype=np.float64)
+    parts = [rows.part(part, high=end != "j") for part in PARTS]
+    return np.nan_to_num(np.stack(parts, axis=1))
 
 
 def _stack(axes: "Axes", y: float, parts: FloatArray) -> None:

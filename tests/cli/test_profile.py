@@ -27,7 +27,7 @@ COSTS = [
     f"energy_{part}{band}_j"
     for part in ("dynamic", "static", "reset", "host")
     for band in ("", "_high")
-] + ["latency_s", "latency_high_s"]
+] + ["latency_s", "latency_high_s", "period_s", "period_high_s"]
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +48,12 @@ def test_a_profile_is_a_table_a_summary_and_a_report(folder: Path) -> None:
     report = (folder / "report.html").read_text(encoding="utf-8")
 
     assert files_in(folder) == [
+        "fewer.parquet",
+        "fewer_streamed.parquet",
         "fixed.parquet",
         "inputs.parquet",
         "report.html",
+        "streamed.parquet",
         "summary.json",
     ]
     assert report.strip()
@@ -132,9 +135,10 @@ def test_the_table_on_the_terminal_shows_both_runs(
 
     assert result.status == 0
     assert "means of 2 inputs" in result.out
-    for text in ("with cutoff", "all timesteps", "energy, dynamic", "latency"):
+    for text in ("with cutoff", "one by one", "energy, dynamic", "latency"):
         assert text in result.out
-    assert "12 served serially, 8 streamed" in result.out
+    assert "streamed" in result.out
+    assert "best for " in result.out
     assert "modelled" in result.out
     assert len(read(tmp_path / "p" / "inputs.parquet")) == 2
 
@@ -171,7 +175,12 @@ def test_a_second_profile_in_a_folder_leaves_nothing_of_the_first(
     command(*arguments, *options)
     command(*arguments, *options, "--no-cutoff")
 
-    assert files_in(tmp_path) == ["inputs.parquet", "report.html", "summary.json"]
+    assert files_in(tmp_path) == [
+        "inputs.parquet",
+        "report.html",
+        "streamed.parquet",
+        "summary.json",
+    ]
 
 
 def test_inputs_without_labels_have_no_accuracy(

@@ -12,8 +12,9 @@ from snn_deploy.ir.mapped import MappedNetwork, Neurocore, Piece
 from snn_deploy.ir.quantized import (
     Change,
 )
-from snn_deploy.profile import Profile, Row
+from snn_deploy.profile import Profile, Schedule, Totals
 from snn_deploy.report.html import render
+from snn_deploy.rows import Row, Rows
 from snn_deploy.summary import summarize
 from snn_deploy.target import Target
 from tests.build import RATE, dense, integers, population, simulator
@@ -95,6 +96,8 @@ def row(index: int, timesteps: int, **changes: Any) -> Row:
         "energy_host_high_j": 4e-6 * timesteps,
         "latency_s": 1e-3 * timesteps,
         "latency_high_s": 2e-3 * timesteps,
+        "period_s": 1e-3 * timesteps,
+        "period_high_s": 2e-3 * timesteps,
     }
     return Row(**{**settings, **changes})
 
@@ -112,17 +115,31 @@ def fixed_rows(n: int, **changes: Any) -> tuple[Row, ...]:
 
 def profile(n: int = 30, **changes: Any) -> Profile:
     """Return a profile with cutoff and labels."""
+    runs = {
+        Schedule.CUTOFF: Rows.of(changes.pop("rows", early_rows(n))),
+        Schedule.SERIAL: Rows.of(changes.pop("fixed_rows", fixed_rows(n))),
+    }
+    if not changes.pop("has_cutoff", True):
+        del runs[Schedule.CUTOFF]
+    runs[Schedule.STREAMED] = Rows.of([in_stream(r) for r in runs[Schedule.SERIAL]])
     settings: dict[str, Any] = {
         "artifact": calibrated(network()),
         "backend": "cpu",
         "monitor": "embedded",
-        "has_cutoff": True,
-        "rows": early_rows(n),
-        "fixed_rows": fixed_rows(n),
+        "runs": runs,
+        "fixed_timesteps": N_TIMESTEPS,
         "accuracy_at": np.linspace(0.8, 1.0, N_TIMESTEPS),
+        "agreement_at": np.linspace(0.8, 1.0, N_TIMESTEPS),
+        "totals": Totals.none(N_TIMESTEPS + 2, 1),
         "unknown": (),
     }
     return Profile(**{**settings, **changes})
+
+
+def in_stream(row: Row) -> Row:
+    """Return the input in a stream, which takes three quarters of the time."""
+    period = None if row.period_s is None else 0.75 * row.period_s
+    return replace(row, chip_timesteps=row.timesteps, period_s=period)
 
 
 def without_cutoff(n: int = 30, **changes: Any) -> Profile:

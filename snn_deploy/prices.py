@@ -1,0 +1,99 @@
+"""A target's prices as arrays, to be multiplied with counts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.results import CHIP_EVENTS, CORE_EVENTS, INJECTION
+from snn_deploy.target import CENTRAL, EVENTS, Target, high_name
+
+BAND = ("central", "high")  # the last axis of every array of prices and of costs
+GENERATING = ("access", "update", "fire", "packet")
+RECEIVING = ("packet_in", "synaptic_operation")
+MONITORS = ("embedded", "host")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prices:
+    """Energies [J], times [s] and powers [W]; not a number where nobody knows.
+
+    The last axis is the band: central and high.
+    """
+
+    core_energy: FloatArray  # (6, 2), of CORE_EVENTS
+    chip_energy: FloatArray  # (3, 2), of CHIP_EVENTS
+    generating: FloatArray  # (6, 2), times of what a neurocore computes and sends
+    receiving: FloatArray  # (6, 2), and of what it receives
+    injection: FloatArray  # (2,), time of an input packet; 0 where unknown
+    barrier: FloatArray  # (2,), time at the end of a timestep
+    poll: FloatArray  # (2,), time to read the outputs
+    static: FloatArray  # (2,), power of the chip
+    host: FloatArray  # (2,), power of the processor that feeds and polls it
+    reset: FloatArray  # (2,), energy between two inputs
+
+
+def prices_of(target: Target, *, n_tiles: int, monitor: str) -> Prices:
+    """Return what a network on ``n_tiles`` tiles pays, polled by a ``monitor``."""
+    injection = _price(target, "injection", "time_s")
+    return Prices(
+        core_energy=_prices(target, CORE_EVENTS, CORE_EVENTS, "energy_j"),
+        # the packets of the input are packets too
+        chip_energy=_prices(
+            target, (*CHIP_EVENTS[:INJECTION], "packet"), EVENTS, "energy_j"
+        ),
+        generating=_prices(target, CORE_EVENTS, GENERATING, "time_s"),
+        receiving=_prices(target, CORE_EVENTS, RECEIVING, "time_s"),
+        injection=np.nan_to_num(injection),
+        barrier=np.array(
+            [target.barrier.time(n_tiles, high=end == "high") for end in BAND]
+        ),
+        poll=_price(target, f"poll_{monitor}", "time_s"),
+        static=_price(target, "static", "power_w"),
+        host=_price(target, "host", "power_w"),
+        reset=_price(target, "reset", "energy_j"),
+    )
+
+
+def _prices(
+    target: Target, names: tuple[str, ...], priced: tuple[str, ...], quantity: str
+) -> FloatArray:
+    """Return a price for each name, 0 for those that are not priced."""
+    return np.array(
+        [
+            _price(target, name, quantity) if name in priced else np.zeros(len(BAND))
+            for name in names
+        ]
+    )
+
+
+def _price(target: Target, name: str, quantity: str) -> FloatArray:
+    cost = target.cost(name)
+    values = (getattr(cost, quantity), getattr(cost, high_name(quantity)))
+    return np.array([np.nan if value is None else value for value in values])
+
+
+def cost_of(counts: IntArray, prices: FloatArray) -> FloatArray:
+    """Return counts ``(..., n)`` times prices ``(n, 2)``, summed: ``(..., 2)``.
+
+    Not a number where an event happened whose price nobody knows.
+    """
+    unknown = np.isnan(prices)
+    total: FloatArray = np.asarray(counts, np.float64) @ np.where(unknown, 0.0, prices)
+    if unknown.any():
+        total[counts @ unknown.astype(np.int64) > 0] = np.nan
+    return total
+
+
+def unknown_prices(target: Target, monitor: str) -> list[str]:
+    """Return what costs energy or time that nobody has published."""
+    energies = [(name, "energy") for name in (*EVENTS, "reset")]
+    powers = [(name, "power") for name in ("static", "host")]
+    timed = (*GENERATING, *RECEIVING, "injection", f"poll_{monitor}")
+    times = [(name, "time") for name in timed]
+    quantities = dict(zip(("energy", "time", "power"), CENTRAL, strict=True))
+    return [
+        f"{'time' if kind == 'time' else 'energy'} of {name}"
+        for name, kind in (*energies, *powers, *times)
+        if getattr(target.cost(name), quantities[kind]) is None
+    ]

@@ -1,0 +1,186 @@
+"""One row for each input: what it gave and what it cost, as columns of numbers."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import overload
+
+import numpy as np
+
+from snn_deploy.arrays import AnyArray, BoolArray, FloatArray
+from snn_deploy.energy import PARTS
+
+IN_MEMORY = 1 << 25  # bytes of a column; larger ones lie in a file that has no name
+NO_LABEL = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What one input gave and cost; a column of ``inputs.parquet`` for each field.
+
+    Energies and times are modelled, from counts and the target's prices; the ones
+    called high are the upper end of the band. ``None`` is unknown.
+    """
+
+    index: int
+    label: int | None
+    prediction: int
+    timesteps: int
+    chip_timesteps: int
+    stopped_early: bool
+    gap: int
+    spikes: int
+    synaptic_operations: int
+    packets: int
+    hops: int
+    energy_dynamic_j: float | None
+    energy_dynamic_high_j: float | None
+    energy_static_j: float | None
+    energy_static_high_j: float | None
+    energy_reset_j: float | None
+    energy_reset_high_j: float | None
+    energy_host_j: float | None
+    energy_host_high_j: float | None
+    latency_s: float | None
+    latency_high_s: float | None
+    period_s: float | None
+    period_high_s: float | None
+
+    @property
+    def is_right(self) -> bool:
+        return self.prediction == self.label
+
+    @property
+    def energy_j(self) -> float | None:
+        """All parts together; unknown if one is."""
+        parts = [getattr(self, f"energy_{part}_j") for part in PARTS]
+        return None if None in parts else sum(parts)
+
+
+# column: unit, meaning
+COLUMNS = {
+    "index": ("", "position of the input in the data, from 0"),
+    "label": ("", "the right answer; null: unknown"),
+    "prediction": ("", "the answer: the output with the largest score"),
+    "timesteps": ("timesteps", "input timesteps that the decision took"),
+    "chip_timesteps": (
+        "timesteps",
+        "chip timesteps that the input holds the chip: with the pipeline's if inputs "
+        "are served one by one",
+    ),
+    "stopped_early": ("", "whether it ended before the last timestep"),
+    "gap": ("", "largest less second largest score at the stop"),
+    "spikes": ("events", "spikes of all neurons"),
+    "synaptic_operations": ("events", "synapses read, stored zeros included"),
+    "packets": ("events", "packets sent by neurons, and injected"),
+    "hops": ("events", "steps of packets from tile to tile"),
+    **{
+        f"energy_{part}{end}_j": ("J", f"{meaning}, {price} prices")
+        for part, meaning in zip(
+            PARTS,
+            (
+                "energy of the events on the chip",
+                "static power times the time that the input holds the chip",
+                "energy to clear the chip between inputs",
+                "power of the processor that feeds and polls the chip, times that time",
+            ),
+            strict=True,
+        )
+        for end, price in (("", "central"), ("_high", "high"))
+    },
+    "latency_s": ("s", "first timestep to answer, central prices"),
+    "latency_high_s": ("s", "first timestep to answer, high prices"),
+    "period_s": (
+        "s", "first timestep to that of the next input, central prices"
+    ),
+    "period_high_s": ("s", "first timestep to that of the next input, high prices"),
+}  # fmt: skip
+assert tuple(COLUMNS) == tuple(field.name for field in fields(Row))
+
+
+def type_of(name: str) -> type:
+    """Return the type of a column's numbers."""
+    if name == "stopped_early":
+        return np.bool_
+    return np.float64 if COLUMNS[name][0] in ("J", "s") else np.int64
+
+
+class Rows(Sequence[Row]):
+    """Rows of a known number of inputs, in order.
+
+    Internally an unknown cost is not a number and an unknown label is ``NO_LABEL``.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.columns = {name: _column(n, type_of(name)) for name in COLUMNS}
+        self.n = 0  # written by now
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> "Rows":
+        """Return rows as columns."""
+        found = cls(len(rows))
+        for row in rows:
+            found.append(vars(row))
+        return found
+
+    def append(self, values: dict[str, float | None]) -> None:
+        """Add the row of the next input."""
+        for name, column in self.columns.items():
+            value = values[name]
+            if value is None:
+                value = NO_LABEL if name == "label" else np.nan
+            column[self.n] = value
+        self.n += 1
+
+    def __len__(self) -> int:
+        return self.n
+
+    @overload
+    def __getitem__(self, position: int) -> Row: ...
+    @overload
+    def __getitem__(self, position: slice) -> list[Row]: ...
+
+    def __getitem__(self, position: int | slice) -> Row | list[Row]:
+        if isinstance(position, slice):
+            return [self[i] for i in range(*position.indices(self.n))]
+        if not -self.n <= position < self.n:
+            raise IndexError(f"row {position} of {self.n}")
+        values = {name: self.column(name)[position].item() for name in COLUMNS}
+        for name, value in values.items():
+            if value != value or (name == "label" and value == NO_LABEL):
+                values[name] = None
+        return Row(**values)
+
+    def column(self, name: str) -> AnyArray:
+        """Return the values of all rows, ``(n,)``."""
+        return self.columns[name][: self.n]
+
+    def part(self, part: str, *, high: bool = False) -> FloatArray:
+        """Return a part of the energy of each input [J], ``(n,)``."""
+        return self.column(f"energy_{part}_{'high_' if high else ''}j")
+
+    def energy(self, *, high: bool = False) -> FloatArray:
+        """Return the energy of each input [J]; not a number if a part is unknown."""
+        total = np.zeros(self.n)
+        for part in PARTS:
+            total += self.part(part, high=high)
+        return total
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether every input has a label."""
+        return self.n > 0 and bool((self.column("label") != NO_LABEL).all())
+
+    @property
+    def is_right(self) -> BoolArray:
+        """Whether each answer is the label, ``(n,)``."""
+        right: BoolArray = self.column("prediction") == self.column("label")
+        return right
+
+
+def _column(n: int, dtype: type) -> AnyArray:
+    if n * np.dtype(dtype).itemsize <= IN_MEMORY:
+        return np.zeros(n, dtype)
+    with tempfile.TemporaryFile() as file:  # the map keeps it, and the disk is larger
+        column: AnyArray = np.memmap(file, dtype, "w+", shape=(n,))
+    return column

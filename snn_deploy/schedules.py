@@ -1,0 +1,177 @@
+"""Which way to serve inputs wins: for latency, for throughput, for energy."""
+
+from typing import Any
+
+import numpy as np
+
+from snn_deploy.energy import PARTS
+from snn_deploy.prices import MONITORS
+from snn_deploy.profile import Profile, Schedule
+from snn_deploy.rows import Rows
+from snn_deploy.target import Target, high_name
+
+# goal: what is compared, and whether more is better
+GOALS = {
+    "latency": ("mean_latency_s", False),
+    "throughput": ("throughput_per_s", True),
+    "energy": ("mean_energy_j", False),
+}
+COUNTS = (
+    "timesteps", "chip_timesteps", "spikes", "synaptic_operations", "packets", "hops"
+)  # fmt: skip
+TIMES = ("latency_s", "latency_high_s")
+
+
+def means(rows: Rows) -> dict[str, Any]:
+    """Return the means of one schedule; ``None`` is unknown."""
+    found: dict[str, Any] = {
+        f"mean_{name}": float(rows.column(name).mean()) for name in COUNTS
+    }
+    for name in TIMES:
+        found[f"mean_{name}"] = known(rows.column(name).mean())
+    for high in (False, True):
+        end = "high_j" if high else "j"
+        found[f"mean_energy_{end}"] = known(rows.energy(high=high).mean())
+        for part in PARTS:
+            found[f"mean_energy_{part}_{end}"] = known(
+                rows.part(part, high=high).mean()
+            )
+    for name, period in (("", "period_s"), ("_low", "period_high_s")):
+        per_input = known(rows.column(period).mean())
+        found[f"throughput{name}_per_s"] = 1 / per_input if per_input else None
+    found["accuracy"] = float(rows.is_right.mean()) if rows.has_labels else None
+    found["stopped_early"] = float(rows.column("stopped_early").mean())
+    return found
+
+
+def known(value: float) -> float | None:
+    """Return a number, or ``None`` for one that is none."""
+    return None if np.isnan(value) else float(value)
+
+
+def schedules(profile: Profile) -> dict[str, dict[str, Any]]:
+    """Return for each schedule its name in words and its means."""
+    return {
+        schedule.value: {"text": text_of(profile, schedule), **means(rows)}
+        for schedule, rows in profile.runs.items()
+    }
+
+
+def text_of(profile: Profile, schedule: Schedule) -> str:
+    """Return a schedule in words."""
+    n, fewest = (
+        profile.artifact.network.graph.training.timesteps,
+        profile.fixed_timesteps,
+    )
+    return {
+        Schedule.CUTOFF: "with cutoff, one by one",
+        Schedule.SERIAL: f"{n} timesteps, one by one",
+        Schedule.STREAMED: f"{n} timesteps, streamed",
+        Schedule.SERIAL_FIXED: f"{fewest} timesteps, one by one",
+        Schedule.STREAMED_FIXED: f"{fewest} timesteps, streamed",
+    }[schedule]
+
+
+def winners(found: dict[str, dict[str, Any]]) -> dict[str, str | None]:
+    """Return for each goal the schedule that is best at central prices.
+
+    ``None`` where the cost is unknown. Of equal ones the first.
+    """
+    best: dict[str, str | None] = {}
+    for goal, (key, more_is_better) in GOALS.items():
+        values = {name: run[key] for name, run in found.items()}
+        if None in values.values():
+            best[goal] = None
+            continue
+        pick = max if more_is_better else min
+        best[goal] = pick(values, key=lambda name: values[name])
+    return best
+
+
+def other_monitor(profile: Profile) -> dict[str, Any]:
+    """Return what the other monitor would make of the schedules served one by one.
+
+    Polls add their time, and with it static energy and the host's, and nothing else.
+    """
+    target = profile.artifact.network.target
+    other = MONITORS[1 - MONITORS.index(profile.monitor)]
+    found: dict[str, Any] = {"monitor": other}
+    for schedule in (Schedule.CUTOFF, Schedule.SERIAL):
+        if schedule not in profile.runs:
+            continue
+        rows = profile.runs[schedule]
+        polls = 1.0
+        if schedule is Schedule.CUTOFF:
+            polls = float(rows.column("timesteps").mean())
+        costs = {}
+        for end, high in (("", False), ("_high", True)):
+            more_s = polls * _difference(target, profile.monitor, other, high=high)
+            power_w = sum(_cost(target, n, "power_w", high) for n in ("static", "host"))
+            latency = rows.column(f"latency{end}_s").mean() + more_s
+            energy = rows.energy(high=high).mean() + more_s * power_w
+            costs[f"mean_latency{end}_s"] = known(latency)
+            costs[f"mean_energy{end}_j"] = known(energy)
+        found[schedule.value] = costs
+    return found
+
+
+def _difference(target: Target, one: str, other: str, *, high: bool) -> float:
+    return _cost(target, f"poll_{other}", "time_s", high) - _cost(
+        target, f"poll_{one}", "time_s", high
+    )
+
+
+def _cost(target: Target, name: str, quantity: str, high: bool) -> float:
+    found = getattr(target.cost(name), high_name(quantity) if high else quantity)
+    return float("nan") if found is None else found
+
+
+def remarks(summary: dict[str, Any]) -> list[str]:
+    """Return in sentences which schedule wins, and what to know before quoting it."""
+    lines = [verdict(summary), fair_comparison(summary), *_monitors(summary)]
+    lines.append(summary["cutoff_costs_more"])
+    if summary["energy_note"]:
+        lines.append(f"energy and latency are modelled; {summary['energy_note']}")
+    if summary["unknown"]:
+        lines.append(f"unknown, and left out: {', '.join(summary['unknown'])}")
+    return [line for line in lines if line]
+
+
+def verdict(summary: dict[str, Any]) -> str:
+    """Return which schedule is best for which goal."""
+    runs, best = summary["schedules"], summary["best_schedule"]
+    goals: dict[str, list[str]] = {}
+    for goal, name in best.items():
+        text = "unknown" if name is None else runs[name]["text"]
+        goals.setdefault(text, []).append(goal)
+    return "best for " + "; for ".join(
+        f"{' and '.join(names)}: {text}" for text, names in goals.items()
+    )
+
+
+def fair_comparison(summary: dict[str, Any]) -> str:
+    """Return how the cutoff compares with fewer timesteps for all inputs."""
+    if summary["with_cutoff"] is None:
+        return ""
+    n = summary["fixed_timesteps"]
+    if n == summary["timesteps"]:
+        return f"fewer than {n} timesteps for all inputs lose more than the cutoff"
+    return (
+        f"{n} of {summary['timesteps']} timesteps for all inputs lose no more than the "
+        "cutoff on these inputs, on which they were chosen"
+    )
+
+
+def _monitors(summary: dict[str, Any]) -> list[str]:
+    other, early = summary["other_monitor"], summary["with_cutoff"]
+    key = "mean_energy_j"
+    if early is None or other["cutoff"][key] is None:
+        return []
+    here, there = (
+        "pays" if early[key] < summary["all_timesteps"][key] else "does not pay",
+        "pays" if other["cutoff"][key] < other["serial"][key] else "does not pay",
+    )
+    return [
+        f"polled by the {summary['monitor']} processor the cutoff {here} in energy, "
+        f"one by one; polled by the {other['monitor']} one it {there}"
+    ]

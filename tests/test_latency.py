@@ -1,0 +1,129 @@
+"""latency: a timestep is as long as its busiest neurocore; a stream overlaps inputs."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.latency import Stream, timestep_durations
+from snn_deploy.prices import BAND, Prices, prices_of
+from snn_deploy.results import (
+    ACCESS,
+    CHIP_EVENTS,
+    CORE_EVENTS,
+    FIRE,
+    INJECTION,
+    PACKET,
+    SYNAPTIC_OPERATION,
+    UPDATE,
+)
+from snn_deploy.target_file import read_target, target_from_table
+from tests.test_target import table
+
+N_CORES = 3
+MAPPED = np.array([4, 5, 6])
+
+
+def prices(**costs: Any) -> Prices:
+    chip = table()
+    for name in ("access", "update", "packet", "packet_in", "synaptic_operation"):
+        chip["cost"][name] = {"energy_pj": 1, "time_ns": 1, "source": "made up"}
+    chip["cost"]["poll_embedded"] = {"time_us": 7, "source": "made up"}
+    for name, cost in costs.items():
+        chip["cost"][name] = {**cost, "source": "made up"}
+    target = target_from_table(chip, "tiny.toml")
+    return prices_of(target, n_tiles=1, monitor="embedded")
+
+
+def none(n: int) -> tuple[IntArray, IntArray]:
+    return (
+        np.zeros((n, N_CORES, len(CORE_EVENTS)), np.int64),
+        np.zeros((n, len(CHIP_EVENTS)), np.int64),
+    )
+
+
+def drawn(rng: np.random.Generator, n: int) -> tuple[IntArray, IntArray]:
+    cores, chip = none(n)
+    cores[:] = rng.integers(0, 50, cores.shape)
+    chip[:] = rng.integers(0, 50, chip.shape)
+    return cores, chip
+
+
+def test_a_timestep_lasts_as_long_as_its_busiest_neurocore() -> None:
+    cores, chip = none(2)
+    cores[0, 0, [ACCESS, UPDATE, FIRE, PACKET]] = 4, 3, 2, 1  # 4 + 3 + 2 * 3 + 1
+    cores[0, 1, SYNAPTIC_OPERATION] = 13
+    cores[1, 2, SYNAPTIC_OPERATION] = 99
+
+    central, high = timestep_durations(cores, chip, prices()).T
+
+    np.testing.assert_allclose(central, [24e-9, 109e-9])  # and 10 ns of barrier
+    np.testing.assert_allclose(high, [114e-9, 199e-9])
+
+
+def test_injection_goes_on_beside_the_computing() -> None:
+    cores, chip = none(1)
+    cores[0, 0, ACCESS], chip[0, INJECTION] = 40, 3
+
+    for time_us, expected in ((0.001, 50e-9), (1, 3e-6)):
+        found = timestep_durations(cores, chip, prices(injection={"time_us": time_us}))
+
+        assert found[0, 0] == pytest.approx(expected)
+
+
+def test_an_event_of_unknown_time_makes_its_timesteps_unknown() -> None:
+    cores, chip = none(2)
+    cores[1, 0, SYNAPTIC_OPERATION] = 1
+
+    found = timestep_durations(cores, chip, prices(synaptic_operation={"energy_pj": 1}))
+
+    assert np.isfinite(found[0]).all()
+    assert np.isnan(found[1]).all()
+
+
+def laid_out(
+    inputs: list[tuple[IntArray, IntArray]], n_timesteps: int, depth: int, paid: Prices
+) -> FloatArray:
+    """Return the duration of every timestep of the stream, written out at once."""
+    cores, chip = none(len(inputs) * n_timesteps + depth)
+    for i, (in_cores, in_chip) in enumerate(inputs):
+        rows = slice(i * n_timesteps, i * n_timesteps + n_timesteps + depth)
+        cores[rows] += in_cores
+        chip[rows] += in_chip
+    cores[:, :, ACCESS] = MAPPED
+    durations = timestep_durations(cores, chip, paid)
+    for i in range(len(inputs)):
+        durations[(i + 1) * n_timesteps + depth - 1] += paid.poll
+    return durations
+
+
+@pytest.mark.parametrize(
+    ("n_timesteps", "depth", "n"),
+    [(1, 1, 1), (1, 4, 3), (2, 5, 7), (4, 4, 3), (8, 3, 5), (3, 0, 2)],
+)
+def test_inputs_in_a_stream_share_the_timesteps(
+    n_timesteps: int, depth: int, n: int
+) -> None:
+    rng = np.random.default_rng(n)
+    inputs = [drawn(rng, n_timesteps + depth) for _ in range(n)]
+    stream = Stream(prices(), MAPPED, n_timesteps=n_timesteps, depth=depth)
+
+    found = [times for counts in inputs for times in stream.push(*counts)]
+    found += stream.finish()
+
+    durations = laid_out(inputs, n_timesteps, depth, prices())
+    assert len(found) == n
+    for i, (latency, period) in enumerate(found):
+        rows = durations[i * n_timesteps :]
+        np.testing.assert_allclose(latency, rows[: n_timesteps + depth].sum(axis=0))
+        np.testing.assert_allclose(period, rows[:n_timesteps].sum(axis=0))
+
+
+def test_prices_of_the_high_end_are_never_under_the_central_ones() -> None:
+    for name in ("loihi1", "loihi2", "loihi-sim"):
+        paid = prices_of(read_target(name), n_tiles=3, monitor="host")
+
+        for array in vars(paid).values():
+            assert array.shape[-1] == len(BAND)
+            assert (array[..., 0] <= array[..., 1]).all()

@@ -1,0 +1,201 @@
+"""profile_inputs: the schedules are those of the chip, and their costs add up."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from snn_deploy.artifact import Artifact, pack
+from snn_deploy.backends import open_backend
+from snn_deploy.data import Data
+from snn_deploy.host.cutoff import Cutoff, fixed, risk
+from snn_deploy.host.monitor import run_inputs
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.latency import timestep_durations
+from snn_deploy.prices import prices_of
+from snn_deploy.profile import Profile, Schedule, profile_inputs
+from snn_deploy.results import (
+    ACCESS,
+    CHIP_EVENTS,
+    CORE_EVENTS,
+    INJECTION,
+    PACKET,
+    PACKET_IN,
+)
+from snn_deploy.schedules import other_monitor, text_of, winners
+from snn_deploy.summary import summarize
+from tests.build import RATE, dense, integers, population, rng
+from tests.conformance.networks import mapped
+from tests.conformance.test_equality import alone_in_stream
+
+N = 12
+
+
+def artifact() -> Artifact:
+    """Return a network whose neurons spike often; the layers differ in their lag."""
+    draw = rng(1)
+    few = {"threshold": np.array(60)}
+    graph = integers(
+        [
+            population("hidden", (20,), offset=1, **few),
+            population("more", (10,), offset=2, **few),
+            population("out", (3,), offset=3, **few),
+        ],
+        [
+            dense("input", "hidden", draw.integers(-40, 100, (20, 2)), delay=1),
+            dense("hidden", "more", draw.integers(-40, 60, (10, 20)), delay=1),
+            dense("more", "out", draw.integers(-40, 60, (3, 10)), delay=1),
+            dense("hidden", "out", draw.integers(-40, 60, (3, 20)), delay=2),
+        ],
+        shape=(2,),
+    )
+    return pack(mapped(graph))
+
+
+def data(n: int = N, *, labelled: bool = True) -> Data:
+    x = rng(3).integers(60, 255, (n, 2)).astype(np.uint8)
+    y = rng(4).integers(0, 3, n)
+    return Data(x=x, y=y if labelled else None, training=RATE)
+
+
+def profiled(
+    cutoff: Cutoff | None = None, inputs: Data | None = None, monitor: str = "embedded"
+) -> Profile:
+    return profile_inputs(
+        artifact(),
+        open_backend("cpu"),
+        data() if inputs is None else inputs,
+        cutoff=cutoff,
+        monitor=monitor,
+    )
+
+
+def shortened(network: MappedNetwork, n_timesteps: int) -> MappedNetwork:
+    training = replace(network.graph.training, timesteps=n_timesteps)
+    return replace(network, graph=replace(network.graph, training=training))
+
+
+def test_a_stream_takes_the_time_of_what_the_oracle_counts_in_one() -> None:
+    network, inputs = artifact().network, data()
+    n_timesteps, depth = network.graph.training.timesteps, network.graph.depth
+    prices = prices_of(network.target, n_tiles=network.n_tiles, monitor="embedded")
+    n = N * n_timesteps + depth
+    cores = np.zeros((n, len(network.cores), len(CORE_EVENTS)), np.int64)
+    chip = np.zeros((n, len(CHIP_EVENTS)), np.int64)
+    for i, stimulus in inputs.stimuli():
+        counted = alone_in_stream(network, stimulus, n_timesteps)
+        rows = slice(i * n_timesteps, (i + 1) * n_timesteps + depth)
+        cores[rows] += counted[0]
+        chip[rows] += counted[1]
+    cores[..., ACCESS] = [core.n_compartments for core in network.cores]
+    durations = timestep_durations(cores, chip, prices)[:, 0]
+    last = n_timesteps * (1 + np.arange(N)) + depth - 1
+    durations[last] += prices.poll[0]
+
+    rows_ = profiled().runs[Schedule.STREAMED]
+
+    assert rows_.column("period_s").sum() == pytest.approx(durations[:-depth].sum())
+    for i, row in enumerate(rows_):
+        begin = i * n_timesteps
+        expected = durations[begin : begin + n_timesteps + depth].sum()
+        assert row.latency_s == pytest.approx(expected)
+        assert row.chip_timesteps == n_timesteps
+
+
+def test_fewer_fixed_timesteps_cost_what_a_network_compiled_for_them_does() -> None:
+    found = profiled(fixed(2))
+
+    fewest = found.fixed_timesteps
+    assert fewest < RATE.timesteps
+    own = pack(shortened(artifact().network, fewest))
+    inputs = replace(data(), training=replace(RATE, timesteps=fewest))
+    alone = profile_inputs(own, open_backend("cpu"), inputs, cutoff=None)
+    for mine, theirs in (
+        (Schedule.SERIAL_FIXED, Schedule.SERIAL),
+        (Schedule.STREAMED_FIXED, Schedule.STREAMED),
+    ):
+        for row, other in zip(found.runs[mine], alone.runs[theirs], strict=True):
+            assert row == other
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_the_fewest_fixed_timesteps_lose_no_more_than_the_cutoff(
+    labelled: bool,
+) -> None:
+    found = profiled(risk(20), data(labelled=labelled))
+
+    curve = found.accuracy_at if labelled else found.agreement_at
+    if labelled:
+        reached = found.rows.is_right.mean()
+    else:
+        same = found.rows.column("prediction") == found.fixed_rows.column("prediction")
+        reached = same.mean()
+    assert curve[found.fixed_timesteps - 1] >= reached - 1e-12
+    assert (curve[: found.fixed_timesteps - 1] < reached).all()
+
+
+def test_packets_sent_are_received_by_neurocores_or_read_by_the_host() -> None:
+    found = profiled(risk(3))
+
+    network, totals = found.artifact.network, found.totals
+    counts, injected = totals.cores.sum(axis=(0, 1)), totals.chip[:, INJECTION].sum()
+    program = open_backend("cpu").load(network)
+    results = run_inputs(program, network, data().stimuli(), risk(3))
+    read = sum(int(result.scores[-1].sum()) for result in results)  # output spikes
+    assert counts[PACKET] + injected == counts[PACKET_IN] + read
+    assert counts[PACKET] > 0
+
+
+def test_two_halves_of_the_inputs_add_up() -> None:
+    inputs = data()
+    whole = profiled(risk(3), inputs)
+
+    half = profile_inputs(
+        artifact(), open_backend("cpu"), inputs, cutoff=risk(3), limit=N // 2
+    )
+
+    rest = whole.rows[N // 2 :]
+    for name in ("spikes", "packets", "synaptic_operations", "energy_dynamic_j"):
+        total = half.rows.column(name).sum() + sum(getattr(r, name) for r in rest)
+        assert total == pytest.approx(whole.rows.column(name).sum())
+
+
+def test_sums_over_neurocores_and_timesteps_are_those_of_the_rows() -> None:
+    found = profiled(risk(3))
+
+    counts = found.totals.cores.sum(axis=(0, 1))
+    assert counts[CORE_EVENTS.index("fire")] == found.rows.column("spikes").sum()
+    operations = found.rows.column("synaptic_operations").sum()
+    assert counts[CORE_EVENTS.index("synaptic_operation")] == operations
+    packets = found.rows.column("packets").sum()
+    assert counts[PACKET] + found.totals.chip[:, INJECTION].sum() == packets
+
+
+def test_the_other_monitor_is_what_a_profile_with_it_gives() -> None:
+    here, there = (profiled(risk(20), monitor=m) for m in ("embedded", "host"))
+
+    expected = summarize(there)["schedules"]
+    found = other_monitor(here)
+    assert found["monitor"] == "host"
+    for schedule in ("cutoff", "serial"):
+        for key, value in found[schedule].items():
+            assert value == pytest.approx(expected[schedule][key])
+
+
+def test_the_best_schedule_is_named_for_each_goal() -> None:
+    runs: dict[str, dict[str, Any]] = {
+        "one": {"mean_latency_s": 1.0, "throughput_per_s": 1.0, "mean_energy_j": None},
+        "two": {"mean_latency_s": 2.0, "throughput_per_s": 2.0, "mean_energy_j": 1.0},
+    }
+
+    assert winners(runs) == {"latency": "one", "throughput": "two", "energy": None}
+
+
+def test_every_schedule_has_words() -> None:
+    found = profiled(fixed(2))
+
+    texts = [text_of(found, schedule) for schedule in Schedule]
+
+    assert len(set(texts)) == len(texts)
+    assert "6 timesteps, streamed" in texts
