@@ -69,18 +69,13 @@ def measure(
         Path(data), graph.source.shape, graph.training, n_outputs=graph.readout.size
     )
     calibration = artifact.calibration if has_cutoff else None
-    program = open_backend(backend).load(artifact.network)
-    try:
-        return profile_inputs(
-            artifact,
-            program,
-            inputs,
-            cutoff=None if calibration is None else calibration.cutoff,
-            backend=backend,
-            limit=limit,
-        )
-    finally:
-        program.close()
+    return profile_inputs(
+        artifact,
+        open_backend(backend),
+        inputs,
+        cutoff=None if calibration is None else calibration.cutoff,
+        limit=limit,
+    )
 
 
 def assert_accuracy(profile: Profile, at_least: float) -> None:

@@ -18,6 +18,7 @@ from snn_deploy.importers import load_model
 from snn_deploy.pipeline import compile_model
 from snn_deploy.profile import Profile
 from snn_deploy.recording import read_raw, record, write_trace
+from snn_deploy.rows import Rows
 from snn_deploy.target_file import read_target
 
 N = 60
@@ -97,10 +98,9 @@ def test_inputs_without_labels_have_no_accuracy(folder: Path, tmp_path: Path) ->
 
 
 def test_unknown_energy_fails(profile: Profile) -> None:
-    rows = tuple(replace(row, energy_static_j=None) for row in profile.rows)
-    unpriced = replace(
-        profile, rows=rows, fixed_rows=rows, unknown=("energy of static power",)
-    )
+    rows = Rows.of([replace(row, energy_static_j=None) for row in profile.rows])
+    runs = dict.fromkeys(profile.runs, rows)
+    unpriced = replace(profile, runs=runs, unknown=("energy of static power",))
 
     with pytest.raises(AssertionError, match=r"unknown .energy of static power"):
         testing.assert_energy(unpriced, at_most=1)
