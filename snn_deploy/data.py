@@ -120,6 +120,8 @@ def read_data(
     if is_line and shape == (input_shape[0], input_shape[2]):  # of a 1d convolution
         x = x.reshape(*x.shape[:axis], *input_shape)
         shape = input_shape
+    if shape != input_shape and shape == _row(input_shape):
+        x, shape = x.reshape(*x.shape[:-1], 1, x.shape[-1]), input_shape
     if shape != input_shape:
         raise DataError(
             f"{path}: {name} has inputs of shape {shape}, the network takes "
@@ -133,6 +135,12 @@ def read_data(
     _check_values(path, name, x, training)
     labels = _labels(path, arrays.get("y"), len(x), n_outputs)
     return Data(x=x, y=labels, training=training)
+
+
+def _row(shape: Shape) -> Shape:
+    """Return the shape of a map of height 1 as that of a row of several channels."""
+    is_row = len(shape) == 3 and shape[1] == 1
+    return (shape[0], shape[2]) if is_row else shape
 
 
 def _check_values(path: Path, name: str, x: AnyArray, training: Training) -> None:

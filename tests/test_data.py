@@ -145,3 +145,11 @@ def test_the_hash_is_of_the_inputs_alone(tmp_path: Path) -> None:
     assert read(tmp_path, x=X[::-1]).sha256 != data.sha256
     assert read(tmp_path, x=X[:4]).sha256 != data.sha256
     assert read(tmp_path, x=X / 255).sha256 != data.sha256
+
+
+def test_rows_of_several_channels_are_maps_of_height_one(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", x=X[:, 0])
+
+    data = read_data(tmp_path / "data.npz", (3, 1, 3), DIRECT)
+
+    np.testing.assert_array_equal(data.x[:, :, 0], X[:, 0])

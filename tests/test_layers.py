@@ -66,8 +66,10 @@ ALLOWED = {
 
 # Heavy packages, and the modules that may import them: running a .snn needs no torch.
 USERS = {
-    "torch": "importers/check importers/model_file importers/norse importers/pytorch "
-    "importers/rates importers/torch_layers training/",
+    "torch": "importers/cells importers/check importers/frameworks importers/layers "
+    "importers/model_file importers/norse importers/pytorch importers/rates "
+    "importers/sinabs importers/snntorch importers/spikingjelly importers/torch_ "
+    "importers/tracing training/",
     "norse": "training/",
     "lava": "backends/lava",
     "mlxtend": "datasets",

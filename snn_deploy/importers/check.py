@@ -2,17 +2,24 @@
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import nn
 
-from snn_deploy.arrays import FloatArray
+from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.frameworks import (
+    TimeAxis,
+    rest,
+    takes_state,
+    time_axis,
+    voltage_index,
+)
 from snn_deploy.ir.floating import FloatRun
 from snn_deploy.ir.graph import Graph
-from snn_deploy.ir.neurons import Relu
+from snn_deploy.ir.neurons import Integrator, Relu
 from snn_deploy.spikes import GRAY_LEVELS, Encoding, Stimulus
 
 N_INPUTS, N_TIMESTEPS = 6, 8
@@ -20,13 +27,14 @@ LOUDER = 8  # half of the inputs, so that layers that hardly spike do
 TOLERANCE = 1e-5  # relative to the largest output
 
 
-def check_against_module(graph: Graph, model: nn.Module) -> None:
+def check_against_module(graph: Graph, model: nn.Module, input_shape: Shape) -> None:
     """Raise an error if ``graph`` does not compute what ``model`` does.
 
     Both run a few timesteps of random inputs, in double precision. The module is called
     as a user would: ``model(x)``, then ``model(x, states)`` with what it returned
-    beside the output. That finds states that are dropped, crossed or shared, which the
-    layers and their order do not show.
+    beside the output; or once with all timesteps, if that is what it takes. That finds
+    states that are dropped, crossed or shared, which the layers and their order do not
+    show. Neurons that keep their states themselves are left at rest.
 
     Raises
     ------
@@ -42,18 +50,18 @@ def check_against_module(graph: Graph, model: nn.Module) -> None:
     values = rng.integers(0, largest, shape, endpoint=True)
     values[N_INPUTS // 2 :] *= LOUDER
     scaled = values / largest * graph.training.input_scale
-    module = _Stepped(model, scaled + graph.training.input_offset)
+    inputs = (scaled + graph.training.input_offset).reshape(*shape[:2], *input_shape)
+    module = run_module(graph, model, inputs)
     stimuli = [Stimulus(values=value, is_constant=False) for value in values]
     run = FloatRun(graph, stimuli)
     for timestep in range(1, N_TIMESTEPS + 1):
         expected = module.step()
         run.step()
         for node in graph.order:
-            _compare(graph, node.name, timestep, run.sent[-1], expected)
+            _compare(node.name, timestep, run.sent[-1], expected)
 
 
 def _compare(
-    graph: Graph,
     name: str,
     timestep: int,
     found: dict[str, FloatArray],
@@ -72,47 +80,134 @@ def _compare(
         )
 
 
-class _Stepped:
-    """The module, in double precision so that roundings flip no spike."""
-
-    def __init__(self, model: nn.Module, x: FloatArray) -> None:
-        self.model = copy.deepcopy(model).double().eval()
-        self.inputs = torch.as_tensor(x, dtype=torch.float64)
-        self.states: Any = None
-        self.timestep = 0
-        self.outputs: dict[str, FloatArray] = {}
-        self.n_calls: dict[str, int] = {}
-        for name, module in self.model.named_modules():
-            if name:
-                module.register_forward_hook(self._hook(name))
+class ModuleRun(Protocol):
+    """A module in progress."""
 
     def step(self) -> dict[str, FloatArray]:
         """Advance one timestep; return what each layer gave that was called once."""
-        self.outputs, self.n_calls = {}, {}
-        with torch.no_grad():
-            self._call(self.inputs[:, self.timestep])
-        self.timestep += 1
+
+
+def run_module(graph: Graph, model: nn.Module, inputs: FloatArray) -> ModuleRun:
+    """Return a copy of ``model``, ready to run ``inputs`` ``(n, timesteps, ...)``."""
+    axis = time_axis(model)
+    if axis is TimeAxis.NONE:
+        return _Stepped(graph, model, inputs)
+    return _AtOnce(graph, model, inputs, axis)
+
+
+class _Watched:
+    """A copy in double precision, so that roundings flip no spike; keeps outputs."""
+
+    def __init__(self, graph: Graph, model: nn.Module) -> None:
+        rest(model)  # states with a history cannot be copied
+        self.model = copy.deepcopy(model).double().eval()
+        self.outputs: dict[str, FloatArray] = {}
+        self.n_calls: dict[str, int] = {}
+        readouts = {node.name for node in graph.nodes_of(Integrator)}
+        for name, module in self.model.named_modules():
+            if name:
+                module.register_forward_pre_hook(_in_double_precision)
+                module.register_forward_hook(self._hook(name, name in readouts))
+
+    def once(self) -> dict[str, FloatArray]:
+        """Return the outputs of the layers that were called once."""
         return {k: v for k, v in self.outputs.items() if self.n_calls[k] == 1}
 
-    def _hook(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
+    def _hook(
+        self, name: str, is_readout: bool
+    ) -> Callable[[nn.Module, Any, Any], None]:
         def keep(module: nn.Module, arguments: Any, result: Any) -> None:
-            output = result[0] if isinstance(result, tuple) else result
-            if isinstance(output, torch.Tensor):
-                self.outputs[name] = output.double().numpy()
+            if isinstance(result, tuple):
+                index = voltage_index(module) if is_readout else 0
+                result = result[max(index, 0)]
+            if isinstance(result, torch.Tensor):
+                self.outputs[name] = result.double().numpy()
                 self.n_calls[name] = self.n_calls.get(name, 0) + 1
 
         return keep
 
-    def _call(self, x: torch.Tensor) -> None:
-        name = "forward(x)" if self.states is None else "forward(x, states)"
+    def call(self, name: str, *arguments: Any) -> Any:
+        """Call the module; ``name`` says how."""
+        self.outputs, self.n_calls = {}, {}
         try:
-            result = (
-                self.model(x) if self.states is None else self.model(x, self.states)
-            )
+            with torch.no_grad():
+                return self.model(*arguments)
         except Exception as error:  # the user's code may raise anything
             raise ModelError(
                 f"{type(self.model).__name__}: {name} fails ({error}); one timestep "
                 "must take the input, and the states that the one before returned"
             ) from error
+
+
+class _Stepped(_Watched):
+    """A module whose forward is one timestep."""
+
+    def __init__(self, graph: Graph, model: nn.Module, inputs: FloatArray) -> None:
+        super().__init__(graph, model)
+        self.takes_state = any(takes_state(module) for module in model.modules())
+        self.inputs = torch.as_tensor(inputs, dtype=torch.float64)
+        self.states: Any = None
+        self.timestep = 0
+
+    def step(self) -> dict[str, FloatArray]:
+        x = self.inputs[:, self.timestep]
+        if self.states is None:
+            result = self.call("forward(x)", x)
+        else:
+            result = self.call("forward(x, states)", x, self.states)
         is_pair = isinstance(result, tuple | list) and len(result) > 1
-        self.states = result[1] if is_pair else None
+        self.states = result[1] if is_pair and self.takes_state else None
+        self.timestep += 1
+        return self.once()
+
+
+class _AtOnce(_Watched):
+    """A module whose forward takes all timesteps."""
+
+    def __init__(
+        self, graph: Graph, model: nn.Module, inputs: FloatArray, axis: TimeAxis
+    ) -> None:
+        super().__init__(graph, model)
+        self.axis = axis
+        self.size = inputs.shape[:2]
+        self.timestep = 0
+        for module in self.model.modules():
+            _set_sizes(module, *self.size)
+        x = torch.as_tensor(inputs, dtype=torch.float64)
+        if axis is TimeAxis.FIRST:
+            x = x.transpose(0, 1)
+        elif axis is TimeAxis.MERGED:
+            x = x.flatten(0, 1)
+        self.call(f"forward(x) with x as ({axis.value}, ...)", x)
+
+    def step(self) -> dict[str, FloatArray]:
+        timestep = self.timestep
+        self.timestep += 1
+        n, n_timesteps = self.size
+        if self.axis is TimeAxis.FIRST:
+            return {
+                name: output.reshape(n_timesteps, n, -1)[timestep]
+                for name, output in self.once().items()
+            }
+        return {
+            name: output.reshape(n, n_timesteps, -1)[:, timestep]
+            for name, output in self.once().items()
+        }
+
+
+def _set_sizes(module: nn.Module, n: int, n_timesteps: int) -> None:
+    """Tell layers that part batch and time how many there are of each."""
+    sizes: Any = module
+    if type(module).__module__.startswith("sinabs"):
+        if hasattr(module, "batch_size"):
+            sizes.batch_size = n
+        if hasattr(module, "num_timesteps"):
+            sizes.num_timesteps = n_timesteps
+
+
+def _in_double_precision(module: nn.Module, arguments: tuple[Any, ...]) -> Any:
+    """Undo that some neurons send spikes in single precision."""
+    return tuple(
+        a.double() if isinstance(a, torch.Tensor) and a.is_floating_point() else a
+        for a in arguments
+    )

@@ -101,7 +101,7 @@ def save(
     name = path.absolute().parent.name if path.stem == "model" else path.stem
     shape = tuple(map(operator.index, input_shape))
     graph = trace(model, name, shape, training, example_inputs)
-    check_against_module(graph, model)
+    check_against_module(graph, model, shape)
     write_model(graph, path)
     return graph
 

@@ -4,38 +4,32 @@ Norse's forward Euler, with time constants as rates: a voltage loses
 ``dt * tau_mem_inv`` of its distance to the input per timestep, so the input is scaled
 by that factor as well (our ``input_gain``). ``LIFCell`` adds the input to its current
 before the voltage sees it and lets the current decay by ``dt * tau_syn_inv`` behind
-it, which is our order. A spike needs ``v > v_th``; the reset is hard, to 0. Adaptive,
-recurrent and refractory cells are refused, and so are a leak or a reset to anything
-but 0.
+it, which is our order. A spike needs ``v > v_th``; the reset is hard, to ``v_reset``,
+or soft. Voltages rest at ``v_leak`` and start there: where that is ``v_reset`` too, we
+count them from it. Adaptive, recurrent and refractory cells are refused, and so are a
+leak of integrators, or of a soft reset, to anything but 0.
 """
 
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.ir.neurons import Comparison, Integrator, Lif, Reset
-from snn_deploy.ir.nodes import Node
+from snn_deploy.importers.cells import Cell, Dynamics, integrating, spiking, values
+from snn_deploy.ir.neurons import Lif, Reset
+
+RESETS = {"reset_value": Reset.HARD, "reset_subtract": Reset.SOFT}
 
 
 def is_norse_sequence(module: nn.Module) -> bool:
     """Return whether ``module`` is a ``norse.torch.SequentialState``."""
-    return _is_of_norse(module) and type(module).__name__ == "SequentialState"
+    is_of_norse = type(module).__module__.split(".")[0] == "norse"
+    return is_of_norse and type(module).__name__ == "SequentialState"
 
 
-def is_norse_cell(module: nn.Module) -> bool:
-    """Return whether ``module`` is one of Norse's neurons."""
-    return _is_of_norse(module) and not is_norse_sequence(module)
-
-
-def _is_of_norse(module: nn.Module) -> bool:
-    return type(module).__module__.split(".")[0] == "norse"
-
-
-def read_norse_cell(cell: nn.Module, name: str, shape: Shape) -> Node:
+def read_norse_cell(cell: nn.Module, name: str, shape: Shape) -> Cell:
     """Return the neurons that ``cell`` simulates, for an input of ``shape``.
 
     Raises
@@ -45,98 +39,66 @@ def read_norse_cell(cell: nn.Module, name: str, shape: Shape) -> Node:
     """
     match type(cell).__name__:
         case "LIFCell":
-            return _spiking(cell, name, shape, *_with_current(cell, name))
+            return Cell(neurons=_spiking(cell, name, shape, _with_current(cell, shape)))
         case "LIFBoxCell":
-            return _spiking(cell, name, shape, *_boxed(cell, name))
+            return Cell(neurons=_spiking(cell, name, shape, _boxed(cell, shape)))
         case "IAFCell":
-            return _spiking(cell, name, shape, *_without_leak())
+            return Cell(neurons=_spiking(cell, name, shape, Dynamics()))
         case "LICell":
-            return _integrating(name, shape, *_with_current(cell, name))
+            _needs_zero(cell, name, "v_leak", shape)
+            return Cell(neurons=integrating(name, shape, _with_current(cell, shape)))
         case "LIBoxCell":
-            return _integrating(name, shape, *_boxed(cell, name))
+            _needs_zero(cell, name, "v_leak", shape)
+            return Cell(neurons=integrating(name, shape, _boxed(cell, shape)))
     raise ModelError(
         f"{name}: Norse's {type(cell).__name__} cannot be deployed; use LIFCell, "
         "LIFBoxCell, IAFCell, LICell or LIBoxCell"
     )
 
 
-Dynamics = tuple[FloatArray, FloatArray, FloatArray]  # current and voltage decay, gain
+def _with_current(cell: Any, shape: Shape) -> Dynamics:
+    decay = cell.dt * values(cell.p.tau_mem_inv, shape)
+    return Dynamics(
+        current_decay=cell.dt * values(cell.p.tau_syn_inv, shape),
+        voltage_decay=decay,
+        input_gain=decay,
+    )
 
 
-def _with_current(cell: Any, name: str) -> Dynamics:
-    _needs_zero(cell, name, "v_leak")
-    voltage_decay = cell.dt * _values(cell.p.tau_mem_inv)
-    return cell.dt * _values(cell.p.tau_syn_inv), voltage_decay, voltage_decay
+def _boxed(cell: Any, shape: Shape) -> Dynamics:
+    decay = cell.dt * values(cell.p.tau_mem_inv, shape)
+    return Dynamics(voltage_decay=decay, input_gain=decay)
 
 
-def _boxed(cell: Any, name: str) -> Dynamics:
-    _needs_zero(cell, name, "v_leak")
-    voltage_decay = cell.dt * _values(cell.p.tau_mem_inv)
-    return np.array(1.0), voltage_decay, voltage_decay
-
-
-def _without_leak() -> Dynamics:
-    return np.array(1.0), np.array(0.0), np.array(1.0)
-
-
-def _spiking(
-    cell: Any,
-    name: str,
-    shape: Shape,
-    current_decay: FloatArray,
-    voltage_decay: FloatArray,
-    input_gain: FloatArray,
-) -> Lif:
-    _needs_zero(cell, name, "v_reset")
+def _spiking(cell: Any, name: str, shape: Shape, dynamics: Dynamics) -> Lif:
     method = getattr(getattr(cell.p, "reset_method", None), "__name__", "reset_value")
-    resets = {"reset_value": Reset.HARD, "reset_subtract": Reset.SOFT}
-    if method not in resets:
+    if method not in RESETS:
         raise ModelError(
-            f"{name}: reset_method is {method}; use one of {', '.join(resets)}"
+            f"{name}: reset_method is {method}; use one of {', '.join(RESETS)}"
         )
-    threshold = _values(cell.p.v_th)
-    return Lif(
-        name=name,
-        shape=shape,
-        current_decay=current_decay,
-        voltage_decay=voltage_decay,
-        input_gain=input_gain,
-        bias=np.array(0.0),
-        initial_voltage=np.array(0.0),
-        threshold=threshold,
-        reset=resets[method],
-        reset_amount=threshold,
-        comparison=Comparison.GREATER,
-        spike_value=1.0,
-    )
+    threshold, rest = values(cell.p.v_th, shape), _rest(cell, shape)
+    if RESETS[method] is Reset.HARD and np.any(rest):
+        found = values(cell.p.v_reset, shape)
+        if np.any(found != rest):
+            raise ModelError(
+                f"{name}: v_leak is {rest.flat[0]:g} and v_reset is "
+                f"{found.flat[0]:g}; only where both are the same can they be "
+                "deployed; shift the voltages so that they are"
+            )
+        return spiking(name, shape, dynamics, threshold - rest, reset=Reset.HARD)
+    for parameter in ("v_leak", "v_reset"):
+        _needs_zero(cell, name, parameter, shape)
+    return spiking(name, shape, dynamics, threshold, reset=RESETS[method])
 
 
-def _integrating(
-    name: str,
-    shape: Shape,
-    current_decay: FloatArray,
-    voltage_decay: FloatArray,
-    input_gain: FloatArray,
-) -> Integrator:
-    return Integrator(
-        name=name,
-        shape=shape,
-        current_decay=current_decay,
-        voltage_decay=voltage_decay,
-        input_gain=input_gain,
-        bias=np.array(0.0),
-        initial_voltage=np.array(0.0),
-    )
+def _rest(cell: Any, shape: Shape) -> FloatArray:
+    return values(getattr(cell.p, "v_leak", 0.0), shape)
 
 
-def _needs_zero(cell: Any, name: str, parameter: str) -> None:
-    values = _values(getattr(cell.p, parameter))
-    if np.any(values != 0):
+def _needs_zero(cell: Any, name: str, parameter: str, shape: Shape) -> None:
+    found = values(getattr(cell.p, parameter, 0.0), shape)
+    if np.any(found):
         raise ModelError(
-            f"{name}: {parameter} is {values.flat[np.flatnonzero(values)[0]]:g}, only "
-            "0 can be deployed; shift the voltages so that it is 0"
+            f"{name}: {parameter} is {found.flat[np.flatnonzero(found)[0]]:g}, only 0 "
+            "can be deployed; shift the voltages so that it is 0"
         )
-
-
-def _values(parameter: torch.Tensor | float) -> FloatArray:
-    return np.asarray(torch.as_tensor(parameter).detach().cpu().double().numpy())

@@ -9,15 +9,26 @@ from torch import nn
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.spikingjelly import repeats
+from snn_deploy.importers.torch_pooling import (
+    Pair,
+    check_axes,
+    pair,
+    read_adaptive,
+    read_average,
+    read_largest,
+    read_sums,
+)
 from snn_deploy.ir.neurons import Qcfs, Relu
-from snn_deploy.ir.nodes import AvgPool2d, BatchNorm, Conv2d, Flatten, Linear, Node
+from snn_deploy.ir.nodes import BatchNorm, Conv2d, Flatten, Linear, Node
 from snn_deploy.training import neurons as training
 
-Pair = tuple[int, int]
 DEPLOYABLE = (
-    "nn.Linear, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool2d, nn.Flatten",
-    "nn.Dropout, nn.Identity, nn.ReLU6, nn.ReLU, snn_deploy.training.neurons.Qcfs",
-    "Norse's LIFCell, LIFBoxCell, IAFCell, LICell, LIBoxCell",
+    "nn.Linear, nn.Conv1d, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool1d",
+    "nn.AvgPool2d, nn.MaxPool1d, nn.MaxPool2d, nn.AdaptiveAvgPool1d",
+    "nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout, nn.Identity, nn.ReLU6, nn.ReLU",
+    "snn_deploy.training.neurons.Qcfs",
+    "neurons of Norse, snnTorch, SpikingJelly and sinabs",
 )
 
 
@@ -33,7 +44,7 @@ def check_unchanged(module: nn.Module, name: str) -> None:
     if known is object:  # of no known type: refused, or handled, by name
         return
     is_other = getattr(type(module), "forward", None) is not known.forward
-    if known is not nn.Module and is_other:
+    if known is not nn.Module and is_other and not repeats(module, known):
         raise ModelError(
             f"{name}: {type(module).__name__} is a {known.__name__} with a forward of "
             f"its own, which cannot be deployed; use {known.__name__}"
@@ -77,24 +88,28 @@ def _linear(module: nn.Linear, name: str, shape: Shape) -> Node:
     return Linear(name=name, weight=weight, bias=_bias(module.bias, len(weight)))
 
 
-@read_layer.register
-def _conv2d(module: nn.Conv2d, name: str, shape: Shape) -> Node:
+@read_layer.register(nn.Conv1d)
+@read_layer.register(nn.Conv2d)
+def _convolution(module: nn.Conv1d | nn.Conv2d, name: str, shape: Shape) -> Node:
     if module.padding_mode != "zeros":
         raise ModelError(
             f"{name}: padding_mode is {module.padding_mode!r}, which cannot be "
             "deployed; use 'zeros'"
         )
+    check_axes(module, name, shape)
     weight = array(module.weight)
-    dilation = _pair(module.dilation)
+    if weight.ndim == 3:  # a row is a map of height 1
+        weight = weight[:, :, np.newaxis]
+    dilation = pair(module.dilation, 1)
     if isinstance(module.padding, str):
         padding = _same_padding(name, weight.shape, dilation, module.padding)
     else:
-        padding = _pair(module.padding)
+        padding = pair(module.padding, 0)
     return Conv2d(
         name=name,
         weight=weight,
         bias=_bias(module.bias, len(weight)),
-        stride=_pair(module.stride),
+        stride=pair(module.stride, 1),
         padding=padding,
         dilation=dilation,
         groups=module.groups,
@@ -136,31 +151,6 @@ def _batch_norm(module: nn.BatchNorm2d, name: str, shape: Shape) -> Node:
 
 
 @read_layer.register
-def _avg_pool2d(module: nn.AvgPool2d, name: str, shape: Shape) -> Node:
-    for parameter, needed in (
-        ("padding", (0, (0, 0))),
-        ("ceil_mode", (False,)),
-        ("divisor_override", (None,)),
-    ):
-        if getattr(module, parameter) not in needed:
-            raise ModelError(
-                f"{name}: {parameter} is {getattr(module, parameter)}, which "
-                f"cannot be deployed; use {needed[0]}"
-            )
-    if len(shape) != 3:
-        raise ModelError(
-            f"{name}: the input has shape {shape}; AvgPool2d needs (channel, height, "
-            "width)"
-        )
-    return AvgPool2d(
-        name=name,
-        kernel=_pair(module.kernel_size),
-        stride=_pair(module.stride),
-        shape=shape,
-    )
-
-
-@read_layer.register
 def _qcfs(module: training.Qcfs, name: str, shape: Shape) -> Node:
     threshold = float(module.threshold.detach())
     return Qcfs(name=name, shape=shape, threshold=threshold, levels=module.levels)
@@ -181,9 +171,14 @@ def _flatten(module: nn.Flatten, name: str, shape: Shape) -> Node:
     return Flatten(name=name, shape=shape)
 
 
-def _pair(value: int | tuple[int, ...]) -> Pair:
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
-
-
 def _bias(bias: torch.Tensor | None, n: int) -> FloatArray:
     return np.zeros(n) if bias is None else array(bias)
+
+
+read_layer.register(nn.AvgPool1d, read_average)
+read_layer.register(nn.AvgPool2d, read_average)
+read_layer.register(nn.MaxPool1d, read_largest)
+read_layer.register(nn.MaxPool2d, read_largest)
+read_layer.register(nn.AdaptiveAvgPool1d, read_adaptive)
+read_layer.register(nn.AdaptiveAvgPool2d, read_adaptive)
+read_layer.register(nn.LPPool2d, read_sums)

@@ -78,6 +78,7 @@ class FloatRun:
         training = self.graph.training
         values = np.stack([s.at(len(self.sent)) for s in self.stimuli])
         unit = GRAY_LEVELS if training.encoding is Encoding.DIRECT else 1
+        values = values.reshape(-1, *self.graph.input.shape)
         return values / unit * training.input_scale + training.input_offset
 
     def _arriving(self, node: Node) -> FloatArray:

@@ -65,6 +65,14 @@ def per_channel(values: torch.Tensor) -> torch.Tensor:
         LIFCell(LIFParameters(tau_syn_inv=per_channel(RATES))),
         LIFBoxCell(),
         LIFBoxCell(LIFBoxParameters(tau_mem_inv=torch.tensor(700.0))),
+        LIFBoxCell(
+            LIFBoxParameters(
+                tau_mem_inv=torch.tensor(700.0),
+                v_leak=torch.tensor(-0.2),
+                v_reset=torch.tensor(-0.2),
+            )
+        ),
+        LIFCell(LIFParameters(v_leak=torch.tensor(0.1), v_reset=torch.tensor(0.1))),
         LIFBoxCell(LIFBoxParameters(v_th=torch.tensor(0.2)), dt=0.002),
         LIFBoxCell(LIFBoxParameters(tau_mem_inv=per_channel(RATES))),
         LIFBoxCell(
@@ -178,8 +186,12 @@ def reset_halfway(z: Any, v: Any, v_reset: Any, v_th: Any) -> Any:
 @pytest.mark.parametrize(
     ("cell", "words"),
     [
-        (lif(v_leak=torch.tensor(-0.1)), "v_leak is -0.1, only 0 can be deployed"),
-        (box(v_leak=torch.tensor(0.2)), "v_leak is 0.2"),
+        (lif(v_leak=torch.tensor(-0.1)), "v_leak is -0.1 and v_reset is 0; only"),
+        (box(v_leak=torch.tensor(0.2)), "v_leak is 0.2 and v_reset is 0"),
+        (
+            box(v_leak=torch.tensor(0.2), reset_method=reset_subtract),
+            "v_leak is 0.2, only 0 can be deployed",
+        ),
         (LICell(LIParameters(v_leak=torch.tensor(0.2))), "v_leak is 0.2"),
         (LIBoxCell(LIBoxParameters(v_leak=torch.tensor(0.2))), "v_leak is 0.2"),
         (lif(v_reset=torch.tensor(-1.0)), "v_reset is -1"),

@@ -15,7 +15,7 @@ from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Relu
 from snn_deploy.pipeline import to_spiking
 from snn_deploy.spikes import Stimulus
-from snn_deploy.training.neurons import Qcfs
+from snn_deploy.training.neurons import IntegrateAndFire, Qcfs
 from tests.importers.stepping import check, saved, settle
 
 SHAPE = (2, 8, 8)
@@ -110,6 +110,59 @@ def test_an_average_pooling(tmp_path: Path, kernel: Any, stride: Any) -> None:
     check(behind_neurons(pool, nn.Conv2d(4, 3, 2)), tmp_path, SHAPE)
 
 
+@pytest.mark.parametrize(
+    "pool",
+    [
+        nn.AvgPool2d(2, padding=1),
+        nn.AvgPool2d((3, 2), (1, 2), (1, 0)),
+        nn.MaxPool2d(2),
+        nn.MaxPool2d(3, stride=1, padding=1, dilation=(1, 2)),
+        nn.AdaptiveAvgPool2d(1),
+        nn.AdaptiveAvgPool2d((3, None)),
+        nn.LPPool2d(1, 2),
+    ],
+    ids=str,
+)
+def test_a_pooling(tmp_path: Path, pool: nn.Module) -> None:
+    layers = (pool, nn.Flatten(), nn.LazyLinear(3))
+    module = nn.Sequential(nn.Conv2d(2, 4, 3), Qcfs(8, 6.0), *layers)
+    module(torch.zeros(1, *SHAPE))
+
+    check(settle(module), tmp_path, SHAPE)
+
+
+ROW = (3, 16)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"stride": 2, "padding": 1, "bias": False},
+        {"dilation": 3, "padding": "same"},
+        {"groups": 3},
+    ],
+    ids=str,
+)
+def test_rows_are_maps_of_height_one(tmp_path: Path, options: dict[str, Any]) -> None:
+    layers = (
+        nn.Conv1d(3, 6, 3, **options),
+        nn.BatchNorm1d(6),
+        Qcfs(8, 4.0),
+        nn.AvgPool1d(2),
+        nn.Conv1d(6, 4, 3),
+        Qcfs(8, 4.0),
+        nn.MaxPool1d(3, 1, padding=1),
+        nn.AdaptiveAvgPool1d(1),
+        nn.Flatten(),
+        nn.Linear(4, 3),
+    )
+
+    graph = check(settle(nn.Sequential(*layers)), tmp_path, ROW)
+
+    assert graph.input.shape == (3, 1, 16)
+
+
 def test_flatten_keeps_the_order_of_the_values(tmp_path: Path) -> None:
     check(behind_neurons(nn.Flatten(), nn.Linear(144, 3)), tmp_path, SHAPE)
 
@@ -171,6 +224,81 @@ def test_functions_are_read_like_their_layers(tmp_path: Path) -> None:
             return output
 
     check(settle(Functions()), tmp_path, SHAPE)
+
+
+def parted(self: Any, x: Tensor) -> Any:
+    x = self.act(self.first(x))
+    x = nn.functional.dropout(x, 0.5, self.training)
+    x = nn.functional.max_pool2d(x, 2, stride=1)
+    x = nn.functional.adaptive_avg_pool2d(x, 1)
+    return self.last(x.view(x.size(0), -1))
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda x: x.view(x.size(0), -1),
+        lambda x: x.view(x.shape[0], 144),
+        lambda x: x.reshape(-1, 144),
+        lambda x: torch.reshape(x, (x.size()[0], -1)),
+        lambda x: x.view((x.shape[0], -1)),
+        lambda x: x.flatten(1),
+        lambda x: x.flatten(1).view(x.size(0), -1),
+    ],
+)
+def test_views_that_are_a_flatten(
+    tmp_path: Path, view: Callable[[Tensor], Tensor]
+) -> None:
+    def step(self: Any, x: Tensor) -> Any:
+        return self.last(view(self.act(self.first(x))))
+
+    layers = {"first": nn.Conv2d(2, 4, 3), "act": Qcfs(4, 1.0)}
+
+    check(settle(Own(step, **layers, last=nn.Linear(144, 3))), tmp_path, SHAPE)
+
+
+def test_further_functions_are_read_like_their_layers(tmp_path: Path) -> None:
+    layers = {"first": nn.Conv2d(2, 4, 3), "act": Qcfs(8, 6.0)}
+
+    check(settle(Own(parted, **layers, last=nn.Linear(4, 3))), tmp_path, SHAPE)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda x: x.view(x.size(0), 2, -1),
+        lambda x: x.view(-1),
+        lambda x: x.view(-1, 72),
+        lambda x: x.view(x.size(0), 4, -1),
+        lambda x: x.reshape(5, 144),
+        lambda x: x.view(x.size(1), -1),
+    ],
+)
+def test_views_that_are_no_flatten_are_refused_with_what_to_do(
+    tmp_path: Path, view: Callable[[Tensor], Tensor]
+) -> None:
+    def step(self: Any, x: Tensor) -> Any:
+        return self.last(view(self.act(self.first(x))))
+
+    layers = {"first": nn.Conv2d(2, 4, 3), "act": Qcfs(4, 1.0)}
+
+    message = refusal(Own(step, **layers, last=nn.Linear(144, 3)), tmp_path, SHAPE)
+
+    assert "reshapes (4, 6, 6)" in message or "forward calls size" in message
+
+
+def test_our_own_spiking_neurons(tmp_path: Path) -> None:
+    class Spiking(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc1, self.fc2 = nn.Linear(12, 8), nn.Linear(8, 3)
+            self.spikes = IntegrateAndFire(0.7)
+
+        def forward(self, x: Tensor, state: Any = None) -> Any:
+            x, state = self.spikes(self.fc1(x), state)
+            return self.fc2(x), state
+
+    check(settle(Spiking()), tmp_path, (12,))
 
 
 class Residual(nn.Module):
@@ -246,7 +374,11 @@ def refusal(module: nn.Module, folder: Path, shape: tuple[int, ...]) -> str:
 @pytest.mark.parametrize(
     ("layer", "words"),
     [
-        (nn.MaxPool2d(2), "MaxPool2d cannot be deployed"),
+        (nn.MaxPool2d(2, return_indices=True), "return_indices is True, which cannot"),
+        (nn.MaxPool2d(2, ceil_mode=True), "ceil_mode is True, which cannot"),
+        (nn.MaxPool1d(2), "MaxPool1d needs (channel, length)"),
+        (nn.AdaptiveAvgPool2d(3), "output_size 3 does not divide"),
+        (nn.ConvTranspose2d(2, 2, 3), "ConvTranspose2d cannot be deployed"),
         (nn.Softmax(1), "Softmax cannot be deployed"),
         (nn.ReLU(), "a ReLU has no largest value"),
         (nn.BatchNorm3d(2), "BatchNorm3d cannot be deployed"),
@@ -255,7 +387,10 @@ def refusal(module: nn.Module, folder: Path, shape: tuple[int, ...]) -> str:
         (nn.Conv2d(2, 2, 2, padding="same"), "padding 'same' with an even kernel"),
         (nn.Conv2d(3, 2, 3), "the input has 2 channels, the weight takes 3"),
         (nn.Conv2d(2, 2, 9), "leaves nothing of an input of (2, 8, 8)"),
-        (nn.AvgPool2d(2, padding=1), "padding is 1, which cannot"),
+        (
+            nn.AvgPool2d(2, padding=1, count_include_pad=False),
+            "count_include_pad is False, which cannot",
+        ),
         (nn.AvgPool2d(3, ceil_mode=True), "ceil_mode is True, which cannot"),
         (nn.AvgPool2d(2, divisor_override=3), "divisor_override is 3, which"),
         (nn.AvgPool2d(9), "leave nothing of an input of (2, 8, 8)"),

@@ -1,0 +1,146 @@
+"""Can a voltage fall so low that a framework cuts it off? Bounds from the weights."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from snn_deploy.arrays import FloatArray, Shape
+from snn_deploy.errors import ModelError
+from snn_deploy.ir.convolve import convolve
+from snn_deploy.ir.graph import Graph
+from snn_deploy.ir.neurons import Lif, Neuron, Qcfs, Relu
+from snn_deploy.ir.nodes import BatchNorm, Conv2d, Input, Linear, Node, Pool2d
+
+Range = tuple[FloatArray, FloatArray]  # lowest and highest, of the layer's shape
+
+
+def check_floors(graph: Graph, floors: Mapping[str, FloatArray]) -> None:
+    """Raise an error if a voltage could fall below a layer's lowest, however long.
+
+    Parameters
+    ----------
+    graph : Graph
+    floors : mapping
+        The lowest voltage of each layer that has one, by name.
+    """
+    if not floors:
+        return
+    ranges: dict[str, Range] = {
+        node.name: (np.zeros(node.shape), np.full(node.shape, _most(node)))
+        for node in graph.nodes_of(Lif)
+    }
+    for node in graph.order:
+        if isinstance(node, Input):
+            ranges[node.name] = _of_input(graph, node)
+            continue
+        arriving = _sum_of(node, [ranges[s.name] for s in graph.sources(node)])
+        ranges[node.name] = _through(node, arriving)
+        if node.name in floors and isinstance(node, Neuron):
+            _check(node, arriving, floors[node.name])
+
+
+def _most(node: Lif) -> float:
+    return node.spike_value * node.max_spikes
+
+
+def _check(node: Neuron, arriving: Range, floor: FloatArray) -> None:
+    lowest = float(np.min(_lowest_voltage(node, arriving[0]) - floor))
+    if lowest < 0:
+        raise ModelError(
+            f"{node.name}: min_v_mem is {float(np.max(floor)):g}, which cannot be "
+            "deployed as the weights could lower a voltage below it; train with "
+            "min_v_mem=None"
+        )
+
+
+def _lowest_voltage(node: Neuron, arriving: FloatArray) -> FloatArray:
+    current = _forever(node.input_gain * arriving, node.current_decay)
+    return _forever(current + np.minimum(node.bias, 0), node.voltage_decay)
+
+
+def _forever(flow: FloatArray, decay: FloatArray) -> FloatArray:
+    """Return how low a state falls that gets ``flow`` at every timestep, at most 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(flow < 0, flow / decay, 0.0))
+
+
+def _of_input(graph: Graph, node: Input) -> Range:
+    training = graph.training
+    ends = (training.input_offset, training.input_offset + training.input_scale)
+    return np.full(node.shape, min(ends)), np.full(node.shape, max(ends))
+
+
+def _sum_of(node: Node, ranges: list[Range]) -> Range:
+    zero = np.zeros(node.input_shape)
+    low = sum((r[0] for r in ranges), start=zero)
+    return low, sum((r[1] for r in ranges), start=zero)
+
+
+def _through(node: Node, arriving: Range) -> Range:
+    """Return what a layer gives for what arrives."""
+    low, high = arriving
+    match node:
+        case Linear() | Conv2d():
+            return _weighted(node, low, high)
+        case BatchNorm():
+            rows = (-1,) + (1,) * (len(node.shape) - 1)
+            gain = (node.scale / np.sqrt(node.variance + node.epsilon)).reshape(rows)
+            shift = node.shift.reshape(rows) - node.mean.reshape(rows) * gain
+            ends = low * gain + shift, high * gain + shift
+            return np.minimum(*ends), np.maximum(*ends)
+        case Pool2d():
+            size = node.kernel[0] * node.kernel[1]
+            return _everywhere(node, low.min() * size), _everywhere(
+                node, high.max() * size
+            )
+        case Qcfs():
+            return np.zeros(node.shape), np.full(node.shape, node.threshold)
+        case Relu():
+            return np.zeros(node.shape), np.full(node.shape, node.maximum)
+        case Lif():
+            return np.zeros(node.shape), _sent(node, high)
+    shape = node.output_shape
+    return low.reshape(shape), high.reshape(shape)
+
+
+def _everywhere(node: Pool2d, value: float) -> FloatArray:
+    """Return bounds of any window, of which values outside of the input are 0."""
+    return np.full(node.output_shape, value)
+
+
+def _sent(node: Lif, arriving: FloatArray) -> FloatArray:
+    """Return the most that neurons send in a timestep: what brings them down again."""
+    most = np.full(node.shape, float(node.max_spikes))
+    if node.max_spikes > 1:
+        flow = np.maximum(node.input_gain * arriving, 0) + np.maximum(node.bias, 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            current = np.where(flow > 0, flow / node.current_decay, 0.0)
+        most = np.minimum(most, np.floor(current / node.reset_amount) + 1)
+    return np.asarray(most * node.spike_value)
+
+
+def _weighted(node: Linear | Conv2d, low: FloatArray, high: FloatArray) -> Range:
+    up, down = np.maximum(node.weight, 0), np.minimum(node.weight, 0)
+    bias = _along(node.bias, node.output_shape)
+    if isinstance(node, Linear):
+        return up @ low + down @ high + bias, up @ high + down @ low + bias
+
+    def through(weight: FloatArray, x: FloatArray) -> FloatArray:
+        (found,) = convolve(
+            x[np.newaxis],
+            weight,
+            stride=node.stride,
+            padding=node.padding,
+            dilation=node.dilation,
+            groups=node.groups,
+        )
+        return np.asarray(found)
+
+    return (
+        through(up, low) + through(down, high) + bias,
+        through(up, high) + through(down, low) + bias,
+    )
+
+
+def _along(bias: FloatArray, shape: Shape) -> FloatArray:
+    return bias.reshape(bias.shape + (1,) * (len(shape) - bias.ndim))

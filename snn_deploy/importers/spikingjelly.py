@@ -1,0 +1,126 @@
+"""Read the neurons of SpikingJelly: ``IFNode``, ``LIFNode``, ``ParametricLIFNode``.
+
+A spike needs ``v >= v_threshold``. With ``v_reset`` a spike sets the voltage to it, and
+voltages start there and leak towards it: counted from it, all three are 0. Without
+(``None``) a spike takes the threshold off, and voltages leak towards 0. A voltage loses
+1 / tau per timestep, or sigmoid(w) of ``ParametricLIFNode``, and ``decay_input`` scales
+the input by that as well. Step modes ``"s"`` and ``"m"`` compute the same; in ``"m"``
+the first axis is time. ``Simple...`` variants and all other neurons are refused.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from snn_deploy.arrays import FloatArray, Shape
+from snn_deploy.errors import ModelError
+from snn_deploy.importers.cells import Cell, Dynamics, refuse, spiking, values
+from snn_deploy.ir.neurons import Comparison, Reset
+from snn_deploy.ir.nodes import Linear
+
+READABLE = ("IFNode", "LIFNode", "ParametricLIFNode")
+CONTAINERS = ("MultiStepContainer", "SeqToANNContainer", "StepModeContainer")
+PACKAGE = "spikingjelly.activation_based"
+
+
+def is_spikingjelly_sequence(module: nn.Module) -> bool:
+    """Return whether ``module`` runs its children one after another, step by step."""
+    kind = type(module)
+    return kind.__module__.startswith(f"{PACKAGE}.layer") and (
+        kind.__name__ in CONTAINERS
+    )
+
+
+def takes_all_timesteps(module: nn.Module) -> bool:
+    """Return whether the first axis of what ``module`` takes is time."""
+    if is_spikingjelly_sequence(module) and type(module).__name__ in CONTAINERS[:2]:
+        return True
+    return getattr(module, "step_mode", "s") == "m"
+
+
+def repeats(module: nn.Module, known: type) -> bool:
+    """Return whether ``module`` is ``known`` of PyTorch, once for each timestep."""
+    kind = type(module)
+    is_of_ours = kind.__module__.startswith(f"{PACKAGE}.layer")
+    return is_of_ours and kind.__name__ == known.__name__
+
+
+def does_nothing(module: nn.Module) -> bool:
+    """Return whether ``module`` is a dropout, which does nothing once trained."""
+    kind = type(module)
+    return kind.__module__ == f"{PACKAGE}.layer.dropout" and (
+        kind.__name__.startswith("Dropout")
+    )
+
+
+def read_voting(module: nn.Module, name: str, shape: Shape) -> Linear | None:
+    """Return the means over groups of neurons, if ``module`` is a ``VotingLayer``."""
+    kind: Any = type(module)
+    if kind.__name__ != "VotingLayer" or not kind.__module__.startswith(PACKAGE):
+        return None
+    size = int(module.voting_size)  # type: ignore[arg-type]
+    if len(shape) != 1 or shape[0] % size:
+        raise ModelError(
+            f"{name}: voting_size {size} does not divide an input of {shape}; flatten "
+            "it, and choose a divisor"
+        )
+    groups = np.repeat(np.eye(shape[0] // size), size, axis=1) / size
+    return Linear(name=name, weight=groups, bias=np.zeros(len(groups)))
+
+
+def read_spikingjelly_cell(cell: Any, name: str, shape: Shape) -> Cell:
+    """Return the neurons that ``cell`` simulates, for an input of ``shape``.
+
+    Raises
+    ------
+    ModelError
+        If the cell, or one of its parameters, has no counterpart.
+    """
+    kind = type(cell).__name__
+    if kind not in READABLE:
+        raise ModelError(
+            f"{name}: SpikingJelly's {kind} cannot be deployed; use "
+            f"{', '.join(READABLE)}"
+        )
+    _check_surrogate(cell, name)
+    threshold = values(cell.v_threshold, shape)
+    if cell.v_reset is not None:
+        threshold = threshold - values(cell.v_reset, shape)
+    neurons = spiking(
+        name,
+        shape,
+        _dynamics(cell, shape),
+        threshold,
+        reset=Reset.SOFT if cell.v_reset is None else Reset.HARD,
+        comparison=Comparison.GREATER_EQUAL,
+    )
+    return Cell(neurons=neurons)
+
+
+def _dynamics(cell: Any, shape: Shape) -> Dynamics:
+    if type(cell).__name__ == "IFNode":
+        return Dynamics()
+    decay = _decay(cell, shape)
+    if not cell.decay_input:
+        return Dynamics(voltage_decay=decay)
+    return Dynamics(voltage_decay=decay, input_gain=decay)
+
+
+def _decay(cell: Any, shape: Shape) -> FloatArray:
+    if type(cell).__name__ == "LIFNode":
+        return np.asarray(1 / values(cell.tau, shape))
+    return values(cell.w.double().sigmoid(), shape)
+
+
+def _check_surrogate(cell: Any, name: str) -> None:
+    probe = torch.tensor([-2.0, -0.5, -1e-6, 0.0, 1e-6, 0.5, 2.0])
+    found = cell.surrogate_function(probe.clone()).detach()
+    if not torch.equal(found, (probe >= 0).to(found)):
+        raise refuse(
+            name,
+            "surrogate_function",
+            "no step from 0 to 1 at 0",
+            "use spiking=True and one of spikingjelly's own",
+        )

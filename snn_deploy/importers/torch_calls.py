@@ -1,0 +1,94 @@
+"""The functions and methods that a forward may call, as the layers that they are."""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.fx
+from torch import nn
+from torch.nn import functional
+
+from snn_deploy.arrays import Shape, n_neurons
+from snn_deploy.errors import ModelError
+
+ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
+RESHAPES = ("view", "reshape", torch.reshape)
+DROPOUTS = (functional.dropout, functional.dropout1d, functional.dropout2d)
+BATCH = "size of the batch"  # stand for values that are no tensor
+SIZES = "sizes of a tensor"
+
+_AVERAGE = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
+_LARGEST = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+# each with its layer, and the names of its arguments behind the input
+_LAYERS: dict[Any, tuple[Callable[..., nn.Module], tuple[str, ...]]] = {
+    functional.avg_pool1d: (nn.AvgPool1d, _AVERAGE),
+    functional.avg_pool2d: (nn.AvgPool2d, (*_AVERAGE, "divisor_override")),
+    functional.max_pool1d: (nn.MaxPool1d, (*_LARGEST, "return_indices")),
+    functional.max_pool2d: (nn.MaxPool2d, (*_LARGEST, "return_indices")),
+    functional.adaptive_avg_pool1d: (nn.AdaptiveAvgPool1d, ("output_size",)),
+    functional.adaptive_avg_pool2d: (nn.AdaptiveAvgPool2d, ("output_size",)),
+    functional.relu6: (nn.ReLU6, ("inplace",)),
+}
+
+
+def layer_of(item: torch.fx.Node) -> nn.Module | None:
+    """Return the layer that a call is, for calls that are one."""
+    arguments: tuple[Any, ...] = item.args[1:]
+    if item.target in (torch.flatten, "flatten"):
+        named = dict(zip(("start_dim", "end_dim"), arguments, strict=False))
+        return nn.Flatten(**{"start_dim": 0, **named, **item.kwargs})
+    if item.target not in _LAYERS:
+        return None
+    make, names = _LAYERS[item.target]
+    return make(**{**dict(zip(names, arguments, strict=False)), **item.kwargs})
+
+
+def is_idle_dropout(item: torch.fx.Node) -> bool:
+    """Return whether a call is a dropout that is switched off."""
+    if item.target not in DROPOUTS:
+        return False
+    named = dict(zip(("p", "training"), item.args[1:], strict=False))
+    return {"training": True, **named, **item.kwargs}["training"] is False
+
+
+def size_of(item: torch.fx.Node, of: str) -> str | None:
+    """Return what a call that asks for sizes stands for; ``None`` for other calls.
+
+    ``of`` is what its first argument stands for.
+    """
+    if item.target == "size":
+        if len(item.args) == 1:
+            return SIZES
+        return BATCH if item.args[1] == 0 else None
+    if item.target is getattr and item.args[1] == "shape":
+        return SIZES
+    if item.target is operator.getitem and of == SIZES and item.args[1] == 0:
+        return BATCH
+    return None
+
+
+def is_flattening(
+    item: torch.fx.Node, shape: Shape, stands_for: dict[torch.fx.Node, str]
+) -> bool:
+    """Return whether a view keeps the batch and puts everything else in a row.
+
+    Raises
+    ------
+    ModelError
+        If it does anything else.
+    """
+    sizes: tuple[Any, ...] = item.args[1:]
+    if len(sizes) == 1 and isinstance(sizes[0], tuple | list):
+        sizes = tuple(sizes[0])
+    if len(sizes) == 2 and not item.kwargs:
+        batch, rest = sizes
+        is_batch = isinstance(batch, torch.fx.Node) and stands_for.get(batch) == BATCH
+        if is_batch and rest in (-1, n_neurons(shape)):
+            return len(shape) > 1
+        if batch == -1 and rest == n_neurons(shape):
+            return len(shape) > 1
+    raise ModelError(
+        f"{item.name}: forward reshapes {shape} in a way that is no flatten; write "
+        "x.flatten(1), or x.view(x.size(0), -1)"
+    )

@@ -1,0 +1,214 @@
+"""snnTorch: spikes equal to its own, or a refusal that names the parameter."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from snn_deploy.errors import ModelError
+from snn_deploy.ir.neurons import Integrator, Lif, Reset
+from tests.importers.agreement import agree, louder, stepped, with_states
+from tests.importers.stepping import saved
+
+snn = pytest.importorskip("snntorch")
+surrogate = pytest.importorskip("snntorch.surrogate")
+SHAPE = (2, 6, 6)
+BETAS = torch.tensor([0.3, 0.5, 0.8, 0.95]).reshape(4, 1, 1)
+
+
+def network(neurons: nn.Module, last: nn.Module | None = None) -> nn.Module:
+    """Return two layers of neurons; the second is read out."""
+    output = last or snn.Leaky(beta=0.8, init_hidden=True, output=True)
+    layers = (nn.Conv2d(2, 4, 3), neurons, nn.Flatten(), nn.Linear(64, 6), output)
+    return louder(nn.Sequential(*layers))
+
+
+def leaky(**options: Any) -> nn.Module:
+    options = {"beta": 0.7, **options}
+    cell: nn.Module = snn.Leaky(init_hidden=True, **options)
+    return cell
+
+
+def synaptic(**options: Any) -> nn.Module:
+    options = {"alpha": 0.6, "beta": 0.7, **options}
+    cell: nn.Module = snn.Synaptic(init_hidden=True, **options)
+    return cell
+
+
+def recurrent(**options: Any) -> nn.Module:
+    options = {"conv2d_channels": 4, "kernel_size": 3, **options}
+    cell: nn.Module = snn.RLeaky(beta=0.7, init_hidden=True, **options)
+    return cell
+
+
+RESETS = ("subtract", "zero", "none")
+
+
+@pytest.mark.parametrize("reset", RESETS)
+@pytest.mark.parametrize("make", [leaky, synaptic, recurrent])
+def test_resets(tmp_path: Path, make: Any, reset: str) -> None:
+    graph = agree(network(make(reset_mechanism=reset)), stepped, tmp_path, SHAPE)
+
+    neurons = graph.node("1")
+    assert isinstance(neurons, Lif)
+    assert neurons.reset is (Reset.HARD if reset == "zero" else Reset.SOFT)
+    rests = reset == "zero" and make is not leaky
+    assert neurons.refractory == int(rests)
+
+
+@pytest.mark.parametrize("make", [leaky, synaptic, recurrent])
+@pytest.mark.parametrize("reset", ["zero", "none"])
+def test_resets_at_once(tmp_path: Path, make: Any, reset: str) -> None:
+    cell = make(reset_mechanism=reset, reset_delay=False)
+
+    agree(network(cell), stepped, tmp_path, SHAPE)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        leaky(threshold=0.4),
+        leaky(beta=BETAS),
+        leaky(beta=BETAS, learn_beta=True),
+        leaky(beta=1.3),
+        leaky(beta=-0.2, reset_mechanism="zero"),
+        leaky(threshold=0.5, learn_threshold=True),
+        leaky(threshold=BETAS),
+        leaky(graded_spikes_factor=0.3),
+        leaky(graded_spikes_factor=1.7, learn_graded_spikes_factor=True),
+        leaky(spike_grad=surrogate.fast_sigmoid(slope=5)),
+        leaky(surrogate_disable=True),
+        synaptic(alpha=BETAS, learn_alpha=True),
+        synaptic(alpha=0.0),
+        synaptic(alpha=1.0, threshold=3.0),
+        recurrent(conv2d_channels=None, kernel_size=None, all_to_all=False, V=-0.6),
+        recurrent(conv2d_channels=None, kernel_size=None, all_to_all=False, V=BETAS),
+    ],
+    ids=str,
+)
+def test_parameters(tmp_path: Path, cell: nn.Module) -> None:
+    agree(network(cell), stepped, tmp_path, SHAPE)
+
+
+def test_a_recurrent_row_that_is_read_out(tmp_path: Path) -> None:
+    last = snn.RLeaky(beta=0.8, linear_features=6, init_hidden=True, output=True)
+
+    graph = agree(network(leaky(), last), stepped, tmp_path, SHAPE)
+
+    assert graph.output.name == "4"
+    assert {edge.delay for edge in graph.edges_into(graph.node("4.recurrent"))} == {1}
+
+
+class WithStates(nn.Module):
+    """A forward that is given its voltages and currents back, as tutorials write it."""
+
+    def __init__(self, reads_voltage: bool) -> None:
+        super().__init__()
+        self.reads_voltage = reads_voltage
+        self.fc1, self.fc2, self.fc3 = (nn.Linear(n, 8) for n in (12, 8, 8))
+        self.lif1 = snn.Leaky(beta=0.9)
+        self.lif2 = snn.Synaptic(alpha=0.5, beta=0.8)
+        mechanism = "none" if reads_voltage else "subtract"
+        self.lif3 = snn.Leaky(beta=0.7, reset_mechanism=mechanism)
+
+    def forward(self, x: Tensor, states: Any = None) -> Any:
+        mem1, syn2, mem2, mem3 = (None,) * 4 if states is None else states
+        spk1, mem1 = self.lif1(self.fc1(x), mem1)
+        spk2, syn2, mem2 = self.lif2(self.fc2(spk1), syn2, mem2)
+        spk3, mem3 = self.lif3(self.fc3(spk2), mem3)
+        output = mem3 if self.reads_voltage else spk3
+        return output, (mem1, syn2, mem2, mem3)
+
+
+@pytest.mark.parametrize("reads_voltage", [False, True])
+def test_a_forward_that_hands_the_states_on(
+    tmp_path: Path, reads_voltage: bool
+) -> None:
+    module = louder(WithStates(reads_voltage))
+
+    graph = agree(module, with_states, tmp_path, (12,))
+
+    assert isinstance(graph.output, Integrator) == reads_voltage
+
+
+class ReadsVoltage(nn.Module):
+    def __init__(self, cell: nn.Module, takes_spikes: bool = False) -> None:
+        super().__init__()
+        self.fc, self.lif, self.last = nn.Linear(12, 8), cell, nn.Linear(8, 8)
+        self.takes_spikes = takes_spikes
+
+    def forward(self, x: Tensor) -> Tensor:
+        spk, mem = self.lif(self.fc(x))
+        voltage: Tensor = mem
+        if self.takes_spikes:
+            voltage = self.last(spk)
+        return voltage
+
+
+def test_a_voltage_that_spikes_reset_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="a voltage can be read out where no spike"):
+        saved(ReadsVoltage(snn.Leaky(beta=0.5)), tmp_path, (12,))
+
+
+def never(x: Tensor) -> Tensor:
+    return x.sigmoid()
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        (leaky(reset_delay=False), "reset_delay is False with reset_mechanism"),
+        (leaky(beta=0.0), "beta is 0 with reset_mechanism 'subtract'"),
+        (leaky(state_quant=torch.round), "state_quant is set"),
+        (leaky(spike_grad=never), "spike_grad is no step"),
+        (leaky(graded_spikes_factor=-1.0), "graded_spikes_factor is -1.0"),
+        (leaky(graded_spikes_factor=BETAS), "graded_spikes_factor is ["),
+        (leaky(threshold=-0.5), "threshold is -0.5"),
+        (
+            recurrent(
+                conv2d_channels=None,
+                kernel_size=None,
+                all_to_all=False,
+                V=torch.rand(4, 4),
+            ),
+            "V is different within a channel",
+        ),
+        (snn.Alpha(0.9, 0.8, init_hidden=True), "snnTorch's Alpha cannot be"),
+        (snn.Lapicque(beta=0.5, init_hidden=True), "snnTorch's Lapicque cannot"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
+)
+def test_a_refusal_names_the_parameter(
+    tmp_path: Path, cell: nn.Module, words: str
+) -> None:
+    with pytest.raises(ModelError) as caught:
+        saved(network(cell), tmp_path, SHAPE)
+
+    assert str(caught.value).startswith("1")
+    assert words in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature")
+def test_inhibition_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="1: inhibition is set"):
+        saved(network(leaky(inhibition=True)), tmp_path, SHAPE)
+
+
+def test_a_derived_neuron_is_refused(tmp_path: Path) -> None:
+    mine = type("Mine", (snn.Leaky,), {})
+
+    with pytest.raises(ModelError, match="1: Mine is derived from Leaky"):
+        saved(network(mine(beta=0.5, init_hidden=True)), tmp_path, SHAPE)
+
+
+def test_states_left_over_from_training_do_not_matter(tmp_path: Path) -> None:
+    module = network(leaky(learn_beta=True))
+    module(torch.rand(3, *SHAPE))[0].sum().backward()
+    module(torch.rand(6, *SHAPE))
+
+    saved(module, tmp_path, SHAPE)
+
+    assert not module[1].mem.any()  # type: ignore[index]

@@ -1,0 +1,178 @@
+"""SpikingJelly: spikes equal to its own, or a refusal that names the parameter."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from snn_deploy.errors import ModelError
+from snn_deploy.ir.neurons import Comparison, Lif, Reset
+from tests.importers.agreement import agree, louder, stepped, time_first
+from tests.importers.stepping import saved
+
+neuron = pytest.importorskip("spikingjelly.activation_based.neuron")
+layer = pytest.importorskip("spikingjelly.activation_based.layer")
+functional = pytest.importorskip("spikingjelly.activation_based.functional")
+surrogate = pytest.importorskip("spikingjelly.activation_based.surrogate")
+SHAPE = (2, 6, 6)
+
+
+def network(neurons: nn.Module, **options: Any) -> nn.Module:
+    last = neuron.IFNode(v_reset=None, v_threshold=2.0)
+    layers = (nn.Conv2d(2, 4, 3), neurons, nn.Flatten(), nn.Linear(64, 6), last)
+    return louder(nn.Sequential(*layers))
+
+
+@pytest.mark.parametrize("v_reset", [0.0, None, -0.4, 0.3])
+@pytest.mark.parametrize(
+    "make",
+    [
+        neuron.IFNode,
+        neuron.LIFNode,
+        lambda **options: neuron.LIFNode(tau=1.6, decay_input=False, **options),
+        lambda **options: neuron.ParametricLIFNode(init_tau=3.0, **options),
+        lambda **options: neuron.ParametricLIFNode(
+            init_tau=1.5, decay_input=False, **options
+        ),
+    ],
+)
+def test_neurons(tmp_path: Path, make: Any, v_reset: float | None) -> None:
+    cell = make(v_reset=v_reset, v_threshold=0.6)
+
+    graph = agree(network(cell), stepped, tmp_path, SHAPE)
+
+    neurons = graph.node("1")
+    assert isinstance(neurons, Lif)
+    assert neurons.comparison is Comparison.GREATER_EQUAL
+    assert neurons.reset is (Reset.SOFT if v_reset is None else Reset.HARD)
+
+
+def test_a_learned_time_constant(tmp_path: Path) -> None:
+    cell = neuron.ParametricLIFNode()
+    nn.init.constant_(cell.w, -1.3)
+
+    graph = agree(network(cell), stepped, tmp_path, SHAPE)
+
+    decay = graph.node("1").voltage_decay  # type: ignore[attr-defined]
+    assert decay == pytest.approx(torch.sigmoid(torch.tensor(-1.3)).item())
+
+
+def multi_step() -> nn.Module:
+    """Return a network of SpikingJelly's own layers."""
+    layers = (
+        layer.Conv2d(2, 4, 3, padding=1, bias=False),
+        layer.BatchNorm2d(4),
+        neuron.LIFNode(v_threshold=0.5),
+        layer.MaxPool2d(2),
+        layer.Conv2d(4, 4, 3, padding=1, groups=4),
+        neuron.ParametricLIFNode(v_threshold=0.5),
+        layer.AvgPool2d(3),
+        layer.Flatten(),
+        layer.Dropout(0.5),
+        layer.Linear(4, 10),
+        neuron.IFNode(),
+        layer.VotingLayer(2),
+    )
+    return nn.Sequential(*layers)
+
+
+@pytest.mark.parametrize("mode", ["s", "m"])
+def test_step_modes(tmp_path: Path, mode: str) -> None:
+    module = louder(multi_step())
+    functional.set_step_mode(module, mode)
+
+    agree(module, time_first if mode == "m" else stepped, tmp_path, SHAPE)
+
+
+def test_containers_of_single_steps_and_of_conventional_layers(tmp_path: Path) -> None:
+    module = nn.Sequential(
+        layer.SeqToANNContainer(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4)),
+        neuron.LIFNode(step_mode="m"),
+        layer.SeqToANNContainer(nn.Flatten()),
+        layer.MultiStepContainer(nn.Linear(64, 6), neuron.IFNode()),
+    )
+
+    agree(louder(module), time_first, tmp_path, SHAPE)
+
+
+def test_a_container_may_be_the_whole_model(tmp_path: Path) -> None:
+    module = layer.MultiStepContainer(nn.Flatten(), nn.Linear(72, 6), neuron.IFNode())
+
+    agree(louder(module), time_first, tmp_path, SHAPE)
+
+
+def test_flatten_behind_time_and_batch(tmp_path: Path) -> None:
+    module = nn.Sequential(
+        nn.Flatten(2), nn.Linear(72, 6), neuron.IFNode(step_mode="m")
+    )
+
+    agree(louder(module), time_first, tmp_path, SHAPE)
+
+
+class Residual(nn.Module):
+    """A block that adds spikes to spikes, as spike-element-wise ResNets do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(2, 2, 3, padding=1), nn.Conv2d(2, 2, 1)
+        self.sn1, self.sn2 = neuron.IFNode(), neuron.LIFNode()
+        self.fc = nn.Linear(72, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.sn1(self.conv1(x))
+        x = x + self.sn2(self.conv2(x))
+        output: Tensor = self.fc(x.view(x.size(0), -1))
+        return output
+
+
+def test_a_residual_block(tmp_path: Path) -> None:
+    agree(louder(Residual()), stepped, tmp_path, SHAPE)
+
+
+def test_states_left_over_from_training_do_not_matter(tmp_path: Path) -> None:
+    module = network(neuron.LIFNode())
+    module(torch.rand(3, *SHAPE)).sum().backward()
+
+    saved(module, tmp_path, SHAPE)
+
+    assert module[1].v == 0.0  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        (
+            neuron.IFNode(surrogate_function=surrogate.Sigmoid(spiking=False)),
+            "surrogate_function is no step",
+        ),
+        (neuron.IFNode(v_reset=1.0), "threshold is 0; it must be over 0"),
+        (neuron.QIFNode(), "SpikingJelly's QIFNode cannot be deployed"),
+        (neuron.EIFNode(), "SpikingJelly's EIFNode cannot be deployed"),
+        (neuron.SimpleIFNode(), "SpikingJelly's SimpleIFNode cannot be deployed"),
+        (neuron.NonSpikingLIFNode(), "SpikingJelly's NonSpikingLIFNode cannot"),
+        (layer.NeuNorm(4, 4, 4, 1), "NeuNorm cannot be deployed"),
+        (layer.SynapseFilter(tau=2.0), "SynapseFilter cannot be deployed"),
+        (layer.WSConv2d(4, 4, 1), "WSConv2d is a Conv2d with a forward of its own"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
+)
+def test_a_refusal_names_the_parameter(
+    tmp_path: Path, cell: nn.Module, words: str
+) -> None:
+    with pytest.raises(ModelError) as caught:
+        saved(network(cell), tmp_path, SHAPE)
+
+    assert str(caught.value).startswith("1: ")
+    assert words in str(caught.value)
+
+
+def test_single_steps_that_are_given_all_timesteps_are_refused(tmp_path: Path) -> None:
+    module = nn.Sequential(
+        nn.Flatten(2), nn.Linear(72, 6), neuron.IFNode(step_mode="m"),
+        nn.Linear(6, 6), neuron.IFNode(step_mode="s"),
+    )  # fmt: skip
+
+    with pytest.raises(ModelError, match="gives other outputs at timestep"):
+        saved(louder(module), tmp_path, SHAPE)
