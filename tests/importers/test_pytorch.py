@@ -292,7 +292,7 @@ def test_our_own_spiking_neurons(tmp_path: Path) -> None:
         def __init__(self) -> None:
             super().__init__()
             self.fc1, self.fc2 = nn.Linear(12, 8), nn.Linear(8, 3)
-            self.spikes = IntegrateAndFire(0.7)
+            self.spikes = IntegrateAndFire(torch.tensor(0.7))
 
         def forward(self, x: Tensor, state: Any = None) -> Any:
             x, state = self.spikes(self.fc1(x), state)
