@@ -16,7 +16,7 @@ from numpy.lib.npyio import NpzFile
 from snn_deploy.arrays import AnyArray, IntArray, Shape
 from snn_deploy.errors import DataError
 from snn_deploy.ir.graph import Training
-from snn_deploy.spikes import Encoding, Stimulus, encode, to_gray
+from snn_deploy.spikes import Encoding, Stimulus, encode, input_hashes, to_gray
 
 # what numpy and zipfile raise for a file that is none of theirs, or damaged
 _NO_NPZ = (
@@ -74,18 +74,6 @@ class Data:
         digest = hashlib.sha256(f"{self.x.shape}{self.x.dtype}".encode())
         digest.update(np.ascontiguousarray(self.x).tobytes())
         return digest.hexdigest()
-
-
-def input_hashes(values: AnyArray) -> IntArray:
-    """Return a number under 2**53, which floats hold, for each input's integers.
-
-    Bytes of 0 to 255 as the chip receives them, ``(n, shape...)``.
-    """
-    digests = (
-        hashlib.blake2b(np.ascontiguousarray(x).tobytes(), digest_size=8).digest()
-        for x in values.astype(np.uint8)
-    )
-    return np.array([int.from_bytes(d, "big") >> 11 for d in digests], np.int64)
 
 
 def read_data(

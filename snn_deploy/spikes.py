@@ -1,5 +1,6 @@
 """Stimuli: what a run is fed, and how values become spikes."""
 
+import hashlib
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -91,6 +92,18 @@ def to_gray(x: AnyArray) -> tuple[IntArray, int]:
     gray = np.rint(levels)
     n_off_grid = int(np.count_nonzero(np.abs(levels - gray) > 1e-3))
     return gray.astype(np.int32), n_off_grid
+
+
+def input_hashes(values: AnyArray) -> IntArray:
+    """Return a number under 2**53, which floats hold, for each input's integers.
+
+    Bytes of 0 to 255 as the chip receives them, ``(n, shape...)``.
+    """
+    digests = (
+        hashlib.blake2b(np.ascontiguousarray(x).tobytes(), digest_size=8).digest()
+        for x in values.astype(np.uint8)
+    )
+    return np.array([int.from_bytes(d, "big") >> 11 for d in digests], np.int64)
 
 
 def encode(

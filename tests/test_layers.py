@@ -41,6 +41,7 @@ ALLOWED = {
     "pricing": "arrays energy ir latency prices results",
     "artifact": "arrays errors files host ir",
     "pipeline": "errors ir passes target",
+    "conversion": "data errors ir pipeline",
     "training": "datasets errors files importers ir training.neurons",
     "profile": "arrays artifact backends data host ir prices pricing results rows",
     "schedules": "energy prices profile rows target",
@@ -56,9 +57,9 @@ ALLOWED = {
     "doctor": "arrays backends errors ir pipeline spikes target_file",
     "testing": "arrays artifact backends data errors importers ir pipeline profile "
     "recording summary target_file",
-    "cli": "artifact backends crosscheck data datasets demo doctor errors fit host "
-    "importers ir pipeline profile profile_files recording report results schedules "
-    "summary target_file training verify",
+    "cli": "artifact backends conversion crosscheck data datasets demo doctor errors "
+    "fit host importers ir pipeline profile profile_files recording report results "
+    "schedules summary target_file training verify",
     "__init__": "artifact backends data host importers pipeline profile profile_files "
     "target_file",
     "__main__": "cli",

@@ -125,7 +125,7 @@ def _evidence(artifact: "Artifact", data: "Data", settings: "Settings") -> "Evid
     """Return the outputs of all inputs, once everything else is known to be right."""
     from snn_deploy.backends import open_backend
     from snn_deploy.cli.console import with_progress
-    from snn_deploy.host.calibrate import Evidence
+    from snn_deploy.host.calibrate import Evidence, refuse_used
     from snn_deploy.host.certain import largest_changes
     from snn_deploy.host.monitor import collect_scores
 
@@ -141,7 +141,7 @@ def _evidence(artifact: "Artifact", data: "Data", settings: "Settings") -> "Evid
         data.stimuli(),
         lambda results: with_progress(results, len(data), "inputs"),
     )
-    return Evidence(
+    evidence = Evidence(
         scores=scores,
         labels=data.y,
         graph=network.graph,
@@ -149,3 +149,5 @@ def _evidence(artifact: "Artifact", data: "Data", settings: "Settings") -> "Evid
         inputs_sha256=data.sha256,
         input_hashes=data.hashes,
     )
+    refuse_used(evidence, network.graph.used_inputs)
+    return evidence

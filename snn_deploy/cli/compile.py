@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from snn_deploy.cli.reading import add_model_options, read_model
+from snn_deploy.cli.reading import add_model_options, read_model, show_gap
 
 
 def add_to(commands: Any) -> None:
@@ -17,7 +17,8 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "model",
         type=Path,
-        help="model.pt, as snn_deploy.save writes it; or a .nir or lava-dl .net file",
+        help="model.pt, as snn_deploy.save writes it; or a .nir, .onnx or lava-dl .net "
+        "file",
     )
     parser.add_argument(
         "--target",
@@ -93,6 +94,8 @@ def call(options: argparse.Namespace) -> None:
         raise ArtifactError(f"{path}: a compiled network ends in .snn; rename it")
     target = read_target(options.target)
     graph = read_model(options.model, options, options.timesteps)
+    if options.balance_on is not None:
+        show_gap(graph, options.balance_on)
     is_strict = options.strict or bool(options.allow)
     network = compile_model(graph, target, is_strict=is_strict, allow=options.allow)
     artifact = pack(network)

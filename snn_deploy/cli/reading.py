@@ -25,17 +25,62 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="what a spike does to the voltage, if the file (NIR) does not say: set it "
         "to v_reset, or lower it by the threshold",
     )
+    parser.add_argument(
+        "--balance-on",
+        type=Path,
+        metavar="X.npz",
+        help="training inputs x on which the thresholds of a conventional network "
+        "(ONNX) are set; with labels y its accuracy is shown before and after",
+    )
+    parser.add_argument(
+        "--percentile",
+        type=float,
+        help="of a ReLU's positive values that lie below its threshold (default: 99.9)",
+    )
 
 
 def read_model(
     path: Path, options: argparse.Namespace, timesteps: int | None = None
 ) -> "Graph":
     """Return the model at ``path``, with the options of ``add_model_options``."""
+    from snn_deploy.data import load_arrays
+    from snn_deploy.errors import DataError
     from snn_deploy.importers import load_model
     from snn_deploy.ir.neurons import Reset
 
-    reset = None if options.reset is None else Reset(options.reset)
-    return load_model(path, dt=options.dt, reset=reset, timesteps=timesteps)
+    arrays = load_arrays(options.balance_on) if options.balance_on else {}
+    if options.balance_on and "x" not in arrays:
+        raise DataError(
+            f"{options.balance_on}: has no 'x' but {', '.join(sorted(arrays))}; store "
+            "the inputs as 'x'"
+        )
+    return load_model(
+        path,
+        dt=options.dt,
+        reset=None if options.reset is None else Reset(options.reset),
+        timesteps=timesteps,
+        balance_on=arrays.get("x"),
+        percentile=options.percentile,
+    )
+
+
+def show_gap(graph: "Graph", path: Path) -> None:
+    """Print what the conversion to spikes costs on the inputs of ``--balance-on``."""
+    from snn_deploy.cli.console import out
+    from snn_deploy.conversion import conversion_gap
+    from snn_deploy.data import read_data
+
+    data = read_data(path, graph.input.shape, graph.training)
+    if data.y is None:
+        return
+    gap = conversion_gap(graph, data)
+    out(
+        f"conversion, {gap.n_inputs} inputs of {path}: {gap.network:.1%} right before, "
+        "in spikes after T timesteps"
+    )
+    for timesteps, accuracy in gap.shown:
+        points = 100 * (accuracy - gap.network)
+        out(f"  T {timesteps:3d}  {accuracy:7.1%}  {points:+6.1f} points")
 
 
 def read_inputs(path: Path, graph: "QuantizedGraph") -> "Data":

@@ -264,5 +264,7 @@ def _spiking_problems(node: Lif) -> Iterator[str]:
         yield "a reset amount that is not the threshold"
     if node.refractory:
         yield f"a refractory period of {node.refractory} timesteps"
+    if node.max_spikes > 1:
+        yield f"up to {node.max_spikes} spikes in a timestep"
     if node.spike_value != 1:
         yield f"spikes worth {node.spike_value:g}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from snn_deploy.errors import ModelError
 
 if TYPE_CHECKING:
+    from snn_deploy.arrays import AnyArray
     from snn_deploy.ir.graph import Graph
     from snn_deploy.ir.neurons import Reset
 
@@ -18,6 +19,8 @@ def load_model(
     dt: float | None = None,
     reset: "Reset | None" = None,
     timesteps: int | None = None,
+    balance_on: "AnyArray | None" = None,
+    percentile: float | None = None,
 ) -> "Graph":
     """Return the trained network in the file at ``path``, read by its ending.
 
@@ -30,13 +33,18 @@ def load_model(
         What a spike does to the voltage, for a format that does not say (NIR).
     timesteps : int, optional
         For how many timesteps an input is shown, in place of what the file says.
+    balance_on : array, (n, input_shape...), optional
+        Bytes, or floats from 0 to 1: training data of a conventional network (ONNX), on
+        which the largest values of its ReLUs are measured. They become thresholds.
+    percentile : float, optional
+        Of the positive values that lie below the largest; default 99.9.
 
     Raises
     ------
     ModelError
         If the format is unknown, or the file cannot be read.
     """
-    graph = _read(Path(path), dt, reset)
+    graph = _balanced(_read(Path(path), dt, reset), balance_on, percentile)
     if timesteps is None:
         return graph
     return replace(graph, training=replace(graph.training, timesteps=timesteps))
@@ -56,9 +64,35 @@ def _read(path: Path, dt: float | None, reset: "Reset | None") -> "Graph":
             from snn_deploy.importers.nir import read_nir
 
             return read_nir(path, dt=dt, reset=reset)
+        case ".onnx":
+            from snn_deploy.importers.onnx import read_onnx
+
+            return read_onnx(path)
     if not path.is_file():
         raise ModelError(f"{path}: no such file; check the path")
     raise ModelError(
-        f"{path}: models end in .pt (written by snn_deploy.save), .nir, or .net (by "
-        "lava-dl); save the model in one of these forms"
+        f"{path}: models end in .pt (written by snn_deploy.save), .nir, .onnx, or .net "
+        "(by lava-dl); save the model in one of these forms"
     )
+
+
+def _balanced(
+    graph: "Graph", x: "AnyArray | None", percentile: float | None
+) -> "Graph":
+    """Return the graph with thresholds for its ReLUs."""
+    from snn_deploy.importers.balance import PERCENTILE, balance, needs_balance
+
+    relus = needs_balance(graph)
+    if not relus and x is None:
+        return graph
+    if not relus:
+        raise ModelError(
+            f"{graph.name}: has no ReLU without an upper end, so there is nothing to "
+            "balance; leave the inputs out"
+        )
+    if x is None:
+        raise ModelError(
+            f"{relus[0].name}: a ReLU has no largest value that could be a threshold; "
+            "give training inputs to measure it on, --balance-on x.npz"
+        )
+    return balance(graph, x, PERCENTILE if percentile is None else percentile)

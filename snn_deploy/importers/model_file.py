@@ -8,6 +8,7 @@ import os
 import pickle
 import warnings
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from snn_deploy.importers.check import check_against_module
 from snn_deploy.importers.pytorch import trace
 from snn_deploy.ir.codec import CodecError, decode, encode
 from snn_deploy.ir.graph import Functional, Graph, Training
-from snn_deploy.spikes import Encoding
+from snn_deploy.spikes import Encoding, input_hashes, to_gray
 
 FORMAT = "snn-deploy model"
 VERSION = 1
@@ -101,6 +102,9 @@ def save(
     name = path.absolute().parent.name if path.stem == "model" else path.stem
     shape = tuple(map(operator.index, input_shape))
     graph = trace(model, name, shape, training, example_inputs)
+    if example_inputs is not None:
+        gray, _ = to_gray(np.asarray(example_inputs))
+        graph = replace(graph, used_inputs=np.unique(input_hashes(gray)))
     check_against_module(graph, model, shape)
     write_model(graph, path)
     return graph

@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from typing import TypeVar
 
 import networkx as nx
+import numpy as np
 
-from snn_deploy.arrays import n_neurons
+from snn_deploy.arrays import FloatArray, n_neurons, read_only
 from snn_deploy.errors import ModelError
 from snn_deploy.ir.nodes import Input, Node, Signal
 from snn_deploy.spikes import Encoding
@@ -65,8 +66,11 @@ class Graph:
     training: Training
     is_on_grid: bool = False  # parameters are chip integers already
     output_name: str = ""  # empty: the one layer that feeds no other
+    used_inputs: FloatArray = field(default_factory=lambda: np.zeros(0))  # hashes
 
     def __post_init__(self) -> None:
+        used = read_only(self.used_inputs, np.float64)
+        object.__setattr__(self, "used_inputs", used)
         self._check_names()
         self._check_sizes()
         for edge in self.edges:

@@ -186,6 +186,7 @@ class QuantizedGraph:
 
     Before ``retime`` delays are those of the trained network and 0 within a timestep.
     Behind it every spike takes at least one timestep, and populations have offsets.
+    ``used_inputs`` are the hashes of the inputs that the conversion has looked at.
     """
 
     name: str
@@ -196,8 +197,10 @@ class QuantizedGraph:
     training: Training
     precision: Precision
     changes: tuple[Change, ...] = ()
+    used_inputs: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __post_init__(self) -> None:
+        freeze(self)
         senders = [self.source.name, *self._by_name]
         if len(senders) != 1 + len(self.populations) or len({*senders}) < len(senders):
             raise PassError(f"{self.name}: two populations have one name; rename one")

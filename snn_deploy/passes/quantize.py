@@ -72,6 +72,7 @@ def quantize(graph: Graph, target: Target) -> QuantizedGraph:
         training=graph.training,
         precision=target.precision,
         changes=tuple(change for layer in layers for change in layer.changes),
+        used_inputs=to_integers(graph.used_inputs),
     )
 
 

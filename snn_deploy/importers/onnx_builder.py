@@ -1,0 +1,224 @@
+"""Collect the layers of an ONNX graph: values, constants, elementwise steps."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snn_deploy.arrays import AnyArray, FloatArray, Shape
+from snn_deploy.errors import ModelError
+from snn_deploy.importers.onnx_activations import Steps, activation
+from snn_deploy.importers.onnx_layers import attributes_of
+from snn_deploy.ir.graph import Edge, Graph, Training
+from snn_deploy.ir.nodes import BatchNorm, Input, Node
+from snn_deploy.spikes import Encoding
+
+DEFAULT_TIMESTEPS = 32  # of the spiking network; a conventional one has none
+PASSED = ("Identity", "Dropout", "Cast")
+SUPPORTED = (
+    "Conv, Gemm, MatMul, BatchNormalization, AveragePool, GlobalAveragePool, "
+    "ReduceMean over the positions, Flatten, Reshape and Squeeze to a row, Add, Relu, "
+    "Clip, Floor, and Add, Sub, Mul, Div with constants"
+)
+
+
+@dataclass(frozen=True)
+class Value:
+    """A layer's output, and elementwise steps on it that no layer does yet."""
+
+    layer: str
+    steps: Steps = field(default_factory=Steps)
+    name: str = ""  # of the first step
+
+
+@dataclass(frozen=True)
+class _Unknown:
+    """The output of an operator that has no counterpart."""
+
+    operator: str
+    name: str
+
+
+class Builder:
+    """Collects layers and edges in the order of the file.
+
+    Its methods ``read_<operator>``, of the class derived from it, convert one operator.
+    """
+
+    def __init__(self, path: Path, graph: Any) -> None:
+        from onnx import numpy_helper
+
+        self.path = path
+        self.nodes: dict[str, Node] = {}
+        self.edges: list[Edge] = []
+        self.constants: dict[str, AnyArray] = {
+            tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer
+        }
+        self.values: dict[str, Value | _Unknown] = {}
+        self.input_uses: set[tuple[float, float]] = set()  # scale and offset
+        inputs = [item for item in graph.input if item.name not in self.constants]
+        for kind, items in (("inputs", inputs), ("outputs", graph.output)):
+            if len(items) != 1:
+                names = ", ".join(item.name for item in items)
+                raise ModelError(
+                    f"{path}: {len(items)} {kind} ({names}), needed is 1; export the "
+                    "part between one input and one output"
+                )
+        self.output = graph.output[0].name
+        self.shapes = {
+            item.name: tuple(d.dim_value for d in item.type.tensor_type.shape.dim)
+            for item in (*graph.value_info, *graph.output)
+        }
+        start = Input(name=_plain(inputs[0].name), shape=self._shape(inputs[0]))
+        self.nodes[start.name] = start
+        self.values[inputs[0].name] = Value(start.name)
+
+    def _shape(self, item: Any) -> Shape:
+        """Return the shape of the input, without the batch."""
+        sizes = [d.dim_value or d.dim_param for d in item.type.tensor_type.shape.dim]
+        wrong = [size for size in sizes[1:] if not isinstance(size, int) or size < 1]
+        if wrong or len(sizes) not in (2, 3, 4):
+            raise ModelError(
+                f"{self.path}: the input {item.name} has shape "
+                f"({', '.join(map(str, sizes))}); give a batch, then 1 to 3 axes of "
+                "fixed size, by exporting without dynamic axes but the first"
+            )
+        rest = tuple(int(size) for size in sizes[1:])
+        return (rest[0], 1, rest[1]) if len(rest) == 2 else rest
+
+    def operator(self, item: Any) -> None:
+        """Add one operator of the file."""
+        from onnx import numpy_helper
+
+        kind, name = item.op_type, self._name(item)
+        if kind == "Constant":
+            value = attributes_of(item).get("value")
+            if value is not None:
+                self.constants[item.output[0]] = numpy_helper.to_array(value)
+            return
+        if kind in PASSED:
+            source, target = item.input[0], item.output[0]
+            if source in self.constants:
+                self.constants[target] = self.constants[source]
+            elif source in self.values:
+                self.values[target] = self.values[source]
+            return
+        convert = getattr(self, f"read_{kind.lower()}", None)
+        if convert is None or item.domain not in ("", "ai.onnx"):
+            self.values[item.output[0]] = _Unknown(kind, name)
+            return
+        self.values[item.output[0]] = convert(item, name)
+
+    def _name(self, item: Any) -> str:
+        name = _plain(item.name or item.output[0])
+        first, _, last = name.rpartition("/")
+        return first if first and last.startswith(item.op_type) else name
+
+    def value(self, name: str, of: str) -> Value:
+        """Return what stands for an output, or raise what is wrong with it."""
+        found = self.values.get(name)
+        if isinstance(found, _Unknown):
+            raise ModelError(
+                f"{found.name}: ONNX's {found.operator} cannot be deployed; use "
+                f"{SUPPORTED}"
+            )
+        if found is None:
+            raise ModelError(
+                f"{of}: takes {name or 'nothing'}, which does not come from the input; "
+                "only constants may"
+            )
+        return found
+
+    def constant(self, item: Any, position: int, name: str) -> FloatArray:
+        """Return a weight of an operator."""
+        wanted = item.input[position] if position < len(item.input) else ""
+        if wanted not in self.constants:
+            raise ModelError(
+                f"{name}: its input {position + 1} is computed, only stored weights "
+                "can be deployed; export the trained model"
+            )
+        return np.asarray(self.constants[wanted], np.float64)
+
+    def add(self, node: Node, *sources: str) -> Value:
+        """Add a layer; return its output."""
+        while node.name in self.nodes:
+            node = replace(node, name=f"{node.name}_again")
+        self.nodes[node.name] = node
+        self.edges += [Edge(source=s, target=node.name) for s in sources]
+        return Value(node.name)
+
+    def settled(self, name: str, of: str) -> str:
+        """Return the layer that computes a value, its elementwise steps done."""
+        value = self.value(name, of)
+        layer, piece = self.nodes[value.layer], value.steps.before
+        if isinstance(layer, Input) and not value.steps.is_activation:
+            self.input_uses.add((piece.gain, piece.shift))
+            return value.layer
+        if value.steps == Steps():
+            return value.layer
+        if value.steps.is_activation:
+            settled = self.add(
+                activation(value.name, layer.output_shape, value.steps), value.layer
+            )
+        else:
+            channels = layer.output_shape[0]
+            factors = np.full(channels, piece.gain), np.full(channels, piece.shift)
+            settled = self.affine(value.name, value.layer, *factors)
+        self.values[name] = settled
+        return settled.layer
+
+    def affine(
+        self, name: str, layer: str, scale: FloatArray, shift: FloatArray
+    ) -> Value:
+        """Add a factor and a constant for each channel."""
+        shape = self.nodes[layer].output_shape
+        zero, one = np.zeros(shape[0]), np.ones(shape[0])
+        scaled = BatchNorm(
+            name=name,
+            shape=shape,
+            mean=zero,
+            variance=one,
+            scale=scale,
+            shift=shift,
+            epsilon=0.0,
+        )
+        return self.add(scaled, layer)
+
+    def graph(self, name: str) -> Graph:
+        """Return the network."""
+        output = self.settled(self.output, self.output)
+        if len(self.input_uses) != 1:
+            raise ModelError(
+                f"{self.path}: the input is used with {len(self.input_uses)} different "
+                "scales and offsets; use one for all layers"
+            )
+        ((scale, offset),) = self.input_uses
+        used = _needed(self.edges, output)
+        return Graph(
+            name=name,
+            nodes=tuple(n for n in self.nodes.values() if n.name in used),
+            edges=tuple(e for e in self.edges if e.target in used),
+            training=Training(
+                timesteps=DEFAULT_TIMESTEPS,
+                encoding=Encoding.DIRECT,
+                input_scale=scale,
+                input_offset=offset,
+            ),
+            output_name=output,
+        )
+
+
+def _plain(name: str) -> str:
+    return name.strip("/") or "layer"
+
+
+def _needed(edges: list[Edge], output: str) -> set[str]:
+    """Return the layers that the output depends on."""
+    found, waiting = {output}, [output]
+    while waiting:
+        name = waiting.pop()
+        before = {e.source for e in edges if e.target == name} - found
+        found |= before
+        waiting += before
+    return found
