@@ -5,6 +5,9 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-slow", action="store_true", help="run slow tests as well")
+    parser.addoption(
+        "--update-golden", action="store_true", help="rewrite what tests compare with"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
