@@ -251,6 +251,20 @@ def test_constant_inputs_of_gray_levels() -> None:
     check_equal(found, list(wanted))
 
 
+@pytest.mark.parametrize("largest", [1, 9])
+def test_constant_inputs_along_a_delay(largest: int) -> None:
+    graph = wide(64, 20)
+    graph = replace(graph, projections=(replace(graph.projections[0], delay=1),))
+    values = rng().integers(0, largest + 1, (5, 1, 64))
+    stimuli = [Stimulus(values=x, is_constant=True) for x in values]
+    chip = mapped(graph)
+
+    found = collect_scores(CpuProgram(chip), chip, list(enumerate(stimuli)))
+
+    np.testing.assert_array_equal(found, by_reference(graph, stimuli))
+    assert found.any()
+
+
 def test_sums_that_could_leave_32_bits_are_left_to_the_reference() -> None:
     graph = wide(4, 3)
     graph = replace(graph, projections=(replace(graph.projections[0], exponent=-4),))

@@ -9,7 +9,8 @@ std::vector<const Kernels*> available_kernels() {
 #ifdef ENGINE_HAS_X86
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vbmi2"))
     found.push_back(&kAvx512Kernels);
   if (__builtin_cpu_supports("avx2")) found.push_back(&kAvx2Kernels);
 #endif

@@ -84,23 +84,27 @@ void count(const Share* shares, int n, const uint8_t* busy, const uint8_t* reach
 
 // Writes the positions of what is not 0; out has room for a vector more.
 int find(const int32_t* values, int n, int32_t* out, bool* are_ones) {
-  int found = 0, i = 0;
-  int32_t seen[Simd::kLanes];
-  Simd::I32 bits = Simd::zero();
-  for (; i + Simd::kLanes <= n; i += Simd::kLanes) {
-    Simd::I32 value = Simd::load(values + i);
-    bits = Simd::bor(bits, value);
-    found += Simd::emit(Simd::bits(Simd::nonzero(value)), i, out + found);
+  int n_found = 0;
+  int32_t lanes[Simd::kLanes], seen = 0;
+  Simd::I32 all = Simd::zero();
+  for (int i = 0; i < n; i += 64) {
+    uint64_t found = 0;
+    int j = 0;
+    for (; j < 64 && i + j + Simd::kLanes <= n; j += Simd::kLanes) {
+      Simd::I32 value = Simd::load(values + i + j);
+      all = Simd::bor(all, value);
+      Simd::put_bits(Simd::nonzero(value), (uint8_t*)&found + j / 8);
+    }
+    for (; j < 64 && i + j < n; ++j) {
+      seen |= values[i + j];
+      found |= (uint64_t)(values[i + j] != 0) << j;
+    }
+    n_found += Simd::emit(found, i, out + n_found);
   }
-  Simd::store(seen, bits);
-  for (; i < n; ++i) {
-    out[found] = i;
-    found += values[i] != 0;
-    seen[0] |= values[i];
-  }
-  for (int32_t lane : seen) seen[0] |= lane;
-  *are_ones = (seen[0] & ~1) == 0;
-  return found;
+  Simd::store(lanes, all);
+  for (int32_t lane : lanes) seen |= lane;
+  *are_ones = (seen & ~1) == 0;
+  return n_found;
 }
 
 // Writes where the events of each pixel begin, if a pixel has at most one.

@@ -113,6 +113,7 @@ struct Step {
   int n_addends;
   int32_t* row;       // scratch for the sums of a row
   int32_t* list;      // scratch for the events under a kernel, and their values
+  uint8_t* spikes;    // scratch for a bit of each neuron of a row
   uint8_t* reached;   // a bit for each neuron that an event reached; null: not counted
   Events out;
 };

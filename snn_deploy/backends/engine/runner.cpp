@@ -54,6 +54,7 @@ Runner::Runner(const Network& network, const Kernels& kernels, bool is_counted)
     behind_ = std::max(behind_, (size_t)by.blocks.stride);
   }
   row_.resize(widest + behind_);
+  spikes_.resize(widest / 8 + sizeof(uint64_t));
   rings_.resize(network.projections.size());
   constant_.resize(network.projections.size());
   if (!is_counted) return;
@@ -202,6 +203,7 @@ void Runner::advance_population(int index, int local) {
             (int)addends_.size(),
             row_.data(),
             list_.data(),
+            spikes_.data(),
             is_counted_ ? live.reached.data() : nullptr,
             live.spikes.events};
   live.n_spikes = kernels_.advance(step);
@@ -250,8 +252,9 @@ void Runner::sum_constant(int index) {
                  reached);
     return;
   }
+  const Events& events = input_spikes_.events;
   for (int i = 0; i < n_input_; ++i)
-    kernels_.scatter(p.scatter, input_spikes_.neurons[i], input_spikes_.values[i],
+    kernels_.scatter(p.scatter, events.neurons[i], events.values ? events.values[i] : 1,
                      known.sums.data(), reached);
 }
 

@@ -95,6 +95,7 @@ class Runner {
   std::vector<Ring> rings_;
   std::vector<Sums> constant_;
   Aligned<int32_t> row_, list_;  // scratch
+  Aligned<uint8_t> spikes_;
   size_t behind_ = 0;  // sums that are written behind the end of a row
   std::vector<DirectInput> inputs_;
   std::vector<Addend> addends_;

@@ -28,6 +28,7 @@ struct Simd {
   using I32 = __m256i;
   using I16 = __m256i;
   using Mask = __m256i;
+  using Keep = I32;
 
   static I32 load(const int32_t* p) { return _mm256_loadu_si256((const __m256i*)p); }
   static void store(int32_t* p, I32 a) { _mm256_storeu_si256((__m256i*)p, a); }
@@ -47,22 +48,23 @@ struct Simd {
   static Mask nonzero(I32 a) {
     return _mm256_xor_si256(_mm256_cmpeq_epi32(a, zero()), set(-1));
   }
-  static Mask either(Mask a, Mask b) { return _mm256_or_si256(a, b); }
   static I32 where(Mask m, I32 a) { return _mm256_and_si256(m, a); }
   static I32 unless(Mask m, I32 a) { return _mm256_andnot_si256(m, a); }
-  static unsigned bits(Mask m) {
-    return (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(m));
+  static void put_bits(Mask m, uint8_t* to) {
+    *to = (uint8_t)_mm256_movemask_ps(_mm256_castsi256_ps(m));
   }
 
   // |a| * keep / 4096, rounded down, with the sign of a; |a| up to 2^23. The product
   // has 36 bits: the upper and lower 12 bits of |a| are multiplied on their own.
-  static I32 decay(I32 a, const engine::Keep& of, int lane) {
-    I32 keep = load(of.of_4096 + lane);
+  static I32 decay(I32 a, Keep keep) {
     I32 size = _mm256_abs_epi32(a);
     I32 upper = _mm256_madd_epi16(_mm256_srli_epi32(size, 12), keep);
     I32 lower = _mm256_and_si256(_mm256_slli_epi32(size, 4), set(0xfff0));
     I32 kept = _mm256_add_epi32(upper, _mm256_mulhi_epu16(lower, keep));
     return _mm256_sign_epi32(kept, a);
+  }
+  static Keep load(const engine::Keep& keep, int lane) {
+    return load(keep.of_4096 + lane);
   }
 
   static I16 zero16() { return _mm256_setzero_si256(); }
@@ -87,12 +89,16 @@ struct Simd {
     return _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i*)p));
   }
 
-  // Writes first + i for each lane i of the mask; returns how many.
-  static int emit(unsigned mask, int32_t first, int32_t* out) {
-    const __m128i* lanes = (const __m128i*)kLaneTable.lanes[mask];
-    I32 found = _mm256_cvtepu8_epi32(_mm_loadl_epi64(lanes));
-    store(out, add(found, set(first)));
-    return __builtin_popcount(mask);
+  // Writes first + i for each bit i; returns how many.
+  static int emit(uint64_t bits, int32_t first, int32_t* out) {
+    int n = 0;
+    for (int i = 0; i < 64; i += kLanes, bits >>= kLanes) {
+      const __m128i* lanes = (const __m128i*)kLaneTable.lanes[bits & 255];
+      I32 found = _mm256_cvtepu8_epi32(_mm_loadl_epi64(lanes));
+      store(out + n, add(found, set(first + i)));
+      n += __builtin_popcount(bits & 255);
+    }
+    return n;
   }
 };
 

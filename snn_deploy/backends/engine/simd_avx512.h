@@ -1,13 +1,23 @@
-// Vectors of 16 numbers, for processors with AVX-512 F, BW, VL and DQ.
+// Vectors of 16 numbers, for processors with AVX-512 F, BW, VL, DQ and VBMI2.
 #pragma once
 
 #include <immintrin.h>
 
 #include <cstdint>
+#include <cstring>
 
 #include "layout.h"
 
 namespace {
+
+// The numbers from 0 to 63.
+struct alignas(64) Bytes {
+  uint8_t of[64];
+  constexpr Bytes() : of() {
+    for (int i = 0; i < 64; ++i) of[i] = (uint8_t)i;
+  }
+};
+constexpr Bytes kBytes;
 
 struct Simd {
   static constexpr int kLanes = 16;   // of an I32
@@ -15,6 +25,7 @@ struct Simd {
   using I32 = __m512i;
   using I16 = __m512i;
   using Mask = __mmask16;
+  using Keep = __m512;
 
   static I32 load(const int32_t* p) { return _mm512_loadu_si512(p); }
   static void store(int32_t* p, I32 a) { _mm512_storeu_si512(p, a); }
@@ -32,18 +43,19 @@ struct Simd {
 
   static Mask greater(I32 a, I32 b) { return _mm512_cmpgt_epi32_mask(a, b); }
   static Mask nonzero(I32 a) { return _mm512_test_epi32_mask(a, a); }
-  static Mask either(Mask a, Mask b) { return (Mask)(a | b); }
   static I32 where(Mask m, I32 a) { return _mm512_maskz_mov_epi32(m, a); }
-  static I32 unless(Mask m, I32 a) { return _mm512_maskz_mov_epi32((Mask)~m, a); }
-  static unsigned bits(Mask m) { return m; }
+  static I32 unless(Mask m, I32 a) { return _mm512_mask_mov_epi32(a, m, zero()); }
+  static void put_bits(Mask m, uint8_t* to) { memcpy(to, &m, sizeof m); }
 
   // a * keep / 4096, rounded toward 0; |a| up to 2^23. The product is rounded toward 0
   // to the 24 bits of a float: that is the same, as a float holds every such integer.
-  static I32 decay(I32 a, const engine::Keep& keep, int lane) {
+  static I32 decay(I32 a, Keep keep) {
     constexpr int kTowardZero = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
-    __m512 fraction = _mm512_loadu_ps(keep.fraction + lane);
-    __m512 kept = _mm512_mul_round_ps(_mm512_cvtepi32_ps(a), fraction, kTowardZero);
-    return _mm512_cvttps_epi32(kept);
+    return _mm512_cvttps_epi32(
+        _mm512_mul_round_ps(_mm512_cvtepi32_ps(a), keep, kTowardZero));
+  }
+  static Keep load(const engine::Keep& keep, int lane) {
+    return _mm512_loadu_ps(keep.fraction + lane);
   }
 
   static I16 zero16() { return _mm512_setzero_si512(); }
@@ -68,15 +80,16 @@ struct Simd {
     return _mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i*)p));
   }
 
-  // Writes first + i for each lane i of the mask; returns how many.
-  static int emit(unsigned mask, int32_t first, int32_t* out) {
-    const I32 lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
-                                        14, 15);
-    I32 found = add(_mm512_maskz_compress_epi32((Mask)mask, lanes), set(first));
-    int n = __builtin_popcount(mask);
-    _mm256_storeu_si256((__m256i*)out, _mm512_castsi512_si256(found));
-    if (n > 8) store(out, found);
-    return n;
+  // Writes first + i for each bit i; returns how many.
+  static int emit(uint64_t bits, int32_t first, int32_t* out) {
+    __m512i found = _mm512_maskz_compress_epi8(bits, _mm512_load_si512(kBytes.of));
+    int n = __builtin_popcountll(bits);
+    for (int i = 0;;) {
+      I32 lanes = _mm512_cvtepu8_epi32(_mm512_castsi512_si128(found));
+      store(out + i, add(lanes, set(first)));
+      if ((i += kLanes) >= n) return n;
+      found = _mm512_shuffle_i64x2(found, found, 0x39);  // the next quarter
+    }
   }
 };
 

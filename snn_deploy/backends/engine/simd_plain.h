@@ -10,14 +10,17 @@ namespace {
 
 struct Simd {
   typedef uint32_t U32 __attribute__((vector_size(32)));
+  typedef int16_t Half __attribute__((vector_size(16)));
+  typedef uint16_t UHalf __attribute__((vector_size(16)));
+  typedef int8_t Quarter __attribute__((vector_size(8)));
   static constexpr int kLanes = 8;   // of an I32
   static constexpr int kAtOnce = 2;  // vectors of weights
   typedef int32_t I32 __attribute__((vector_size(32)));
-  typedef int16_t I16 __attribute__((vector_size(32)));  // twice as many lanes
-  typedef uint16_t U16 __attribute__((vector_size(32)));
-  typedef int16_t Half __attribute__((vector_size(16)));
-  typedef int8_t Quarter __attribute__((vector_size(8)));
   typedef I32 Mask;
+  typedef I32 Keep;
+  struct I16 {  // GCC keeps larger vectors than the processor's in memory
+    Half first, second;
+  };
 
   template <class To, class From>
   static To read(const From* from) {
@@ -42,41 +45,42 @@ struct Simd {
 
   static Mask greater(I32 a, I32 b) { return a > b; }
   static Mask nonzero(I32 a) { return a != 0; }
-  static Mask either(Mask a, Mask b) { return a | b; }
   static I32 where(Mask m, I32 a) { return a & m; }
   static I32 unless(Mask m, I32 a) { return a & ~m; }
-  static unsigned bits(Mask m) {
+  static void put_bits(Mask m, uint8_t* to) {
     unsigned found = 0;
     for (int i = 0; i < kLanes; ++i) found |= (unsigned)(m[i] & 1) << i;
-    return found;
+    *to = (uint8_t)found;
   }
 
   // |a| * keep / 4096, rounded down, with the sign of a; |a| up to 2^23.
-  static I32 decay(I32 a, const engine::Keep& of, int lane) {
-    I32 keep = load(of.of_4096 + lane);
+  static I32 decay(I32 a, Keep keep) {
     I32 sign = a >> 31;
     I32 size = (a ^ sign) - sign;
     I32 kept = (size >> 12) * keep + (((size & 4095) * keep) >> 12);
     return (kept ^ sign) - sign;
   }
+  static Keep load(const engine::Keep& keep, int lane) {
+    return load(keep.of_4096 + lane);
+  }
 
-  static I16 zero16() { return I16{}; }
-  static I16 add16(I16 a, I16 b) { return (I16)((U16)a + (U16)b); }
-  static I16 load16(const int8_t* p) { return read<I16>(p); }
-  static I16 set16(int16_t a) { return I16{} + a; }
-  static I16 sub16(I16 a, I16 b) { return (I16)((U16)a - (U16)b); }
-  static I16 upper_byte(I16 a) { return a >> 8; }
-  static I16 to_upper_byte(I16 a) { return (I16)((U16)a << 8); }
-  static I32 low(I16 a) {
-    Half half;
-    memcpy(&half, &a, sizeof half);
-    return __builtin_convertvector(half, I32);
+  static I16 zero16() { return set16(0); }
+  static I16 set16(int16_t a) { return {Half{} + a, Half{} + a}; }
+  static I16 load16(const int8_t* p) { return {read<Half>(p), read<Half>(p + 16)}; }
+  static I16 add16(I16 a, I16 b) {
+    return {(Half)((UHalf)a.first + (UHalf)b.first),
+            (Half)((UHalf)a.second + (UHalf)b.second)};
   }
-  static I32 high(I16 a) {
-    Half half;
-    memcpy(&half, (const char*)&a + sizeof half, sizeof half);
-    return __builtin_convertvector(half, I32);
+  static I16 sub16(I16 a, I16 b) {
+    return {(Half)((UHalf)a.first - (UHalf)b.first),
+            (Half)((UHalf)a.second - (UHalf)b.second)};
   }
+  static I16 upper_byte(I16 a) { return {a.first >> 8, a.second >> 8}; }
+  static I16 to_upper_byte(I16 a) {
+    return {(Half)((UHalf)a.first << 8), (Half)((UHalf)a.second << 8)};
+  }
+  static I32 low(I16 a) { return __builtin_convertvector(a.first, I32); }
+  static I32 high(I16 a) { return __builtin_convertvector(a.second, I32); }
   static I32 widen32(const int8_t* p) {
     return __builtin_convertvector(read<Quarter>(p), I32);
   }
@@ -84,13 +88,10 @@ struct Simd {
     return __builtin_convertvector(read<Half>(p), I32);
   }
 
-  // Writes first + i for each lane i of the mask; returns how many.
-  static int emit(unsigned mask, int32_t first, int32_t* out) {
+  // Writes first + i for each bit i; returns how many.
+  static int emit(uint64_t bits, int32_t first, int32_t* out) {
     int n = 0;
-    for (int i = 0; i < kLanes; ++i) {
-      out[n] = first + i;
-      n += (mask >> i) & 1;
-    }
+    for (; bits; bits &= bits - 1) out[n++] = first + __builtin_ctzll(bits);
     return n;
   }
 

@@ -8,45 +8,49 @@
 namespace engine {
 namespace {
 
-// Into (-2^23, 2^23]; the sum before may have wrapped at 2^32, which does not matter.
-inline Simd::I32 wrapped(Simd::I32 a) {
-  Simd::I32 half = Simd::set(kVoltageLimit);
-  Simd::I32 mask = Simd::set((1 << kStateBits) - 1);
-  return Simd::sub(Simd::band(Simd::add(a, half), mask), half);
-}
+// The registers of a vector of neurons.
+struct Loaded {
+  Simd::I32 bias, bias_less_half, threshold, amount;
+  Simd::Keep voltage_keep, current_keep;
 
-// A vector of neurons, lanes `lane` and on of a block of 16; returns the bits of those
-// that spike.
+  Loaded(const Registers& of, int lane)
+      : bias(Simd::load(of.bias + lane)),
+        bias_less_half(Simd::sub(bias, Simd::set(kVoltageLimit))),
+        threshold(Simd::load(of.threshold + lane)),
+        amount(Simd::load(of.reset_amount + lane)),
+        voltage_keep(Simd::load(of.voltage_keep, lane)),
+        current_keep(Simd::load(of.current_keep, lane)) {}
+};
+
+// Updates a vector of neurons, the first of which is `first` of its row.
 template <bool keeps_current, bool is_hard, bool is_counted>
-inline unsigned update(const Registers& of, int lane, Simd::I32 arriving,
-                       int32_t* current_of, int32_t* voltage_of, uint8_t* busy_of) {
-  Simd::I32 bias = Simd::load(of.bias + lane);
-  Simd::I32 before = Simd::load(voltage_of);
-  Simd::I32 current = Simd::left(arriving, kInputShift);
-  if (is_counted) {
-    Simd::I32 charge = Simd::load(current_of);
-    unsigned busy = Simd::bits(Simd::either(
-        Simd::nonzero(bias), Simd::either(Simd::nonzero(before), Simd::nonzero(charge))));
-    memcpy(busy_of, &busy, Simd::kLanes / 8);
+inline void update(const Loaded& of, const Step& step, const State& row, int first) {
+  const Simd::I32 half = Simd::set(kVoltageLimit), lowest = Simd::set(-kVoltageLimit);
+  Simd::I32 before = Simd::load(row.voltage + first);
+  Simd::I32 current = Simd::left(Simd::load(step.row + first), kInputShift);
+  if (is_counted || keeps_current) {
+    Simd::I32 charge = Simd::load(row.current + first);
+    if (is_counted)
+      Simd::put_bits(Simd::nonzero(Simd::bor(Simd::bor(charge, before), of.bias)),
+                     row.busy + first / 8);
+    if (keeps_current)
+      current = Simd::add(current, Simd::decay(charge, of.current_keep));
   }
-  if (keeps_current)
-    current = Simd::add(current, Simd::decay(Simd::load(current_of), of.current_keep, lane));
-  current = wrapped(current);
-  if (keeps_current || is_counted) Simd::store(current_of, current);
+  // into (-2^23, 2^23], here still larger by 2^23 - 1; it may have wrapped at 2^32
+  current = Simd::band(Simd::add(current, half), Simd::set((1 << kStateBits) - 1));
+  if (is_counted || keeps_current)
+    Simd::store(row.current + first, Simd::sub(current, half));
 
-  Simd::I32 kept = Simd::decay(before, of.voltage_keep, lane);
-  Simd::I32 voltage = Simd::add(Simd::add(kept, current), bias);
-  voltage = Simd::min(voltage, Simd::set(kVoltageLimit));
-  voltage = Simd::max(voltage, Simd::set(-kVoltageLimit));
-  Simd::Mask spikes = Simd::greater(voltage, Simd::load(of.threshold + lane));
-  if (is_hard) {
+  Simd::I32 voltage = Simd::add(Simd::decay(before, of.voltage_keep), of.bias_less_half);
+  voltage = Simd::min(Simd::add(voltage, current), half);
+  voltage = Simd::max(voltage, lowest);
+  Simd::Mask spikes = Simd::greater(voltage, of.threshold);
+  if (is_hard)
     voltage = Simd::unless(spikes, voltage);
-  } else {
-    Simd::I32 amount = Simd::where(spikes, Simd::load(of.reset_amount + lane));
-    voltage = Simd::max(Simd::sub(voltage, amount), Simd::set(-kVoltageLimit));
-  }
-  Simd::store(voltage_of, voltage);
-  return Simd::bits(spikes);
+  else
+    voltage = Simd::max(Simd::sub(voltage, Simd::where(spikes, of.amount)), lowest);
+  Simd::store(row.voltage + first, voltage);
+  Simd::put_bits(spikes, step.spikes + first / 8);
 }
 
 // The registers of the first neuron of a row.
@@ -55,37 +59,48 @@ inline const Registers* registers_of(const Neurons& of, int y) {
   return of.is_per_neuron ? of.registers + n : of.registers;
 }
 
+// Updates a row of neurons; step.spikes tells which of them spike.
 template <bool keeps_current, bool is_hard, bool is_counted>
-int update_vectors(const Step& step, int y, int n_spikes) {
+void update_vectors(const Step& step, int y) {
   const Neurons& of = *step.neurons;
-  const int n_blocks = of.channels / kChannels, width = of.width;
-  const bool is_per_neuron = of.is_per_neuron;
   const Registers* registers = registers_of(of, y);
-  const int32_t* sums = step.row;
-  int32_t* out = step.out.neurons + n_spikes;
-  int32_t* begin = step.out.begin + (ptrdiff_t)y * width;
-  int32_t neuron = y * width * of.channels;
-  int32_t* current = step.state.current + neuron;
-  int32_t* voltage = step.state.voltage + neuron;
-  uint8_t* busy = step.state.busy + neuron / 8;
-  for (int x = 0; x < width; ++x) {
-    for (int block = 0; block < n_blocks; ++block) {
-      for (int lane = 0; lane < kChannels; lane += Simd::kLanes) {
-        unsigned spikes = update<keeps_current, is_hard, is_counted>(
-            registers[block], lane, Simd::load(sums + lane), current + lane,
-            voltage + lane, busy + lane / 8);
-        out += Simd::emit(spikes, neuron + lane, out);
-      }
-      sums += kChannels;
-      current += kChannels;
-      voltage += kChannels;
-      busy += kChannels / 8;
-      neuron += kChannels;
+  const int n = of.width * of.channels;
+  State row = step.state;
+  row.current += (ptrdiff_t)y * n;
+  row.voltage += (ptrdiff_t)y * n;
+  row.busy += (ptrdiff_t)y * n / 8;
+  if (of.is_per_neuron || of.width == 1) {
+    for (int i = 0; i < n; i += Simd::kLanes) {
+      Loaded loaded(registers[i / kChannels], i % kChannels);
+      update<keeps_current, is_hard, is_counted>(loaded, step, row, i);
     }
-    if (is_per_neuron) registers += n_blocks;
-    begin[x + 1] = (int32_t)(out - step.out.neurons);
+    return;
   }
-  return (int)(out - step.out.neurons);
+  for (int channel = 0; channel < of.channels; channel += Simd::kLanes) {
+    Loaded loaded(registers[channel / kChannels], channel % kChannels);
+    for (int i = channel; i < n; i += of.channels)
+      update<keeps_current, is_hard, is_counted>(loaded, step, row, i);
+  }
+}
+
+// Writes the events of a row from the bits of step.spikes; returns the number of spikes
+// so far.
+int emit_row(const Step& step, int y, int n_spikes) {
+  const Neurons& of = *step.neurons;
+  const int channels = of.channels, n = of.width * channels;
+  int32_t* begin = step.out.begin + (ptrdiff_t)y * of.width + 1;
+  int pixel_end = channels;
+  for (int i = 0; i < n; i += 64) {
+    uint64_t spikes;
+    memcpy(&spikes, step.spikes + i / 8, sizeof spikes);
+    if (n - i < 64) spikes &= ((uint64_t)1 << (n - i)) - 1;
+    for (; pixel_end <= i + 64 && pixel_end <= n; pixel_end += channels) {
+      uint64_t until = spikes << (i + 64 - pixel_end);
+      *begin++ = n_spikes + __builtin_popcountll(until);
+    }
+    n_spikes += Simd::emit(spikes, y * n + i, step.out.neurons + n_spikes);
+  }
+  return n_spikes;
 }
 
 inline int32_t decay_one(int32_t value, int32_t keep) {
@@ -152,17 +167,17 @@ int update_singly(const Step& step, int y, int n_spikes) {
 int update_row(const Step& step, int y, int n_spikes) {
   const Neurons& of = *step.neurons;
   if (of.refractory || of.max_spikes > 1) return update_singly(step, y, n_spikes);
-  int kind = of.keeps_current * 4 + of.is_hard * 2 + (step.reached != nullptr);
-  switch (kind) {
-    case 0: return update_vectors<false, false, false>(step, y, n_spikes);
-    case 1: return update_vectors<false, false, true>(step, y, n_spikes);
-    case 2: return update_vectors<false, true, false>(step, y, n_spikes);
-    case 3: return update_vectors<false, true, true>(step, y, n_spikes);
-    case 4: return update_vectors<true, false, false>(step, y, n_spikes);
-    case 5: return update_vectors<true, false, true>(step, y, n_spikes);
-    case 6: return update_vectors<true, true, false>(step, y, n_spikes);
-    default: return update_vectors<true, true, true>(step, y, n_spikes);
+  switch (of.keeps_current * 4 + of.is_hard * 2 + (step.reached != nullptr)) {
+    case 0: update_vectors<false, false, false>(step, y); break;
+    case 1: update_vectors<false, false, true>(step, y); break;
+    case 2: update_vectors<false, true, false>(step, y); break;
+    case 3: update_vectors<false, true, true>(step, y); break;
+    case 4: update_vectors<true, false, false>(step, y); break;
+    case 5: update_vectors<true, false, true>(step, y); break;
+    case 6: update_vectors<true, true, false>(step, y); break;
+    default: update_vectors<true, true, true>(step, y); break;
   }
+  return emit_row(step, y, n_spikes);
 }
 
 }  // namespace
