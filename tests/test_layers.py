@@ -29,7 +29,7 @@ ALLOWED = {
     "datasets": "cifar10 data errors event_files spikes",
     "training.neurons": "",
     "importers": "arrays errors files fixedpoint ir spikes training.neurons",
-    "exporters": "arrays errors files ir",
+    "exporters": "arrays errors files fixedpoint ir",
     "passes": "arrays errors fixedpoint ir spikes target",
     "backends": "arrays errors fixedpoint ir results spikes",
     "recording": "arrays backends data errors files ir spikes",
