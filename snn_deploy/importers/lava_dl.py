@@ -7,9 +7,12 @@ or CUBA: ``iDecay`` and ``vDecay`` of 4096 are lost per timestep, ``vThMant`` an
 bias, which is added to the voltage, are in units of the synaptic sum, the reset is hard
 and a spike needs ``v > threshold``. ``delay`` is that of a layer's own axons, one for
 each neuron. A recurrent weight acts one timestep later. An input layer with neurons
-receives ``spikes * weight + bias``, or the bias that comes with the data. ``average``,
-as the last layer, becomes a sum over each group: the same answer. Other layers, other
-neurons and a refractory delay over 1 are refused.
+receives ``spikes * weight + bias``, or the bias that comes with the data; without an
+input layer the first weights tell the shape. ``pool`` weights each value of a window
+alike. ``concat`` puts what the layers with these numbers give behind one another, after
+the layer before it unless that is among them. ``average``, as the last layer, becomes
+a sum over each group: the same answer. Other layers, other neurons and a refractory
+delay over 1 are refused.
 """
 
 from dataclasses import replace
@@ -20,15 +23,25 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray, Shape, n_neurons
 from snn_deploy.errors import ModelError
-from snn_deploy.fixedpoint import DECAY_BITS
+from snn_deploy.importers.hdf5 import read_hdf5
+from snn_deploy.importers.lava_dl_layers import (
+    convolutions,
+    each,
+    first_shape,
+    fully_connected,
+    input_shape,
+    pooling,
+    read_neurons,
+    recurrent,
+    scalar,
+    sizes,
+)
 from snn_deploy.ir.graph import Edge, Functional, Graph, Training
-from snn_deploy.ir.neurons import Comparison, Integrator, Lif, Neuron, Reset
+from snn_deploy.ir.neurons import Lif, Neuron
 from snn_deploy.ir.nodes import Conv2d, Flatten, Input, Linear, Node
 from snn_deploy.spikes import Encoding
 
 INPUT_NAME = "input"
-# what lava-dl takes where a layer names none: it adds up for ever and never spikes
-DEFAULT_NEURON = {"type": "CUBA", "iDecay": 0, "vDecay": 4096}
 
 
 def read_lava_dl(path: Path) -> Graph:
@@ -40,18 +53,16 @@ def read_lava_dl(path: Path) -> Graph:
         If the file is missing, is no such file, or holds a layer or a parameter that
         has no counterpart.
     """
-    import h5py
-
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file; check the path")
+    content = read_hdf5(path)
+    layers = content.get("layer")
     try:
-        with h5py.File(path, "r") as file:
-            reader = _Reader(path.stem)
-            layers = file["layer"]
-            for key in sorted(layers, key=int):
-                reader.layer(key, {k: _value(v) for k, v in layers[key].items()})
-            timesteps = int(file["simulation/tSample"][()])
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        if not isinstance(layers, dict) or not layers:
+            raise KeyError("layer")
+        reader = _Reader(path.stem, layers)
+        for number in range(len(layers)):
+            reader.layer(str(number))
+        timesteps = int(scalar(content["simulation"]["tSample"]))
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise ModelError(
             f"{path}: not a network of lava-dl, or damaged ({error}); export it again "
             "with export_hdf5"
@@ -59,93 +70,146 @@ def read_lava_dl(path: Path) -> Graph:
     return reader.graph(timesteps)
 
 
-def _value(item: Any) -> Any:
-    """Return a dataset as an array, a string, or a group as a dictionary."""
-    if hasattr(item, "items"):
-        return {key: _value(value) for key, value in item.items()}
-    array = np.asarray(item[()])
-    if array.dtype.kind in "SO":
-        text = array.reshape(-1)[0]
-        return text.decode("ascii") if isinstance(text, bytes) else str(text)
-    return array
-
-
 class _Reader:
-    """Collects the layers of one file, in a row."""
+    """Collects the layers of one file, in their order."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, layers: dict[str, Any]) -> None:
         self.name = name
-        self.nodes: list[Node] = []
+        self.layers = layers
+        self.nodes: dict[str, Node] = {}
         self.edges: list[Edge] = []
-        self.output = ""
+        self.outputs: list[str] = []  # of each layer of the file so far
+        self.sources: list[str] = []  # what the next layer receives
 
     def add(self, node: Node) -> Node:
-        if self.nodes:
-            self.edges.append(Edge(source=self.output, target=node.name))
-        self.nodes.append(node)
-        self.output = node.name
+        """Add a node behind what came last."""
+        for source in self.sources:
+            self.edges.append(Edge(source=source, target=node.name))
+        self.nodes[node.name] = node
+        self.sources = [node.name]
         return node
+
+    def shape_of(self, name: str) -> Shape:
+        return self.nodes[name].output_shape
 
     @property
     def shape(self) -> Shape:
-        return self.nodes[-1].output_shape if self.nodes else ()
+        """The shape of what came last."""
+        return self.shape_of(self.sources[0])
 
-    def layer(self, key: str, layer: dict[str, Any]) -> None:
+    def layer(self, key: str) -> None:
         """Add one layer of the file."""
-        match layer["type"]:
-            case "input":
-                self._input(key, layer)
-            case "conv":
-                self.add(_conv(f"{key}_conv", layer, self.shape))
-                self._neurons(key, layer, self.shape)
-            case "flatten":
-                if len(self.shape) > 1:
-                    self.add(Flatten(name=key, shape=self.shape))
-            case "dense" | "dense_rec":
-                self._dense(key, layer)
-            case "average":
-                self._average(key, layer)
-            case kind:
-                raise ModelError(
-                    f"{key}: layers of type {kind!r} cannot be deployed; use input, "
-                    "conv, flatten, dense, dense_rec, or average at the end"
-                )
+        if key not in self.layers:
+            raise ModelError(f"{self.name}: layer {key} is missing; export it again")
+        layer = self.layers[key]
+        kind = layer["type"]
+        if not self.nodes and kind != "input":
+            shape = first_shape(key, layer)
+            self.add(Input(name=INPUT_NAME, shape=shape))
+        readers = {
+            "input": self._input,
+            "conv": self._conv,
+            "pool": self._pool,
+            "flatten": self._flat,
+            "dense": self._dense,
+            "dense_rec": self._dense,
+            "average": self._average,
+            "concat": self._concat,
+        }
+        if kind not in readers:
+            raise ModelError(
+                f"{key}: layers of type {kind!r} cannot be deployed; use "
+                f"{', '.join(readers)} (average at the end)"
+            )
+        readers[kind](key, layer)
+        self.outputs.append(self.sources[-1])
+
+    def _one(self, key: str) -> Shape:
+        """Return the shape of the one layer that the next receives."""
+        if len(self.sources) != 1:
+            raise ModelError(
+                f"{key}: follows a concat; only conv, flatten and dense can"
+            )
+        return self.shape
 
     def _input(self, key: str, layer: dict[str, Any]) -> None:
-        shape = tuple(int(n) for n in layer["shape"])
-        shape = shape if n_neurons(shape) != max(shape) else (max(shape),)
+        following = self.layers.get(str(int(key) + 1), {})
+        shape = input_shape(key, layer, following)
         self.add(Input(name=INPUT_NAME, shape=shape))
         if "neuron" not in layer:
             return
-        weight = float(_scalar(layer.get("weight", 64)))
-        self.add(_each(f"{key}_transform", shape, weight))
+        weight = scalar(layer.get("weight", 64))
+        self.add(each(f"{key}_transform", shape, weight))
         self._neurons(key, layer, shape, takes_bias=True)
 
+    def _concat(self, key: str, layer: dict[str, Any]) -> None:
+        """Let the next layer receive several."""
+        before = int(key) - 1
+        numbers = [int(n) for n in np.ravel(layer["layers"])]
+        numbers = numbers if before in numbers else [before, *numbers]
+        if any(not 0 <= n <= before for n in numbers):
+            raise ModelError(
+                f"{key}: joins the layers {numbers}; only those before it can be joined"
+            )
+        self.sources = [self.outputs[n] for n in numbers]
+        declared = n_neurons(sizes(layer["shape"]))
+        found = sum(n_neurons(self.shape_of(name)) for name in self.sources)
+        if declared != found:
+            raise ModelError(
+                f"{key}: joins the layers {numbers} of {found} values, its shape says "
+                f"{declared}; make the two fit"
+            )
+
+    def _pool(self, key: str, layer: dict[str, Any]) -> None:
+        self.add(pooling(f"{key}_pool", layer, self._one(key)))
+        self._neurons(key, layer, self.shape)
+
+    def _flat(self, key: str, layer: dict[str, Any]) -> None:
+        self._flatten(key)
+
+    def _flatten(self, key: str) -> None:
+        flat = []
+        for number, source in enumerate(self.sources):
+            if len(self.shape_of(source)) > 1:
+                name = key if len(self.sources) == 1 else f"{key}_{number}"
+                self.sources = [source]
+                source = self.add(Flatten(name=name, shape=self.shape_of(source))).name
+            flat.append(source)
+        self.sources = flat
+
+    def _weights(self, layers: list[Linear] | list[Conv2d]) -> list[str]:
+        """Add a weight layer behind each source; return their names."""
+        for source, layer in zip(self.sources, layers, strict=True):
+            self.nodes[layer.name] = layer
+            self.edges.append(Edge(source=source, target=layer.name))
+        return [layer.name for layer in layers]
+
+    def _conv(self, key: str, layer: dict[str, Any]) -> None:
+        shapes = [self.shape_of(source) for source in self.sources]
+        found = convolutions(key, layer, shapes)
+        self.sources = self._weights(found)
+        self._neurons(key, layer, found[0].output_shape)
+
     def _dense(self, key: str, layer: dict[str, Any]) -> None:
-        if len(self.shape) > 1:
-            self.add(Flatten(name=f"{key}_flatten", shape=self.shape))
-        n_out = n_neurons(tuple(int(n) for n in layer["shape"]))
-        weight = np.asarray(layer["weight"], np.float64).reshape(n_out, -1)
-        self.add(Linear(name=f"{key}_dense", weight=weight, bias=np.zeros(n_out)))
+        if any(len(self.shape_of(source)) > 1 for source in self.sources):
+            self._flatten(f"{key}_flatten")
+        n_in = [self.shape_of(source)[0] for source in self.sources]
+        found = fully_connected(key, layer, n_in)
+        n_out = found[0].output_shape[0]
+        self.sources = self._weights(found)
         neurons = self._neurons(key, layer, (n_out,))
         if "weight_rec" in layer:
-            recurrent = np.asarray(layer["weight_rec"], np.float64)
-            name = f"{key}_recurrent"
-            self.nodes.append(
-                Linear(
-                    name=name,
-                    weight=recurrent.reshape(n_out, n_out),
-                    bias=np.zeros(n_out),
-                )
-            )
-            self.edges.append(Edge(source=neurons.name, target=name, delay=1))
-            self.edges.append(Edge(source=name, target=neurons.name))
+            back = recurrent(f"{key}_recurrent", layer, n_out)
+            self.nodes[back.name] = back
+            self.edges.append(Edge(source=neurons.name, target=back.name, delay=1))
+            self.edges.append(Edge(source=back.name, target=neurons.name))
 
     def _average(self, key: str, layer: dict[str, Any]) -> None:
-        n_out = n_neurons(tuple(int(n) for n in layer["shape"]))
-        n_in = n_neurons(self.shape)
-        if n_in % n_out:
+        n_out, n_in = n_neurons(sizes(layer["shape"])), n_neurons(self._one(key))
+        if n_out < 1 or n_in % n_out:
             raise ModelError(f"{key}: {n_in} neurons make no {n_out} equal groups")
+        if len(self.shape) > 1:
+            self._flatten(f"{key}_flatten")
         groups = np.repeat(np.eye(n_out), n_in // n_out, axis=1)
         self.add(Linear(name=key, weight=groups, bias=np.zeros(n_out)))
 
@@ -157,7 +221,7 @@ class _Reader:
         *,
         takes_bias: bool = False,
     ) -> Neuron:
-        neurons = _neurons(key, layer, shape, takes_bias=takes_bias)
+        neurons = read_neurons(key, layer, shape, takes_bias=takes_bias)
         if "delay" in layer and isinstance(neurons, Lif):
             neurons = self._delayed(
                 key, neurons, np.asarray(layer["delay"], np.float64)
@@ -179,7 +243,7 @@ class _Reader:
         """Return the network."""
         return Graph(
             name=self.name,
-            nodes=tuple(self.nodes),
+            nodes=tuple(self.nodes.values()),
             edges=tuple(self.edges),
             training=Training(
                 timesteps=timesteps,
@@ -187,96 +251,5 @@ class _Reader:
                 functional=Functional.SUM,
             ),
             is_on_grid=True,
-            output_name=self.output,
+            output_name=self.sources[-1],
         )
-
-
-def _scalar(value: Any) -> float:
-    return float(np.asarray(value, np.float64).reshape(-1)[0])
-
-
-def _each(name: str, shape: Shape, weight: float) -> Linear | Conv2d:
-    """Return a layer that multiplies every value."""
-    if len(shape) == 1:
-        n = shape[0]
-        return Linear(name=name, weight=weight * np.eye(n), bias=np.zeros(n))
-    channels = shape[0]
-    return Conv2d(
-        name=name,
-        weight=np.full((channels, 1, 1, 1), weight),
-        bias=np.zeros(channels),
-        stride=(1, 1),
-        padding=(0, 0),
-        dilation=(1, 1),
-        groups=channels,
-        shape=shape,
-    )
-
-
-def _conv(name: str, layer: dict[str, Any], shape: Shape) -> Conv2d:
-    weight = np.asarray(layer["weight"], np.float64)
-    weight = weight.reshape(weight.shape[:4])
-    return Conv2d(
-        name=name,
-        weight=weight,
-        bias=np.zeros(len(weight)),
-        stride=_pair(layer["stride"]),
-        padding=_pair(layer["padding"]),
-        dilation=_pair(layer["dilation"]),
-        groups=int(_scalar(layer["groups"])),
-        shape=shape,
-    )
-
-
-def _bias(layer: dict[str, Any], shape: Shape) -> FloatArray:
-    """Return the bias of each neuron: the chip adds it to the voltage."""
-    bias = np.asarray(layer.get("bias", 0.0), np.float64).reshape(-1)
-    if bias.size == 1:
-        return bias.reshape(())
-    if bias.size == shape[0]:
-        return bias.reshape(-1, *(1,) * (len(shape) - 1))
-    return bias.reshape(shape)
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    pair = np.broadcast_to(np.asarray(value, int).reshape(-1), 2)
-    return int(pair[0]), int(pair[1])
-
-
-def _neurons(
-    key: str, layer: dict[str, Any], shape: Shape, *, takes_bias: bool
-) -> Neuron:
-    neuron = layer.get("neuron", DEFAULT_NEURON)
-    kind = neuron["type"]
-    if kind not in ("LOIHI", "CUBA"):
-        raise ModelError(
-            f"{key}: neurons of type {kind!r} cannot be deployed; use LOIHI or CUBA"
-        )
-    for parameter, needed in (("refDelay", 1), ("wgtExp", 0)):
-        value = _scalar(neuron.get(parameter, needed))
-        if value != needed:
-            raise ModelError(
-                f"{key}: {parameter} is {value:g}, only {needed} can be deployed"
-            )
-    unit = 1 << DECAY_BITS
-    dynamics: dict[str, Any] = {
-        "name": key,
-        "shape": shape,
-        "current_decay": np.array(_scalar(neuron["iDecay"]) / unit),
-        "voltage_decay": np.array(_scalar(neuron["vDecay"]) / unit),
-        "input_gain": np.array(1.0),
-        "bias": _bias(layer, shape),
-        "initial_voltage": np.array(0.0),
-        "takes_bias": takes_bias,
-    }
-    if "neuron" not in layer:
-        return Integrator(**dynamics)
-    threshold = np.array(_scalar(neuron["vThMant"]))
-    return Lif(
-        **dynamics,
-        threshold=threshold,
-        reset=Reset.HARD,
-        reset_amount=threshold,
-        comparison=Comparison.GREATER,
-        spike_value=1.0,
-    )

@@ -92,7 +92,7 @@ class _Layer:
         self.max_spikes = largest_count(node, self.arrivals, largest, self.bias)
         is_output = node is graph.output
         if graph.is_on_grid:
-            self.scales = as_they_stand(node, self.arrivals)
+            self.scales = as_they_stand(node, self.arrivals, self.precision)
             return
         self.scales = choose_scales(
             node,
@@ -247,7 +247,7 @@ class _Layer:
         unit = self.scales.synaptic * 2.0**exponent
         unit = unit.reshape(-1, *(1,) * (layer.weight.ndim - 1))
         if self.is_on_grid:
-            return synapses_of(layer, weights_on_grid(layer))
+            return synapses_of(layer, weights_on_grid(layer, exponent))
         weights = to_even_integers(layer.weight / unit)
         clipped = np.clip(weights, -WEIGHT_LIMIT - 2, WEIGHT_LIMIT)
         self._note("round weights", clipped * unit, layer.weight, layer.name)

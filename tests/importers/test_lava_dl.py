@@ -118,7 +118,9 @@ def test_average_at_the_end_adds_up_its_groups(tmp_path: Path) -> None:
     [
         (lambda n: n.update(type="SDNN"), "1: neurons of type 'SDNN' cannot be"),
         (lambda n: n.update(refDelay=3), "1: refDelay is 3, only 1 can be deployed"),
-        (lambda n: n.update(wgtExp=2), "1: wgtExp is 2, only 0 can be deployed"),
+        (lambda n: n.update(wgtExp=-1), "1: wgtExp is -1; only 0 and more is exact"),
+        (lambda n: n.update(weight_exp=2), "1: weight_exp is 2, only 0 can be"),
+        (lambda n: n.update(gradedSpike=True), "1: gradedSpike is 1, only 0 can be"),
         (lambda n: n.update(vDecay=5000), "1: voltage_decay is 1.2"),
     ],
 )
@@ -133,7 +135,7 @@ def test_neurons_that_cannot_be_honoured_are_refused(
         load_model(path)
 
 
-@pytest.mark.parametrize("kind", ["pool", "concat", "convT", "unpool", "dense_comp"])
+@pytest.mark.parametrize("kind", ["convT", "unpool", "dense_comp", "pixels"])
 def test_layers_that_lava_dl_drops_are_refused(tmp_path: Path, kind: str) -> None:
     path = write(
         tmp_path / "net.net", [entrance(3), {"type": kind, "shape": [1, 1, 3]}]
@@ -146,7 +148,7 @@ def test_layers_that_lava_dl_drops_are_refused(tmp_path: Path, kind: str) -> Non
 def test_weights_and_delays_over_the_limits_are_errors_not_clips(
     tmp_path: Path,
 ) -> None:
-    heavy = dense(3, 2, weight=np.array([[300.0, 2, 2], [2, 2, 2]]))
+    heavy = dense(3, 2, weight=np.array([[301.0, 2, 2], [2, 2, 2]]))
     late = dense(3, 2, delay=np.array([0.0, 63.0]))
     odd = dense(3, 2, weight=np.array([[2.5, 2, 2], [2, 2, 2]]))
     files = {
@@ -154,12 +156,10 @@ def test_weights_and_delays_over_the_limits_are_errors_not_clips(
         for name, layer in (("heavy", heavy), ("late", late), ("odd", odd))
     }
 
-    with pytest.raises(PassError, match=r"1_dense: 1 weights such as 300 lie outside"):
+    with pytest.raises(PassError, match=r"1_dense: 1 weights such as 301 lie outside"):
         compile_model(load_model(files["heavy"]), simulator())
-    with pytest.raises(
-        PassError, match=r"1_dense: 1 weights are no integers, such as 2.5"
-    ):
-        compile_model(load_model(files["odd"]), simulator())
+    with pytest.raises(ModelError, match=r"1: 1 weights are no integers, such as 2.5"):
+        load_model(files["odd"])
     with pytest.raises(FitError, match="needs a delay of 63, loihi-sim allows 62"):
         compile_model(load_model(files["late"]), simulator())
 
@@ -169,7 +169,11 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.net").write_bytes(b"")
 
     for path in tmp_path.iterdir():
-        with pytest.raises(ModelError, match="not a network of lava-dl"):
+        with pytest.raises(ModelError, match="not an HDF5 file, or cut short"):
             load_model(path)
+    with h5py.File(tmp_path / "other.net", "w") as file:
+        file["data"] = 1
+    with pytest.raises(ModelError, match="not a network of lava-dl"):
+        load_model(tmp_path / "other.net")
     with pytest.raises(ModelError, match="no such file"):
         load_model(tmp_path / "missing.net")
