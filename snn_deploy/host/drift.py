@@ -1,0 +1,211 @@
+"""Whether inputs still are like those of the calibration: two tests, and their alarm.
+
+The scores at the first timestep looked at, which every input has, are compared with the
+calibration's; and a share of the inputs, audited, runs all timesteps to see what the
+cutoff loses. One look uses tests of a fixed size, a stream tests that stay valid
+however often one looks.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from snn_deploy.arrays import BoolArray, FloatArray, IntArray
+from snn_deploy.errors import CalibrationError
+from snn_deploy.host.calibration import Calibration
+from snn_deploy.host.oracle import answers
+from snn_deploy.host.scores import score_called
+
+SCORE_LEVEL = 0.01  # how often equal scores are taken for different ones, at most
+LOSS_LEVEL = 0.05  # how often a loss within the budget is taken for a larger one
+FEWEST_AUDITED = 230
+WINDOW = 500  # inputs of a stream between two looks at the scores
+TIMES_BUDGET = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)  # larger losses to be found
+AUDIT_SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """What one look found."""
+
+    n_inputs: int
+    distance: float  # of the scores' distributions, 0 to 1
+    p_value: float  # of the distance, were the inputs like the calibration's
+    scores_differ: bool
+    n_audited: int
+    n_lost: int  # audited inputs whose answer the cutoff made worse
+    lost_at_least: float  # lower 95 % bound of their share
+    budget: float
+    loss_exceeds: bool
+
+    @property
+    def is_alarm(self) -> bool:
+        """Whether the calibration should no longer be relied on."""
+        return self.scores_differ or self.loss_exceeds
+
+    @property
+    def has_enough(self) -> bool:
+        """Whether the audited inputs are enough to judge the loss."""
+        return self.n_audited >= FEWEST_AUDITED
+
+
+def first_score(calibration: Calibration, scores: IntArray) -> float:
+    """Return the score of one input at the first timestep looked at.
+
+    ``scores`` are its outputs up to its stop, ``(timesteps, n_classes)``.
+    """
+    score = score_called(calibration.score, calibration.scale)
+    return float(score(scores[calibration.looks[0] - 1]))
+
+
+def audits(share: float) -> Iterator[bool]:
+    """Yield for each input whether it is audited; always the same ones.
+
+    Raises
+    ------
+    CalibrationError
+        If the share is none.
+    """
+    if not 0 <= share <= 1:
+        raise CalibrationError(f"audit is {share:g}; choose a share from 0 to 1")
+    rng = np.random.default_rng(AUDIT_SEED)
+    while True:
+        yield bool(rng.random() < share)
+
+
+def is_lost(early: IntArray, last: IntArray, labels: IntArray | None) -> BoolArray:
+    """Return which answers the cutoff made worse: right at the end, or changed."""
+    changed: BoolArray = early != last
+    return changed if labels is None else changed & (last == labels)
+
+
+def answer_at(scores: IntArray, timestep: int) -> int:
+    """Return the answer of one input after ``timestep`` timesteps."""
+    return int(answers(scores[timestep - 1]))
+
+
+def look(calibration: Calibration, first_scores: FloatArray, lost: BoolArray) -> Drift:
+    """Return what one look at inputs finds.
+
+    Parameters
+    ----------
+    calibration : Calibration
+    first_scores : array, (n,)
+        See ``first_score``.
+    lost : array, (n_audited,)
+        See ``is_lost``; empty if none is audited.
+    """
+    distance, p_value = compare(calibration, first_scores)
+    low = least_share(int(lost.sum()), len(lost))
+    has_enough = len(lost) >= FEWEST_AUDITED
+    return Drift(
+        n_inputs=len(first_scores),
+        distance=distance,
+        p_value=p_value,
+        scores_differ=p_value < SCORE_LEVEL,
+        n_audited=len(lost),
+        n_lost=int(lost.sum()),
+        lost_at_least=low,
+        budget=calibration.budget,
+        loss_exceeds=has_enough and low > calibration.budget,
+    )
+
+
+def compare(calibration: Calibration, first_scores: FloatArray) -> tuple[float, float]:
+    """Return distance and p-value of the two-sample test of Kolmogorov and Smirnov."""
+    from scipy.stats import ks_2samp
+
+    if not len(calibration.first_scores) or not len(first_scores):
+        return 0.0, 1.0
+    found = ks_2samp(calibration.first_scores, first_scores, method="asymp")
+    return float(found.statistic), float(found.pvalue)
+
+
+def least_share(n_lost: int, n: int) -> float:
+    """Return the lower 95 % bound of a share, as Clopper and Pearson have it."""
+    from scipy.stats import beta
+
+    return float(beta.ppf(LOSS_LEVEL, n_lost, n - n_lost + 1)) if n_lost else 0.0
+
+
+@dataclass
+class StreamWatch:
+    """Looks at a stream again and again; a false alarm stays as rare as at one look.
+
+    The scores are compared window by window, each at a smaller level than the one
+    before, whose sum is that of one look. For the loss a bet is kept [1]_: what it wins
+    on audited inputs, were the loss within the budget, exceeds 1 / level with
+    probability ``LOSS_LEVEL`` at most, whenever one looks.
+
+    References
+    ----------
+    .. [1] G. Shafer et al., "Test martingales, Bayes factors and p-values", Statistical
+       Science 26, 2011.
+    """
+
+    calibration: Calibration
+    n_inputs: int = 0
+    n_windows: int = 0
+    n_audited: int = 0
+    n_lost: int = 0
+    scores_differ: bool = False
+    loss_exceeds: bool = False
+    distance: float = 0.0  # of the latest window
+    p_value: float = 1.0
+    waiting: list[float] = field(default_factory=list)
+
+    def add(self, first_score: float, lost: bool | None) -> bool:
+        """Take the next input, ``lost`` if it is audited; tell if an alarm is new."""
+        was_alarm = self.is_alarm
+        self.n_inputs += 1
+        self.waiting.append(first_score)
+        if lost is not None:
+            self.n_audited += 1
+            self.n_lost += lost
+            may_win = lost or self.n_audited == FEWEST_AUDITED
+            if may_win and self.n_audited >= FEWEST_AUDITED:
+                self.loss_exceeds |= self.winnings >= 1 / LOSS_LEVEL
+        if len(self.waiting) == WINDOW:
+            self._compare()
+        return self.is_alarm and not was_alarm
+
+    @property
+    def is_alarm(self) -> bool:
+        """Whether the calibration should no longer be relied on."""
+        return self.scores_differ or self.loss_exceeds
+
+    @property
+    def winnings(self) -> float:
+        """What the bet against the budget has made of 1, over all larger losses."""
+        budget = self.calibration.budget
+        larger = budget * np.array(TIMES_BUDGET)
+        larger = larger[larger < 1]
+        if not 0 < budget < 1 or not len(larger):
+            return 1.0
+        won = self.n_lost * np.log(larger / budget)
+        kept = (self.n_audited - self.n_lost) * np.log((1 - larger) / (1 - budget))
+        return float(np.exp(np.minimum(won + kept, 700)).mean())
+
+    @property
+    def drift(self) -> Drift:
+        """What has been found so far."""
+        return Drift(
+            n_inputs=self.n_inputs,
+            distance=self.distance,
+            p_value=self.p_value,
+            scores_differ=self.scores_differ,
+            n_audited=self.n_audited,
+            n_lost=self.n_lost,
+            lost_at_least=least_share(self.n_lost, self.n_audited),
+            budget=self.calibration.budget,
+            loss_exceeds=self.loss_exceeds,
+        )
+
+    def _compare(self) -> None:
+        self.n_windows += 1
+        found = compare(self.calibration, np.array(self.waiting))
+        self.distance, self.p_value = found
+        level = SCORE_LEVEL * 6 / (np.pi * self.n_windows) ** 2
+        self.scores_differ |= self.p_value < level
+        self.waiting.clear()
