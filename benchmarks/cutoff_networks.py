@@ -4,20 +4,22 @@
 
 One ``.npz`` for each data set and training seed, with the accumulated outputs of all
 inputs on the compiled integer network, and the float network's outputs on its training
-data with dropout switched on, as the authors of the published rule calibrate it. What is
-there already stays.
+data with dropout switched on, as the authors of the published rule calibrate it. What
+is there already stays.
 """
 
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snn_deploy.arrays import AnyArray, FloatArray, IntArray
+from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends import open_backend
 from snn_deploy.data import Data
@@ -146,11 +148,11 @@ def main() -> None:
             path = file_of(options.folder, name, seed)
             if not path.exists():
                 found = answers_of(name, seed, options.folder)
-                write_whole(path, lambda temporary, a=vars(found): _write(temporary, a))
+                write_whole(path, partial(_write, vars(found)))
                 print(f"wrote {path}", flush=True)
 
 
-def _write(path: Path, arrays: dict[str, AnyArray]) -> None:
+def _write(arrays: dict[str, Any], path: Path) -> None:
     with path.open("wb") as file:
         np.savez_compressed(file, **arrays)
 

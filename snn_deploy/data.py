@@ -5,8 +5,8 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -44,6 +44,11 @@ class Data:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def take(self, positions: Sequence[int]) -> "Data":
+        """Return the inputs at these positions, in that order."""
+        y = None if self.y is None else self.y[list(positions)]
+        return replace(self, x=self.x[list(positions)], y=y)
 
     def stimulus(self, index: int) -> Stimulus:
         """Return one input as the chip receives it."""
@@ -93,7 +98,20 @@ def read_data(
         If the file is missing or no ``.npz``, or holds something else than this network
         takes.
     """
-    arrays = load_arrays(path)
+    return check_data(
+        path, load_arrays(path), input_shape, training, n_outputs=n_outputs
+    )
+
+
+def check_data(
+    path: Path,
+    arrays: dict[str, AnyArray],
+    input_shape: Shape,
+    training: Training,
+    *,
+    n_outputs: int | None = None,
+) -> Data:
+    """Return the inputs among the arrays of ``path``; see ``read_data``."""
     is_events = training.encoding is Encoding.EVENTS
     name = "spikes" if is_events else "x"
     if name not in arrays:

@@ -34,12 +34,15 @@ ALLOWED = {
     "backends": "arrays errors fixedpoint ir results spikes",
     "recording": "arrays backends data errors files ir spikes",
     "host": "arrays backends errors fixedpoint ir results spikes",
+    "streams": "arrays data errors ir spikes",
+    "serving": "arrays backends data host ir spikes",
     "prices": "arrays results target",
     "latency": "arrays prices results",
     "energy": "arrays prices",
     "rows": "arrays energy",
     "pricing": "arrays energy ir latency prices results",
     "artifact": "arrays errors files host ir",
+    "stopping": "arrays energy ir latency prices results",
     "pipeline": "errors ir passes target",
     "conversion": "data errors ir pipeline",
     "training": "datasets errors files importers ir training.neurons",
@@ -57,9 +60,10 @@ ALLOWED = {
     "doctor": "arrays backends errors ir pipeline spikes target_file",
     "testing": "arrays artifact backends data errors importers ir pipeline profile "
     "recording summary target_file",
-    "cli": "artifact backends conversion crosscheck data datasets demo doctor errors "
-    "fit host importers ir pipeline profile profile_files recording report results "
-    "schedules summary target_file training verify",
+    "cli": "arrays artifact backends conversion crosscheck data datasets demo doctor "
+    "errors fit host importers ir pipeline profile profile_files recording report "
+    "results schedules serving stopping streams summary target_file training "
+    "verify",
     "__init__": "artifact backends data host importers pipeline profile profile_files "
     "target_file",
     "__main__": "cli",

@@ -17,6 +17,7 @@ from snn_deploy.cli import (
     inspect,
     profile,
     run,
+    serve,
     targets,
     train,
     verify,
@@ -24,7 +25,8 @@ from snn_deploy.cli import (
 from snn_deploy.errors import SnnDeployError
 
 COMMANDS = (
-    fit, compile, calibrate, run, profile, verify, inspect, targets, train, demo, doctor
+    fit, compile, calibrate, run, serve, profile, verify, inspect, targets, train, demo,
+    doctor,
 )  # fmt: skip
 WRONG_PATH = (
     FileExistsError,

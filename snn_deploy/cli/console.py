@@ -13,6 +13,11 @@ def out(text: str) -> None:
     print(text)
 
 
+def note(text: str) -> None:
+    """Print a line beside the results, on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def show_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
 ) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from snn_deploy.artifact import Artifact
     from snn_deploy.data import Data
+    from snn_deploy.host.calibration import Calibration
     from snn_deploy.ir.graph import Graph
     from snn_deploy.ir.quantized import QuantizedGraph
 
@@ -97,3 +99,37 @@ def read_inputs(path: Path, graph: "QuantizedGraph") -> "Data":
             file=sys.stderr,
         )
     return data
+
+
+def read_calibration(
+    artifact: "Artifact", path: Path, *, poll: int | None = None
+) -> "Calibration":
+    """Return the thresholds of a network, looked at every ``poll`` timesteps.
+
+    Raises
+    ------
+    CalibrationError
+        If it has none, or none that hold so.
+    """
+    from snn_deploy.errors import CalibrationError
+
+    if artifact.calibration is None:
+        raise CalibrationError(
+            f"{path}: the network is not calibrated; run snn-deploy calibrate"
+        )
+    calibration = artifact.calibration
+    return calibration if poll is None else calibration.polled_every(poll)
+
+
+def note_overlap(calibration: "Calibration", data: "Data", path: Path) -> None:
+    """Say on stderr how many of the inputs the cutoff was calibrated on."""
+    import numpy as np
+
+    hashes = calibration.input_hashes
+    n = int(np.isin(data.hashes, hashes).sum()) if len(hashes) else 0
+    if n:
+        print(
+            f"note: {path}: {n} of {len(data)} inputs were used to calibrate the "
+            "cutoff; what it loses on them says little about others",
+            file=sys.stderr,
+        )

@@ -1,6 +1,7 @@
-"""``snn-deploy run``: one input, timestep by timestep."""
+"""``snn-deploy run``: inputs one after the other, timestep by timestep."""
 
 import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,9 @@ from snn_deploy.errors import DataError
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
+    from snn_deploy.backends import Program
+    from snn_deploy.data import Data
+    from snn_deploy.host.calibration import Calibration
     from snn_deploy.results import RunResult
 
 BACKENDS = ("auto", "cpu", "lava")
@@ -18,13 +22,16 @@ def add_to(commands: Any) -> None:
     """Add this command to the parser's."""
     parser = commands.add_parser(
         "run",
-        help="run one input and show its outputs at every timestep",
-        description="Run one input and show its outputs at every timestep.",
+        help="run inputs and show their outputs at every timestep",
+        description="Run inputs and show their outputs at every timestep.",
     )
     parser.add_argument("network", type=Path, help="a compiled network, .snn")
     parser.add_argument("--data", type=Path, required=True, help="inputs, .npz")
     parser.add_argument(
-        "--index", type=int, help="which input (default: the first; --record: all)"
+        "--index",
+        type=_indices,
+        metavar="LIST",
+        help="which inputs: 7, or 0,3,5-8 (default: the first; --record: all)",
     )
     parser.add_argument(
         "--backend",
@@ -35,7 +42,16 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--no-cutoff", action="store_true", help="run all timesteps, whatever happens"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--poll", type=positive, metavar="K", help="read the outputs every K timesteps"
+    )
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument(
+        "--watch", action="store_true", help="show the outputs while they grow"
+    )
+    shown.add_argument(
+        "--json", action="store_true", help="print JSON, a line for each input"
+    )
     recording = parser.add_argument_group("recording what every neuron does")
     recording.add_argument(
         "--record",
@@ -62,6 +78,19 @@ def add_to(commands: Any) -> None:
         help="as the chip sees it, each layer later than the one before",
     )
     parser.set_defaults(call=call)
+
+
+def _indices(text: str) -> list[int]:
+    found: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(-?\d+)(?:-(\d+))?", part.strip())
+        if match is None:
+            raise argparse.ArgumentTypeError(
+                f"{part!r} is no input; give positions from 0, such as 0,3,5-8"
+            )
+        first = int(match[1])
+        found.extend(range(first, int(match[2] or first) + 1))
+    return found
 
 
 def _quantities(text: str) -> tuple[str, ...]:
@@ -92,8 +121,9 @@ def _record(options: argparse.Namespace) -> None:
     network = read_artifact(options.network).network
     inputs = read_raw(options.data, network.graph, options.timesteps)
     if options.index is not None:
-        _check_index(options, len(inputs.stimuli))
-        inputs = replace(inputs, stimuli=(inputs.stimuli[options.index],))
+        _check_indices(options, len(inputs.stimuli))
+        chosen = tuple(inputs.stimuli[i] for i in options.index)
+        inputs = replace(inputs, stimuli=chosen)
     program = open_backend(_backend(options)).load(network)
     try:
         recordings = record(
@@ -116,41 +146,59 @@ def _backend(options: argparse.Namespace) -> str:
     return "cpu" if is_cpu else str(options.backend)
 
 
-def _check_index(options: argparse.Namespace, n: int) -> None:
-    if not 0 <= options.index < n:
-        raise DataError(
-            f"{options.data}: there is no input {options.index}; choose 0 to {n - 1}"
-        )
+def _check_indices(options: argparse.Namespace, n: int) -> None:
+    for index in options.index:
+        if not 0 <= index < n:
+            raise DataError(
+                f"{options.data}: there is no input {index}; choose 0 to {n - 1}"
+            )
 
 
 def _run(options: argparse.Namespace) -> None:
     from snn_deploy.artifact import read_artifact
     from snn_deploy.backends import open_backend
+    from snn_deploy.cli.reading import note_overlap, read_calibration, read_inputs
+    from snn_deploy.cli.watch import watch_inputs
+
+    artifact = read_artifact(options.network)
+    data = read_inputs(options.data, artifact.network.graph)
+    options.index = options.index or [0]
+    _check_indices(options, len(data))
+    calibration = None
+    if not options.no_cutoff and (artifact.calibration or options.poll):
+        calibration = read_calibration(artifact, options.network, poll=options.poll)
+    if calibration is not None:
+        note_overlap(calibration, data.take(options.index), options.data)
+    name = _backend(options)
+    program = open_backend(name).load(artifact.network)
+    try:
+        if options.watch:
+            watch_inputs(artifact, program, data, options.index, calibration)
+        else:
+            _show_all(options, artifact, program, data, calibration)
+    finally:
+        program.close()
+
+
+def _show_all(
+    options: argparse.Namespace,
+    artifact: "Artifact",
+    program: "Program",
+    data: "Data",
+    calibration: "Calibration | None",
+) -> None:
     from snn_deploy.cli.console import out
-    from snn_deploy.cli.reading import read_inputs
     from snn_deploy.host.cutoff import never
     from snn_deploy.host.monitor import run_inputs
 
-    artifact = read_artifact(options.network)
-    network = artifact.network
-    graph = network.graph
-    data = read_inputs(options.data, graph)
-    options.index = options.index or 0
-    _check_index(options, len(data))
-    calibration = None if options.no_cutoff else artifact.calibration
     cutoff = never if calibration is None else calibration.cutoff
-    name = _backend(options)
-    program = open_backend(name).load(network)
-    try:
-        stimulus = data.stimulus(options.index)
-        (result,) = run_inputs(program, network, [(options.index, stimulus)], cutoff)
-    finally:
-        program.close()
-    label = None if data.y is None else int(data.y[options.index])
-    if options.json:
-        out(_as_json(result, label, name))
-    else:
-        _show(result, label, artifact, has_cutoff=calibration is not None)
+    stimuli = ((index, data.stimulus(index)) for index in options.index)
+    for result in run_inputs(program, artifact.network, stimuli, cutoff):
+        label = None if data.y is None else int(data.y[result.index])
+        if options.json:
+            out(_as_json(result, label, _backend(options)))
+        else:
+            _show(result, label, artifact, calibration)
 
 
 def _as_json(result: "RunResult", label: int | None, backend: str) -> str:
@@ -172,15 +220,18 @@ def _as_json(result: "RunResult", label: int | None, backend: str) -> str:
 
 
 def _show(
-    result: "RunResult", label: int | None, artifact: "Artifact", *, has_cutoff: bool
+    result: "RunResult",
+    label: int | None,
+    artifact: "Artifact",
+    calibration: "Calibration | None",
 ) -> None:
     from snn_deploy.cli.console import out, show_table
+    from snn_deploy.cli.watch import threshold_at, threshold_text
     from snn_deploy.host.oracle import answers, gaps
 
-    calibration = artifact.calibration
     rows = []
     for t, scores in enumerate(result.scores, start=1):
-        beta = f"{calibration.betas[t - 1]:g}" if calibration and has_cutoff else ""
+        beta = threshold_text(threshold_at(calibration, t))
         best = " ".join(str(score) for score in scores)
         rows.append((t, int(answers(scores)), int(gaps(scores)), beta, best))
     columns = ("timestep", "answer", "gap", "threshold", "accumulated outputs")
@@ -193,5 +244,5 @@ def _show(
         f"{graph.training.timesteps} timesteps, {early}; {result.chip_timesteps} chip "
         f"timesteps with the pipeline's {graph.depth}"
     )
-    if calibration is None:
+    if artifact.calibration is None:
         out("no cutoff: snn-deploy calibrate finds its threshold")

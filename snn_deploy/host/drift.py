@@ -8,6 +8,7 @@ however often one looks.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 
 import numpy as np
 
@@ -30,6 +31,7 @@ class Drift:
     """What one look found."""
 
     n_inputs: int
+    n_compared: int  # at once, with the calibration's scores; 0: too few yet
     distance: float  # of the scores' distributions, 0 to 1
     p_value: float  # of the distance, were the inputs like the calibration's
     scores_differ: bool
@@ -60,7 +62,7 @@ def first_score(calibration: Calibration, scores: IntArray) -> float:
 
 
 def audits(share: float) -> Iterator[bool]:
-    """Yield for each input whether it is audited; always the same ones.
+    """Return for each input whether it is audited; always the same ones.
 
     Raises
     ------
@@ -70,8 +72,7 @@ def audits(share: float) -> Iterator[bool]:
     if not 0 <= share <= 1:
         raise CalibrationError(f"audit is {share:g}; choose a share from 0 to 1")
     rng = np.random.default_rng(AUDIT_SEED)
-    while True:
-        yield bool(rng.random() < share)
+    return (bool(rng.random() < share) for _ in count())
 
 
 def is_lost(early: IntArray, last: IntArray, labels: IntArray | None) -> BoolArray:
@@ -101,6 +102,7 @@ def look(calibration: Calibration, first_scores: FloatArray, lost: BoolArray) ->
     has_enough = len(lost) >= FEWEST_AUDITED
     return Drift(
         n_inputs=len(first_scores),
+        n_compared=len(first_scores) * bool(len(calibration.first_scores)),
         distance=distance,
         p_value=p_value,
         scores_differ=p_value < SCORE_LEVEL,
@@ -192,6 +194,7 @@ class StreamWatch:
         """What has been found so far."""
         return Drift(
             n_inputs=self.n_inputs,
+            n_compared=WINDOW if self.n_windows else 0,
             distance=self.distance,
             p_value=self.p_value,
             scores_differ=self.scores_differ,

@@ -160,22 +160,28 @@ def collect_scores(
 
     ``progress`` wraps the outputs of each input as they come.
     """
-    return np.stack(list(progress(_scores(program, network, stimuli))))
+    found = decide_inputs(program, network, stimuli, never)
+    return np.stack(list(progress(scores for _, scores in found)))
 
 
-def _scores(
+def decide_inputs(
     program: Program,
     network: MappedNetwork,
     stimuli: Iterable[tuple[int, Stimulus]],
-) -> Iterator[IntArray]:
-    """Yield the outputs of each input; nothing is counted where that saves time."""
+    cutoff: Cutoff,
+) -> Iterator[tuple[int, IntArray]]:
+    """Yield the index of each input and its accumulated outputs up to its stop.
+
+    What ``run_inputs`` gives, but nothing is counted where that saves time.
+    """
     waiting = iter(stimuli)
     while batch := list(islice(waiting, BATCH)):
-        found = _run_alone(program, network, batch, never, is_counted=False)
+        found = _run_alone(program, network, batch, cutoff, is_counted=False)
         if found is None:
-            results = run_inputs(program, network, batch, never)
-            yield from (result.scores for result in results)
+            for result in run_inputs(program, network, batch, cutoff):
+                yield result.index, result.scores
             continue
+        for i in np.flatnonzero(found.timesteps):
+            yield batch[i][0], found.scores[i, : found.timesteps[i]]
         if found.interrupt is not None:
             raise found.interrupt
-        yield from found.scores

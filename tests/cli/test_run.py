@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.cli.conftest import N_TEST, Command
 
@@ -112,3 +113,96 @@ def test_an_index_out_of_range_is_refused_with_the_range(
         )
 
         assert f"there is no input {index}; choose 0 to {N_TEST - 1}" in result.error()
+
+
+def test_several_inputs_run_in_a_row(command: Command, home: Path) -> None:
+    arguments = ("run", home / "model.snn", "--data", home / "test.npz", "--json")
+
+    result = command(*arguments, "--index", "4,0,2-3")
+
+    lines = [json.loads(line) for line in result.out.splitlines()]
+    assert [line["index"] for line in lines] == [4, 0, 2, 3]
+    for line in lines:
+        single = command(*arguments, f"--index={line['index']}")
+        assert json.loads(single.out) == line
+
+
+def test_watching_prints_a_line_for_each_timestep(command: Command, home: Path) -> None:
+    network, data = home / "model.snn", home / "test.npz"
+    expected = json.loads(
+        command("run", network, "--data", data, "--json", "--no-cutoff").out
+    )
+
+    result = command("run", network, "--data", data, "--watch", "--no-cutoff")
+
+    lines = result.out.splitlines()
+    assert len(lines) == 8
+    energies = []
+    for t, (line, scores) in enumerate(zip(lines, expected["scores"], strict=True), 1):
+        assert line.startswith(f"input 0 (label {expected['label']}): timestep {t}, ")
+        assert f"answer {np.argmax(scores)}, " in line
+        assert line.endswith("outputs " + " ".join(map(str, scores)))
+        energies.append(float(line.partition("energy so far ")[2].split()[0]))
+    assert energies == sorted(energies)
+    assert energies[0] > 0
+
+
+def test_watching_stops_where_the_cutoff_does_one_input_after_the_other(
+    command: Command, home: Path
+) -> None:
+    network, data = home / "model.snn", home / "test.npz"
+    runs = command("run", network, "--data", data, "--index", "0-5", "--json").out
+    expected = [json.loads(line)["timesteps"] for line in runs.splitlines()]
+
+    result = command("run", network, "--data", data, "--index", "0-5", "--watch")
+
+    lines = result.out.splitlines()
+    shown = [sum(line.startswith(f"input {i} ") for line in lines) for i in range(6)]
+    assert shown == expected
+    assert "threshold" in lines[0]
+
+
+def test_polling_rarely_stops_at_polled_timesteps(command: Command, home: Path) -> None:
+    result = command(
+        "run", home / "model.snn", "--data", home / "test.npz", "--poll", 4, "--json"
+    )
+
+    assert json.loads(result.out)["timesteps"] in (4, 8)
+
+
+def test_calibration_inputs_are_counted_in_a_note(command: Command, home: Path) -> None:
+    result = command(
+        "run",
+        home / "model.snn",
+        "--data",
+        home / "calib.npz",
+        "--index",
+        "3-5",
+        "--json",
+    )
+
+    assert "calib.npz: 3 of 3 inputs were used to calibrate the cutoff" in result.err
+
+
+def test_a_position_that_is_none_is_a_wrong_command_line(
+    command: Command, home: Path
+) -> None:
+    result = command("run", home / "model.snn", "--data", "x.npz", "--index", "1,two")
+
+    assert result.status == 2
+    assert "'two' is no input; give positions from 0" in result.err
+
+
+def test_watching_a_terminal_redraws_it(
+    monkeypatch: pytest.MonkeyPatch, command: Command, home: Path
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+
+    result = command(
+        "run", home / "model.snn", "--data", home / "test.npz", "--watch", "--no-cutoff"
+    )
+
+    assert result.status == 0
+    assert "accumulated outputs" in result.out
+    assert "█" in result.out
+    assert "energy so far" in result.out

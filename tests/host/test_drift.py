@@ -56,9 +56,7 @@ def test_equal_scores_hardly_ever_raise_the_alarm() -> None:
 def test_shifted_scores_raise_the_alarm() -> None:
     draw = rng()
 
-    found = look(
-        calibrated(draw.normal(size=800)), draw.normal(0.5, size=500), NOBODY
-    )
+    found = look(calibrated(draw.normal(size=800)), draw.normal(0.5, size=500), NOBODY)
 
     assert found.is_alarm
     assert found.scores_differ
@@ -175,5 +173,5 @@ def test_audited_inputs_are_always_the_same() -> None:
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
 def test_a_share_out_of_range_is_refused(share: float) -> None:
-    with pytest.raises(CalibrationError, match="audit is .*; choose a share"):
+    with pytest.raises(CalibrationError, match=r"audit is .*; choose a share"):
         next(audits(share))

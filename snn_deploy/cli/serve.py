@@ -1,0 +1,115 @@
+"""``snn-deploy serve``: decide inputs as they arrive, and watch whether they drift."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from snn_deploy.cli.compile import positive
+
+if TYPE_CHECKING:
+    from io import BufferedReader
+
+    from snn_deploy.data import Data
+    from snn_deploy.ir.quantized import QuantizedGraph
+    from snn_deploy.serving import Decision
+
+DRIFTED = 3  # exit status
+
+
+def add_to(commands: Any) -> None:
+    """Add this command to the parser's."""
+    parser = commands.add_parser(
+        "serve",
+        help="decide inputs as they arrive, and watch whether they drift",
+        description="Decide inputs as they arrive; write a line of JSON for each.",
+    )
+    parser.add_argument("network", type=Path, help="a compiled network, .snn")
+    parser.add_argument(
+        "--data",
+        required=True,
+        help="a folder of .npz files, or - for .npy arrays on standard input",
+    )
+    parser.add_argument(
+        "--follow", action="store_true", help="wait for further files in the folder"
+    )
+    parser.add_argument("--backend", choices=("cpu", "lava"), default="cpu")
+    parser.add_argument(
+        "--poll", type=positive, metavar="K", help="read the outputs every K timesteps"
+    )
+    add_drift_options(parser)
+    parser.set_defaults(call=call)
+
+
+def add_drift_options(parser: argparse.ArgumentParser) -> None:
+    """Add what watches whether inputs are still like the calibration's."""
+    parser.add_argument(
+        "--audit",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="run this share of the inputs for all timesteps, to see what is lost",
+    )
+    parser.add_argument(
+        "--fail-on-drift",
+        action="store_true",
+        help=f"exit status {DRIFTED} once the inputs differ from the calibration's",
+    )
+
+
+def call(options: argparse.Namespace) -> None:
+    """Serve until the stream ends, or drifts and that is to fail."""
+    from snn_deploy.artifact import read_artifact
+    from snn_deploy.backends import open_backend
+    from snn_deploy.cli.calibration import describe_drift
+    from snn_deploy.cli.console import note
+    from snn_deploy.cli.reading import read_calibration
+    from snn_deploy.host.drift import StreamWatch
+    from snn_deploy.serving import serve
+
+    artifact = read_artifact(options.network)
+    network = artifact.network
+    calibration = read_calibration(artifact, options.network, poll=options.poll)
+    arrivals = _arrivals(options, network.graph)
+    watch = StreamWatch(calibration)
+    program = open_backend(options.backend).load(network)
+    n_timesteps = 0
+    try:
+        for found in serve(
+            program, network, calibration, arrivals, audit=options.audit
+        ):
+            print(_as_json(found), flush=True)
+            n_timesteps += found.timesteps
+            is_new_alarm = watch.add(found.first_score, found.is_lost)
+            if is_new_alarm:
+                note(f"alarm: {describe_drift(watch.drift)}")
+            if is_new_alarm and options.fail_on_drift:
+                break
+    finally:
+        program.close()
+    mean = n_timesteps / max(watch.n_inputs, 1)
+    note(
+        f"served {watch.n_inputs} inputs in {mean:.2f} timesteps on average; "
+        f"{describe_drift(watch.drift)}"
+    )
+    if options.fail_on_drift and watch.is_alarm:
+        raise SystemExit(DRIFTED)
+
+
+def _arrivals(
+    options: argparse.Namespace, graph: "QuantizedGraph"
+) -> "Iterator[tuple[str, Data]]":
+    from snn_deploy.streams import from_folder, from_pipe
+
+    if options.data == "-":
+        return from_pipe(cast("BufferedReader", sys.stdin.buffer), graph)
+    return from_folder(Path(options.data), graph, follow=options.follow)
+
+
+def _as_json(found: "Decision") -> str:
+    import json
+
+    shown = dict(vars(found))
+    del shown["first_score"], shown["is_lost"]
+    return json.dumps({"audited": shown.pop("is_audited"), **shown})

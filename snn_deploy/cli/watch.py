@@ -1,0 +1,178 @@
+"""``snn-deploy run --watch``: the outputs of inputs as they grow."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from snn_deploy.arrays import FloatArray, IntArray
+    from snn_deploy.artifact import Artifact
+    from snn_deploy.backends import Program
+    from snn_deploy.data import Data
+    from snn_deploy.host.calibration import Calibration
+    from snn_deploy.host.cutoff import Cutoff
+
+MOST_ROWS = 16
+BAR = 24  # characters of the longest output
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Moment:
+    """What the monitor sees at one timestep."""
+
+    timestep: int
+    scores: "IntArray"  # (n_classes,), accumulated
+    answer: int
+    score: float  # what is held to the threshold
+    beta: float | None  # infinite: not to be reached; None: no threshold
+    energy_j: float  # so far; not a number: unknown
+
+
+def watch_inputs(
+    artifact: "Artifact",
+    program: "Program",
+    data: "Data",
+    indices: Sequence[int],
+    calibration: "Calibration | None",
+) -> None:
+    """Show each input, timestep by timestep: live, or as lines where it is no terminal.
+
+    The energy is counted by the cpu backend, which does what the others do.
+    """
+    show = _show_live if sys.stdout.isatty() else _show_lines
+    for index in indices:
+        title = f"input {index}"
+        if data.y is not None:
+            title += f" (label {data.y[index]})"
+        show(title, _moments(artifact, program, data, index, calibration))
+
+
+def _moments(
+    artifact: "Artifact",
+    program: "Program",
+    data: "Data",
+    index: int,
+    calibration: "Calibration | None",
+) -> Iterator[Moment]:
+    from snn_deploy.host.cutoff import never
+    from snn_deploy.host.monitor import watch_input
+    from snn_deploy.host.oracle import answers
+    from snn_deploy.host.scores import score_called
+
+    network = artifact.network
+    cutoff: Cutoff = never if calibration is None else calibration.cutoff
+    energies = _energies(artifact, data, index, calibration)
+    score = score_called("gap", 1.0)
+    if calibration is not None:
+        score = score_called(calibration.score, calibration.scale)
+    watched = watch_input(program, network, data.stimulus(index), cutoff)
+    for t, scores in enumerate(watched, start=1):
+        yield Moment(
+            timestep=t,
+            scores=scores,
+            answer=int(answers(scores)),
+            score=float(score(scores)),
+            beta=threshold_at(calibration, t),
+            energy_j=float(energies[t - 1]),
+        )
+
+
+def threshold_at(calibration: "Calibration | None", timestep: int) -> float | None:
+    """Return the threshold of the score, ``None`` if the rule has another kind."""
+    from snn_deploy.host.cutoff import GapCutoff
+
+    if calibration is None or calibration.rule == "spikecp":
+        return None
+    if calibration.rule == "certain":
+        cutoff = calibration.cutoff
+        return cutoff.beta_at(timestep) if isinstance(cutoff, GapCutoff) else None
+    return float(calibration.betas[timestep - 1])
+
+
+def threshold_text(beta: float | None) -> str:
+    """Return a threshold as text, nothing if the rule has another kind."""
+    text = "" if beta is None else f"{beta:.6g}"
+    return {"inf": "none", "-inf": "any"}.get(text, text)
+
+
+def _energies(
+    artifact: "Artifact", data: "Data", index: int, calibration: "Calibration | None"
+) -> "FloatArray":
+    from snn_deploy.backends import open_backend
+    from snn_deploy.host.cutoff import never
+    from snn_deploy.host.monitor import run_inputs
+    from snn_deploy.stopping import stopping_costs
+
+    network = artifact.network
+    program = open_backend("cpu").load(network)
+    stimuli = [(index, data.stimulus(index))]
+    (result,) = run_inputs(program, network, stimuli, never)
+    looks = np.array([network.graph.training.timesteps])
+    if calibration is not None:
+        looks = calibration.looks
+    energies, _ = stopping_costs(network, result.activity, looks, "embedded")
+    return energies
+
+
+def _cells(moment: Moment) -> tuple[str, ...]:
+    from snn_deploy.report.units import with_prefix
+
+    energy = None if np.isnan(moment.energy_j) else moment.energy_j
+    return (
+        str(moment.timestep),
+        str(moment.answer),
+        f"{moment.score:.6g}",
+        threshold_text(moment.beta),
+        with_prefix(energy, "J"),
+    )
+
+
+COLUMNS = ("timestep", "answer", "score", "threshold", "energy so far")
+
+
+def _show_lines(title: str, moments: Iterator[Moment]) -> None:
+    from snn_deploy.cli.console import out
+
+    for moment in moments:
+        named = ", ".join(
+            f"{name} {cell}"
+            for name, cell in zip(COLUMNS, _cells(moment), strict=True)
+            if cell
+        )
+        scores = " ".join(map(str, moment.scores))
+        out(f"{title}: {named}, outputs {scores}")
+
+
+def _show_live(title: str, moments: Iterator[Moment]) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    shown: list[Moment] = []
+    with Live(console=Console(), auto_refresh=False) as live:
+        for moment in moments:
+            shown.append(moment)
+            live.update(_picture(title, shown), refresh=True)
+
+
+def _picture(title: str, shown: list[Moment]) -> Any:
+    from rich.console import Group
+    from rich.table import Table
+
+    outputs = Table(title=f"{title}, accumulated outputs", title_justify="left")
+    for name in ("class", "output", ""):
+        outputs.add_column(name, justify="left" if not name else "right")
+    scores = shown[-1].scores
+    low, high = min(0, int(scores.min())), max(1, int(scores.max()))
+    for label, value in enumerate(scores.tolist()):
+        bar = "█" * round(BAR * (value - low) / (high - low))
+        style = "bold green" if label == shown[-1].answer else ""
+        outputs.add_row(str(label), str(value), bar, style=style)
+    rows = Table()
+    for name in COLUMNS:
+        rows.add_column(name, justify="right")
+    for moment in shown[-MOST_ROWS:]:
+        rows.add_row(*_cells(moment))
+    return Group(outputs, rows)

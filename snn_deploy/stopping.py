@@ -1,0 +1,44 @@
+"""What an input has cost by each timestep at which it could stop."""
+
+import numpy as np
+
+from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.energy import dynamic_energy
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.latency import timestep_durations
+from snn_deploy.prices import prices_of
+from snn_deploy.results import Activity
+
+CENTRAL = 0  # of the band
+
+
+def stopping_costs(
+    network: MappedNetwork, activity: Activity, looks: IntArray, monitor: str
+) -> tuple[FloatArray, FloatArray]:
+    """Return energy [J] and time [s] up to a stop after each timestep, ``(n,)``.
+
+    At central prices, served one by one; not a number where a price is unknown. The
+    first timestep includes filling the pipeline.
+
+    Parameters
+    ----------
+    network : MappedNetwork
+    activity : Activity
+        Of one input that ran ``n`` timesteps.
+    looks : array
+        The timesteps at which the host reads the outputs.
+    monitor : {"embedded", "host"}
+    """
+    prices = prices_of(network.target, n_tiles=network.n_tiles, monitor=monitor)
+    cores, chip = activity.cores, activity.chip
+    durations = timestep_durations(cores, chip, prices)[:, CENTRAL]
+    events = (cores.sum(axis=1).cumsum(axis=0), chip.cumsum(axis=0))
+    dynamic = dynamic_energy(*events, prices)[:, CENTRAL]
+    n = len(chip) - network.graph.depth
+    n_polls = np.searchsorted(looks, np.arange(1, n + 1), side="right")
+    behind_pipeline = slice(network.graph.depth, None)
+    time: FloatArray = durations.cumsum()[behind_pipeline]
+    time = time + n_polls * prices.poll[CENTRAL]
+    power = prices.static[CENTRAL] + prices.host[CENTRAL]
+    energy = dynamic[behind_pipeline] + prices.reset[CENTRAL] + power * time
+    return energy, time

@@ -1,0 +1,33 @@
+"""stopping: what a stop costs is what a run that stops there costs."""
+
+import numpy as np
+import pytest
+
+from snn_deploy.host.cutoff import fixed, never
+from snn_deploy.host.monitor import run_inputs
+from snn_deploy.pricing import Pricing
+from snn_deploy.stopping import stopping_costs
+from tests.host.test_monitor import loaded
+
+
+@pytest.mark.parametrize("monitor", ["embedded", "host"])
+@pytest.mark.parametrize("looks", [[1, 2, 3, 4, 5, 6, 7, 8], [2, 4, 8], [8]])
+def test_costs_up_to_a_stop_are_those_of_a_run_that_stops_there(
+    monitor: str, looks: list[int]
+) -> None:
+    artifact, program, _, data = loaded("mnist_lif")
+    network = artifact.network
+    stimuli = [(0, data.stimulus(0))]
+    (full,) = run_inputs(program, network, stimuli, never)
+
+    energy, time = stopping_costs(network, full.activity, np.array(looks), monitor)
+
+    pricing = Pricing(network, None, monitor)
+    for t in range(1, 9):
+        (stopped,) = run_inputs(program, network, stimuli, fixed(t))
+        row = pricing.serial(stopped, n_polls=sum(look <= t for look in looks))
+        parts = [row[f"energy_{part}_j"] for part in ("dynamic", "static", "host")]
+        reset = row["energy_reset_j"]
+        total = sum(part for part in [*parts, reset] if part is not None)
+        assert energy[t - 1] == pytest.approx(total, rel=1e-12)
+        assert time[t - 1] == pytest.approx(row["latency_s"], rel=1e-12)
