@@ -128,8 +128,8 @@ def _dropped(network: nn.Sequential, part: Part, recipe: Recipe) -> FloatArray:
     return summed
 
 
-def _with_dropout(network: nn.Sequential) -> Iterator[nn.Module]:
-    for module in network:
+def _with_dropout(network: nn.Module) -> Iterator[nn.Module]:
+    for module in network.children():
         yield module
         if is_spiking(module):
             yield nn.Dropout(DROPOUT)
