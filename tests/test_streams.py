@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 from snn_deploy.arrays import AnyArray
-from snn_deploy.data import input_hashes
 from snn_deploy.errors import DataError
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.quantized import QuantizedGraph
-from snn_deploy.spikes import Encoding
+from snn_deploy.spikes import Encoding, input_hashes
 from snn_deploy.streams import from_folder, from_pipe
 from tests.build import dense, integers, population, rng
 
