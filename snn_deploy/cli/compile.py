@@ -17,8 +17,8 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "model",
         type=Path,
-        help="model.pt, as snn_deploy.save writes it; or a .nir, .onnx or lava-dl .net "
-        "file",
+        help="model.pt, as snn_deploy.save writes it; or a .nir, .onnx, .pt2 or "
+        "lava-dl .net file",
     )
     parser.add_argument(
         "--target",

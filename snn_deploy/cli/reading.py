@@ -39,6 +39,41 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         help="of a ReLU's positive values that lie below its threshold (default: 99.9)",
     )
+    parser.add_argument(
+        "--builder",
+        metavar="MODULE:FUNCTION",
+        help="imports and calls this function, which returns the module that the "
+        "tensors of a bare state_dict (.pt) belong to",
+    )
+    parser.add_argument(
+        "--trust-pickle",
+        action="store_true",
+        help="unpickle a module from a .pt file: it can run any code",
+    )
+    parser.add_argument(
+        "--input-shape",
+        type=_shape,
+        metavar="C,H,W",
+        help="of one input of such a module",
+    )
+    parser.add_argument(
+        "--encoding",
+        choices=("direct", "rate", "events"),
+        help="of the input of such a module, or of a .pt2 file (default: direct)",
+    )
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    """Return sizes, separated by commas."""
+    try:
+        sizes = tuple(int(size) for size in text.split(","))
+    except ValueError:
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no shape; give sizes over 0, as in 1,28,28"
+        )
+    return sizes
 
 
 def read_model(
@@ -63,6 +98,10 @@ def read_model(
         timesteps=timesteps,
         balance_on=arrays.get("x"),
         percentile=options.percentile,
+        builder=options.builder,
+        trust_pickle=options.trust_pickle,
+        input_shape=options.input_shape,
+        encoding=options.encoding,
     )
 
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from snn_deploy.errors import ModelError
 
 if TYPE_CHECKING:
-    from snn_deploy.arrays import AnyArray
+    from snn_deploy.arrays import AnyArray, Shape
     from snn_deploy.ir.graph import Graph
     from snn_deploy.ir.neurons import Reset
+
+DEFAULT_ENCODING = "direct"
 
 
 def load_model(
@@ -21,6 +23,10 @@ def load_model(
     timesteps: int | None = None,
     balance_on: "AnyArray | None" = None,
     percentile: float | None = None,
+    builder: str | None = None,
+    trust_pickle: bool = False,
+    input_shape: "Shape | None" = None,
+    encoding: str | None = None,
 ) -> "Graph":
     """Return the trained network in the file at ``path``, read by its ending.
 
@@ -38,19 +44,58 @@ def load_model(
         which the largest values of its ReLUs are measured. They become thresholds.
     percentile : float, optional
         Of the positive values that lie below the largest; default 99.9.
+    builder : str, optional
+        ``package.module:function`` that returns the module which the tensors of a bare
+        ``state_dict`` belong to. It is imported and called.
+    trust_pickle : bool
+        Unpickle a module from a ``.pt`` file, which can run any code.
+    input_shape : tuple of int, optional
+        Of such a module, without batch and time; ``timesteps`` is needed as well.
+    encoding : {"direct", "rate", "events"}, optional
+        Of such a module's input, or a ``.pt2`` file's; default ``"direct"``.
 
     Raises
     ------
     ModelError
         If the format is unknown, or the file cannot be read.
     """
-    graph = _balanced(_read(Path(path), dt, reset), balance_on, percentile)
+    path = Path(path)
+    if builder is not None or trust_pickle:
+        graph = _from_module(
+            path, builder, trust_pickle, input_shape, timesteps, encoding
+        )
+    else:
+        graph = _read(path, dt, reset, encoding)
+    graph = _balanced(graph, balance_on, percentile)
     if timesteps is None:
         return graph
     return replace(graph, training=replace(graph.training, timesteps=timesteps))
 
 
-def _read(path: Path, dt: float | None, reset: "Reset | None") -> "Graph":
+def _from_module(
+    path: Path,
+    builder: str | None,
+    trust_pickle: bool,
+    input_shape: "Shape | None",
+    timesteps: int | None,
+    encoding: str | None,
+) -> "Graph":
+    from snn_deploy.importers.checkpoint import read_checkpoint, read_pickle
+
+    if input_shape is None or timesteps is None:
+        raise ModelError(
+            f"{path}: tensors and modules do not say what they take; give the shape of "
+            "one input, --input-shape 1,28,28, and --timesteps"
+        )
+    kind = encoding or DEFAULT_ENCODING
+    if builder is None:
+        return read_pickle(path, input_shape, timesteps, kind)
+    return read_checkpoint(path, builder, input_shape, timesteps, kind)
+
+
+def _read(
+    path: Path, dt: float | None, reset: "Reset | None", encoding: str | None
+) -> "Graph":
     match path.suffix:
         case ".pt" | ".pth":
             from snn_deploy.importers.model_file import read_model
@@ -64,6 +109,10 @@ def _read(path: Path, dt: float | None, reset: "Reset | None") -> "Graph":
             from snn_deploy.importers.nir import read_nir
 
             return read_nir(path, dt=dt, reset=reset)
+        case ".pt2":
+            from snn_deploy.importers.pt2 import read_pt2
+
+            return read_pt2(path, encoding or DEFAULT_ENCODING)
         case ".onnx":
             from snn_deploy.importers.onnx import read_onnx
 
@@ -71,8 +120,8 @@ def _read(path: Path, dt: float | None, reset: "Reset | None") -> "Graph":
     if not path.is_file():
         raise ModelError(f"{path}: no such file; check the path")
     raise ModelError(
-        f"{path}: models end in .pt (written by snn_deploy.save), .nir, .onnx, or .net "
-        "(by lava-dl); save the model in one of these forms"
+        f"{path}: models end in .pt (written by snn_deploy.save), .pt2, .nir, .onnx, "
+        "or .net (by lava-dl); save the model in one of these forms"
     )
 
 

@@ -156,6 +156,16 @@ def time_axis(model: nn.Module) -> TimeAxis:
     return TimeAxis.MERGED if of_sinabs else TimeAxis.NONE
 
 
+def states_of(model: nn.Module) -> set[str]:
+    """Return the names in a ``state_dict`` that are states of neurons, not trained."""
+    return {
+        f"{path}.{name}" if path else name
+        for path, module in model.named_modules()
+        if _is_in(type(module), "sinabs") and is_cell(module)
+        for name, _ in module.named_buffers(recurse=False)
+    }
+
+
 def rest(model: nn.Module) -> None:
     """Return all neurons that keep their states themselves to rest."""
     for module in model.modules():

@@ -13,6 +13,7 @@ from snn_deploy.importers.frameworks import (
     is_sequence,
     read_cell,
 )
+from snn_deploy.importers.onnx_activations import UNKNOWN
 from snn_deploy.importers.spikingjelly import does_nothing, read_voting
 from snn_deploy.importers.torch_layers import check_unchanged, read_layer
 from snn_deploy.ir.graph import Edge, Graph, Training
@@ -32,10 +33,16 @@ class Layers:
         ``(channel, length)`` becomes ``(channel, 1, length)``.
     has_time : bool
         Every tensor has an axis of timesteps beside that of the batch.
+    is_balanced : bool
+        The largest values of ReLUs must be known; otherwise they are ``UNKNOWN`` until
+        ``balance`` measures them.
     """
 
-    def __init__(self, input_shape: Shape, *, has_time: bool) -> None:
+    def __init__(
+        self, input_shape: Shape, *, has_time: bool = False, is_balanced: bool = True
+    ) -> None:
         self.has_time = has_time
+        self.is_balanced = is_balanced
         self.largest: dict[str, float] = {}  # value of each ReLU
         self.nodes: dict[str, Node] = {}
         self.edges: list[Edge] = []
@@ -111,12 +118,13 @@ class Layers:
 
     def relu(self, name: str, source: str) -> str:
         """Add a ReLU, whose largest value has been measured."""
-        if name not in self.largest:
+        if name not in self.largest and self.is_balanced:
             raise ModelError(
                 f"{name}: a ReLU has no largest value that could be a threshold; give "
                 "save() example_inputs to measure it on, or use nn.ReLU6 or Qcfs"
             )
-        shape, maximum = self.nodes[source].output_shape, self.largest[name]
+        shape = self.nodes[source].output_shape
+        maximum = self.largest.get(name, UNKNOWN)
         while name in self.nodes:
             name += "_again"
         return self.add(Relu(name=name, shape=shape, maximum=maximum), (source,))

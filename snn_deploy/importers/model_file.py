@@ -184,30 +184,43 @@ def _sha256(text: str, tensors: dict[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _load(path: Path) -> dict[str, Any]:
+def unpickled(path: Path, *, trusts: bool = False) -> Any:
+    """Return what ``torch.save`` wrote; Python objects in it only if you trust them.
+
+    Raises
+    ------
+    ModelError
+        If there is no such file, it is damaged, or holds more than tensors.
+    """
     if not path.is_file():
         raise ModelError(f"{path}: no such file; check the path")
     try:
         _check_integrity(path)
         with warnings.catch_warnings():  # of a file that is refused anyway
             warnings.simplefilter("ignore")
-            content = torch.load(path, weights_only=True, map_location="cpu")
+            return torch.load(path, weights_only=not trusts, map_location="cpu")
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path}: holds Python objects, which could run code; save the model with "
-            "snn_deploy.save(model, path, ...)"
+            "snn_deploy.save(model, path, ...), or its state_dict, or trust the file "
+            "with --trust-pickle"
         ) from error
-    except Exception as error:  # torch's unpickler raises almost anything
+    except Exception as error:  # torch's unpickler, and code, raise almost anything
         raise ModelError(
             f"{path}: not a model, or cut short ({type(error).__name__}); save it "
             "again with snn_deploy.save(model, path, ...)"
         ) from error
+
+
+def _load(path: Path) -> dict[str, Any]:
+    content = unpickled(path)
     if isinstance(content, dict) and content.get("format") == FORMAT:
         return content
     if isinstance(content, dict) and content:
         raise ModelError(
-            f"{path}: a bare state_dict has no layers; build the module, load the "
-            "state_dict into it and save it with snn_deploy.save(model, path, ...)"
+            f"{path}: a bare state_dict has no layers; name the function that builds "
+            "the module, --builder package.module:function, or save it with "
+            "snn_deploy.save(model, path, ...)"
         )
     raise ModelError(
         f"{path}: not a model; save it with snn_deploy.save(model, path, ...)"

@@ -48,6 +48,8 @@ def trace(
     input_shape: Shape,
     training: Training,
     example_inputs: AnyArray | None = None,
+    *,
+    is_balanced: bool = True,
 ) -> Graph:
     """Return the graph of ``model``.
 
@@ -64,6 +66,8 @@ def trace(
         What the model was trained for.
     example_inputs : array, (n, input_shape...), optional
         Data on which the largest values of ReLUs are measured.
+    is_balanced : bool
+        Refuse ReLUs whose largest value is not known.
 
     Raises
     ------
@@ -71,7 +75,7 @@ def trace(
         If a layer cannot be deployed, or forward loops over timesteps.
     """
     has_time = time_axis(model) in (TimeAxis.FIRST, TimeAxis.SECOND)
-    layers = Layers(input_shape, has_time=has_time)
+    layers = Layers(input_shape, has_time=has_time, is_balanced=is_balanced)
     if is_sequence(model):
         last = layers.sequence(model, "", INPUT_NAME)
     else:

@@ -1,9 +1,12 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from snn_deploy.artifact import read_artifact
+from snn_deploy.spikes import Encoding
 from tests.cli.conftest import MODEL, Command, files_in
+from tests.importers.builders import network
 
 
 def test_compile_writes_the_network_and_says_where_it_fits(
@@ -98,3 +101,54 @@ def test_compiling_twice_gives_the_same_bytes(command: Command, home: Path) -> N
     command("compile", MODEL, "--target", "loihi-sim", "-o", again)
 
     assert again.read_bytes() == (home / "plain.snn").read_bytes()
+
+
+BUILDER = "tests.importers.builders:network"
+
+
+def test_a_bare_state_dict_is_compiled_with_its_builder(
+    command: Command, tmp_path: Path
+) -> None:
+    torch.save(network().state_dict(), tmp_path / "weights.pt")
+    options = ("--target", "loihi-sim", "-o", tmp_path / "net.snn", "--timesteps", 4)
+    told = ("--builder", BUILDER, "--input-shape", "1,8,8", "--encoding", "rate")
+
+    result = command("compile", tmp_path / "weights.pt", *options, *told)
+
+    assert result.status == 0, result.err
+    graph = read_artifact(tmp_path / "net.snn").network.graph
+    assert graph.source.shape == (1, 8, 8)
+    assert graph.training.encoding is Encoding.RATE
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "words"),
+    [
+        ((), 1, "--builder package.module:function"),
+        (("--builder", BUILDER), 1, "--input-shape 1,28,28, and --timesteps"),
+        (("--builder", BUILDER, "--input-shape", "1,x"), 2, "'1,x' is no shape"),
+        (("--builder", BUILDER, "--input-shape", "0,8"), 2, "'0,8' is no shape"),
+        (
+            ("--trust-pickle", "--input-shape", "1,8,8", "--timesteps", 4),
+            1,
+            "no module",
+        ),
+    ],
+)
+def test_what_a_bare_state_dict_lacks_is_told(
+    command: Command,
+    tmp_path: Path,
+    options: tuple[object, ...],
+    status: int,
+    words: str,
+) -> None:
+    path = tmp_path / "weights.pt"
+    torch.save(network().state_dict(), path)
+
+    result = command(
+        "compile", path, "--target", "loihi-sim", "-o", tmp_path / "n.snn", *options
+    )
+
+    assert result.status == status
+    assert words in result.err
+    assert files_in(tmp_path) == ["weights.pt"]

@@ -20,6 +20,7 @@ COLUMNS = {
     "snnTorch": "snntorch",
     "SpikingJelly": "spikingjelly",
     "sinabs": "sinabs",
+    "torch.export": "pt2",
 }
 ROWS = {
     "Layers": (

@@ -1,0 +1,29 @@
+"""Modules that a ``state_dict`` of the tests belongs to."""
+
+from torch import nn
+
+from snn_deploy.training.neurons import Qcfs
+
+
+def network() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 3, 3), Qcfs(4, 1.0), nn.Flatten(), nn.Linear(108, 4)
+    )
+
+
+def with_relu() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 5), nn.ReLU(), nn.Linear(5, 4))
+
+
+def wider() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 3, 3), Qcfs(4, 1.0), nn.Flatten(), nn.Linear(108, 5)
+    )
+
+
+def broken() -> nn.Module:
+    raise RuntimeError("no such thing")
+
+
+def number() -> int:
+    return 3
