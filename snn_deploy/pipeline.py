@@ -25,6 +25,13 @@ from snn_deploy.target import Target
 logger = logging.getLogger(__name__)
 
 
+def to_neurons(graph: Graph) -> Graph:
+    """Return the graph with neurons for activations, its normalizations folded."""
+    graph = fold_batchnorm(graph)
+    graph = convert_max_pooling(graph)
+    return convert_rates(graph)
+
+
 def to_spiking(graph: Graph) -> Graph:
     """Return the float graph that the chip's integers stand for.
 
@@ -32,10 +39,7 @@ def to_spiking(graph: Graph) -> Graph:
     layer is made of neurons. It computes what ``graph`` computes up to float rounding,
     except that activations have become spiking neurons.
     """
-    graph = fold_batchnorm(graph)
-    graph = convert_max_pooling(graph)
-    graph = convert_rates(graph)
-    graph = fold_pooling(graph)
+    graph = fold_pooling(to_neurons(graph))
     graph = fold_input(graph)
     return integrate_readout(graph)
 

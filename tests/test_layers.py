@@ -45,6 +45,7 @@ ALLOWED = {
     "stopping": "arrays energy ir latency prices results",
     "pipeline": "errors ir passes target",
     "conversion": "data errors ir pipeline",
+    "convert": "errors exporters importers ir pipeline target",
     "training": "datasets errors files importers ir training.neurons",
     "profile": "arrays artifact backends data host ir prices pricing results rows",
     "schedules": "energy prices profile rows target",
@@ -60,9 +61,9 @@ ALLOWED = {
     "doctor": "arrays backends errors ir pipeline spikes target_file",
     "testing": "arrays artifact backends data errors importers ir pipeline profile "
     "recording summary target_file",
-    "cli": "arrays artifact backends conversion crosscheck data datasets demo doctor "
-    "errors fit host importers ir pipeline profile profile_files recording report "
-    "results schedules serving stopping streams summary target_file training "
+    "cli": "arrays artifact backends conversion convert crosscheck data datasets demo "
+    "doctor errors fit host importers ir pipeline profile profile_files recording "
+    "report results schedules serving stopping streams summary target_file training "
     "verify",
     "__init__": "artifact backends data host importers pipeline profile profile_files "
     "target_file",

@@ -11,6 +11,7 @@ from snn_deploy import __version__
 from snn_deploy.cli import (
     calibrate,
     compile,
+    convert,
     demo,
     doctor,
     fit,
@@ -25,8 +26,8 @@ from snn_deploy.cli import (
 from snn_deploy.errors import SnnDeployError
 
 COMMANDS = (
-    fit, compile, calibrate, run, serve, profile, verify, inspect, targets, train, demo,
-    doctor,
+    fit, compile, convert, calibrate, run, serve, profile, verify, inspect, targets,
+    train, demo, doctor,
 )  # fmt: skip
 WRONG_PATH = (
     FileExistsError,

@@ -171,7 +171,7 @@ class _Layer:
         return self._spiking(node, resting) if isinstance(node, Lif) else resting
 
     def _bias_registers(self, scale: FloatArray) -> tuple[IntArray, int]:
-        if self.is_on_grid:  # biases of the data are in the same unit
+        if self.node.takes_bias and self.is_on_grid:  # so do biases of the data
             return to_integers(self.bias), INPUT_SHIFT
         return bias_registers(self.bias / scale)
 
