@@ -128,7 +128,7 @@ void set_tallies(Network& network, Row<int32_t> mapped, nb::list tallies) {
   std::vector<Tally> found;
   for (nb::handle item : tallies) {
     std::vector<std::vector<int32_t>> rows = rows_of(item, 5);
-    found.push_back({rows[0], rows[1], rows[2], rows[3], rows[4], {}});
+    found.push_back({rows[0], rows[1], rows[2], rows[3], rows[4], {}, {}});
   }
   int n_columns = (int)mapped.size() * 6 + 3;
   network.count(copy(mapped), n_columns, std::move(found));

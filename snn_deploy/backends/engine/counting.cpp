@@ -3,32 +3,31 @@
 
 namespace engine {
 
-void Runner::count_spikes(int sender, const Spikes& spikes, int n, int row) {
+void Runner::count_spikes(int sender, int row) {
   const Tally& tally = network_.tally_of(sender);
-  const int32_t* kind_of = tally.kind_of.data();
+  const int n_kinds = (int)tally.starts.size() - 1;
   int32_t* of_kind = of_kind_.data();
-  int32_t* kinds = kinds_.data();
-  int n_kinds = 0;
-  for (int i = 0; i < n; ++i) {
-    int kind = kind_of[spikes.neurons[i]];
-    kinds[n_kinds] = kind;
-    n_kinds += of_kind[kind]++ == 0;
+  if (tally.by_kind.words.empty()) {
+    const int32_t* neurons = spikes_of(sender).neurons.data();
+    int n = sender < 0 ? n_input_ : live_[sender].n_spikes;
+    for (int i = 0; i < n; ++i) ++of_kind[tally.kind_of[neurons[i]]];
+  } else {
+    kernels_.count(tally.by_kind.sets(), live_[sender].spiked.data(), of_kind, 1);
   }
   int32_t* counts = counts_.data() + (size_t)row * network_.n_columns;
-  for (int i = 0; i < n_kinds; ++i) {
-    int kind = kinds[i], last = tally.starts[kind + 1];
-    for (int j = tally.starts[kind]; j < last; ++j)
-      counts[tally.columns[j]] += tally.amounts[j] * of_kind[kind];
+  for (int kind = 0; kind < n_kinds; ++kind) {
+    int32_t n = of_kind[kind];
+    if (!n) continue;
+    for (int i = tally.starts[kind]; i < tally.starts[kind + 1]; ++i)
+      counts[tally.columns[i]] += tally.amounts[i] * n;
     of_kind[kind] = 0;
   }
 }
 
 void Runner::count_updates(int index, int row) {
-  const Tally& tally = network_.tally_of(index);
   const Live& live = live_[index];
   int32_t* counts = counts_.data() + (size_t)row * network_.n_columns + 1;
-  kernels_.count(tally.shares.data(), (int)tally.shares.size(), live.busy.data(),
-                 live.reached.data(), counts);
+  kernels_.count(network_.tally_of(index).by_core.sets(), live.reached.data(), counts, 6);
 }
 
 }  // namespace engine

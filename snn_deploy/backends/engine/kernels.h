@@ -25,7 +25,7 @@ void sum_row(const Neurons& to, const DirectInput& input, int y, int shift, bool
     sum_row_of<int16_t, false, false>(to, input, y, shift, is_first, row, list);
   else
     sum_row_of<int8_t, false, false>(to, input, y, shift, is_first, row, list);
-  if (reached) mark_row(to, input, y, reached);
+  if (reached) mark_row(to, input, y, list, reached);
 }
 
 void sum(const Neurons& to, const DirectInput& input, int32_t* sums, int32_t* list,
@@ -70,15 +70,15 @@ int advance(const Step& step) {
   return n_spikes;
 }
 
-void count(const Share* shares, int n, const uint8_t* busy, const uint8_t* reached,
-           int32_t* counts) {
-  for (int i = 0; i < n; ++i) {
-    const Share& share = shares[i];
-    uint64_t was_busy, was_reached;
-    memcpy(&was_busy, busy + 8 * (ptrdiff_t)share.word, 8);
-    memcpy(&was_reached, reached + 8 * (ptrdiff_t)share.word, 8);
-    uint64_t updated = (was_busy | was_reached) & share.neurons;
-    counts[6 * share.core] += __builtin_popcountll(updated);
+void count(const Sets& sets, const uint8_t* bits, int32_t* counts, int step) {
+  for (int set = 0; set < sets.n; ++set) {
+    int n = 0;
+    for (int i = sets.starts[set]; i < sets.starts[set + 1]; ++i) {
+      uint64_t word;
+      memcpy(&word, bits + 8 * (ptrdiff_t)sets.words[i], sizeof word);
+      n += __builtin_popcountll(word & sets.masks[i]);
+    }
+    counts[set * (ptrdiff_t)step] += n;
   }
 }
 

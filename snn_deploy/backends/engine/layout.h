@@ -67,7 +67,7 @@ struct State {
   int32_t* current;
   int32_t* voltage;
   int32_t* resting;  // timesteps for which the voltage stays; null: never
-  uint8_t* busy;     // a bit for each neuron: current, voltage or bias was not 0
+  uint8_t* busy;     // a bit for each neuron: current, voltage or bias is not 0
 };
 
 // Rows of weights for the channels of an output pixel, or of several side by side: one
@@ -113,7 +113,7 @@ struct Step {
   int n_addends;
   int32_t* row;       // scratch for the sums of a row
   int32_t* list;      // scratch for the events under a kernel, and their values
-  uint8_t* spikes;    // scratch for a bit of each neuron of a row
+  uint8_t* spikes;    // a bit for each neuron that spikes, and a word behind them
   uint8_t* reached;   // a bit for each neuron that an event reached; null: not counted
   Events out;
 };
@@ -129,10 +129,12 @@ struct Scatter {
   int dilation_y, dilation_x, groups, group_in, group_out;
 };
 
-// Neurons of one word of 64 that lie on one neurocore.
-struct Share {
-  int32_t word, core;
-  uint64_t neurons;
+// Sets of neurons: those of set i are masks of words of 64 neurons, starts[i] to
+// starts[i + 1].
+struct Sets {
+  int n;
+  const int32_t *starts, *words;
+  const uint64_t* masks;
 };
 
 struct Kernels {
@@ -146,9 +148,8 @@ struct Kernels {
   // Adds what one spike causes.
   void (*scatter)(const Scatter& scatter, int32_t neuron, int32_t value, int32_t* sums,
                   uint8_t* reached);
-  // Adds how many neurons are busy or reached to counts[6 * core].
-  void (*count)(const Share* shares, int n, const uint8_t* busy, const uint8_t* reached,
-                int32_t* counts);
+  // Adds to counts[i * step] how many neurons of set i have their bit set.
+  void (*count)(const Sets& sets, const uint8_t* bits, int32_t* counts, int step);
   // The events of an input with one channel per pixel or one pixel; returns how many.
   int (*find)(const int32_t* values, int n, int32_t* neurons, bool* are_ones);
   // Where the events of each pixel begin, of an input with one channel.

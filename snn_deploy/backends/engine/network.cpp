@@ -11,6 +11,8 @@ namespace {
 
 constexpr int kLongest = 1 << 15;  // sides of grids and kernels, strides, paddings
 
+constexpr int kNeuronsOfPart = 8;  // as many as 8 cost about as much as a spike
+
 void require(bool holds, const std::string& message) {
   if (!holds) throw std::invalid_argument(message);
 }
@@ -60,18 +62,30 @@ void check_sparse(const Projection& p, int n_in, int n_out) {
     require(target >= 0 && target < n_out, "a sparse synapse leads to no neuron");
 }
 
-std::vector<Share> shares_of(const std::vector<int32_t>& core_of) {
-  std::vector<Share> shares;
-  size_t first = 0;  // of the word at hand
-  for (size_t i = 0; i < core_of.size(); ++i) {
-    if (i % 64 == 0) first = shares.size();
-    if (core_of[i] < 0) continue;
-    size_t at = first;
-    while (at < shares.size() && shares[at].core != core_of[i]) ++at;
-    if (at == shares.size()) shares.push_back({(int32_t)(i / 64), core_of[i], 0});
-    shares[at].neurons |= (uint64_t)1 << i % 64;
+// The sets of neurons with the same number; a negative one is that of no set.
+Partition partition_of(const std::vector<int32_t>& set_of, int n_sets) {
+  struct Part {
+    int32_t word;
+    uint64_t mask;
+  };
+  std::vector<std::vector<Part>> parts(n_sets);
+  for (size_t i = 0; i < set_of.size(); ++i) {
+    if (set_of[i] < 0) continue;
+    std::vector<Part>& own = parts[set_of[i]];
+    int32_t word = (int32_t)(i / 64);
+    if (own.empty() || own.back().word != word) own.push_back({word, 0});
+    own.back().mask |= (uint64_t)1 << i % 64;
   }
-  return shares;
+  Partition found;
+  found.starts.push_back(0);
+  for (const std::vector<Part>& own : parts) {
+    for (const Part& part : own) {
+      found.words.push_back(part.word);
+      found.masks.push_back(part.mask);
+    }
+    found.starts.push_back((int32_t)found.words.size());
+  }
+  return found;
 }
 
 void set(Keep& keep, int lane, int32_t value) {
@@ -97,6 +111,14 @@ Aligned<Registers> blocks_of(const Rows& rows, const std::vector<int32_t>& biase
     set(block.current_keep, lane, rows.current_keep[i % given]);
   }
   return blocks;
+}
+
+std::vector<uint8_t> busy_at_rest(const Aligned<int32_t>& voltages,
+                                  const std::vector<int32_t>& biases) {
+  std::vector<uint8_t> busy((voltages.size() / 8 + 7) / 8 * 8);
+  for (size_t i = 0; i < voltages.size(); ++i)
+    if (voltages[i] || biases[i % biases.size()]) busy[i / 8] |= (uint8_t)(1 << i % 8);
+  return busy;
 }
 
 Network::Network(Grid source, int n_timesteps, Functional functional)
@@ -145,6 +167,7 @@ int Network::add(Population population) {
   neurons.is_per_neuron = n > per_channel;
   neurons.keeps_current = false;
   for (int32_t keep : kept.rows.current_keep) neurons.keeps_current |= keep != 0;
+  kept.busy = busy_at_rest(kept.initial_voltage, kept.rows.bias);
   into.emplace_back();
   from.emplace_back();
   return (int)populations.size() - 1;
@@ -223,7 +246,9 @@ void Network::count(std::vector<int32_t> cores, int columns,
     require(tally.core_of.size() == size, "a neurocore is needed for every neuron");
     for (int32_t core : tally.core_of)
       require(core >= -1 && core < n_cores, "a neuron lies on no neurocore");
-    tally.shares = shares_of(tally.core_of);
+    tally.by_core = partition_of(tally.core_of, n_cores);
+    tally.by_kind = partition_of(tally.kind_of, n_kinds);
+    if (tally.by_kind.words.size() > size / kNeuronsOfPart) tally.by_kind = {};
   }
   mapped = std::move(cores);
   n_columns = columns;

@@ -17,6 +17,10 @@ struct Rows {
   std::vector<int32_t> current_keep, voltage_keep, bias, threshold, reset_amount;
 };
 
+// The bits of neurons whose voltage or bias is not 0, and a word behind them.
+std::vector<uint8_t> busy_at_rest(const Aligned<int32_t>& voltages,
+                                  const std::vector<int32_t>& biases);
+
 // Blocks of registers, `biases` in place of those of the rows if there are some.
 Aligned<Registers> blocks_of(const Rows& rows, const std::vector<int32_t>& biases,
                                  size_t n);
@@ -27,6 +31,7 @@ struct Population {
   Aligned<Registers> registers;  // the same in blocks
   Neurons neurons;
   Aligned<int32_t> initial_voltage;  // of every neuron
+  std::vector<uint8_t> busy;         // a bit for each neuron, at rest
   std::vector<int32_t> position;         // of each neuron as numbered outside
   std::vector<int32_t> place;            // and back, 0 for padding
   bool spikes, takes_bias;
@@ -51,6 +56,16 @@ struct Projection {
   Scatter scatter;
 };
 
+// Sets of neurons with the memory that holds them.
+struct Partition {
+  std::vector<int32_t> starts, words;
+  std::vector<uint64_t> masks;
+
+  Sets sets() const {
+    return {(int)starts.size() - 1, starts.data(), words.data(), masks.data()};
+  }
+};
+
 // What the chip does for one spike, by kinds of neurons, and where neurons lie.
 struct Tally {
   std::vector<int32_t> kind_of;  // of each neuron
@@ -58,7 +73,8 @@ struct Tally {
   std::vector<int32_t> columns;
   std::vector<int32_t> amounts;
   std::vector<int32_t> core_of;  // of each neuron, -1: padding; empty for the input
-  std::vector<Share> shares;     // the same, for 64 neurons at a time
+  Partition by_kind;  // empty where following each spike is faster, and for the input
+  Partition by_core;
 };
 
 class Network {

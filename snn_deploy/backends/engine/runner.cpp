@@ -35,12 +35,13 @@ Runner::Runner(const Network& network, const Kernels& kernels, bool is_counted)
     const Population& population = network.populations[i];
     Live& live = live_[i];
     size_t size = population.size();
-    size_t n_bytes = (size / 8 + 7) / 8 * 8;  // whole words
+    size_t n_bytes = population.busy.size();
     live.current.resize(size);
     live.voltage.resize(size);
     if (population.neurons.refractory) live.resting.resize(size);
     live.busy.resize(n_bytes);
     live.reached.resize(n_bytes);
+    live.spiked.resize(n_bytes + sizeof(uint64_t));
     live.neurons = population.neurons;
     live.spikes.allocate(population.grid, population.neurons.max_spikes > 1);
     widest = std::max(widest, (size_t)population.grid.width * population.grid.channels);
@@ -50,11 +51,11 @@ Runner::Runner(const Network& network, const Kernels& kernels, bool is_counted)
     const Direct& by = p.direct;
     int width = std::max(by.single.kernel_width, by.blocks.kernel_width);
     size_t n_events = (size_t)by.kernel_height * width * by.source.channels + kSlack;
+    n_events = std::max(n_events, (size_t)by.source.width + kSlack);
     if (2 * n_events > list_.size()) list_.resize(2 * n_events);
     behind_ = std::max(behind_, (size_t)by.blocks.stride);
   }
   row_.resize(widest + behind_);
-  spikes_.resize(widest / 8 + sizeof(uint64_t));
   rings_.resize(network.projections.size());
   constant_.resize(network.projections.size());
   if (!is_counted) return;
@@ -63,7 +64,6 @@ Runner::Runner(const Network& network, const Kernels& kernels, bool is_counted)
   for (const Tally& tally : network.tallies)
     most_kinds = std::max(most_kinds, tally.starts.size() - 1);
   of_kind_.resize(most_kinds);
-  kinds_.resize(most_kinds + 1);
 }
 
 void Runner::start(const Input& input) {
@@ -75,6 +75,7 @@ void Runner::start(const Input& input) {
     clear(live.current);
     clear(live.resting);
     live.voltage = population.initial_voltage;
+    live.busy = population.busy;
     live.n_spikes = 0;
     use_bias(population, live);
   }
@@ -109,6 +110,7 @@ void Runner::use_bias(const Population& population, Live& live) {
   live.registers = blocks_of(population.rows, biases, biases.size());
   live.neurons.registers = live.registers.data();
   live.neurons.is_per_neuron = true;
+  if (is_counted_) live.busy = busy_at_rest(live.voltage, biases);
 }
 
 void Runner::advance() {
@@ -130,7 +132,7 @@ void Runner::advance(int local, int last) {
   read_input(local);
   send(-1, local);
   if (is_counted_ && local <= last)
-    count_spikes(-1, input_spikes_, n_input_, local - 1);
+    count_spikes(-1, local - 1);
   for (int i = 0; i < (int)live_.size(); ++i) {
     int chip_timestep = local + network_.populations[i].offset;
     if (chip_timestep > last) continue;
@@ -138,7 +140,7 @@ void Runner::advance(int local, int last) {
     send(i, local);
     if (!is_counted_) continue;
     count_updates(i, chip_timestep - 1);
-    count_spikes(i, live_[i].spikes, live_[i].n_spikes, chip_timestep - 1);
+    count_spikes(i, chip_timestep - 1);
   }
 }
 
@@ -192,7 +194,7 @@ void Runner::advance_population(int index, int local) {
   Live& live = live_[index];
   inputs_.clear();
   addends_.clear();
-  if (is_counted_) clear(live.reached);
+  if (is_counted_) live.reached = live.busy;  // both are updated
   for (int projection : network_.into[index]) add_arriving(projection, local, live);
   Step step{&live.neurons,
             {live.current.data(), live.voltage.data(),
@@ -203,7 +205,7 @@ void Runner::advance_population(int index, int local) {
             (int)addends_.size(),
             row_.data(),
             list_.data(),
-            spikes_.data(),
+            live.spiked.data(),
             is_counted_ ? live.reached.data() : nullptr,
             live.spikes.events};
   live.n_spikes = kernels_.advance(step);

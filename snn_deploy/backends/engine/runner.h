@@ -55,7 +55,7 @@ class Runner {
   struct Live {
     Aligned<int32_t> current, voltage, resting;
     Aligned<Registers> registers;  // with the bias of this input
-    std::vector<uint8_t> busy, reached;
+    std::vector<uint8_t> busy, reached, spiked;  // bits
     Neurons neurons;
     Spikes spikes;
     int n_spikes;
@@ -78,7 +78,7 @@ class Runner {
   void send(int sender, int local);
   void scatter(const Projection& p, const Spikes& from, int n, int local, Ring& ring);
   void use_bias(const Population& population, Live& live);
-  void count_spikes(int sender, const Spikes& spikes, int n, int row);
+  void count_spikes(int sender, int row);
   void count_updates(int index, int row);
   const Spikes& spikes_of(int sender) const {
     return sender < 0 ? input_spikes_ : live_[sender].spikes;
@@ -95,11 +95,10 @@ class Runner {
   std::vector<Ring> rings_;
   std::vector<Sums> constant_;
   Aligned<int32_t> row_, list_;  // scratch
-  Aligned<uint8_t> spikes_;
   size_t behind_ = 0;  // sums that are written behind the end of a row
   std::vector<DirectInput> inputs_;
   std::vector<Addend> addends_;
-  std::vector<int32_t> counts_, of_kind_, kinds_;
+  std::vector<int32_t> counts_, of_kind_;
 };
 
 }  // namespace engine

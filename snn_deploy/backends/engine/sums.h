@@ -215,8 +215,10 @@ void sum_row_of(const Neurons& to, const DirectInput& input, int y, int shift,
   }
 }
 
-// Marks the neurons of a row that an event reaches.
-void mark_row(const Neurons& to, const DirectInput& input, int y, uint8_t* reached) {
+// Marks the neurons of a row that an event reaches. `before` holds, for the columns of
+// the source, the events in front of each in all rows under the kernel.
+void mark_row(const Neurons& to, const DirectInput& input, int y, int32_t* before,
+              uint8_t* reached) {
   const Direct& by = *input.direct;
   const Events& events = *input.events;
   int n_bytes = to.channels / 8;
@@ -227,12 +229,21 @@ void mark_row(const Neurons& to, const DirectInput& input, int y, uint8_t* reach
     return;
   }
   Band band = band_of(by, by.single, events, y);
+  for (int x = 0; x <= by.source.width; x += Simd::kLanes) {
+    Simd::I32 sum = Simd::zero();
+    for (int row = 0; row < band.n; ++row)
+      sum = Simd::add(sum, Simd::load(band.rows[row].begin + x));
+    Simd::store(before + x, sum);
+  }
   for (int x = 0; x < to.width; ++x) {
     Columns columns = columns_of(by, by.single, x);
-    int n = 0;
-    for (int row = 0; row < band.n; ++row)
-      n += band.rows[row].begin[columns.last] - band.rows[row].begin[columns.first];
-    if (n) memset(reached + x * n_bytes, 0xff, n_bytes);
+    uint16_t mask = before[columns.first] < before[columns.last] ? 0xffff : 0;
+    for (int i = 0; i < n_bytes; i += sizeof mask, reached += sizeof mask) {
+      uint16_t bits;
+      memcpy(&bits, reached, sizeof bits);
+      bits |= mask;
+      memcpy(reached, &bits, sizeof bits);
+    }
   }
 }
 

@@ -24,22 +24,17 @@ struct Loaded {
 
 // Updates a vector of neurons, the first of which is `first` of its row.
 template <bool keeps_current, bool is_hard, bool is_counted>
-inline void update(const Loaded& of, const Step& step, const State& row, int first) {
+inline void update(const Loaded& of, const int32_t* sums, const State& row,
+                   uint8_t* row_spikes, int first) {
   const Simd::I32 half = Simd::set(kVoltageLimit), lowest = Simd::set(-kVoltageLimit);
   Simd::I32 before = Simd::load(row.voltage + first);
-  Simd::I32 current = Simd::left(Simd::load(step.row + first), kInputShift);
-  if (is_counted || keeps_current) {
-    Simd::I32 charge = Simd::load(row.current + first);
-    if (is_counted)
-      Simd::put_bits(Simd::nonzero(Simd::bor(Simd::bor(charge, before), of.bias)),
-                     row.busy + first / 8);
-    if (keeps_current)
-      current = Simd::add(current, Simd::decay(charge, of.current_keep));
-  }
+  Simd::I32 current = Simd::left(Simd::load(sums + first), kInputShift);
+  if (keeps_current)
+    current = Simd::add(current, Simd::decay(Simd::load(row.current + first),
+                                             of.current_keep));
   // into (-2^23, 2^23], here still larger by 2^23 - 1; it may have wrapped at 2^32
   current = Simd::band(Simd::add(current, half), Simd::set((1 << kStateBits) - 1));
-  if (is_counted || keeps_current)
-    Simd::store(row.current + first, Simd::sub(current, half));
+  if (keeps_current) Simd::store(row.current + first, Simd::sub(current, half));
 
   Simd::I32 voltage = Simd::add(Simd::decay(before, of.voltage_keep), of.bias_less_half);
   voltage = Simd::min(Simd::add(voltage, current), half);
@@ -50,7 +45,11 @@ inline void update(const Loaded& of, const Step& step, const State& row, int fir
   else
     voltage = Simd::max(Simd::sub(voltage, Simd::where(spikes, of.amount)), lowest);
   Simd::store(row.voltage + first, voltage);
-  Simd::put_bits(spikes, step.spikes + first / 8);
+  Simd::put_bits(spikes, row_spikes + first / 8);
+  if (is_counted) {
+    Simd::I32 busy = Simd::bor(Simd::bor(Simd::sub(current, half), voltage), of.bias);
+    Simd::put_bits(Simd::nonzero(busy), row.busy + first / 8);
+  }
 }
 
 // The registers of the first neuron of a row.
@@ -69,17 +68,18 @@ void update_vectors(const Step& step, int y) {
   row.current += (ptrdiff_t)y * n;
   row.voltage += (ptrdiff_t)y * n;
   row.busy += (ptrdiff_t)y * n / 8;
+  uint8_t* spikes = step.spikes + (ptrdiff_t)y * n / 8;
   if (of.is_per_neuron || of.width == 1) {
     for (int i = 0; i < n; i += Simd::kLanes) {
       Loaded loaded(registers[i / kChannels], i % kChannels);
-      update<keeps_current, is_hard, is_counted>(loaded, step, row, i);
+      update<keeps_current, is_hard, is_counted>(loaded, step.row, row, spikes, i);
     }
     return;
   }
   for (int channel = 0; channel < of.channels; channel += Simd::kLanes) {
     Loaded loaded(registers[channel / kChannels], channel % kChannels);
     for (int i = channel; i < n; i += of.channels)
-      update<keeps_current, is_hard, is_counted>(loaded, step, row, i);
+      update<keeps_current, is_hard, is_counted>(loaded, step.row, row, spikes, i);
   }
 }
 
@@ -92,7 +92,7 @@ int emit_row(const Step& step, int y, int n_spikes) {
   int pixel_end = channels;
   for (int i = 0; i < n; i += 64) {
     uint64_t spikes;
-    memcpy(&spikes, step.spikes + i / 8, sizeof spikes);
+    memcpy(&spikes, step.spikes + ((ptrdiff_t)y * n + i) / 8, sizeof spikes);
     if (n - i < 64) spikes &= ((uint64_t)1 << (n - i)) - 1;
     for (; pixel_end <= i + 64 && pixel_end <= n; pixel_end += channels) {
       uint64_t until = spikes << (i + 64 - pixel_end);
@@ -118,20 +118,16 @@ inline int32_t update_one(const Neurons& of, const Registers& registers, int lan
                           const State& state, ptrdiff_t neuron, int32_t arriving) {
   int32_t* current = state.current + neuron;
   int32_t* voltage = state.voltage + neuron;
-  int32_t bias = registers.bias[lane];
-  int busy = *current != 0 || *voltage != 0 || bias != 0;
-  uint8_t* flags = state.busy + neuron / 8;
-  *flags = (uint8_t)((*flags & ~(1 << neuron % 8)) | busy << neuron % 8);
-
   uint32_t input = (uint32_t)arriving << kInputShift;
-  uint32_t sum = input + (uint32_t)decay_one(*current, registers.current_keep.of_4096[lane]);
+  int32_t keep = registers.current_keep.of_4096[lane];
+  uint32_t sum = input + (uint32_t)decay_one(*current, keep);
   *current = (int32_t)((sum + kVoltageLimit) & ((1 << kStateBits) - 1)) - kVoltageLimit;
   if (state.resting && state.resting[neuron] > 0) {
     --state.resting[neuron];
     return 0;
   }
   int32_t kept = decay_one(*voltage, registers.voltage_keep.of_4096[lane]);
-  *voltage = limited(kept + *current + bias);
+  *voltage = limited(kept + *current + registers.bias[lane]);
   int64_t over = (int64_t)*voltage - registers.threshold[lane];
   if (over <= 0) return 0;
   int32_t amount = registers.reset_amount[lane], spikes = 1;
@@ -144,18 +140,28 @@ inline int32_t update_one(const Neurons& of, const Registers& registers, int lan
   return spikes;
 }
 
+inline void put_bit(bool is_set, ptrdiff_t neuron, uint8_t* bits) {
+  uint8_t bit = (uint8_t)(1 << neuron % 8);
+  bits[neuron / 8] = (uint8_t)((bits[neuron / 8] & ~bit) | (is_set ? bit : 0));
+}
+
 int update_singly(const Step& step, int y, int n_spikes) {
   const Neurons& of = *step.neurons;
+  const State& state = step.state;
   const Registers* registers = registers_of(of, y);
   ptrdiff_t neuron = (ptrdiff_t)y * of.width * of.channels;
   const int32_t* sums = step.row;
   for (int x = 0; x < of.width; ++x) {
     for (int channel = 0; channel < of.channels; ++channel, ++neuron) {
-      int32_t spikes = update_one(of, registers[channel / kChannels], channel % kChannels,
-                                  step.state, neuron, *sums++);
+      const Registers& own = registers[channel / kChannels];
+      int lane = channel % kChannels;
+      int32_t spikes = update_one(of, own, lane, state, neuron, *sums++);
       step.out.neurons[n_spikes] = (int32_t)neuron;
       if (step.out.values) step.out.values[n_spikes] = spikes;
       n_spikes += spikes != 0;
+      put_bit(spikes != 0, neuron, step.spikes);
+      put_bit(state.current[neuron] || state.voltage[neuron] || own.bias[lane], neuron,
+              state.busy);
     }
     if (of.is_per_neuron) registers += of.channels / kChannels;
     step.out.begin[(ptrdiff_t)y * of.width + x + 1] = n_spikes;
