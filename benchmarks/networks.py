@@ -79,6 +79,12 @@ def mapped(graph: QuantizedGraph) -> MappedNetwork:
     return place(partition(retime(graph, target), target), target)
 
 
+def dense_network(n_in: int, n_out: int) -> QuantizedGraph:
+    """Return a single dense layer."""
+    layer = _dense(np.random.default_rng(0), n_in, n_out, 2)
+    return _network("dense", (n_in,), [layer], [1000])
+
+
 def _weights(rng: np.random.Generator, mean: float, shape: Shape) -> IntArray:
     drawn = np.rint(rng.normal(mean, 40, shape)).clip(-127, 127)
     return drawn.astype(np.int64) // 2 * 2
