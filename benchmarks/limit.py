@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.networks import TIMESTEPS, dense_network
 from snn_deploy.arrays import IntArray
-from snn_deploy.backends.compiled import available
+from snn_deploy.backends.compiled import EngineInput, available
 from snn_deploy.backends.engine_layout import Layout
 from snn_deploy.ir.convolve import convolve
 from snn_deploy.ir.neurons import Reset
@@ -109,7 +109,7 @@ def _times(graph: QuantizedGraph) -> float:
     """Return the shortest time of an input's timestep [s]."""
     network = Layout(graph).network
     values: IntArray = np.zeros((TIMESTEPS, 1), np.int32)
-    inputs = [(values, False, None)] * N_INPUTS
+    inputs: list[EngineInput] = [(values, False, None)] * N_INPUTS
     never = np.full(TIMESTEPS, np.inf)
     best = np.inf
     for _ in range(N_ROUNDS):
