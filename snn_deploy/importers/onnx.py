@@ -27,6 +27,16 @@ from snn_deploy.importers.onnx_layers import (
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.nodes import Add, AvgPool2d, Flatten
 
+# what operators raise whose attributes or weights the checker has let through
+_DAMAGED = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
 
 def read_onnx(path: Path) -> Graph:
     """Return the network in the ONNX file at ``path``.
@@ -41,10 +51,16 @@ def read_onnx(path: Path) -> Graph:
         not fixed, or an operator that has no counterpart.
     """
     model = load_onnx(path)
-    builder = _Operators(path, model.graph)
-    for item in model.graph.node:
-        builder.operator(item)
-    return builder.graph(path.stem)
+    try:
+        builder = _Operators(path, model.graph)
+        for item in model.graph.node:
+            builder.operator(item)
+        return builder.graph(path.stem)
+    except _DAMAGED as error:
+        raise ModelError(
+            f"{path}: an operator or a weight that contradicts itself ({error}); "
+            "export the model again"
+        ) from error
 
 
 class _Operators(Builder):
