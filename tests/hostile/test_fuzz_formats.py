@@ -74,8 +74,7 @@ def outcome(folder: pytest.TempPathFactory, ending: str, content: bytes) -> str:
     path.write_bytes(content)
     try:
         found = read(path)
-    except ModelError as error:
-        assert str(error)
+    except ModelError:
         return "refused"
     assert isinstance(found, Graph)
     return "read"
