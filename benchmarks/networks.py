@@ -10,12 +10,14 @@ from snn_deploy.ir.graph import Training
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph, Source
-from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses, Synapses
+from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses
 from snn_deploy.passes.partition import partition
 from snn_deploy.passes.place import place
 from snn_deploy.passes.retime import retime
 from snn_deploy.spikes import Encoding, Stimulus
 from snn_deploy.target_file import read_target
+
+Layer = ConvSynapses | DenseSynapses
 
 TIMESTEPS = 16
 ACTIVITY = 0.1
@@ -25,34 +27,34 @@ def n1() -> QuantizedGraph:
     """Return a perceptron, 784-512-512-10."""
     rng = np.random.default_rng(0)
     sizes = (784, 512, 512, 10)
-    layers = [_dense(rng, n_in, n_out, 2) for n_in, n_out in pairwise(sizes)]
-    return _network("N1", (784,), layers, THRESHOLDS["N1"])
+    layers = [dense(rng, n_in, n_out, 2) for n_in, n_out in pairwise(sizes)]
+    return network("N1", (784,), layers, THRESHOLDS["N1"])
 
 
 def n2() -> QuantizedGraph:
     """Return a small convolutional network on 28 x 28 pixels."""
     rng = np.random.default_rng(0)
-    layers: list[Synapses] = [
-        _conv(rng, 1, 16, 1),
-        _conv(rng, 16, 32, 2),
-        _conv(rng, 32, 64, 2),
-        _dense(rng, 64 * 7 * 7, 10, 0),
+    layers: list[Layer] = [
+        conv(rng, 1, 16, 1),
+        conv(rng, 16, 32, 2),
+        conv(rng, 32, 64, 2),
+        dense(rng, 64 * 7 * 7, 10, 0),
     ]
-    return _network("N2", (1, 28, 28), layers, THRESHOLDS["N2"])
+    return network("N2", (1, 28, 28), layers, THRESHOLDS["N2"])
 
 
 def n3() -> QuantizedGraph:
     """Return a convolutional network like a small VGG, on 32 x 32 pixels in color."""
     rng = np.random.default_rng(0)
-    layers: list[Synapses] = [
-        _conv(rng, 3, 64, 1),
-        _conv(rng, 64, 64, 2),
-        _conv(rng, 64, 128, 1),
-        _conv(rng, 128, 128, 2),
-        _conv(rng, 128, 256, 1),
-        _dense(rng, 256 * 8 * 8, 10, 0),
+    layers: list[Layer] = [
+        conv(rng, 3, 64, 1),
+        conv(rng, 64, 64, 2),
+        conv(rng, 64, 128, 1),
+        conv(rng, 128, 128, 2),
+        conv(rng, 128, 256, 1),
+        dense(rng, 256 * 8 * 8, 10, 0),
     ]
-    return _network("N3", (3, 32, 32), layers, THRESHOLDS["N3"])
+    return network("N3", (3, 32, 32), layers, THRESHOLDS["N3"])
 
 
 NETWORKS: dict[str, Callable[[], QuantizedGraph]] = {"N1": n1, "N2": n2, "N3": n3}
@@ -90,13 +92,15 @@ def _weights(rng: np.random.Generator, mean: float, shape: Shape) -> IntArray:
     return drawn.astype(np.int64) // 2 * 2
 
 
-def _dense(
+def dense(
     rng: np.random.Generator, n_in: int, n_out: int, mean: float
 ) -> DenseSynapses:
+    """Return random weights from each of ``n_in`` neurons to each of ``n_out``."""
     return DenseSynapses(weights=_weights(rng, mean, (n_out, n_in)))
 
 
-def _conv(rng: np.random.Generator, n_in: int, n_out: int, stride: int) -> ConvSynapses:
+def conv(rng: np.random.Generator, n_in: int, n_out: int, stride: int) -> ConvSynapses:
+    """Return random kernels of 3 x 3."""
     return ConvSynapses(
         weights=_weights(rng, 2, (n_out, n_in, 3, 3)),
         stride=(stride, stride),
@@ -106,9 +110,10 @@ def _conv(rng: np.random.Generator, n_in: int, n_out: int, stride: int) -> ConvS
     )
 
 
-def _network(
-    name: str, shape: Shape, layers: Sequence[Synapses], thresholds: Sequence[int]
+def network(
+    name: str, shape: Shape, layers: Sequence[Layer], thresholds: Sequence[int]
 ) -> QuantizedGraph:
+    """Return a chain of layers with their thresholds, behind an input of ``shape``."""
     populations, projections = [], []
     before, size = "input", shape
     for index, (layer, threshold) in enumerate(zip(layers, thresholds, strict=True)):

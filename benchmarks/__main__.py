@@ -1,0 +1,120 @@
+"""Measure snn-deploy and its peers side by side; write the results.
+
+    python -m benchmarks [N1 N2 ...] [--quick] [--minutes 12] [--only avx512,norse]
+
+A run that was ended goes on where it was, as long as neither code nor versions have
+changed; ``--fresh`` starts anew. Results: JSON, a page of tables, a picture.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+from benchmarks import bars, cases, machine, plot, tables
+from benchmarks.layers import layer_rates
+from benchmarks.rounds import Plan, measure_case
+from benchmarks.startup import startup_ms
+from benchmarks.store import Json, Store
+
+WORK = Path("build/bench")
+RESULTS = Path("benchmarks/results")
+QUICK = ("N1", "mnist_lif")
+SHARES = {"N1": 2.0, "N2": 2.0, "N3": 4.0}  # of the time; others 1
+
+
+def main() -> None:
+    """Measure, then write."""
+    options = _options()
+    names = options.names or (QUICK if options.quick else cases.names())
+    folder = WORK / "quick" if options.quick else WORK
+    if options.fresh and folder.is_dir():
+        shutil.rmtree(folder)
+    only = tuple(options.only.split(",")) if options.only else ()
+    plan = Plan(2, 0.02, only) if options.quick else Plan(options.rounds, 0.25, only)
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(WORK.absolute() / "compiled"))
+    result = measure(list(names), plan, options.minutes, folder)
+    output = options.output or (folder if options.quick or only else RESULTS)
+    write(result, output)
+    for bar in bars.bars(result):
+        print(bar.text)
+    print(f"wrote {output}")
+
+
+def measure(names: list[str], plan: Plan, minutes: float, folder: Path) -> Json:
+    """Return all results, measured now or found in ``folder``."""
+    begun = time.monotonic()
+    run = {
+        "code": machine.fingerprint(),
+        "versions": machine.versions(),
+        "seconds": plan.seconds,
+    }
+    whole = Store(folder / "whole.json", run)
+    if whole.known("begun") is None:
+        whole.keep("begun", datetime.now(timezone.utc).isoformat(timespec="minutes"))
+    if whole.known("startup_ms") is None:
+        whole.keep("startup_ms", startup_ms(repeats=10))
+    if whole.known("layers") is None:
+        whole.keep("layers", layer_rates(plan.seconds))
+    found = {}
+    for position, name in enumerate(names):
+        left = begun + 60 * minutes - time.monotonic()
+        shares = [SHARES.get(other, 1.0) for other in names[position:]]
+        deadline = time.monotonic() + left * shares[0] / sum(shares)
+        store = Store(folder / f"{name}.json", run)
+        measure_case(cases.case(name), store, plan, deadline, _say)
+        found[name] = {k: v for k, v in store.data.items() if k != "run"}
+    loads = [
+        load
+        for case in found.values()
+        for contender in case["contenders"].values()
+        for load in contender["load"]
+    ]
+    return {
+        "date": whole.known("begun"),
+        "minutes": round((time.monotonic() - begun) / 60, 1),
+        "code": machine.code(),
+        "machine": machine.processor(),
+        "versions": machine.versions(),
+        "load": [min(loads), max(loads)],
+        "cases": found,
+        "layers": whole.known("layers"),
+        "startup_ms": whole.known("startup_ms"),
+    }
+
+
+def write(result: Json, folder: Path) -> None:
+    """Write JSON, tables and picture."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(result, indent=1)
+    (folder / "latest.json").write_text(text + "\n", "utf-8")
+    (folder / "README.md").write_text(tables.markdown(result), "utf-8")
+    plot.draw(result, folder / "latest.svg")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    known = ", ".join(cases.names())
+    parser.add_argument("names", nargs="*", help=f"of {known}")
+    parser.add_argument("--quick", action="store_true", help="a minute or two, rough")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--minutes", type=float, default=12, help="for the rounds")
+    parser.add_argument("--only", default="", help="programs, with commas between")
+    parser.add_argument("--output", type=Path, help=f"folder (default: {RESULTS})")
+    parser.add_argument("--fresh", action="store_true", help="forget an ended run")
+    options = parser.parse_args()
+    unknown = sorted({*options.names} - {*cases.names()})
+    if unknown:
+        parser.error(f"no network is called {unknown[0]!r}; choose from {known}")
+    return options
+
+
+if __name__ == "__main__":
+    main()

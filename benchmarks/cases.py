@@ -1,0 +1,132 @@
+"""What is run: the random networks and the trained models, with inputs and cutoffs."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+
+import numpy as np
+
+from benchmarks.networks import NETWORKS, inputs, mapped
+from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.artifact import Artifact, pack
+from snn_deploy.backends.cpu import CpuProgram
+from snn_deploy.data import Data
+from snn_deploy.datasets import load_split
+from snn_deploy.demo import calibrated
+from snn_deploy.files import packaged_folder
+from snn_deploy.host.calibrate import stops
+from snn_deploy.host.cutoff import risk
+from snn_deploy.host.monitor import collect_scores
+from snn_deploy.importers import load_model
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.pipeline import compile_model
+from snn_deploy.spikes import Stimulus
+from snn_deploy.target_file import read_target
+from snn_deploy.training.recipes import read_recipe
+
+TARGET = "loihi-sim"
+MULTIPLICATIONS = 4_000_000_000  # about as many for the inputs of one measurement
+MOST_INPUTS = 512
+LEAST_INPUTS = 16
+WANTED_FRACTION = 0.3  # of the timesteps, where no calibration says when to stop
+BUDGET, CONFIDENCE = 0.01, 0.9
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Case:
+    """A network, different inputs for it, and when to stop each of them."""
+
+    name: str
+    artifact: Artifact
+    stimuli: list[Stimulus]
+    betas: FloatArray  # (n_timesteps,)
+
+    @property
+    def network(self) -> MappedNetwork:
+        return self.artifact.network
+
+    @property
+    def graph(self) -> QuantizedGraph:
+        return self.artifact.network.graph
+
+    @property
+    def n_timesteps(self) -> int:
+        return self.graph.training.timesteps
+
+    @cached_property
+    def scores(self) -> IntArray:
+        """The engine's accumulated outputs, ``(n, n_timesteps, n_classes)``."""
+        program = CpuProgram(self.network)
+        return collect_scores(program, self.network, enumerate(self.stimuli))
+
+
+def names() -> list[str]:
+    """Return the names of all cases: random networks, then trained models."""
+    trained = packaged_folder("models").glob("*/model.pt")
+    return [*NETWORKS, *sorted(path.parent.name for path in trained)]
+
+
+def case(name: str, *, n_inputs: int | None = None) -> Case:
+    """Return the network called ``name``, with ``n_inputs`` or as many as suit it."""
+    if name in NETWORKS:
+        return _random_case(name, n_inputs)
+    return _trained_case(name, n_inputs)
+
+
+def multiplications(graph: QuantizedGraph) -> int:
+    """Return the products of a dense computation of one timestep."""
+    return sum(
+        p.synapses.fan_in * graph.population(p.target).size for p in graph.projections
+    )
+
+
+def _enough(graph: QuantizedGraph) -> int:
+    per_input = multiplications(graph) * graph.training.timesteps
+    return int(np.clip(MULTIPLICATIONS // per_input, LEAST_INPUTS, MOST_INPUTS))
+
+
+def _random_case(name: str, n_inputs: int | None) -> Case:
+    graph = NETWORKS[name]()
+    artifact = pack(mapped(graph))
+    stimuli = inputs(graph, n_inputs or _enough(graph))
+    program = CpuProgram(artifact.network)
+    few = enumerate(stimuli[:128])
+    scores = collect_scores(program, artifact.network, few)
+    return Case(
+        name=name,
+        artifact=artifact,
+        stimuli=stimuli,
+        betas=np.full(graph.training.timesteps, _beta(scores)),
+    )
+
+
+def _beta(scores: IntArray) -> float:
+    """Return the threshold that stops after about the wanted share of timesteps."""
+    ordered = np.sort(scores, axis=-1)
+    largest_gap = int((ordered[..., -1] - ordered[..., -2]).max())
+    wanted = WANTED_FRACTION * scores.shape[1]
+    return min(
+        (float(beta) for beta in range(largest_gap + 1)),
+        key=lambda beta: abs(stops(scores, risk(beta)).mean() - wanted),
+    )
+
+
+def _trained_case(name: str, n_inputs: int | None) -> Case:
+    folder = packaged_folder("models") / name
+    graph = load_model(folder / "model.pt")
+    artifact = pack(compile_model(graph, read_target(TARGET)))
+    training = artifact.network.graph.training
+    split = load_split(read_recipe(folder / "recipe.toml").data)
+    program = CpuProgram(artifact.network)
+    data = Data(x=split.calibration.x, y=split.calibration.y, training=training)
+    artifact = calibrated(artifact, program, data, BUDGET, CONFIDENCE, iter)
+    assert artifact.calibration is not None
+    test = Data(x=split.test.x, y=split.test.y, training=training)
+    n = n_inputs or _enough(artifact.network.graph)
+    return Case(
+        name=name,
+        artifact=artifact,
+        stimuli=[stimulus for _, stimulus in islice(test.stimuli(), n)],
+        betas=artifact.calibration.betas,
+    )
