@@ -133,7 +133,7 @@ def test_a_bare_state_dict_is_refused_with_what_to_do(
 
     error = compile_error(command, path)
 
-    assert "a bare state_dict has no layers; build the module" in error
+    assert "a bare state_dict has no layers; name the function" in error
 
 
 def rewrite_model(path: Path, change: Callable[[Any, dict[str, Any]], None]) -> None:
