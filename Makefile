@@ -2,7 +2,7 @@
 # make test    formatting, lint, types, tests
 # make test-all  the slow tests as well
 # make sanitize  the engine's tests, with AddressSanitizer and UBSan built in
-# make bench   times of the engine on three networks
+# make bench   engine and peers side by side; writes benchmarks/results
 # make check-pythons  the trained models on other Pythons, cpu against Lava
 PYTHON ?= python3
 VENV := .venv
@@ -41,7 +41,7 @@ sanitize: $(INSTALLED)
 		tests/backends/test_cpu.py tests/conformance/test_engine_equality.py
 
 bench: $(INSTALLED)
-	$(BIN)/python -m benchmarks.engine
+	$(BIN)/python -m benchmarks
 
 install: $(INSTALLED)
 

@@ -14,7 +14,7 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 
-from benchmarks import bars, cases, machine, plot, tables
+from benchmarks import bars, cases, limit, machine, plot, tables
 from benchmarks.layers import layer_rates
 from benchmarks.rounds import Plan, measure_case
 from benchmarks.startup import startup_ms
@@ -59,6 +59,8 @@ def measure(names: list[str], plan: Plan, minutes: float, folder: Path) -> Json:
         whole.keep("startup_ms", startup_ms(repeats=10))
     if whole.known("layers") is None:
         whole.keep("layers", layer_rates(plan.seconds))
+    if whole.known("limit") is None:
+        whole.keep("limit", limit.measure())
     found = {}
     for position, name in enumerate(names):
         left = begun + 60 * minutes - time.monotonic()
@@ -82,6 +84,7 @@ def measure(names: list[str], plan: Plan, minutes: float, folder: Path) -> Json:
         "load": [min(loads), max(loads)],
         "cases": found,
         "layers": whole.known("layers"),
+        "limit": whole.known("limit"),
         "startup_ms": whole.known("startup_ms"),
     }
 

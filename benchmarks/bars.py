@@ -128,9 +128,9 @@ def cutoff_fractions(case: Json) -> list[tuple[float, float]]:
 
 def _layers(result: Json) -> list[Bar]:
     return [
-        Bar("share of the event limit at 15 %", name, share["15%"], SHARE)
-        for name, share in result.get("layer_shares", {}).items()
-        if name.startswith("conv") and int(name.rpartition(" ")[2]) >= 64
+        Bar("share of the event limit at 15 %", name, share, SHARE)
+        for name, share in result["limit"].items()
+        if name.startswith("conv")
     ]
 
 

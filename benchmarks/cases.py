@@ -14,16 +14,16 @@ from snn_deploy.data import Data
 from snn_deploy.datasets import load_split
 from snn_deploy.demo import calibrated
 from snn_deploy.files import packaged_folder
-from snn_deploy.host.calibrate import stops
 from snn_deploy.host.cutoff import risk
 from snn_deploy.host.monitor import collect_scores
+from snn_deploy.host.thresholds import stops
 from snn_deploy.importers import load_model
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.pipeline import compile_model
 from snn_deploy.spikes import Stimulus
 from snn_deploy.target_file import read_target
-from snn_deploy.training.recipes import read_recipe
+from snn_deploy.training.recipe_file import read_recipe
 
 TARGET = "loihi-sim"
 MULTIPLICATIONS = 4_000_000_000  # about as many for the inputs of one measurement

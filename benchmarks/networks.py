@@ -83,8 +83,8 @@ def mapped(graph: QuantizedGraph) -> MappedNetwork:
 
 def dense_network(n_in: int, n_out: int) -> QuantizedGraph:
     """Return a single dense layer."""
-    layer = _dense(np.random.default_rng(0), n_in, n_out, 2)
-    return _network("dense", (n_in,), [layer], [1000])
+    layer = dense(np.random.default_rng(0), n_in, n_out, 2)
+    return network("dense", (n_in,), [layer], [1000])
 
 
 def _weights(rng: np.random.Generator, mean: float, shape: Shape) -> IntArray:
