@@ -28,6 +28,7 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument(
         "--rule",
+        type=rule_at,
         default="risk",
         help=f"{RULES} (default risk: one threshold whose loss is bounded)",
     )
@@ -98,21 +99,31 @@ def call(options: argparse.Namespace) -> None:
     out(f"wrote {options.network}")
 
 
+def rule_at(text: str) -> tuple[str, int]:
+    """Return the name of a rule, and its timestep (0 if it takes none)."""
+    from snn_deploy.host import calibration
+
+    rule, colon, at = text.partition(":")
+    takes_timestep = rule in ("fixed", "retry")
+    if (
+        rule not in calibration.RULES
+        or takes_timestep != bool(colon)
+        or (colon and not at.isdecimal())
+    ):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is none of {RULES}, where T is a timestep; choose one of these"
+        )
+    return rule, int(at or 0)
+
+
 def read_settings(options: argparse.Namespace) -> "Settings":
     """Return what the command line asks for."""
-    from snn_deploy.errors import CalibrationError
     from snn_deploy.host.calibration import Settings
 
-    rule, colon, at = options.rule.partition(":")
-    takes_timestep = rule in ("fixed", "retry")
-    if takes_timestep != bool(colon) or (colon and not at.isdecimal()):
-        raise CalibrationError(
-            f"rule {options.rule!r} is none of {RULES}, where T is a timestep; choose "
-            "one of these"
-        )
+    rule, at = options.rule
     return Settings(
         rule=rule,
-        at=int(at or 0),
+        at=at,
         budget=0.01 if options.budget is None else options.budget,
         confidence=options.confidence,
         form=options.promise,

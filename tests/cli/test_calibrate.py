@@ -89,7 +89,8 @@ def test_rules_that_do_not_exist_are_refused(
 ) -> None:
     result = command("calibrate", network, "--data", home / "calib.npz", "--rule", rule)
 
-    assert "; choose" in result.error()
+    assert result.status == 2
+    assert "; choose" in result.err
     assert rule in result.err
 
 
