@@ -86,7 +86,9 @@ def costs_of(network: MappedNetwork, name: str) -> Costs:
     data = Data(x=test.x[:N_COSTED], y=None, training=network.graph.training)
     program = open_backend("cpu").load(network)
     every = np.arange(1, network.graph.training.timesteps + 1)
-    polled, silent, read = [], [], []
+    polled: list[FloatArray] = []
+    silent: list[FloatArray] = []
+    read: list[FloatArray] = []
     for result in run_inputs(program, network, data.stimuli(), never):
         for looks, found in ((every, polled), (every[:0], silent), (every[:1], read)):
             energy, _ = stopping_costs(network, result.activity, looks, "embedded")
@@ -202,7 +204,9 @@ def table(found: list[dict[str, dict[str, float]]]) -> list[str]:
             continue
         cells = []
         for figure in FIGURES:
-            values = scales.get(figure, 1) * np.array([row[name][figure] for row in found])
+            values = scales.get(figure, 1) * np.array(
+                [row[name][figure] for row in found]
+            )
             spread = half * values.std(ddof=1) if len(values) > 1 else 0.0
             cells.append(f"{values.mean():.2f} ± {spread:.2f}")
         if name.startswith(("oracle", "fixed")):

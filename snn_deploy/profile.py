@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from itertools import islice
 
 import numpy as np
 
-from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.arrays import AnyArray, FloatArray, IntArray
 from snn_deploy.artifact import Artifact
 from snn_deploy.backends import Backend, Program
 from snn_deploy.data import Data
+from snn_deploy.host.calibration import Calibration
 from snn_deploy.host.cutoff import Cutoff, never
+from snn_deploy.host.drift import Drift, audits, first_score, is_lost, look
 from snn_deploy.host.monitor import run_inputs
 from snn_deploy.host.oracle import answers
 from snn_deploy.ir.mapped import MappedNetwork
@@ -69,11 +72,19 @@ class Profile:
     agreement_at: FloatArray  # (n_timesteps,), answers as at all timesteps
     totals: Totals  # of ``rows``
     unknown: tuple[str, ...]  # events without a public price
+    looks: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    drift: Drift | None = None  # ``None``: thresholds of no calibration
     n_rounded: int = 0  # values of the inputs between the levels that the chip receives
 
     @property
     def has_cutoff(self) -> bool:
         return Schedule.CUTOFF in self.runs
+
+    def n_polls(self, timesteps: AnyArray) -> AnyArray:
+        """Return how often the outputs are read until a stop there."""
+        if not len(self.looks):
+            return timesteps
+        return np.searchsorted(self.looks, timesteps, side="right")
 
     @property
     def rows(self) -> Rows:
@@ -92,6 +103,8 @@ def profile_inputs(
     data: Data,
     *,
     cutoff: Cutoff | None,
+    calibration: Calibration | None = None,
+    audit: float = 0.0,
     monitor: str = "embedded",
     limit: int | None = None,
     progress: Progress = lambda results, n, what: results,
@@ -108,6 +121,11 @@ def profile_inputs(
     data : Data
     cutoff : callable or None
         ``None`` runs every input for all timesteps, once.
+    calibration : Calibration, optional
+        Where the cutoff comes from: it says when the outputs are read, and inputs that
+        differ from its own are noticed.
+    audit : float
+        The share of the inputs whose loss is held to the calibration's budget.
     monitor : {"embedded", "host"}
         Where the host sits that reads the outputs.
     limit : int, optional
@@ -119,7 +137,7 @@ def profile_inputs(
         run = _Run(artifact, backend, data, monitor, limit, progress, stack)
         runs: dict[Schedule, Rows] = {}
         if cutoff is not None:
-            runs[Schedule.CUTOFF] = run.early(cutoff)
+            runs[Schedule.CUTOFF] = run.early(cutoff, calibration)
         runs[Schedule.SERIAL], runs[Schedule.STREAMED] = run.fixed(run.n_timesteps)
         fewest = run.n_timesteps
         if cutoff is not None:
@@ -138,8 +156,28 @@ def profile_inputs(
         agreement_at=run.n_agreeing / run.n,
         totals=run.totals,
         unknown=tuple(unknown_prices(target, monitor)),
+        looks=np.zeros(0, np.int64) if calibration is None else calibration.looks,
+        drift=drift_of(calibration, run.first_scores, runs, audit),
         n_rounded=data.n_rounded,
     )
+
+
+def drift_of(
+    calibration: Calibration | None,
+    first_scores: list[float],
+    runs: dict[Schedule, Rows],
+    audit: float,
+) -> Drift | None:
+    """Return whether the inputs differ from the calibration's, if there is one."""
+    if calibration is None or Schedule.CUTOFF not in runs:
+        return None
+    early, full = runs[Schedule.CUTOFF], runs[Schedule.SERIAL]
+    labels = early.column("label") if calibration.uses_labels else None
+    is_audited = np.array(list(islice(audits(audit), len(early))), np.bool_)
+    if calibration.uses_labels and not early.has_labels:
+        is_audited[:] = False  # nobody can say what is lost
+    lost = is_lost(early.column("prediction"), full.column("prediction"), labels)
+    return look(calibration, np.array(first_scores), lost[is_audited])
 
 
 class _Run:
@@ -167,15 +205,20 @@ class _Run:
         self.pricing = Pricing(self.network, data.y, monitor)
         n_cores = len(self.network.cores)
         self.totals = Totals.none(self.n_timesteps + self.network.graph.depth, n_cores)
+        self.first_scores: list[float] = []
         self.n_right = np.zeros(self.n_timesteps, np.int64)
         self.n_agreeing = np.zeros(self.n_timesteps, np.int64)
 
-    def early(self, cutoff: Cutoff) -> Rows:
-        """Return the rows with the cutoff, which is polled at every timestep."""
+    def early(self, cutoff: Cutoff, calibration: Calibration | None) -> Rows:
+        """Return the rows with the cutoff, polled as it was calibrated."""
         rows = Rows(self.n)
         for result in self._results(self.n_timesteps, cutoff, "with cutoff"):
             self.totals.add(result.activity)
-            rows.append(self.pricing.serial(result, n_polls=result.timesteps))
+            n_polls = result.timesteps
+            if calibration is not None:
+                n_polls = calibration.n_polls(result.timesteps)
+                self.first_scores.append(first_score(calibration, result.scores))
+            rows.append(self.pricing.serial(result, n_polls=n_polls))
         return rows
 
     def fixed(self, n_timesteps: int) -> tuple[Rows, Rows]:

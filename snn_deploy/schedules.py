@@ -102,7 +102,7 @@ def other_monitor(profile: Profile) -> dict[str, Any]:
         rows = profile.runs[schedule]
         polls = 1.0
         if schedule is Schedule.CUTOFF:
-            polls = float(rows.column("timesteps").mean())
+            polls = float(profile.n_polls(rows.column("timesteps")).mean())
         costs = {}
         for end, high in (("", False), ("_high", True)):
             more_s = polls * _difference(target, profile.monitor, other, high=high)
@@ -130,6 +130,8 @@ def remarks(summary: dict[str, Any]) -> list[str]:
     """Return in sentences which schedule wins, and what to know before quoting it."""
     lines = [verdict(summary), fair_comparison(summary), *_monitors(summary)]
     lines.append(summary["cutoff_costs_more"])
+    if summary["drift"] is not None:
+        lines.append(f"drift: {summary['drift']['text']}")
     if summary["energy_note"]:
         lines.append(f"energy and latency are modelled; {summary['energy_note']}")
     if summary["unknown"]:

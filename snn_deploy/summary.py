@@ -6,6 +6,7 @@ import numpy as np
 
 from snn_deploy import __version__
 from snn_deploy.arrays import FloatArray
+from snn_deploy.host.drift import in_words
 from snn_deploy.profile import Profile
 from snn_deploy.schedules import means, other_monitor, schedules, winners
 
@@ -37,6 +38,7 @@ def summarize(profile: Profile) -> dict[str, Any]:
         "agreement_at_timestep": [round(float(a), 6) for a in profile.agreement_at],
         "accuracy_lost": _paired_loss(profile),
         "cutoff_costs_more": _warning(profile),
+        "drift": _drift(profile),
         "energy_note": network.target.energy_note,
         "unknown": list(profile.unknown),
         "input_values_rounded": profile.n_rounded,
@@ -77,10 +79,19 @@ def _warning(profile: Profile) -> str:
     ]
     if not costly:
         return ""
+    timesteps = profile.rows.column("timesteps")
     return (
         f"the cutoff costs more {' and '.join(costly)} than it saves: it polls the "
-        f"{profile.monitor} processor at every timestep, all timesteps only once"
+        f"{profile.monitor} processor {profile.n_polls(timesteps).mean():.3g} times, "
+        "all timesteps only once"
     )
+
+
+def _drift(profile: Profile) -> dict[str, Any] | None:
+    if profile.drift is None:
+        return None
+    text = in_words(profile.drift)
+    return {**vars(profile.drift), "is_alarm": profile.drift.is_alarm, "text": text}
 
 
 def _paired_loss(profile: Profile) -> dict[str, float] | None:

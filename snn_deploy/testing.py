@@ -74,6 +74,7 @@ def measure(
         open_backend(backend),
         inputs,
         cutoff=None if calibration is None else calibration.cutoff,
+        calibration=calibration,
         limit=limit,
     )
 

@@ -49,7 +49,7 @@ ALLOWED = {
     "training": "datasets errors files importers ir training.neurons",
     "profile": "arrays artifact backends data host ir prices pricing results rows",
     "schedules": "energy prices profile rows target",
-    "summary": "arrays profile schedules",
+    "summary": "arrays host profile schedules",
     "verify": "arrays artifact backends data errors fixedpoint ir passes pipeline "
     "spikes summary",
     "report": "arrays energy ir profile rows summary target verify",

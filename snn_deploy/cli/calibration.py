@@ -9,7 +9,6 @@ from snn_deploy.cli.console import out, show_table
 if TYPE_CHECKING:
     from snn_deploy.host.calibrate import Evidence
     from snn_deploy.host.calibration import Calibration, Settings
-    from snn_deploy.host.drift import Drift
 
 MOST_CLASSES = 10
 
@@ -162,25 +161,3 @@ def _promise(found: "Calibration", loss: str) -> list[str]:
             f"{found.n_inputs_needed} are needed"
         )
     return lines
-
-
-def describe_drift(found: "Drift") -> str:
-    """Return what a look at new inputs found, in one line."""
-    from snn_deploy.host.drift import FEWEST_AUDITED
-
-    text = "scores: too few inputs to compare them with the calibration's"
-    if found.n_compared:
-        scores = "differ from" if found.scores_differ else "like"
-        text = (
-            f"scores {scores} those of the calibration (distance "
-            f"{found.distance:.3f}, p {found.p_value:.2g})"
-        )
-    if not found.n_audited:
-        return text
-    text += f"; audit: {found.n_lost} of {found.n_audited} lost, "
-    if not found.has_enough:
-        return text + f"not enough to judge (at least {FEWEST_AUDITED})"
-    verdict = "over" if found.loss_exceeds else "not over"
-    return text + (
-        f"at least {found.lost_at_least:.2%}, {verdict} the budget of {found.budget:g}"
-    )

@@ -78,7 +78,7 @@ def _outcome(name: str, home: Path, calibration: "Part", test: "Part") -> "Outco
     write_artifact(artifact, home / "model.snn")
     data = Data(x=test.x, y=test.y, training=training)
     out(f"{name}:")
-    profile = make_profile(artifact, data, backend="auto")
+    profile = make_profile(artifact, data, artifact.calibration, backend="auto")
     write_profile(profile, home / "profile")
     n = len(data)
     answers = list(with_progress(float_answers(graph, data), n, f"{name}: float"))

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from snn_deploy.cli.compile import not_negative, positive
 from snn_deploy.cli.run import BACKENDS
+from snn_deploy.cli.serve import DRIFTED, add_drift_options
 from snn_deploy.cli.verify import make_verification, refuse
 from snn_deploy.cli.verify import show as show_verification
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
     from snn_deploy.data import Data
+    from snn_deploy.host.calibration import Calibration
     from snn_deploy.profile import Profile
 
 MOST_VERIFIED = 100
@@ -57,6 +59,10 @@ def add_to(commands: Any) -> None:
         help=f"compare with the trained model, on up to {MOST_VERIFIED} inputs; adds a "
         "section to the report",
     )
+    parser.add_argument(
+        "--poll", type=positive, metavar="K", help="read the outputs every K timesteps"
+    )
+    add_drift_options(parser)
     parser.set_defaults(call=call)
 
 
@@ -64,18 +70,25 @@ def call(options: argparse.Namespace) -> None:
     """Profile, write the files, print the table."""
     from snn_deploy.artifact import read_artifact
     from snn_deploy.cli.console import out
-    from snn_deploy.cli.reading import read_inputs
+    from snn_deploy.cli.reading import note_overlap, read_calibration, read_inputs
+    from snn_deploy.host.drift import audits
     from snn_deploy.profile_files import write_profile
 
     artifact = read_artifact(options.network)
     graph = artifact.network.graph
     data = read_inputs(options.data, graph)
     options.output.mkdir(parents=True, exist_ok=True)  # fails now, not at the end
+    calibration = None
+    if not options.no_cutoff and (artifact.calibration or options.poll):
+        calibration = read_calibration(artifact, options.network, poll=options.poll)
+        note_overlap(calibration, data, options.data)
+    next(audits(options.audit))  # fails now, not at the end
     profile = make_profile(
         artifact,
         data,
+        calibration,
         backend=options.backend,
-        has_cutoff=not options.no_cutoff,
+        audit=options.audit,
         limit=options.limit,
         monitor=options.monitor,
         n_cross_checked=options.cross_check,
@@ -91,14 +104,17 @@ def call(options: argparse.Namespace) -> None:
     out(f"wrote {options.output / 'inputs.parquet'}, summary.json and report.html")
     if verification is not None:
         refuse(verification, options.network)
+    if options.fail_on_drift and profile.drift is not None and profile.drift.is_alarm:
+        raise SystemExit(DRIFTED)
 
 
 def make_profile(
     artifact: "Artifact",
     data: "Data",
+    calibration: "Calibration | None",
     *,
     backend: str,
-    has_cutoff: bool = True,
+    audit: float = 0.0,
     limit: int | None = None,
     monitor: str = "embedded",
     n_cross_checked: int = 2,
@@ -109,9 +125,8 @@ def make_profile(
     from snn_deploy.crosscheck import cross_check
     from snn_deploy.profile import profile_inputs
 
-    calibration = artifact.calibration if has_cutoff else None
     cutoff = None if calibration is None else calibration.cutoff
-    if has_cutoff and calibration is None:
+    if artifact.calibration is None:
         out("no cutoff: the network is not calibrated (snn-deploy calibrate)")
     if backend == "auto" and n_cross_checked > 0:
         out(cross_check(artifact, data, cutoff, n_cross_checked))
@@ -121,6 +136,8 @@ def make_profile(
         open_backend(name),
         data,
         cutoff=cutoff,
+        calibration=calibration,
+        audit=audit,
         monitor=monitor,
         limit=limit,
         progress=with_progress,

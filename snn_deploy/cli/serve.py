@@ -62,10 +62,9 @@ def call(options: argparse.Namespace) -> None:
     """Serve until the stream ends, or drifts and that is to fail."""
     from snn_deploy.artifact import read_artifact
     from snn_deploy.backends import open_backend
-    from snn_deploy.cli.calibration import describe_drift
     from snn_deploy.cli.console import note
     from snn_deploy.cli.reading import read_calibration
-    from snn_deploy.host.drift import StreamWatch
+    from snn_deploy.host.drift import StreamWatch, in_words
     from snn_deploy.serving import serve
 
     artifact = read_artifact(options.network)
@@ -83,7 +82,7 @@ def call(options: argparse.Namespace) -> None:
             n_timesteps += found.timesteps
             is_new_alarm = watch.add(found.first_score, found.is_lost)
             if is_new_alarm:
-                note(f"alarm: {describe_drift(watch.drift)}")
+                note(f"alarm: {in_words(watch.drift)}")
             if is_new_alarm and options.fail_on_drift:
                 break
     finally:
@@ -91,7 +90,7 @@ def call(options: argparse.Namespace) -> None:
     mean = n_timesteps / max(watch.n_inputs, 1)
     note(
         f"served {watch.n_inputs} inputs in {mean:.2f} timesteps on average; "
-        f"{describe_drift(watch.drift)}"
+        f"{in_words(watch.drift)}"
     )
     if options.fail_on_drift and watch.is_alarm:
         raise SystemExit(DRIFTED)

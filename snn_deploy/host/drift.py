@@ -212,3 +212,23 @@ class StreamWatch:
         level = SCORE_LEVEL * 6 / (np.pi * self.n_windows) ** 2
         self.scores_differ |= self.p_value < level
         self.waiting.clear()
+
+
+def in_words(found: Drift) -> str:
+    """Return what a look at new inputs found, in one line."""
+    text = "scores: too few inputs to compare them with the calibration's"
+    if found.n_compared:
+        scores = "differ from" if found.scores_differ else "like"
+        text = (
+            f"scores {scores} those of the calibration (distance "
+            f"{found.distance:.3f}, p {found.p_value:.2g})"
+        )
+    if not found.n_audited:
+        return text
+    text += f"; audit: {found.n_lost} of {found.n_audited} lost, "
+    if not found.has_enough:
+        return text + f"not enough to judge (at least {FEWEST_AUDITED})"
+    verdict = "over" if found.loss_exceeds else "not over"
+    return text + (
+        f"at least {found.lost_at_least:.2%}, {verdict} the budget of {found.budget:g}"
+    )

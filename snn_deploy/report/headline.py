@@ -108,20 +108,23 @@ def rule(profile: Profile, summary: Summary) -> list[str]:
     ]
     if not calibration.stops_early:
         lines.append(_refusal(calibration))
-    elif calibration.rule == "risk":
+    elif calibration.rule in ("risk", "retry") and calibration.score == "gap":
         lines.append(
             f"An input stops once its best output leads the second best by more than "
-            f"{calibration.betas[0]:g}. Promise: {kind} at most "
+            f"{calibration.betas[calibration.looks[0] - 1]:g}. Promise: {kind} at most "
             f"{_budget(calibration.budget)}, with confidence {confidence} over the "
             "draw of the calibration inputs."
         )
-    else:
+    elif calibration.rule == "topk":
         betas = ", ".join(f"{beta:g}" for beta in calibration.betas)
         lines.append(
             f"An input stops once its best output leads the second best by more than "
             f"its timestep's threshold: {betas}. This is the published rule, and it "
             "promises nothing about other inputs: the confidence above is not used."
         )
+    if summary["drift"] is not None:
+        alarm = "Drift alarm" if summary["drift"]["is_alarm"] else "No drift alarm"
+        lines.append(f"{alarm}: {summary['drift']['text']}.")
     return lines
 
 

@@ -249,3 +249,75 @@ def test_a_few_inputs_are_repeated_on_lava_where_it_is_installed(
 
     assert result.status == 0
     assert "cross-checked 1 inputs on Lava: equal outputs" in result.out
+
+
+def test_inputs_that_differ_from_the_calibration_raise_the_alarm(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    with np.load(home / "calib.npz") as data:
+        x = data["x"][:, :, ::-1, ::-1]
+        np.savez(tmp_path / "turned.npz", x=x, y=data["y"])
+    arguments = (
+        "profile",
+        home / "model.snn",
+        "--cross-check",
+        0,
+        "-o",
+        tmp_path / "p",
+    )
+
+    same = command(*arguments, "--data", home / "calib.npz", "--fail-on-drift")
+    turned = command(*arguments, "--data", tmp_path / "turned.npz", "--audit", 1)
+    failed = command(*arguments, "--data", tmp_path / "turned.npz", "--fail-on-drift")
+
+    assert (same.status, turned.status, failed.status) == (0, 0, 3)
+    assert "drift: scores like those of the calibration" in same.out
+    assert "240 of 240 inputs were used to calibrate the cutoff" in same.err
+    assert "drift: scores differ from those of the calibration" in turned.out
+    assert "audit: " in turned.out
+    assert "used to calibrate" not in turned.err
+    summary = json.loads((tmp_path / "p" / "summary.json").read_text())
+    assert summary["drift"]["is_alarm"]
+    assert summary["drift"]["n_compared"] == 240
+    assert "Drift alarm: scores differ" in (tmp_path / "p" / "report.html").read_text()
+
+
+def test_few_audited_inputs_are_not_enough(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    result = command(
+        "profile", home / "model.snn", "--data", home / "test.npz", "--audit", 1,
+        "--cross-check", 0, "-o", tmp_path / "p",
+    )  # fmt: skip
+
+    assert "of 6 lost, not enough to judge (at least 230)" in result.out
+
+
+def test_polls_are_charged_as_often_as_they_happen(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    latencies = []
+    for poll in (1, 8):
+        command(
+            "profile", home / "model.snn", "--data", home / "test.npz", "--poll", poll,
+            "--monitor", "host", "--cross-check", 0, "-o", tmp_path / "p",
+        )  # fmt: skip
+        summary = json.loads((tmp_path / "p" / "summary.json").read_text())
+        latencies.append(summary["schedules"]["cutoff"]["mean_latency_s"])
+
+    # looked at once, at the end, an input costs what all timesteps cost
+    full = summary["schedules"]["serial"]["mean_latency_s"]
+    assert latencies[1] == pytest.approx(full)
+    assert latencies[0] != latencies[1]
+
+
+@pytest.mark.parametrize("share", ["-1", "2", "nan"])
+def test_a_share_that_is_none_is_refused(
+    command: Command, home: Path, tmp_path: Path, share: str
+) -> None:
+    result = command(
+        "profile", home / "model.snn", "--data", home / "test.npz", f"--audit={share}",
+        "-o", tmp_path / "p",
+    )  # fmt: skip
+
+    assert "choose a share from 0 to 1" in result.error()
