@@ -21,6 +21,9 @@ COLUMNS = {
     "SpikingJelly": "spikingjelly",
     "sinabs": "sinabs",
     "torch.export": "pt2",
+    "NIR": "nir",
+    "ONNX": "onnx",
+    "lava-dl": "lava_dl",
 }
 ROWS = {
     "Layers": (
@@ -74,7 +77,8 @@ HEAD = """# What can be deployed
 
 Written by `pytest tests/support --update-golden` from networks that were imported,
 compared with their framework over at least 20 timesteps (all spikes equal) and compiled
-for `loihi-sim`; the tests fail when this page says something else.
+for `loihi-sim`; the tests fail when this page says something else. Of ONNX, and of
+torch.export, come conventional networks, whose outputs are compared instead.
 
 - yes: it computes the same.
 - no: refused with an error, for the reason with this number.
