@@ -563,3 +563,30 @@ def test_a_network_of_one_output_has_no_answers_to_compare() -> None:
 
     assert comparison.accuracies(None) == ((), ())
     assert report(comparison, "b").differing > 0
+
+
+@pytest.mark.parametrize("worth", [1.0, 0.3])
+def test_several_spikes_in_a_timestep_are_counted_in_float_as_well(
+    worth: float,
+) -> None:
+    soft: dict[str, Any] = {
+        "reset": Reset.SOFT,
+        "comparison": Compare.GREATER_EQUAL,
+        "max_spikes": 5,
+        "spike_value": worth,
+        "threshold": np.array(0.2),
+        "reset_amount": np.array(0.2),
+    }
+    model = chain(
+        linear("fc1", 9, 12, 1),
+        lif("a", (12,), **soft),
+        linear("fc2", 12, 4, 2),
+        lif("b", (4,), **soft),
+        training=training(8, Encoding.DIRECT),
+    )
+
+    comparison = compared(model)
+
+    assert comparison.chip["a"].max_spikes == 5
+    assert comparison.faults() == ()
+    assert not comparison.notes()  # the float layers are the float graph

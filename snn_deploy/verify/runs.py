@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snn_deploy.arrays import AnyArray, IntArray
+from snn_deploy.arrays import AnyArray, FloatArray, IntArray
+from snn_deploy.fixedpoint import to_integers
 from snn_deploy.ir.floating import FloatRun, accumulate
 from snn_deploy.ir.graph import Graph
+from snn_deploy.ir.neurons import Lif
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
 from snn_deploy.spikes import Stimulus
@@ -81,13 +83,21 @@ def record_floats(
         if name not in running.sent[0]:  # sends a bias, at every timestep
             sent[name] = np.ones((n, n_timesteps, layer.size), np.int32)
             continue
-        rows = [now[name].reshape(n, -1) != 0 for now in running.sent]
-        sent[name] = np.stack(rows, axis=1) & layer.spikes
+        rows = [_counts(graph, name, now[name]).reshape(n, -1) for now in running.sent]
+        sent[name] = np.stack(rows, axis=1) * layer.spikes
     responses = {
         name: respond(layer, weigh(layer, sent, n_timesteps))
         for name, layer in layers.items()
     }
     return Recorded(responses=responses, sent=sent)
+
+
+def _counts(graph: Graph, name: str, sent: FloatArray) -> AnyArray:
+    """Return how often neurons spiked, from what their spikes are worth together."""
+    node = graph.node(name)
+    if isinstance(node, Lif) and node.max_spikes > 1:
+        return to_integers(sent / node.spike_value)
+    return np.asarray(sent != 0)
 
 
 def run_hybrid(
