@@ -52,7 +52,8 @@ def write_data(part: Part, path: Path) -> None:
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
-            np.savez_compressed(file, x=part.x, y=part.y)
+            name = "spikes" if part.is_events else "x"
+            np.savez_compressed(file, **{name: part.x, "y": part.y})  # type: ignore[arg-type]
 
     write_whole(path, write)
 

@@ -12,6 +12,7 @@ from snn_deploy.cli import (
     calibrate,
     compile,
     convert,
+    data,
     demo,
     doctor,
     fit,
@@ -27,7 +28,7 @@ from snn_deploy.errors import SnnDeployError
 
 COMMANDS = (
     fit, compile, convert, calibrate, run, serve, profile, verify, inspect, targets,
-    train, demo, doctor,
+    data, train, demo, doctor,
 )  # fmt: skip
 WRONG_PATH = (
     FileExistsError,

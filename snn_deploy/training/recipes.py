@@ -140,6 +140,7 @@ class Training:
     learning_rate: float
     weight_decay: float
     schedule: Schedule = Schedule.COSINE  # of the learning rate
+    cycles: tuple[int, ...] = ()  # its parts, in epochs, if it starts over
     bfloat16: bool = False  # convolutions and linear layers in half precision
     max_shift: int = 0  # pixels, in each direction, at random
     flip: bool = False  # half of the images are mirrored

@@ -2,10 +2,21 @@
 
 import math
 
-from snn_deploy.training.recipes import Schedule
+from snn_deploy.training.recipes import Schedule, Training
 
 _RISE = 0.2  # share of the time that one cycle rises
 _START = 0.05  # share of the largest rate that it starts with
+
+
+def learning_rate(training: Training, epoch: float) -> float:
+    """Return the rate when ``epoch`` epochs, a part of one included, are done."""
+    start = 0
+    for length in training.cycles or (training.epochs,):
+        if epoch < start + length:
+            break
+        start += length
+    share = share_of_rate(training.schedule, (epoch - start) / length)
+    return training.learning_rate * share
 
 
 def share_of_rate(schedule: Schedule, progress: float) -> float:

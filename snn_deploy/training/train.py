@@ -29,7 +29,7 @@ from snn_deploy.training.networks import build_network
 from snn_deploy.training.phases import Phase, evaluate, objective
 from snn_deploy.training.recipe_file import read_recipe
 from snn_deploy.training.recipes import Recipe, Training
-from snn_deploy.training.schedules import share_of_rate
+from snn_deploy.training.schedules import learning_rate
 
 logger = logging.getLogger(__name__)
 
@@ -208,8 +208,7 @@ def _train_epoch(phase: Phase, digits: Part, epoch: int) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**31)))
         for index, start in enumerate(starts):
-            progress = (epoch + index / len(starts)) / training.epochs
-            rate = training.learning_rate * share_of_rate(training.schedule, progress)
+            rate = learning_rate(training, epoch + index / len(starts))
             for group in optimizer.param_groups:
                 group["lr"] = rate
             batch = digits.take(order[start : start + training.batch_size])
