@@ -222,3 +222,26 @@ def test_fine_tuning_holds_out_the_same_inputs(tmp_path: Path) -> None:
 
     with pytest.raises(ModelError, match=r"held_out is 0\.2, and 0\.1 in \[training\]"):
         read_recipe(_write(tmp_path, text))
+
+
+def test_cycles_last_as_long_as_the_epochs(tmp_path: Path) -> None:
+    text = RECIPE.replace("epochs = 1\n", "epochs = 5\ncycles = [3, 2]\n")
+
+    training = read_recipe(_write(tmp_path, text)).training
+
+    assert training.cycles == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("cycles", "message"),
+    [
+        ("[3, 1]", "cycles last 4 epochs together, and epochs is 5; make them equal"),
+        ("[5, 0]", r"cycles is \[5, 0\]; it must list positive integers"),
+        ('"5"', "cycles is '5'; it must list positive integers"),
+    ],
+)
+def test_wrong_cycles_are_refused(cycles: str, message: str, tmp_path: Path) -> None:
+    text = RECIPE.replace("epochs = 1\n", f"epochs = 5\ncycles = {cycles}\n")
+
+    with pytest.raises(ModelError, match=message):
+        read_recipe(_write(tmp_path, text))

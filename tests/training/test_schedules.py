@@ -2,8 +2,8 @@
 
 import pytest
 
-from snn_deploy.training.recipes import Schedule
-from snn_deploy.training.schedules import share_of_rate
+from snn_deploy.training.recipes import Schedule, Training
+from snn_deploy.training.schedules import learning_rate, share_of_rate
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,18 @@ def test_share_is_that_of_the_curve(
     schedule: Schedule, progress: float, share: float
 ) -> None:
     assert share_of_rate(schedule, progress) == pytest.approx(share, abs=1e-12)
+
+
+def test_each_cycle_starts_over() -> None:
+    training = Training(
+        epochs=6,
+        batch_size=1,
+        learning_rate=2.0,
+        weight_decay=0.0,
+        schedule=Schedule.COSINE,
+        cycles=(4, 2),
+    )
+
+    rates = [learning_rate(training, epoch) for epoch in (0, 2, 4, 5)]
+
+    assert rates == pytest.approx([2.0, 1.0, 2.0, 1.0])
