@@ -1,0 +1,35 @@
+"""The CIFAR-10 networks answer on the chip's integers as their cards say."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from snn_deploy.backends import open_backend
+from snn_deploy.data import Data
+from snn_deploy.datasets import load_split
+from snn_deploy.files import packaged_folder
+from snn_deploy.host.monitor import collect_scores
+from snn_deploy.importers import load_model
+from snn_deploy.pipeline import compile_model
+from snn_deploy.target_file import read_target
+
+FOLDER = Path(__file__).parents[2].parent / "shared" / "data" / "cifar10"
+
+
+@pytest.mark.parametrize(
+    ("name", "least"), [("cifar10_vgg", 0.82), ("cifar10_resnet", 0.79)]
+)
+def test_integers_keep_the_accuracy(name: str, least: float) -> None:
+    if not FOLDER.is_dir():
+        pytest.skip(f"CIFAR-10 is not in {FOLDER}")
+    test = load_split("cifar10", data_dir=FOLDER).test.take(np.arange(1000))
+    graph = load_model(packaged_folder("models") / name / "model.pt")
+    network = compile_model(graph, read_target("loihi-sim"))
+    data = Data(x=test.x, y=test.y, training=network.graph.training)
+
+    program = open_backend("cpu").load(network)
+    scores = collect_scores(program, network, data.stimuli(), lambda results: results)
+
+    accuracy = (scores[:, -1].argmax(axis=1) == test.y).mean()
+    assert accuracy >= least
