@@ -90,7 +90,9 @@ def test_card_names_the_file_and_the_accuracies(tmp_path: Path) -> None:
 def test_card_of_each_reference_model_is_about_its_weights(card: Path) -> None:
     weights = card.with_name("model.pt").read_bytes()
 
-    found = re.search(r"model\.pt \| `([0-9a-f]{64})`", card.read_text(encoding="utf-8"))
+    found = re.search(
+        r"model\.pt \| `([0-9a-f]{64})`", card.read_text(encoding="utf-8")
+    )
 
     assert found is not None
     assert found[1] == sha256(weights).hexdigest()
