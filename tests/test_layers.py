@@ -44,6 +44,8 @@ ALLOWED = {
     "artifact": "arrays errors files host ir",
     "stopping": "arrays energy ir latency prices results",
     "pipeline": "errors ir passes target",
+    "optimize": "arrays backends energy errors host ir prices pricing results spikes "
+    "stopping",
     "conversion": "data errors ir pipeline",
     "convert": "errors exporters importers ir pipeline target",
     "training": "datasets errors files importers ir training.neurons",
@@ -62,9 +64,9 @@ ALLOWED = {
     "testing": "arrays artifact backends data errors importers ir pipeline profile "
     "recording summary target_file",
     "cli": "arrays artifact backends conversion convert crosscheck data datasets demo "
-    "doctor errors fit host importers ir pipeline profile profile_files recording "
-    "report results schedules serving stopping streams summary target_file training "
-    "verify",
+    "doctor errors fit host importers ir optimize pipeline profile profile_files "
+    "recording report results schedules serving stopping streams summary "
+    "target_file training verify",
     "__init__": "artifact backends data host importers pipeline profile profile_files "
     "target_file",
     "__main__": "cli",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from snn_deploy.cli.compile import positive
 
 if TYPE_CHECKING:
+    from snn_deploy.arrays import IntArray
     from snn_deploy.artifact import Artifact
     from snn_deploy.data import Data
     from snn_deploy.host.calibrate import Evidence
@@ -68,6 +69,18 @@ def add_to(commands: Any) -> None:
         help="the table shows one half of the inputs, the promise is of the other: to "
         "choose a row",
     )
+    parser.add_argument(
+        "--optimize",
+        choices=("energy", "latency"),
+        help="search rule, poll interval and schedule that cost least within the "
+        "budget, on one half of the inputs; the promise is of the other",
+    )
+    parser.add_argument(
+        "--monitor",
+        choices=("embedded", "host"),
+        default="embedded",
+        help="with --optimize: which processor polls the chip (default: embedded)",
+    )
     parser.set_defaults(call=call)
 
 
@@ -82,7 +95,12 @@ def call(options: argparse.Namespace) -> None:
     settings = read_settings(options)
     artifact = read_artifact(options.network)
     data = read_inputs(options.data, artifact.network.graph)
-    shown = certified = _evidence(artifact, data, settings)
+    _check(artifact, data, settings)
+    if options.optimize:
+        settings, shown = _optimized(options, artifact, data, settings)
+        certified = shown
+    else:
+        shown = certified = _evidence(artifact, data)
     if options.split or options.score == "best":
         shown, certified = certified.halves()
     if options.score == "best":
@@ -132,19 +150,55 @@ def read_settings(options: argparse.Namespace) -> "Settings":
     )
 
 
-def _evidence(artifact: "Artifact", data: "Data", settings: "Settings") -> "Evidence":
-    """Return the outputs of all inputs, once everything else is known to be right."""
+def _check(artifact: "Artifact", data: "Data", settings: "Settings") -> None:
+    """Raise an error now, before all inputs run, if they would run for nothing."""
+    from snn_deploy.host.calibrate import refuse_used
+    from snn_deploy.host.certain import largest_changes
+
+    graph = artifact.network.graph
+    settings.check_labels(data.y)
+    settings.polled(graph.training.timesteps)
+    if settings.rule == "certain":
+        largest_changes(graph)
+    refuse_used(data.hashes, graph.used_inputs)
+
+
+def _optimized(
+    options: argparse.Namespace,
+    artifact: "Artifact",
+    data: "Data",
+    settings: "Settings",
+) -> "tuple[Settings, Evidence]":
+    """Return the settings that cost least, and the inputs to certify them on."""
     from snn_deploy.backends import open_backend
     from snn_deploy.cli.console import with_progress
-    from snn_deploy.host.calibrate import Evidence, refuse_used
-    from snn_deploy.host.certain import largest_changes
+    from snn_deploy.cli.optimize import choose
+    from snn_deploy.errors import CalibrationError
+    from snn_deploy.optimize import measure
+
+    if options.split or settings.rule != "risk" or settings.poll != 1:
+        raise CalibrationError(
+            "--optimize chooses rule, poll interval and halves itself; leave out "
+            "--rule, --poll and --split"
+        )
+    scores, costs = measure(
+        artifact.network,
+        open_backend("cpu"),
+        data.stimuli(),
+        options.monitor,
+        lambda results: with_progress(results, len(data), "inputs"),
+    )
+    evidence = _as_evidence(artifact, data, scores)
+    return choose(evidence, costs, settings, options.optimize)
+
+
+def _evidence(artifact: "Artifact", data: "Data") -> "Evidence":
+    """Return the outputs of all inputs."""
+    from snn_deploy.backends import open_backend
+    from snn_deploy.cli.console import with_progress
     from snn_deploy.host.monitor import collect_scores
 
     network = artifact.network
-    settings.check_labels(data.y)
-    settings.polled(network.graph.training.timesteps)
-    if settings.rule == "certain":
-        largest_changes(network.graph)
     program = open_backend("cpu").load(network)
     scores = collect_scores(
         program,
@@ -152,13 +206,17 @@ def _evidence(artifact: "Artifact", data: "Data", settings: "Settings") -> "Evid
         data.stimuli(),
         lambda results: with_progress(results, len(data), "inputs"),
     )
-    evidence = Evidence(
+    return _as_evidence(artifact, data, scores)
+
+
+def _as_evidence(artifact: "Artifact", data: "Data", scores: "IntArray") -> "Evidence":
+    from snn_deploy.host.calibrate import Evidence
+
+    return Evidence(
         scores=scores,
         labels=data.y,
-        graph=network.graph,
+        graph=artifact.network.graph,
         network_sha256=artifact.sha256,
         inputs_sha256=data.sha256,
         input_hashes=data.hashes,
     )
-    refuse_used(evidence, network.graph.used_inputs)
-    return evidence

@@ -65,9 +65,14 @@ class Evidence:
 
     def halves(self) -> "tuple[Evidence, Evidence]":
         """Return two halves at random, always the same: to choose on, to certify on."""
+        first, second = self.half_positions()
+        return self.take(first), self.take(second)
+
+    def half_positions(self) -> tuple[IntArray, IntArray]:
+        """Return which inputs are in which of the ``halves``."""
         order = np.random.default_rng(SPLIT_SEED).permutation(len(self.scores))
         middle = len(order) // 2
-        return self.take(np.sort(order[:middle])), self.take(np.sort(order[middle:]))
+        return np.sort(order[:middle]), np.sort(order[middle:])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,14 +270,14 @@ def variants(settings: Settings, n_timesteps: int) -> list[tuple[str, Settings]]
     return [(f"{b:.2g}", replace(settings, budget=b)) for b in budgets]
 
 
-def refuse_used(evidence: Evidence, used: IntArray) -> None:
+def refuse_used(hashes: IntArray, used: IntArray) -> None:
     """Raise a ``CalibrationError`` if the network has seen some of the inputs before.
 
     ``used`` are the hashes of the inputs that it was trained, converted or placed on.
     """
-    n_used = int(np.isin(evidence.input_hashes, used).sum())
+    n_used = int(np.isin(hashes, used).sum())
     if n_used:
         raise CalibrationError(
-            f"{n_used} of {len(evidence.input_hashes)} calibration inputs were used to "
+            f"{n_used} of {len(hashes)} calibration inputs were used to "
             "train or convert the network, so no promise would hold; take others"
         )

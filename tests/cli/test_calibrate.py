@@ -1,11 +1,13 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from snn_deploy.artifact import read_artifact
+from snn_deploy.artifact import pack, read_artifact, write_artifact
+from snn_deploy.spikes import input_hashes
 from tests.cli.conftest import N_CALIBRATION, Command, files_in
 
 
@@ -227,3 +229,45 @@ def test_calibrating_again_changes_no_bit_of_the_network(
 
     assert network.read_bytes() == first
     assert read_artifact(network).sha256 == read_artifact(home / "plain.snn").sha256
+
+
+@pytest.mark.parametrize("goal", ["energy", "latency"])
+def test_the_cheapest_way_to_serve_is_chosen_on_one_half(
+    command: Command, home: Path, network: Path, goal: str
+) -> None:
+    arguments = ("calibrate", network, "--data", home / "calib.npz", "--budget", 0.05)
+
+    result = command(*arguments, "--optimize", goal)
+
+    calibration = read_artifact(network).calibration
+    assert result.status == 0, result.err
+    assert calibration is not None
+    assert calibration.n_inputs == N_CALIBRATION / 2
+    assert f"for {goal}, chosen on 120 of the inputs" in result.out
+    pays = "the cutoff pays: " in result.out
+    assert pays != (f"no cutoff pays for {goal}: " in result.out)
+    assert pays == (calibration.rule in ("risk", "retry"))
+
+
+def test_what_is_to_be_optimized_cannot_be_given(
+    command: Command, home: Path, network: Path
+) -> None:
+    arguments = ("calibrate", network, "--data", home / "calib.npz")
+
+    result = command(*arguments, "--optimize", "energy", "--poll", 2)
+
+    assert "leave out --rule, --poll and --split" in result.error()
+
+
+def test_inputs_that_the_network_was_made_with_are_refused(
+    command: Command, home: Path, network: Path
+) -> None:
+    artifact = read_artifact(network)
+    with np.load(home / "calib.npz") as data:
+        used = input_hashes(data["x"][:7])
+    graph = replace(artifact.network.graph, used_inputs=used)
+    write_artifact(pack(replace(artifact.network, graph=graph)), network)
+
+    result = command("calibrate", network, "--data", home / "calib.npz")
+
+    assert "7 of 240 calibration inputs were used to train or convert" in result.error()

@@ -258,9 +258,9 @@ def test_the_cheapest_fixed_timestep_loses_no_more() -> None:
 def test_inputs_that_the_network_has_seen_are_refused() -> None:
     seen = labelled()
 
-    refuse_used(seen, np.array([600, 700]))
+    refuse_used(seen.input_hashes, np.array([600, 700]))
     with pytest.raises(CalibrationError, match="2 of 600 calibration inputs were used"):
-        refuse_used(seen, np.array([3, 5, 700]))
+        refuse_used(seen.input_hashes, np.array([3, 5, 700]))
 
 
 @pytest.mark.parametrize(
