@@ -3,6 +3,7 @@
 # make test-all  the slow tests as well
 # make sanitize  the engine's tests, with AddressSanitizer and UBSan built in
 # make bench   engine and peers side by side; writes benchmarks/results
+# make peers   SANA-FE, which tests compare counts and costs with, in its own environment
 # make check-pythons  the trained models on other Pythons, cpu against Lava
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +12,7 @@ INSTALLED := $(VENV)/.installed
 
 PYTHONS ?= python3.10 python3.12
 
-.PHONY: demo test test-all sanitize bench check-pythons install clean
+.PHONY: demo test test-all sanitize bench peers check-pythons install clean
 
 demo: $(INSTALLED)
 	$(BIN)/snn-deploy demo -o demo
@@ -39,6 +40,10 @@ sanitize: $(INSTALLED)
 		LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
 		env/bin/python -m pytest -q tests/backends/test_engine.py \
 		tests/backends/test_cpu.py tests/conformance/test_engine_equality.py
+
+peers:
+	$(PYTHON) -m venv build/peers/sanafe
+	build/peers/sanafe/bin/python -m pip install --quiet --disable-pip-version-check sanafe==2.2.9 numpy
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks

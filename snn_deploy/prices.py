@@ -97,3 +97,49 @@ def unknown_prices(target: Target, monitor: str) -> list[str]:
         for name, kind in (*energies, *powers, *times)
         if getattr(target.cost(name), quantities[kind]) is None
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedPrice:
+    """One constant of the model; ``None`` is unknown."""
+
+    name: str
+    unit: str
+    central: float | None
+    high: float | None
+    source: str
+
+
+def price_list(target: Target) -> list[ListedPrice]:
+    """Return every constant that the model of energy and latency asks for."""
+    asked = [
+        *((name, "energy_j") for name in (*EVENTS, "reset")),
+        *((name, "power_w") for name in ("static", "host")),
+        *((name, "time_s") for name in (*GENERATING, *RECEIVING, "injection")),
+        *((f"poll_{monitor}", "time_s") for monitor in MONITORS),
+    ]
+    listed = [_listed(target, name, quantity) for name, quantity in asked]
+    barrier = target.barrier
+    for tiles, central, high in zip(
+        barrier.tiles, barrier.time_s, barrier.time_high_s, strict=True
+    ):
+        name = f"barrier, from {tiles} tile{'s' if tiles > 1 else ''}: time"
+        listed.append(
+            ListedPrice(
+                name=name, unit="s", central=central, high=high, source=barrier.source
+            )
+        )
+    return listed
+
+
+def _listed(target: Target, name: str, quantity: str) -> ListedPrice:
+    cost = target.cost(name)
+    kind, unit = quantity.rsplit("_", 1)
+    central = getattr(cost, quantity)
+    return ListedPrice(
+        name=f"{name.replace('_', ' ')}: {kind}",
+        unit=unit.upper() if unit != "s" else unit,
+        central=central,
+        high=getattr(cost, high_name(quantity)),
+        source="no public source" if central is None else cost.source,
+    )

@@ -1,7 +1,10 @@
 """``snn-deploy targets``: the chips that a network can be compiled for."""
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from snn_deploy.target import Target
 
 
 def add_to(commands: Any) -> None:
@@ -11,17 +14,54 @@ def add_to(commands: Any) -> None:
         help="list the chips",
         description="List the chips; each is a TOML file, and so can be one of yours.",
     )
+    parser.add_argument(
+        "names", nargs="*", metavar="TARGET", help="only these; a name or a .toml file"
+    )
+    parser.add_argument(
+        "--costs",
+        action="store_true",
+        help="every price, central and high, with its source",
+    )
     parser.set_defaults(call=call)
 
 
 def call(options: argparse.Namespace) -> None:
-    """Print one line for each target."""
-    from snn_deploy.cli.console import show_table
+    """Print one line for each target, or its prices."""
     from snn_deploy.target_file import read_target, target_names
 
+    targets = [read_target(name) for name in options.names or target_names()]
+    if options.costs:
+        for target in targets:
+            _show_costs(target)
+    else:
+        _list(targets)
+
+
+def _show_costs(target: "Target") -> None:
+    from snn_deploy.cli.console import out, show_table
+    from snn_deploy.prices import price_list
+    from snn_deploy.report.units import with_prefix
+
+    rows = [
+        (
+            price.name,
+            with_prefix(price.central, price.unit),
+            with_prefix(price.high, price.unit),
+            price.source,
+        )
+        for price in price_list(target)
+    ]
+    columns = ("price", "central", "high", "source")
+    show_table(f"{target.name}: {target.description}", columns, rows)
+    if target.energy_note:
+        out(target.energy_note)
+
+
+def _list(targets: "list[Target]") -> None:
+    from snn_deploy.cli.console import show_table
+
     rows = []
-    for name in target_names():
-        target = read_target(name)
+    for target in targets:
         precision = target.precision
         able = [
             word
@@ -35,7 +75,7 @@ def call(options: argparse.Namespace) -> None:
         ]
         rows.append(
             (
-                name,
+                target.name,
                 target.description,
                 target.mesh.neurocores,
                 target.neurocore.compartments,

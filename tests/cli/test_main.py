@@ -57,7 +57,7 @@ def test_every_command_has_help(command: Command, name: str) -> None:
         "run model.snn --data x.npz --backend gpu",
         "profile model.snn --data x.npz --limit 0",
         "profile model.snn --data x.npz --cross-check -1",
-        "targets loihi2",
+        "targets --prices",
     ],
 )
 def test_a_wrong_command_line_gives_status_2_and_the_usage(
