@@ -64,9 +64,9 @@ ALLOWED = {
     "testing": "arrays artifact backends data errors importers ir pipeline profile "
     "recording summary target_file",
     "cli": "arrays artifact backends conversion convert crosscheck data datasets demo "
-    "doctor errors fit host importers ir optimize pipeline prices profile profile_files "
-    "recording report results schedules serving stopping streams summary target "
-    "target_file training verify",
+    "doctor errors fit host importers ir optimize pipeline prices profile "
+    "profile_files recording report results schedules serving stopping streams summary "
+    "target target_file training verify",
     "__init__": "artifact backends data host importers pipeline profile profile_files "
     "target_file",
     "__main__": "cli",
