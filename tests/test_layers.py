@@ -11,8 +11,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES = 300
 
 # Each part with the parts that it may import, all of them further up. A part is a
-# module or a folder of the package; ``training.neurons``, which importers know, lies
-# deeper than the rest of ``training``, which saves models.
+# module or a folder of the package; ``training.neurons`` and ``training.tebn``, which
+# importers know, lie deeper than the rest of ``training``, which saves models.
 ALLOWED = {
     "arrays": "",
     "errors": "",
@@ -28,7 +28,9 @@ ALLOWED = {
     "event_files": "arrays data errors",
     "datasets": "cifar10 data errors event_files spikes",
     "training.neurons": "",
-    "importers": "arrays errors files fixedpoint ir spikes training.neurons",
+    "training.tebn": "",
+    "importers": "arrays errors files fixedpoint ir spikes training.neurons "
+    "training.tebn",
     "exporters": "arrays errors files fixedpoint ir",
     "passes": "arrays errors fixedpoint ir spikes target",
     "backends": "arrays errors fixedpoint ir results spikes",
@@ -48,7 +50,8 @@ ALLOWED = {
     "stopping",
     "conversion": "data errors ir pipeline",
     "convert": "errors exporters importers ir pipeline target",
-    "training": "datasets errors files importers ir training.neurons",
+    "training": "arrays datasets errors files fixedpoint importers ir passes pipeline "
+    "spikes target target_file training.neurons training.tebn",
     "profile": "arrays artifact backends data host ir prices pricing results rows",
     "schedules": "energy prices profile rows target",
     "summary": "arrays host profile schedules",
@@ -99,7 +102,8 @@ def name_of(path: Path) -> str:
 def part_of(name: str) -> str:
     """Return the part of a module, given as ``ir/graph`` or ``ir.graph``."""
     folder, *rest = name.replace("/", ".").split(".")
-    return "training.neurons" if [folder, *rest] == ["training", "neurons"] else folder
+    module = ".".join((folder, *rest[:1]))
+    return module if module in ("training.neurons", "training.tebn") else folder
 
 
 def imports(path: Path) -> Iterator[tuple[str, list[str]]]:

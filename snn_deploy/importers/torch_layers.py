@@ -19,9 +19,11 @@ from snn_deploy.importers.torch_pooling import (
     read_largest,
     read_sums,
 )
+from snn_deploy.ir import tebn as ir
 from snn_deploy.ir.neurons import Qcfs, Relu
 from snn_deploy.ir.nodes import BatchNorm, Conv2d, Flatten, Linear, Node
 from snn_deploy.training import neurons as training
+from snn_deploy.training.tebn import Tebn
 
 DEPLOYABLE = (
     "nn.Linear, nn.Conv1d, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool1d",
@@ -131,7 +133,9 @@ def _same_padding(name: str, shape: Shape, dilation: Pair, padding: str) -> Pair
 
 @read_layer.register(nn.BatchNorm1d)
 @read_layer.register(nn.BatchNorm2d)
-def _batch_norm(module: nn.BatchNorm2d, name: str, shape: Shape) -> Node:
+def _batch_norm(
+    module: nn.BatchNorm1d | nn.BatchNorm2d, name: str, shape: Shape
+) -> BatchNorm:
     if module.running_mean is None or module.running_var is None:
         raise ModelError(
             f"{name}: a batch normalization without running statistics depends on the "
@@ -148,6 +152,12 @@ def _batch_norm(module: nn.BatchNorm2d, name: str, shape: Shape) -> Node:
         shift=_bias(module.bias, len(mean)),
         epsilon=float(module.eps),
     )
+
+
+@read_layer.register
+def _tebn(module: Tebn, name: str, shape: Shape) -> Node:
+    norm = _batch_norm(module.norm, name, shape)
+    return ir.Tebn(name=name, shape=shape, norm=norm, factors=array(module.factors))
 
 
 @read_layer.register

@@ -19,6 +19,7 @@ from snn_deploy.ir.nodes import (
     MaxPool2d,
     Node,
 )
+from snn_deploy.ir.tebn import Tebn
 from snn_deploy.spikes import GRAY_LEVELS, Encoding, Stimulus
 
 
@@ -112,8 +113,8 @@ class FloatRun:
                     dilation=node.dilation,
                     groups=node.groups,
                 ) + node.bias.reshape(len(node.weight), *node.bias.shape[1:] or (1, 1))
-            case BatchNorm():
-                return batch_norm(node, x)
+            case BatchNorm() | Tebn():
+                return normalized(node, x, len(self.sent))
             case AvgPool2d() | MaxPool2d():
                 return pooled(node, x)
             case Flatten() | Add():
@@ -174,6 +175,13 @@ def activation(node: Qcfs | Relu, x: FloatArray) -> FloatArray:
         return np.clip(x, 0, node.maximum)
     levels = np.floor(np.maximum(x, 0) * node.levels / node.threshold + 0.5)
     return node.threshold * np.minimum(levels / node.levels, 1)
+
+
+def normalized(node: BatchNorm | Tebn, x: FloatArray, timestep: int) -> FloatArray:
+    """Return a batch ``(n, channel, ...)`` normalized as in ``timestep``, from 1 on."""
+    if isinstance(node, Tebn):
+        return node.factor(timestep) * batch_norm(node.norm, x)
+    return batch_norm(node, x)
 
 
 def batch_norm(node: BatchNorm, x: FloatArray) -> FloatArray:

@@ -8,6 +8,7 @@ import numpy as np
 from snn_deploy.errors import PassError
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.nodes import BatchNorm, Conv2d, Linear
+from snn_deploy.ir.tebn import Tebn
 
 logger = logging.getLogger(__name__)
 
@@ -31,13 +32,22 @@ def fold_batchnorm(graph: Graph) -> Graph:
     Raises
     ------
     PassError
-        If a ``BatchNorm`` does not directly follow a weight layer that feeds it alone.
+        If a ``BatchNorm`` does not directly follow a weight layer that feeds it alone,
+        or one scales differently at every timestep: folded, the weights would have to
+        change from timestep to timestep, which no target can do.
 
     References
     ----------
     .. [1] B. Jacob et al., "Quantization and Training of Neural Networks for Efficient
        Integer-Arithmetic-Only Inference", CVPR 2018, section 3.2.
     """
+    for tebn in graph.nodes_of(Tebn):
+        raise PassError(
+            f"{tebn.name}: TEBN scales by {tebn.factors.min():.3g} to "
+            f"{tebn.factors.max():.3g}, another factor at each of {len(tebn.factors)} "
+            "timesteps, and no target can change its weights in the middle of a run; "
+            "train with batch_norm"
+        )
     norms = graph.nodes_of(BatchNorm)
     for norm in norms:
         layer = _layer_before(graph, norm)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from snn_deploy.errors import ModelError
 from snn_deploy.training import recipes
 from snn_deploy.training.neurons import IntegrateAndFire, Qcfs, lif
+from snn_deploy.training.tebn import Tebn
 
 Shape = tuple[int, ...]
 State = Sequence[Any] | None  # one for each layer; before the first timestep, none
@@ -103,7 +104,9 @@ def _build(layer: recipes.Layer, shape: Shape, name: str) -> nn.Module:
 
 
 def _build_weighted(
-    layer: recipes.Conv | recipes.Linear | recipes.BatchNorm, shape: Shape, name: str
+    layer: recipes.Conv | recipes.Linear | recipes.BatchNorm | recipes.Tebn,
+    shape: Shape,
+    name: str,
 ) -> nn.Module:
     match layer:
         case recipes.Conv():
@@ -118,15 +121,19 @@ def _build_weighted(
         case recipes.Linear():
             return nn.Linear(shape[0], layer.features)
         case recipes.BatchNorm():
-            return _batch_norm(layer, shape, name)
+            return _batch_norm(layer.gain, shape, name)
+        case recipes.Tebn():
+            return Tebn(_batch_norm(layer.gain, shape, name), layer.timesteps)
 
 
-def _batch_norm(layer: recipes.BatchNorm, shape: Shape, name: str) -> nn.Module:
+def _batch_norm(
+    gain: float, shape: Shape, name: str
+) -> nn.BatchNorm1d | nn.BatchNorm2d:
     if len(shape) not in (1, 3):
         raise ModelError(f"{name}: no batch normalization exists for shape {shape}")
     kind = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
     norm = kind(shape[0])
-    nn.init.constant_(norm.weight, layer.gain)
+    nn.init.constant_(norm.weight, gain)
     return norm
 
 
@@ -206,6 +213,8 @@ def _run(module: nn.Module, signal: Tensor, n_timesteps: int) -> Tensor:
         case Residual():
             body = _run(module.body, signal, n_timesteps)
             return body + _run(module.skip, signal, n_timesteps)
+        case Tebn():
+            return module.over_time(signal, n_timesteps)
     if is_spiking(module):
         return _run_neurons(module, signal, n_timesteps)
     output: Tensor = module(signal.flatten(0, 1))

@@ -5,31 +5,59 @@ import torch
 from torch import Tensor, nn
 
 from snn_deploy.datasets import Part
+from snn_deploy.ir import graph
+from snn_deploy.spikes import Encoding
+from snn_deploy.target_file import read_target
 from snn_deploy.training import losses, rcs, recipes
 from snn_deploy.training.checkpoint import Checkpoint
+from snn_deploy.training.grid import rounded, weight_steps
 from snn_deploy.training.networks import as_float, convert, run_over_time
-from snn_deploy.training.recipes import Recipe, Training
+from snn_deploy.training.recipes import GridTuning, Recipe, Training
 
 _BLOCK = 500  # inputs evaluated at once
 
 
 class Phase:
-    """One of ``Recipe.phases``, as far as ``checkpoint`` has come."""
+    """One of ``Recipe.phases``, as far as ``checkpoint`` has come, on ``part``."""
 
     def __init__(
-        self, recipe: Recipe, network: nn.Sequential, checkpoint: Checkpoint
+        self,
+        recipe: Recipe,
+        network: nn.Sequential,
+        checkpoint: Checkpoint,
+        part: Part,
     ) -> None:
-        self.recipe, self.number = recipe, checkpoint.phase
+        self.recipe, self.number, self.part = recipe, checkpoint.phase, part
         self.training = recipe.phases[self.number]
-        is_last = self.number == len(recipe.phases) - 1
-        self.n_timesteps = recipe.timesteps if is_last else 1
+        is_first = self.training is recipe.training
+        shows_once = is_first and recipe.fine_tuning is not None
+        self.n_timesteps = 1 if shows_once else recipe.timesteps
         self.network = network
         network.load_state_dict(checkpoint.network)
         # shares its parameters with the network
-        self.trained = network if self.number == 0 else convert(network)
+        self.trained = network if is_first else convert(network)
         self.optimizer = _optimizer(network, self.training)
         if checkpoint.optimizer is not None:
             self.optimizer.load_state_dict(checkpoint.optimizer)
+
+    def prepare(self) -> None:
+        """Put the layers into training mode; the statistics of a grid stay."""
+        self.trained.train()
+        if isinstance(self.training, GridTuning):
+            for module in self.trained.modules():
+                if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                    module.eval()
+
+    def steps(self) -> dict[str, Tensor]:
+        """Return the steps of the grid that weights are rounded to, if they are."""
+        if not isinstance(self.training, GridTuning):
+            return {}
+        form = graph.Training(
+            timesteps=self.recipe.timesteps,
+            encoding=Encoding.EVENTS if self.part.is_events else Encoding.DIRECT,
+        )
+        target = read_target(self.training.target)
+        return weight_steps(self.network, self.part.input_shape, form, target)
 
 
 def _optimizer(network: nn.Module, training: Training) -> torch.optim.Optimizer:
@@ -59,7 +87,7 @@ def evaluate(phase: Phase, part: Part) -> float:
     """Return the mean loss on ``part``."""
     phase.trained.eval()
     total = 0.0
-    with torch.no_grad():
+    with torch.no_grad(), rounded(phase.network, phase.steps()):
         for start in range(0, len(part), _BLOCK):
             block = part.take(np.arange(start, min(start + _BLOCK, len(part))))
             labels = torch.from_numpy(block.y.copy())

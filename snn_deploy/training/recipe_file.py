@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from snn_deploy.errors import ModelError
 from snn_deploy.training import recipes
-from snn_deploy.training.recipes import Recipe, Training
+from snn_deploy.training.recipes import GridTuning, Recipe, Training
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -18,11 +18,13 @@ else:
     import tomli as tomllib
 
 _Table = TypeVar("_Table")
+TrainingT = TypeVar("TrainingT", bound=Training)
 
 _LAYERS: dict[str, type[recipes.Layer]] = {
     "conv": recipes.Conv,
     "linear": recipes.Linear,
     "batch_norm": recipes.BatchNorm,
+    "tebn": recipes.Tebn,
     "avg_pool": recipes.AvgPool,
     "flatten": recipes.Flatten,
     "dropout": recipes.Dropout,
@@ -49,30 +51,46 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     ModelError
         If the file is not TOML, lacks a key, or has one that means nothing here.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read, {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: not a TOML file, {error}") from error
+    content = _load(path)
     for change in changes:
         _change(content, change)
     content["layers"] = _read_layers(content, "layers", str(path), "layer ")
     content["loss"] = _read_kind(_LOSSES, content.get("loss"), f"{path}: [loss]")
-    content["training"] = _read_training(content.get("training"), f"{path}: [training]")
-    if "fine_tuning" in content:
-        content["fine_tuning"] = _read_fine_tuning(
-            content["fine_tuning"], content["training"], f"{path}: [fine_tuning]"
-        )
+    content["training"] = _read_training(
+        Training, content.get("training"), f"{path}: [training]"
+    )
+    for key, kind in (("fine_tuning", Training), ("grid_tuning", GridTuning)):
+        if key in content:
+            content[key] = _read_further(
+                kind, content[key], content["training"], f"{path}: [{key}]"
+            )
     if "regularizer" in content:
         content["regularizer"] = _read_kind(
             _REGULARIZERS, content["regularizer"], f"{path}: [regularizer]"
         )
     recipe = _read_table(Recipe, content, str(path))
-    _check_positive(recipe.timesteps, "timesteps", str(path))
-    if recipe.seed < 0:
-        raise ModelError(f"{path}: seed is {recipe.seed}; it must not be negative")
+    _check(recipe, str(path))
     return recipe
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read, {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: not a TOML file, {error}") from error
+
+
+def _check(recipe: Recipe, where: str) -> None:
+    _check_positive(recipe.timesteps, "timesteps", where)
+    _check_not_negative(recipe.seed, "seed", where)
+    for layer in recipe.all_layers:
+        if isinstance(layer, recipes.Tebn) and layer.timesteps != recipe.timesteps:
+            raise ModelError(
+                f"{where}: a tebn has {layer.timesteps} timesteps, the recipe "
+                f"{recipe.timesteps}; give both the same"
+            )
 
 
 def _change(content: dict[str, Any], change: str) -> None:
@@ -136,8 +154,8 @@ def _read_layer(layer: object, where: str) -> recipes.Layer:
     return _read_kind(_LAYERS, table, where)
 
 
-def _read_training(table: object, where: str) -> Training:
-    training = _read_table(Training, _as_table(table, where), where)
+def _read_training(kind: type[TrainingT], table: object, where: str) -> TrainingT:
+    training = _read_table(kind, _as_table(table, where), where)
     for key in ("epochs", "batch_size", "learning_rate"):
         _check_positive(getattr(training, key), key, where)
     for key in ("cutout", "max_shift", "patience", "weight_decay"):
@@ -154,11 +172,13 @@ def _read_training(table: object, where: str) -> Training:
     return training
 
 
-def _read_fine_tuning(table: object, before: Training, where: str) -> Training:
+def _read_further(
+    kind: type[TrainingT], table: object, before: Training, where: str
+) -> TrainingT:
     """Read a training that is like the one ``before`` where it says nothing else."""
     same = {field.name: getattr(before, field.name) for field in fields(before)}
     same |= {"schedule": before.schedule.value, "cycles": ()}
-    training = _read_training({**same, **_as_table(table, where)}, where)
+    training = _read_training(kind, {**same, **_as_table(table, where)}, where)
     if training.held_out != before.held_out:
         raise ModelError(
             f"{where}: held_out is {training.held_out}, and {before.held_out} in "

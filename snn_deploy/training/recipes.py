@@ -47,6 +47,14 @@ class BatchNorm:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tebn:
+    """The normalization ``tebn.Tebn``; ``timesteps`` are those of the recipe."""
+
+    timesteps: int
+    gain: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class AvgPool:
     """An average over squares that do not overlap."""
 
@@ -121,6 +129,7 @@ Layer = (
     Conv
     | Linear
     | BatchNorm
+    | Tebn
     | AvgPool
     | Flatten
     | Dropout
@@ -150,12 +159,24 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GridTuning(Training):
+    """How weights are found that lose nothing when they are rounded to a chip's grid.
+
+    The optimizer changes full weights by the gradients at rounded ones. Batch
+    normalizations keep their statistics, which are part of the grid.
+    """
+
+    target: str = "loihi-sim"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Everything that decides the weights of a trained network.
 
     With ``fine_tuning``, ``training`` shows every input once: for one timestep, which
     is fast, or to the activations of a network that will be converted. What it finds
     is then trained further as the spiking network it stands for, for all timesteps.
+    ``grid_tuning`` comes last.
     """
 
     name: str
@@ -167,12 +188,14 @@ class Recipe:
     loss: Loss
     training: Training
     fine_tuning: Training | None = None
+    grid_tuning: GridTuning | None = None
     regularizer: Rcs | None = None
 
     @property
     def phases(self) -> tuple[Training, ...]:
         """What is done one after another."""
-        return (self.training, *((self.fine_tuning,) if self.fine_tuning else ()))
+        phases = (self.training, self.fine_tuning, self.grid_tuning)
+        return tuple(phase for phase in phases if phase is not None)
 
     @property
     def all_layers(self) -> tuple[Layer, ...]:

@@ -25,6 +25,7 @@ from snn_deploy.training.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
+from snn_deploy.training.grid import rounded
 from snn_deploy.training.networks import build_network
 from snn_deploy.training.phases import Phase, evaluate, objective
 from snn_deploy.training.recipe_file import read_recipe
@@ -125,8 +126,8 @@ def fit(
     for number in range(checkpoint.phase, len(recipe.phases)):
         if number > checkpoint.phase:
             checkpoint = _begin_phase(checkpoint, number)
-        phase = Phase(recipe, network, checkpoint)
-        checkpoint = _fit_phase(phase, used, held_out, checkpoint, path)
+        phase = Phase(recipe, network, checkpoint, used)
+        checkpoint = _fit_phase(phase, held_out, checkpoint, path)
     return checkpoint
 
 
@@ -158,7 +159,7 @@ def _begin_phase(checkpoint: Checkpoint, number: int) -> Checkpoint:
 
 
 def _fit_phase(
-    phase: Phase, used: Part, held_out: Part, checkpoint: Checkpoint, path: Path
+    phase: Phase, held_out: Part, checkpoint: Checkpoint, path: Path
 ) -> Checkpoint:
     """Return the training after the last epoch of a phase."""
     console, training = Console(stderr=True), phase.training
@@ -167,7 +168,7 @@ def _fit_phase(
         progress.update(task, completed=checkpoint.n_epochs)
         while not _is_over(checkpoint, training):
             start = time.perf_counter()
-            _train_epoch(phase, used, checkpoint.n_epochs)
+            _train_epoch(phase, checkpoint.n_epochs)
             loss = evaluate(phase, held_out)
             _check_finite(loss, phase, f"after epoch {checkpoint.n_epochs + 1}")
             checkpoint = _advance(checkpoint, phase, loss, start)
@@ -197,14 +198,15 @@ def _hold_out(digits: Part, recipe: Recipe) -> tuple[Part, Part]:
     return digits.take(order[n_held_out:]), digits.take(order[:n_held_out])
 
 
-def _train_epoch(phase: Phase, digits: Part, epoch: int) -> None:
-    """Train on all ``digits`` once; seed, phase and epoch decide the randomness."""
+def _train_epoch(phase: Phase, epoch: int) -> None:
+    """Train on all inputs once; seed, phase and epoch decide the randomness."""
     recipe, training, optimizer = phase.recipe, phase.training, phase.optimizer
+    digits, steps = phase.part, phase.steps()
     epochs_before = sum(before.epochs for before in recipe.phases[: phase.number])
     rng = np.random.default_rng((recipe.seed, epochs_before + epoch))
     starts = range(0, len(digits), training.batch_size)
     order = rng.permutation(len(digits))
-    phase.trained.train()
+    phase.prepare()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**31)))
         for index, start in enumerate(starts):
@@ -213,11 +215,12 @@ def _train_epoch(phase: Phase, digits: Part, epoch: int) -> None:
                 group["lr"] = rate
             batch = digits.take(order[start : start + training.batch_size])
             shown = replace(batch, x=augment(batch.x, training, rng))
-            loss = objective(phase, shown)
-            where = f"in epoch {epoch + 1}, batch {index + 1} of {len(starts)}"
-            _check_finite(float(loss.detach()), phase, where)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            with rounded(phase.network, steps):
+                loss = objective(phase, shown)
+                where = f"in epoch {epoch + 1}, batch {index + 1} of {len(starts)}"
+                _check_finite(float(loss.detach()), phase, where)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
 

@@ -13,6 +13,7 @@ from snn_deploy.training.networks import (
     convert,
     run_over_time,
 )
+from snn_deploy.training.tebn import Tebn
 
 SPIKING = (
     recipes.Conv(channels=3, kernel=3),
@@ -62,8 +63,13 @@ def test_same_seed_gives_the_same_weights_and_leaves_torch_alone() -> None:
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_layer_by_layer_computes_what_timestep_by_timestep_does() -> None:
-    network = build_network(SPIKING, (1, 5, 5), seed=0).eval()
+@pytest.mark.parametrize("norm", [recipes.BatchNorm(), recipes.Tebn(timesteps=6)])
+def test_layer_by_layer_computes_what_timestep_by_timestep_does(
+    norm: recipes.Layer,
+) -> None:
+    network = build_network((SPIKING[0], norm, *SPIKING[1:]), (1, 5, 5), seed=0).eval()
+    if isinstance(network[1], Tebn):
+        network[1].factors.data = torch.tensor([1.0, 3.0, 0.5, 1.0, 2.0, 0.1])
     x = torch.rand(4, 1, 5, 5, generator=torch.Generator().manual_seed(1)) * 3
 
     together = run_over_time(network, x, 6)

@@ -11,11 +11,13 @@ from snn_deploy.training.recipe_file import read_recipe
 from snn_deploy.training.recipes import (
     Conv,
     Flatten,
+    GridTuning,
     Lif,
     Linear,
     Rcs,
     Residual,
     Surrogate,
+    Tebn,
     Tet,
 )
 
@@ -215,6 +217,28 @@ def test_fine_tuning_is_like_training_where_it_says_nothing_else(
 
     assert tuning == replace(training, epochs=2, learning_rate=0.1)
     assert tuning.flip
+
+
+def test_grid_tuning_names_a_target_and_comes_last(tmp_path: Path) -> None:
+    text = RECIPE + "[grid_tuning]\nepochs = 2\ntarget = 'loihi2'\n"
+    text += "[fine_tuning]\nepochs = 3\n"
+
+    recipe = read_recipe(_write(tmp_path, text))
+
+    first, second, third = recipe.phases
+    assert [first.epochs, second.epochs, third.epochs] == [1, 3, 2]
+    assert isinstance(third, GridTuning)
+    assert (third.target, third.batch_size) == ("loihi2", 10)
+
+
+def test_tebn_has_the_timesteps_of_the_recipe(tmp_path: Path) -> None:
+    text = RECIPE.replace('{ kind = "flatten" }', '{ kind = "tebn", timesteps = 4 }')
+
+    recipe = read_recipe(_write(tmp_path, text))
+
+    assert recipe.layers[1] == Tebn(timesteps=4, gain=1.0)
+    with pytest.raises(ModelError, match="a tebn has 4 timesteps, the recipe 5; give"):
+        read_recipe(_write(tmp_path, text), ("timesteps=5",))
 
 
 def test_fine_tuning_holds_out_the_same_inputs(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_regularizer_is_added_to_the_loss(bars: Part) -> None:
     labels = torch.from_numpy(bars.y.copy())
     regularized = replace(RECIPE, regularizer=recipes.Rcs(weight=0.5))
     both = [
-        phases.Phase(recipe, network, train._untrained(recipe, network))
+        phases.Phase(recipe, network, train._untrained(recipe, network), bars)
         for recipe in (RECIPE, regularized)
     ]
 

@@ -1,0 +1,120 @@
+"""Tuning on the chip's grid: scored with rounded weights, statistics kept."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from snn_deploy.datasets import Part
+from snn_deploy.errors import TargetError
+from snn_deploy.training import phases, recipes, train
+from snn_deploy.training.checkpoint import Checkpoint
+from snn_deploy.training.grid import weight_of, weight_steps
+from snn_deploy.training.recipes import GridTuning, Recipe, Training
+
+TRAINING = Training(epochs=2, batch_size=10, learning_rate=0.01, weight_decay=0.0)
+TUNING = GridTuning(epochs=2, batch_size=10, learning_rate=0.003, weight_decay=0.0)
+RECIPE = Recipe(
+    name="tiny",
+    description="a test",
+    data="mnist5k",
+    seed=0,
+    timesteps=3,
+    layers=(
+        recipes.Conv(channels=2, kernel=5, stride=4),
+        recipes.BatchNorm(gain=2.0),
+        recipes.Lif(decay=0.5),
+        recipes.Flatten(),
+        recipes.Linear(features=2),
+    ),
+    loss=recipes.Tet(),
+    training=TRAINING,
+    grid_tuning=TUNING,
+)
+
+
+@pytest.fixture
+def bars() -> Part:
+    """Forty small images of an upright (0) or a lying (1) bar."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 40)
+    x = rng.integers(0, 60, (40, 1, 13, 13)).astype(np.uint8)
+    x[y == 0, :, :, 5:8] = 255
+    x[y == 1, :, 5:8, :] = 255
+    return Part(x=x, y=y)
+
+
+@pytest.fixture
+def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the grid so coarse that rounding to it changes every answer."""
+    fine = weight_steps
+
+    def steps(*arguments: Any) -> dict[str, torch.Tensor]:
+        return {name: 60 * step for name, step in fine(*arguments).items()}
+
+    monkeypatch.setattr(phases, "weight_steps", steps)
+
+
+def phase_of(recipe: Recipe, checkpoint: Checkpoint, part: Part) -> phases.Phase:
+    return phases.Phase(recipe, train.build(recipe, part), checkpoint, part)
+
+
+def test_statistics_stay_and_weights_and_their_loss_move(
+    bars: Part, tmp_path: Path
+) -> None:
+    plain = train.fit(replace(RECIPE, grid_tuning=None), bars, tmp_path / "plain")
+
+    tuned = train.fit(RECIPE, bars, tmp_path / "tuned")
+
+    assert (tuned.phase, tuned.n_epochs) == (1, 2)
+    moved = {
+        key
+        for key, before in plain.best_network.items()
+        if not torch.equal(tuned.network[key], before)
+    }
+    assert {"0.weight", "1.weight", "1.bias", "4.bias"} <= moved
+    assert not any("running" in key or "num_batches" in key for key in moved)
+
+
+@pytest.mark.usefixtures("coarse")
+def test_loss_is_that_of_the_rounded_weights(bars: Part, tmp_path: Path) -> None:
+    checkpoint = train.fit(RECIPE, bars, tmp_path)
+    phase = phase_of(RECIPE, checkpoint, bars)
+
+    on_grid = phases.evaluate(phase, bars)
+
+    steps = phase.steps()
+    with torch.no_grad():
+        for name, step in steps.items():
+            weight = weight_of(phase.network, name)
+            weight.copy_((weight / step).round() * step)
+    phase.training = TRAINING  # no rounding any more
+    assert phases.evaluate(phase, bars) == pytest.approx(on_grid, abs=1e-6)
+
+
+@pytest.mark.usefixtures("coarse")
+def test_tuned_network_loses_less_on_a_coarse_grid(bars: Part, tmp_path: Path) -> None:
+    longer = replace(RECIPE.training, epochs=15)
+    recipe = replace(RECIPE, training=longer, grid_tuning=replace(TUNING, epochs=15))
+    plain = train.fit(replace(recipe, grid_tuning=None), bars, tmp_path / "plain")
+    tuned = train.fit(recipe, bars, tmp_path / "tuned")
+
+    losses = [
+        phases.evaluate(phase_of(recipe, replace(found, **changes), bars), bars)
+        for found, changes in (
+            (plain, {"network": plain.best_network, "phase": 1, "optimizer": None}),
+            (tuned, {"network": tuned.best_network}),
+        )
+    ]
+
+    assert losses[1] < 0.8 * losses[0]
+
+
+def test_unknown_target_is_refused(bars: Part, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, grid_tuning=replace(TUNING, target="lohi2"))
+
+    with pytest.raises(TargetError, match="did you mean 'loihi2'"):
+        train.fit(recipe, bars, tmp_path)
