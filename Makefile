@@ -30,7 +30,7 @@ test-all: $(INSTALLED)
 sanitize: $(INSTALLED)
 	rm -rf build/sanitize && mkdir -p build/sanitize
 	$(BIN)/python -m venv --without-pip build/sanitize/env
-	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+	$(BIN)/python -c "import sys; print(*(p for p in sys.path if 'site-packages' in p), sep='\n')" \
 		> $$(echo build/sanitize/env/lib/python3*/site-packages)/dependencies.pth
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation . \
 		--target $$(echo build/sanitize/env/lib/python3*/site-packages) \
