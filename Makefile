@@ -2,7 +2,8 @@
 # make test    formatting, lint, types, tests
 # make test-all  the slow tests as well
 # make sanitize  the engine's tests, with AddressSanitizer and UBSan built in
-# make bench   engine and peers side by side; writes benchmarks/results
+# make bench   engine and peers side by side, 12 minutes; writes benchmarks/results;
+#              DATA_DIR=folder with CIFAR-10, for the networks trained on it
 # make peers   SANA-FE, which tests compare counts and costs with, in its own environment
 # make check-pythons  the trained models on other Pythons, cpu against Lava
 PYTHON ?= python3
@@ -46,7 +47,7 @@ peers:
 	build/peers/sanafe/bin/python -m pip install --quiet --disable-pip-version-check sanafe==2.2.9 numpy
 
 bench: $(INSTALLED)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
 install: $(INSTALLED)
 

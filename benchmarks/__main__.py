@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from benchmarks import bars, cases, limit, machine, plot, tables
+from benchmarks.contender import AbsentError
 from benchmarks.layers import layer_rates
 from benchmarks.rounds import Plan, measure_case
 from benchmarks.startup import startup_ms
@@ -29,64 +30,81 @@ SHARES = {"N1": 2.0, "N2": 2.0, "N3": 4.0}  # of the time; others 1
 def main() -> None:
     """Measure, then write."""
     options = _options()
-    names = options.names or (QUICK if options.quick else cases.names())
     folder = WORK / "quick" if options.quick else WORK
     if options.fresh and folder.is_dir():
         shutil.rmtree(folder)
-    only = tuple(options.only.split(",")) if options.only else ()
-    plan = Plan(2, 0.02, only) if options.quick else Plan(options.rounds, 0.25, only)
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(WORK.absolute() / "compiled"))
-    result = measure(list(names), plan, options.minutes, folder)
-    output = options.output or (folder if options.quick or only else RESULTS)
+    result = measure(options, folder)
+    is_part = options.quick or options.only or options.names
+    output = options.output or (folder if is_part else RESULTS)
     write(result, output)
     for bar in bars.bars(result):
         print(bar.text)
     print(f"wrote {output}")
 
 
-def measure(names: list[str], plan: Plan, minutes: float, folder: Path) -> Json:
+def measure(options: argparse.Namespace, folder: Path) -> Json:
     """Return all results, measured now or found in ``folder``."""
     begun = time.monotonic()
+    only = tuple(options.only.split(",")) if options.only else ()
+    plan = Plan(2, 0.02, only) if options.quick else Plan(options.rounds, 0.25, only)
     run = {
         "code": machine.fingerprint(),
         "versions": machine.versions(),
         "seconds": plan.seconds,
     }
-    whole = Store(folder / "whole.json", run)
-    if whole.known("begun") is None:
-        whole.keep("begun", datetime.now(timezone.utc).isoformat(timespec="minutes"))
-    if whole.known("startup_ms") is None:
-        whole.keep("startup_ms", startup_ms(repeats=10))
-    if whole.known("layers") is None:
-        whole.keep("layers", layer_rates(plan.seconds))
-    if whole.known("limit") is None:
-        whole.keep("limit", limit.measure())
-    found = {}
+    whole = _measured_once(Store(folder / "whole.json", run), plan.seconds)
+    names = options.names or (QUICK if options.quick else cases.names())
+    found, absent = {}, {}
     for position, name in enumerate(names):
-        left = begun + 60 * minutes - time.monotonic()
+        left = begun + 60 * options.minutes - time.monotonic()
         shares = [SHARES.get(other, 1.0) for other in names[position:]]
         deadline = time.monotonic() + left * shares[0] / sum(shares)
         store = Store(folder / f"{name}.json", run)
-        measure_case(cases.case(name), store, plan, deadline, _say)
+        try:
+            measure_case(
+                cases.case(name, options.data_dir), store, plan, deadline, _say
+            )
+        except AbsentError as error:
+            absent[name] = str(error)
+            continue
         found[name] = {k: v for k, v in store.data.items() if k != "run"}
-    loads = [
-        load
-        for case in found.values()
-        for contender in case["contenders"].values()
-        for load in contender["load"]
-    ]
     return {
         "date": whole.known("begun"),
         "minutes": round((time.monotonic() - begun) / 60, 1),
         "code": machine.code(),
         "machine": machine.processor(),
         "versions": machine.versions(),
-        "load": [min(loads), max(loads)],
+        "load": _loads(found),
         "cases": found,
-        "layers": whole.known("layers"),
-        "limit": whole.known("limit"),
-        "startup_ms": whole.known("startup_ms"),
+        "absent": absent,
+        **{name: whole.known(name) for name in ("layers", "limit", "startup_ms")},
     }
+
+
+def _measured_once(whole: Store, seconds: float) -> Store:
+    """Measure what belongs to no network, unless that is done."""
+    for name, work in (
+        ("begun", lambda: datetime.now(timezone.utc).isoformat(timespec="minutes")),
+        ("startup_ms", lambda: startup_ms(repeats=10)),
+        ("layers", lambda: layer_rates(seconds)),
+        ("limit", limit.measure),
+    ):
+        if whole.known(name) is None:
+            _say(f"{name} ...")
+            whole.keep(name, work())
+    return whole
+
+
+def _loads(found: Json) -> list[float]:
+    """Return the lowest and the highest load of the machine while it measured."""
+    loads = [
+        load
+        for case in found.values()
+        for contender in case["contenders"].values()
+        for load in contender["load"]
+    ]
+    return [min(loads, default=0), max(loads, default=0)]
 
 
 def write(result: Json, folder: Path) -> None:
@@ -111,6 +129,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=12, help="for the rounds")
     parser.add_argument("--only", default="", help="programs, with commas between")
     parser.add_argument("--output", type=Path, help=f"folder (default: {RESULTS})")
+    parser.add_argument("--data-dir", type=Path, help="of data sets to be downloaded")
     parser.add_argument("--fresh", action="store_true", help="forget an ended run")
     options = parser.parse_args()
     unknown = sorted({*options.names} - {*cases.names()})

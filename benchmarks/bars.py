@@ -99,9 +99,9 @@ def _of_itself(name: str, case: Json) -> list[Bar]:
     best = next(iter(case["contenders"])).partition(",")[0]
     one = f"{best}, 1 thread"
     found = []
-    counted = ratios(case, [times(case, f"{one}, counted")], one)
+    counted = ratios(case, [times(case, f"{one}, counted")], f"{one}, drained")
     if counted:
-        title = "counters on / counters off"
+        title = "counters on / off, pipeline run empty"
         found.append(Bar(title, name, max(counted), COUNTED, is_upper=True))
     fractions = cutoff_fractions(case)
     if fractions:

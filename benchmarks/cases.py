@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
+from benchmarks.contender import AbsentError
 from benchmarks.networks import NETWORKS, inputs, mapped
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.artifact import Artifact, pack
@@ -13,6 +14,7 @@ from snn_deploy.backends.cpu import CpuProgram
 from snn_deploy.data import Data
 from snn_deploy.datasets import load_split
 from snn_deploy.demo import calibrated
+from snn_deploy.errors import DataError
 from snn_deploy.files import packaged_folder
 from snn_deploy.host.cutoff import risk
 from snn_deploy.host.monitor import collect_scores
@@ -27,10 +29,11 @@ from snn_deploy.training.recipe_file import read_recipe
 
 TARGET = "loihi-sim"
 MULTIPLICATIONS = 4_000_000_000  # about as many for the inputs of one measurement
-MOST_INPUTS = 512
+N_INPUTS = 512
 LEAST_INPUTS = 16
 WANTED_FRACTION = 0.3  # of the timesteps, where no calibration says when to stop
 BUDGET, CONFIDENCE = 0.01, 0.9
+N_CALIBRATION = 1000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,8 +42,14 @@ class Case:
 
     name: str
     artifact: Artifact
-    stimuli: list[Stimulus]
+    pool: list[Stimulus]  # enough for the largest batch
     betas: FloatArray  # (n_timesteps,)
+
+    @cached_property
+    def stimuli(self) -> list[Stimulus]:
+        """The inputs of one measurement of the engine, which takes one by one."""
+        per_input = multiplications(self.graph) * self.n_timesteps
+        return self.pool[: max(MULTIPLICATIONS // per_input, LEAST_INPUTS)]
 
     @property
     def network(self) -> MappedNetwork:
@@ -67,11 +76,20 @@ def names() -> list[str]:
     return [*NETWORKS, *sorted(path.parent.name for path in trained)]
 
 
-def case(name: str, *, n_inputs: int | None = None) -> Case:
-    """Return the network called ``name``, with ``n_inputs`` or as many as suit it."""
+def case(name: str, data_dir: Path | None = None) -> Case:
+    """Return the network called ``name``.
+
+    Raises
+    ------
+    AbsentError
+        If the data that it was trained on are not in ``data_dir``.
+    """
     if name in NETWORKS:
-        return _random_case(name, n_inputs)
-    return _trained_case(name, n_inputs)
+        return _random_case(name)
+    try:
+        return _trained_case(name, data_dir)
+    except DataError as error:
+        raise AbsentError(str(error)) from None
 
 
 def multiplications(graph: QuantizedGraph) -> int:
@@ -81,24 +99,14 @@ def multiplications(graph: QuantizedGraph) -> int:
     )
 
 
-def _enough(graph: QuantizedGraph) -> int:
-    per_input = multiplications(graph) * graph.training.timesteps
-    return int(np.clip(MULTIPLICATIONS // per_input, LEAST_INPUTS, MOST_INPUTS))
-
-
-def _random_case(name: str, n_inputs: int | None) -> Case:
+def _random_case(name: str) -> Case:
     graph = NETWORKS[name]()
     artifact = pack(mapped(graph))
-    stimuli = inputs(graph, n_inputs or _enough(graph))
+    pool = inputs(graph, N_INPUTS)
     program = CpuProgram(artifact.network)
-    few = enumerate(stimuli[:128])
-    scores = collect_scores(program, artifact.network, few)
-    return Case(
-        name=name,
-        artifact=artifact,
-        stimuli=stimuli,
-        betas=np.full(graph.training.timesteps, _beta(scores)),
-    )
+    scores = collect_scores(program, artifact.network, enumerate(pool[:64]))
+    betas = np.full(graph.training.timesteps, _beta(scores))
+    return Case(name=name, artifact=artifact, pool=pool, betas=betas)
 
 
 def _beta(scores: IntArray) -> float:
@@ -112,21 +120,27 @@ def _beta(scores: IntArray) -> float:
     )
 
 
-def _trained_case(name: str, n_inputs: int | None) -> Case:
+def _trained_case(name: str, data_dir: Path | None) -> Case:
     folder = packaged_folder("models") / name
     graph = load_model(folder / "model.pt")
     artifact = pack(compile_model(graph, read_target(TARGET)))
     training = artifact.network.graph.training
-    split = load_split(read_recipe(folder / "recipe.toml").data)
+    split = load_split(
+        read_recipe(folder / "recipe.toml").data,
+        data_dir=data_dir,
+        timesteps=training.timesteps,
+    )
     program = CpuProgram(artifact.network)
-    data = Data(x=split.calibration.x, y=split.calibration.y, training=training)
+    part = split.calibration
+    data = Data(
+        x=part.x[:N_CALIBRATION], y=part.y[:N_CALIBRATION], training=training
+    )
     artifact = calibrated(artifact, program, data, BUDGET, CONFIDENCE, iter)
     assert artifact.calibration is not None
     test = Data(x=split.test.x, y=split.test.y, training=training)
-    n = n_inputs or _enough(artifact.network.graph)
     return Case(
         name=name,
         artifact=artifact,
-        stimuli=[stimulus for _, stimulus in islice(test.stimuli(), n)],
+        pool=[stimulus for _, stimulus in test.stimuli(N_INPUTS)],
         betas=artifact.calibration.betas,
     )

@@ -19,7 +19,7 @@ class Setting:
     program: str
     threads: int = 1
     batch: str = ""  # "1" or "best"; empty: one input after the other
-    mode: str = ""  # "counted", "cutoff" or nothing
+    mode: str = ""  # "counted", "cutoff", "drained" or nothing
 
     @property
     def key(self) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from benchmarks.cases import Case, case, multiplications
+from benchmarks.cases import Case, multiplications
 from benchmarks.contender import (
     AbsentError,
     Contender,
@@ -17,7 +17,6 @@ from benchmarks.contender import (
 from benchmarks.float_layers import float_layers, spike_tensor
 from benchmarks.frameworks import Run, framework
 from snn_deploy.arrays import IntArray
-from snn_deploy.spikes import Stimulus
 
 COMPILED = "torch.compile"
 FRAMEWORKS = ("norse", "snntorch", "spikingjelly")
@@ -32,7 +31,7 @@ class Peers:
 
     def __init__(self, of: Case, programs: Sequence[str]) -> None:
         self.case = of
-        self.inputs = spike_tensor(_inputs(of), of.n_timesteps)
+        self.inputs = spike_tensor(of.pool[: max(BATCHES)], of.n_timesteps)
         self.absent: dict[str, str] = {}
         self.runs: dict[str, Run] = {}
         for program in programs:
@@ -101,10 +100,3 @@ class _Measurement:
 def _answers(run: Run, inputs: Tensor) -> IntArray:
     found: IntArray = run(inputs).argmax(dim=1).numpy()
     return found
-
-
-def _inputs(of: Case) -> list[Stimulus]:
-    """Return as many inputs as the largest batch has, all different."""
-    if len(of.stimuli) >= max(BATCHES):
-        return of.stimuli[: max(BATCHES)]
-    return case(of.name, n_inputs=max(BATCHES)).stimuli

@@ -30,6 +30,8 @@ def draw(result: Json, path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
+    mpl.rcParams["svg.fonttype"] = "none"  # text stays text
+    mpl.rcParams["svg.hashsalt"] = "snn-deploy"  # the same names in every run
     from matplotlib import pyplot
 
     cases = result["cases"]

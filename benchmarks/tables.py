@@ -31,7 +31,7 @@ def markdown(result: Json) -> str:
         _bars(result),
         *_layers(result),
         *_startup(result),
-        *_absent(cases),
+        *_absent(result),
     ]
     return "\n".join(parts)
 
@@ -161,10 +161,11 @@ def _startup(result: Json) -> list[str]:
     return ["## Start\n", _table(["", "least [ms]", "median [ms]"], rows)]
 
 
-def _absent(cases: Json) -> list[str]:
-    lines = [
-        f"- {name}, {program}: {why}\n"
-        for name, case in cases.items()
+def _absent(result: Json) -> list[str]:
+    lines = [f"- {name}: {why}\n" for name, why in result["absent"].items()]
+    lines += [
+        f"- {program} on {name}: {why}\n"
+        for name, case in result["cases"].items()
         for program, why in case["absent"].items()
     ]
     return ["## Absent\n", "".join(lines)] if lines else []
