@@ -132,9 +132,7 @@ def _trained_case(name: str, data_dir: Path | None) -> Case:
     )
     program = CpuProgram(artifact.network)
     part = split.calibration
-    data = Data(
-        x=part.x[:N_CALIBRATION], y=part.y[:N_CALIBRATION], training=training
-    )
+    data = Data(x=part.x[:N_CALIBRATION], y=part.y[:N_CALIBRATION], training=training)
     artifact = calibrated(artifact, program, data, BUDGET, CONFIDENCE, iter)
     assert artifact.calibration is not None
     test = Data(x=split.test.x, y=split.test.y, training=training)

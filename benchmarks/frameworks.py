@@ -33,7 +33,9 @@ def framework(program: str, layers: list[FloatLayer]) -> Run:
     try:
         return builders[program](layers)
     except ModuleNotFoundError as error:
-        raise AbsentError(f"{error.name} is not installed; make install brings it") from None
+        raise AbsentError(
+            f"{error.name} is not installed; make install brings it"
+        ) from None
 
 
 def _stepped(layers: list[FloatLayer], neurons: list[Neurons]) -> Run:
