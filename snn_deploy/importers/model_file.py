@@ -51,6 +51,7 @@ def save(
     dt: float | None = None,
     functional: str = "sum",
     example_inputs: AnyArray | None = None,
+    training_inputs: AnyArray | None = None,
 ) -> Graph:
     """Write a trained module to ``path``, in the form that ``compile`` reads.
 
@@ -76,6 +77,10 @@ def save(
     example_inputs : array, (n, input_shape...), optional
         Data from 0 to 1, or bytes, on which the largest values of ``nn.ReLU`` are
         measured: they become the thresholds of spiking neurons.
+    training_inputs : array, (n, ...), optional
+        Data that the model was trained on, in the form of the calibration data. Their
+        hashes are stored: a promise on them would not hold, so ``calibrate`` refuses
+        these inputs, and those of ``example_inputs``.
 
     Returns
     -------
@@ -102,12 +107,22 @@ def save(
     name = path.absolute().parent.name if path.stem == "model" else path.stem
     shape = tuple(map(operator.index, input_shape))
     graph = trace(model, name, shape, training, example_inputs)
-    if example_inputs is not None:
-        gray, _ = to_gray(np.asarray(example_inputs))
-        graph = replace(graph, used_inputs=np.unique(input_hashes(gray)))
+    used = [x for x in (example_inputs, training_inputs) if x is not None]
+    graph = with_used_inputs(graph, *used)
     check_against_module(graph, model, shape)
     write_model(graph, path)
     return graph
+
+
+def with_used_inputs(graph: Graph, *inputs: AnyArray) -> Graph:
+    """Return the network with the hashes of more inputs that it has been made with."""
+    is_events = graph.training.encoding is Encoding.EVENTS
+    hashes = [
+        input_hashes(np.asarray(x) if is_events else to_gray(np.asarray(x))[0])
+        for x in inputs
+    ]
+    used = np.concatenate([graph.used_inputs, *hashes])
+    return replace(graph, used_inputs=np.unique(used))
 
 
 def write_model(graph: Graph, path: Path) -> None:

@@ -75,6 +75,7 @@ def train(
         encoding="events" if split.train.is_events else "direct",
         input_scale=1.0,
         input_offset=0.0,
+        training_inputs=split.train.x,
     )
     write_card(network, recipe, split, checkpoint, model_path)
     (output_folder / CHECKPOINT).unlink()

@@ -10,9 +10,10 @@ from torch import nn
 
 import snn_deploy
 from snn_deploy.arrays import AnyArray
+from snn_deploy.data import Data
 from snn_deploy.errors import ModelError
 from snn_deploy.importers import load_model
-from snn_deploy.importers.model_file import _sha256, read_model
+from snn_deploy.importers.model_file import _sha256, read_model, with_used_inputs
 from snn_deploy.ir.codec import encode
 from snn_deploy.ir.graph import Functional, Graph
 from snn_deploy.spikes import Encoding
@@ -38,6 +39,18 @@ def test_saving_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     write_model(tmp_path / "net.pt")
 
     assert (tmp_path / "net.pt").read_bytes() == first
+
+
+def test_inputs_it_was_made_with_are_remembered(tmp_path: Path) -> None:
+    inputs = np.random.default_rng(0).random((9, *SHAPE))
+    graph = write_model(tmp_path / "net.pt")
+    assert not len(graph.used_inputs)
+
+    more = with_used_inputs(with_used_inputs(graph, inputs[:5]), inputs[3:])
+
+    data = Data(x=inputs, y=None, training=graph.training)
+    assert set(more.used_inputs) == set(data.hashes)
+    assert len(more.used_inputs) == 9
 
 
 def test_every_option_is_kept(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from snn_deploy.data import Data
 from snn_deploy.datasets import Part, Split
 from snn_deploy.errors import ModelError, TrainingError
 from snn_deploy.importers.model_file import read_model
@@ -178,6 +179,8 @@ def test_model_and_card_replace_the_checkpoint(
 
     graph = read_model(model_path)
     assert (graph.training.timesteps, graph.training.encoding.value) == (3, "direct")
+    data = Data(x=bars.x, y=None, training=graph.training)
+    assert set(graph.used_inputs) == set(data.hashes)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "card.md",
         "model.pt",
@@ -207,6 +210,8 @@ def test_events_are_learned_from_one_timestep_after_the_other(
 
     graph = read_model(model_path)
     assert graph.training.encoding.value == "events"
+    recorded = Data(x=part.x, y=None, training=graph.training)
+    assert set(graph.used_inputs) == set(recorded.hashes)
     assert graph.input.shape == (1, 13, 13)
     stimuli = [encode(x, graph.training.encoding, 4) for x in part.x]
     scores = accumulate(evaluate(graph, stimuli), graph.training.functional)
