@@ -2,6 +2,7 @@
 # make test    formatting, lint, types, tests
 # make test-all  the slow tests as well
 # make sanitize  the engine's tests, with AddressSanitizer and UBSan built in
+# make fuzz-engine  damaged networks loaded for ten minutes, and one network 10,000 times
 # make bench   engine and peers side by side, 12 minutes; writes benchmarks/results;
 #              DATA_DIR=folder with CIFAR-10, for the networks trained on it
 # make peers   SANA-FE, which tests compare counts and costs with, in its own environment
@@ -12,8 +13,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 PYTHONS ?= python3.10 python3.12
+SECONDS ?= 600
 
-.PHONY: demo test test-all sanitize bench peers check-pythons install clean
+.PHONY: demo test test-all sanitize fuzz-engine bench peers check-pythons install clean
 
 demo: $(INSTALLED)
 	$(BIN)/snn-deploy demo -o demo
@@ -45,6 +47,10 @@ sanitize: $(INSTALLED)
 peers:
 	$(PYTHON) -m venv build/peers/sanafe
 	build/peers/sanafe/bin/python -m pip install --quiet --disable-pip-version-check sanafe==2.2.9 numpy
+
+fuzz-engine: $(INSTALLED)
+	$(BIN)/python -m tests.backends.fuzz_engine --seconds $(SECONDS)
+	$(BIN)/python -m tests.backends.fuzz_engine --loads 10000
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks $(if $(DATA_DIR),--data-dir $(DATA_DIR))

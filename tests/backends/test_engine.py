@@ -527,3 +527,12 @@ def test_other_threads_of_python_go_on() -> None:
 
     assert n > 10
     assert done[0].tolist() == [20_000]
+
+
+def test_damaged_networks_end_in_python_errors() -> None:
+    from tests.backends.fuzz_engine import fuzz
+
+    found = fuzz(seconds=2, seed=0)
+
+    assert found["ValueError"] > 0
+    assert found["runs"] > 0
