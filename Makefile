@@ -4,7 +4,7 @@
 # make sanitize  the engine's tests, with AddressSanitizer and UBSan built in
 # make fuzz-engine  damaged networks loaded for ten minutes, and one network 10,000 times
 # make bench   engine and peers side by side, 12 minutes; writes benchmarks/results;
-#              DATA_DIR=folder with CIFAR-10, for the networks trained on it
+#              DATA_DIR="cifar10 nmnist": folders, for the networks trained on these data
 # make peers   SANA-FE, which tests compare counts and costs with, in its own environment
 # make check-pythons  the trained models on other Pythons, cpu against Lava
 PYTHON ?= python3
@@ -53,7 +53,7 @@ fuzz-engine: $(INSTALLED)
 	$(BIN)/python -m tests.backends.fuzz_engine --loads 10000
 
 bench: $(INSTALLED)
-	$(BIN)/python -m benchmarks $(if $(DATA_DIR),--data-dir $(DATA_DIR))
+	$(BIN)/python -m benchmarks $(foreach folder,$(DATA_DIR),--data-dir $(folder))
 
 install: $(INSTALLED)
 

@@ -129,7 +129,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=12, help="for the rounds")
     parser.add_argument("--only", default="", help="programs, with commas between")
     parser.add_argument("--output", type=Path, help=f"folder (default: {RESULTS})")
-    parser.add_argument("--data-dir", type=Path, help="of data sets to be downloaded")
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        action="append",
+        default=[],
+        help="with data sets to be downloaded; several times for several folders",
+    )
     parser.add_argument("--fresh", action="store_true", help="forget an ended run")
     options = parser.parse_args()
     unknown = sorted({*options.names} - {*cases.names()})

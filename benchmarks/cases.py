@@ -1,5 +1,6 @@
 """What is run: the random networks and the trained models, with inputs and cutoffs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends.cpu import CpuProgram
 from snn_deploy.data import Data
-from snn_deploy.datasets import load_split
+from snn_deploy.datasets import Split, load_split
 from snn_deploy.demo import calibrated
 from snn_deploy.errors import DataError
 from snn_deploy.files import packaged_folder
@@ -26,6 +27,7 @@ from snn_deploy.pipeline import compile_model
 from snn_deploy.spikes import Stimulus
 from snn_deploy.target_file import read_target
 from snn_deploy.training.recipe_file import read_recipe
+from snn_deploy.training.recipes import Recipe
 
 TARGET = "loihi-sim"
 MULTIPLICATIONS = 4_000_000_000  # about as many for the inputs of one measurement
@@ -76,18 +78,18 @@ def names() -> list[str]:
     return [*NETWORKS, *sorted(path.parent.name for path in trained)]
 
 
-def case(name: str, data_dir: Path | None = None) -> Case:
+def case(name: str, data_dirs: Sequence[Path] = ()) -> Case:
     """Return the network called ``name``.
 
     Raises
     ------
     AbsentError
-        If the data that it was trained on are not in ``data_dir``.
+        If the data that it was trained on are in none of ``data_dirs``.
     """
     if name in NETWORKS:
         return _random_case(name)
     try:
-        return _trained_case(name, data_dir)
+        return _trained_case(name, data_dirs)
     except DataError as error:
         raise AbsentError(str(error)) from None
 
@@ -120,16 +122,28 @@ def _beta(scores: IntArray) -> float:
     )
 
 
-def _trained_case(name: str, data_dir: Path | None) -> Case:
+def split_of(recipe: Recipe, data_dirs: Sequence[Path]) -> Split:
+    """Return the data of a recipe, if one of the folders has them.
+
+    Raises
+    ------
+    DataError
+        If none has; it names no folder, since results are published.
+    """
+    for folder in data_dirs or (None,):
+        try:
+            return load_split(recipe.data, data_dir=folder, timesteps=recipe.timesteps)
+        except DataError:
+            continue
+    raise DataError(f"its data, {recipe.data}, are in none of the folders given")
+
+
+def _trained_case(name: str, data_dirs: Sequence[Path]) -> Case:
     folder = packaged_folder("models") / name
     graph = load_model(folder / "model.pt")
     artifact = pack(compile_model(graph, read_target(TARGET)))
     training = artifact.network.graph.training
-    split = load_split(
-        read_recipe(folder / "recipe.toml").data,
-        data_dir=data_dir,
-        timesteps=training.timesteps,
-    )
+    split = split_of(read_recipe(folder / "recipe.toml"), data_dirs)
     program = CpuProgram(artifact.network)
     part = split.calibration
     data = Data(x=part.x[:N_CALIBRATION], y=part.y[:N_CALIBRATION], training=training)

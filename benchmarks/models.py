@@ -1,6 +1,6 @@
 """Accuracy and timesteps of trained networks, against what they were to reach.
 
-    python -m benchmarks.models FOLDER... [--budget 0.01] [--data-dir DIR]
+    python -m benchmarks.models FOLDER... [--budget 0.01] [--data-dir DIR ...]
 
 Each folder holds ``model.pt`` and the ``recipe.toml`` that names its data; folders of
 one name (networks of several seeds) are averaged. Prints a table in Markdown.
@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
+from benchmarks.cases import split_of
 from benchmarks.measure import Measured, measure
-from snn_deploy.datasets import load_split
 from snn_deploy.training.recipe_file import read_recipe
 
 HEAD = (
@@ -60,15 +60,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="measure trained networks")
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--budget", type=float, default=0.01)
-    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--data-dir", type=Path, action="append", default=[])
     options = parser.parse_args()
     found: dict[str, list[Measured]] = defaultdict(list)
     print(HEAD)
     for folder in options.folders:
         recipe = read_recipe(folder / "recipe.toml")
-        split = load_split(
-            recipe.data, data_dir=options.data_dir, timesteps=recipe.timesteps
-        )
+        split = split_of(recipe, options.data_dir)
         measured = measure(folder / "model.pt", split, options.budget)
         found[recipe.name].append(measured)
         print(row(f"{folder}, float {interval(measured)}", [measured]))
