@@ -38,6 +38,7 @@ class Stimulus:
     bias: IntArray | None = None  # mantissas for the population that takes a bias
 
     def __post_init__(self) -> None:
+        _check_range(np.asarray(self.values))
         object.__setattr__(self, "values", read_only(self.values, np.int32))
         if self.bias is not None:
             object.__setattr__(self, "bias", read_only(self.bias, np.int64))
@@ -60,6 +61,16 @@ class Stimulus:
             return np.zeros(self.shape, dtype=np.int32)
         values: IntArray = self.values[position]
         return values
+
+
+def _check_range(values: AnyArray) -> None:
+    limit = np.iinfo(np.int32)
+    low, high = values.min(initial=0), values.max(initial=0)
+    if low < limit.min or high > limit.max:
+        raise DataError(
+            f"a spike carries {low if low < limit.min else high}, more than 32 bits "
+            "hold; rescale the input"
+        )
 
 
 def to_gray(x: AnyArray) -> tuple[IntArray, int]:

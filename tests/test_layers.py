@@ -48,7 +48,7 @@ ALLOWED = {
     "pipeline": "errors ir passes target",
     "optimize": "arrays backends energy errors host ir prices pricing results spikes "
     "stopping",
-    "conversion": "data errors ir pipeline",
+    "conversion_gap": "data errors ir pipeline",
     "convert": "errors exporters importers ir pipeline target",
     "training": "arrays datasets errors files fixedpoint importers ir passes pipeline "
     "spikes target target_file training.neurons training.tebn",
@@ -66,8 +66,8 @@ ALLOWED = {
     "doctor": "arrays backends errors ir pipeline spikes target_file",
     "testing": "arrays artifact backends data errors importers ir pipeline profile "
     "recording summary target_file",
-    "cli": "arrays artifact backends conversion convert crosscheck data datasets demo "
-    "doctor errors fit host importers ir optimize pipeline prices profile "
+    "cli": "arrays artifact backends conversion_gap convert crosscheck data datasets "
+    "demo doctor errors fit host importers ir optimize pipeline prices profile "
     "profile_files recording report results schedules serving stopping streams summary "
     "target target_file training verify",
     "__init__": "artifact backends data host importers pipeline profile profile_files "

@@ -92,6 +92,19 @@ def test_a_constant_stimulus_of_two_timesteps_is_refused() -> None:
         Stimulus(values=np.zeros((2, 3), int), is_constant=True)
 
 
+@pytest.mark.parametrize("value", [1 << 31, -(1 << 31) - 1])
+def test_integers_that_32_bits_do_not_hold_are_refused(value: int) -> None:
+    with pytest.raises(DataError, match=f"a spike carries {value}"):
+        Stimulus(values=np.array([[0, value]]), is_constant=True)
+
+
+def test_largest_integers_stand(
+) -> None:
+    values = np.array([[(1 << 31) - 1, -(1 << 31)]])
+
+    np.testing.assert_array_equal(Stimulus(values=values, is_constant=True).at(1), values[0])
+
+
 # encodings
 
 

@@ -9,6 +9,7 @@ from snn_deploy.cli.run import BACKENDS
 from snn_deploy.cli.serve import DRIFTED, add_drift_options
 from snn_deploy.cli.verify import make_verification, refuse
 from snn_deploy.cli.verify import show as show_verification
+from snn_deploy.errors import BackendError
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
@@ -42,9 +43,8 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--cross-check",
         type=not_negative,
-        default=2,
         metavar="N",
-        help="with --backend auto: inputs to repeat on Lava (default 2)",
+        help="inputs to repeat on Lava (default: 2 with --backend auto, else none)",
     )
     parser.add_argument(
         "--monitor",
@@ -91,7 +91,7 @@ def call(options: argparse.Namespace) -> None:
         audit=options.audit,
         limit=options.limit,
         monitor=options.monitor,
-        n_cross_checked=options.cross_check,
+        n_cross_checked=_n_cross_checked(options.backend, options.cross_check),
     )
     verification = None
     if options.verify is not None:
@@ -106,6 +106,16 @@ def call(options: argparse.Namespace) -> None:
         refuse(verification, options.network)
     if options.fail_on_drift and profile.drift is not None and profile.drift.is_alarm:
         raise SystemExit(DRIFTED)
+
+
+def _n_cross_checked(backend: str, asked: int | None) -> int:
+    """Return how many inputs to repeat on Lava, 2 if nobody asks but the default."""
+    if asked and backend == "lava":
+        raise BackendError(
+            "--cross-check repeats inputs of the cpu backend on Lava; leave it out "
+            "with --backend lava, or choose cpu or auto"
+        )
+    return asked if asked is not None else 2 * (backend == "auto")
 
 
 def make_profile(
@@ -128,7 +138,7 @@ def make_profile(
     cutoff = None if calibration is None else calibration.cutoff
     if artifact.calibration is None:
         out("no cutoff: the network is not calibrated (snn-deploy calibrate)")
-    if backend == "auto" and n_cross_checked > 0:
+    if n_cross_checked > 0:
         out(cross_check(artifact, data, cutoff, n_cross_checked))
     name = "cpu" if backend == "auto" else backend
     return profile_inputs(

@@ -108,7 +108,7 @@ def read_model(
 def show_gap(graph: "Graph", path: Path) -> None:
     """Print what the conversion to spikes costs on the inputs of ``--balance-on``."""
     from snn_deploy.cli.console import out
-    from snn_deploy.conversion import conversion_gap
+    from snn_deploy.conversion_gap import conversion_gap
     from snn_deploy.data import read_data
 
     data = read_data(path, graph.input.shape, graph.training)

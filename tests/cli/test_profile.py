@@ -230,8 +230,9 @@ def test_one_input_makes_a_summary_that_is_valid_json(
     assert json.loads((tmp_path / "summary.json").read_text())["n_inputs"] == 1
 
 
+@pytest.mark.parametrize("backend", ["auto", "cpu"])
 def test_a_few_inputs_are_repeated_on_lava_where_it_is_installed(
-    command: Command, tmp_path: Path
+    command: Command, tmp_path: Path, backend: str
 ) -> None:
     pytest.importorskip("lava")
     write_all(tmp_path)
@@ -245,10 +246,20 @@ def test_a_few_inputs_are_repeated_on_lava_where_it_is_installed(
         tmp_path / "p",
         "--cross-check",
         1,
+        "--backend",
+        backend,
     )
 
     assert result.status == 0
     assert "cross-checked 1 inputs on Lava: equal outputs" in result.out
+
+
+def test_lava_is_not_compared_with_itself(command: Command, home: Path) -> None:
+    arguments = ("profile", home / "model.snn", "--data", home / "test.npz")
+
+    result = command(*arguments, "--backend", "lava", "--cross-check", 1)
+
+    assert "leave it out with --backend lava" in result.error()
 
 
 def test_inputs_that_differ_from_the_calibration_raise_the_alarm(
