@@ -98,11 +98,12 @@ def test_integers_that_32_bits_do_not_hold_are_refused(value: int) -> None:
         Stimulus(values=np.array([[0, value]]), is_constant=True)
 
 
-def test_largest_integers_stand(
-) -> None:
+def test_largest_integers_stand() -> None:
     values = np.array([[(1 << 31) - 1, -(1 << 31)]])
 
-    np.testing.assert_array_equal(Stimulus(values=values, is_constant=True).at(1), values[0])
+    np.testing.assert_array_equal(
+        Stimulus(values=values, is_constant=True).at(1), values[0]
+    )
 
 
 # encodings
