@@ -12,8 +12,6 @@ from benchmarks.networks import NETWORKS, inputs, mapped
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends.cpu import CpuProgram
-from snn_deploy.data import Data
-from snn_deploy.datasets import Split, load_split
 from snn_deploy.demo import calibrated
 from snn_deploy.errors import DataError
 from snn_deploy.files import packaged_folder
@@ -21,6 +19,8 @@ from snn_deploy.host.cutoff import risk
 from snn_deploy.host.monitor import collect_scores
 from snn_deploy.host.thresholds import stops
 from snn_deploy.importers import load_model
+from snn_deploy.inputs.data import Data
+from snn_deploy.inputs.datasets import Split, load_split
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.pipeline import compile_model

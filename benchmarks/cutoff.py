@@ -20,8 +20,7 @@ import numpy as np
 from benchmarks.cutoff_networks import DATA, RECIPES, Answers, file_of, read_answers
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.backends import open_backend
-from snn_deploy.data import Data
-from snn_deploy.datasets import load_split
+from snn_deploy.costs.stopping import stopping_costs
 from snn_deploy.files import write_whole
 from snn_deploy.host.calibrate import Evidence, calibrate
 from snn_deploy.host.calibration import Calibration, Settings
@@ -40,9 +39,10 @@ from snn_deploy.host.thresholds import (
     topk_thresholds,
 )
 from snn_deploy.importers import load_model
+from snn_deploy.inputs.data import Data
+from snn_deploy.inputs.datasets import load_split
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.pipeline import compile_model
-from snn_deploy.stopping import stopping_costs
 from snn_deploy.target_file import read_target
 from snn_deploy.training.recipe_file import read_recipe
 

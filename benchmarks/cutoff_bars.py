@@ -18,8 +18,6 @@ import numpy as np
 from snn_deploy.arrays import AnyArray, IntArray
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends import Program, open_backend
-from snn_deploy.data import Data
-from snn_deploy.datasets import load_split
 from snn_deploy.files import packaged_folder
 from snn_deploy.host.calibrate import Evidence, calibrate, cheapest_fixed
 from snn_deploy.host.calibration import Calibration, Settings
@@ -29,6 +27,8 @@ from snn_deploy.host.monitor import collect_scores, decide_inputs, run_inputs
 from snn_deploy.host.oracle import gaps
 from snn_deploy.host.thresholds import loss_of_stopping, safe_timesteps, stops
 from snn_deploy.importers import load_model
+from snn_deploy.inputs.data import Data
+from snn_deploy.inputs.datasets import load_split
 from snn_deploy.pipeline import compile_model
 from snn_deploy.target_file import read_target
 

@@ -8,13 +8,13 @@ import numpy as np
 from snn_deploy.arrays import IntArray
 from snn_deploy.artifact import pack
 from snn_deploy.backends import open_backend
-from snn_deploy.data import Data
-from snn_deploy.datasets import Split
 from snn_deploy.demo import calibrated, float_answers
 from snn_deploy.host.monitor import collect_scores
 from snn_deploy.host.oracle import answers, gaps
 from snn_deploy.host.thresholds import stops
 from snn_deploy.importers import load_model
+from snn_deploy.inputs.data import Data
+from snn_deploy.inputs.datasets import Split
 from snn_deploy.pipeline import compile_model
 from snn_deploy.target_file import read_target
 

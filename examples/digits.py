@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import snn_deploy
-from snn_deploy.datasets import load_split
+from snn_deploy.inputs.datasets import load_split
 
 TIMESTEPS = 8
 Counts = Callable[[nn.Module, Tensor], Tensor]

@@ -8,8 +8,6 @@ if TYPE_CHECKING:
     from snn_deploy.artifact import read_artifact as read_artifact
     from snn_deploy.artifact import write_artifact as write_artifact
     from snn_deploy.backends import open_backend as open_backend
-    from snn_deploy.data import Data as Data
-    from snn_deploy.data import read_data as read_data
     from snn_deploy.host.calibrate import Evidence as Evidence
     from snn_deploy.host.calibrate import calibrate as calibrate
     from snn_deploy.host.calibration import Settings as Settings
@@ -22,15 +20,17 @@ if TYPE_CHECKING:
     from snn_deploy.host.monitor import run_inputs as run_inputs
     from snn_deploy.importers import load_model as load_model
     from snn_deploy.importers.model_file import save as save
+    from snn_deploy.inputs.data import Data as Data
+    from snn_deploy.inputs.data import read_data as read_data
     from snn_deploy.pipeline import compile_model as compile_model
-    from snn_deploy.profile import profile_inputs as profile_inputs
-    from snn_deploy.profile_files import write_profile as write_profile
+    from snn_deploy.profile.profile import profile_inputs as profile_inputs
+    from snn_deploy.report.profile_files import write_profile as write_profile
     from snn_deploy.target_file import read_target as read_target
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Data": "data",
+    "Data": "inputs.data",
     "Evidence": "host.calibrate",
     "Settings": "host.calibration",
     "calibrate": "host.calibrate",
@@ -41,9 +41,9 @@ _HOMES = {
     "never": "host.cutoff",
     "open_backend": "backends",
     "pack": "artifact",
-    "profile_inputs": "profile",
+    "profile_inputs": "profile.profile",
     "read_artifact": "artifact",
-    "read_data": "data",
+    "read_data": "inputs.data",
     "read_target": "target_file",
     "retry": "host.cutoff",
     "risk": "host.cutoff",
@@ -51,7 +51,7 @@ _HOMES = {
     "save": "importers.model_file",
     "topk": "host.cutoff",
     "write_artifact": "artifact",
-    "write_profile": "profile_files",
+    "write_profile": "report.profile_files",
 }
 __all__ = ["__version__", *sorted(_HOMES)]
 

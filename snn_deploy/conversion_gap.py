@@ -5,8 +5,8 @@ from itertools import islice
 
 import numpy as np
 
-from snn_deploy.data import Data
 from snn_deploy.errors import DataError
+from snn_deploy.inputs.data import Data
 from snn_deploy.ir.floating import accumulate, evaluate
 from snn_deploy.ir.graph import Graph
 from snn_deploy.pipeline import to_spiking

@@ -6,10 +6,10 @@ import numpy as np
 
 from snn_deploy.artifact import Artifact
 from snn_deploy.backends import open_backend
-from snn_deploy.data import Data
 from snn_deploy.errors import BackendError
 from snn_deploy.host.cutoff import Cutoff, never
 from snn_deploy.host.monitor import run_inputs
+from snn_deploy.inputs.data import Data
 from snn_deploy.results import RunResult
 
 

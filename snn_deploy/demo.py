@@ -9,18 +9,18 @@ import numpy as np
 from snn_deploy.arrays import IntArray
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends import Program
-from snn_deploy.data import Data
-from snn_deploy.datasets import Part
 from snn_deploy.files import packaged_folder, write_whole
 from snn_deploy.host.calibrate import Evidence, calibrate
 from snn_deploy.host.calibration import Settings
 from snn_deploy.host.monitor import collect_scores
 from snn_deploy.importers import load_model
+from snn_deploy.inputs.data import Data
+from snn_deploy.inputs.datasets import Part
 from snn_deploy.ir.floating import accumulate, evaluate
 from snn_deploy.ir.graph import Graph
 from snn_deploy.pipeline import compile_model, to_spiking
-from snn_deploy.profile import Profile
-from snn_deploy.summary import paired_interval, summarize
+from snn_deploy.profile.profile import Profile
+from snn_deploy.profile.summary import paired_interval, summarize
 from snn_deploy.target_file import read_target
 
 BATCH = 50

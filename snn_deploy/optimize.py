@@ -11,7 +11,10 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.backends import Backend
-from snn_deploy.energy import PARTS
+from snn_deploy.costs.energy import PARTS
+from snn_deploy.costs.prices import prices_of
+from snn_deploy.costs.pricing import Pricing
+from snn_deploy.costs.stopping import CENTRAL, stopping_costs
 from snn_deploy.errors import CalibrationError
 from snn_deploy.host.calibrate import Evidence, calibrate
 from snn_deploy.host.calibration import Settings
@@ -19,11 +22,8 @@ from snn_deploy.host.cutoff import never
 from snn_deploy.host.monitor import run_inputs
 from snn_deploy.host.thresholds import stops
 from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.prices import prices_of
-from snn_deploy.pricing import Pricing
 from snn_deploy.results import RunResult
 from snn_deploy.spikes import Stimulus
-from snn_deploy.stopping import CENTRAL, stopping_costs
 
 GOALS = ("energy", "latency")
 NOBODY = np.zeros(0, np.int64)  # reads the outputs

@@ -8,9 +8,9 @@ import numpy as np
 
 from snn_deploy.arrays import AnyArray, IntArray, Shape, n_neurons
 from snn_deploy.backends import QUANTITIES, Program, Recording
-from snn_deploy.data import load_arrays, read_data
 from snn_deploy.errors import DataError
 from snn_deploy.files import write_whole
+from snn_deploy.inputs.data import load_arrays, read_data
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.spikes import Stimulus
 

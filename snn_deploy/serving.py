@@ -8,13 +8,13 @@ import numpy as np
 
 from snn_deploy.arrays import IntArray
 from snn_deploy.backends import Program
-from snn_deploy.data import Data
 from snn_deploy.host.calibration import Calibration
 from snn_deploy.host.cutoff import never
 from snn_deploy.host.drift import answer_at, audits, first_score, is_lost
 from snn_deploy.host.monitor import decide_inputs
 from snn_deploy.host.oracle import gaps
 from snn_deploy.host.thresholds import stops
+from snn_deploy.inputs.data import Data
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.spikes import Stimulus, encode
 

@@ -15,17 +15,17 @@ import pytest
 
 from snn_deploy.arrays import AnyArray
 from snn_deploy.backends import open_backend
-from snn_deploy.energy import dynamic_energy, energies
+from snn_deploy.costs.energy import dynamic_energy, energies
+from snn_deploy.costs.latency import timestep_durations
+from snn_deploy.costs.prices import prices_of
 from snn_deploy.host.cutoff import never
 from snn_deploy.host.monitor import run_inputs
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import Projection, QuantizedGraph
 from snn_deploy.ir.synapses import ConvSynapses
-from snn_deploy.latency import timestep_durations
 from snn_deploy.passes.partition import partition
 from snn_deploy.passes.place import place
 from snn_deploy.passes.rules import check_rules
-from snn_deploy.prices import prices_of
 from snn_deploy.results import Activity
 from snn_deploy.spikes import Stimulus
 from snn_deploy.target_file import read_target

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from snn_deploy.conversion_gap import Gap, conversion_gap
-from snn_deploy.data import Data
 from snn_deploy.errors import DataError
+from snn_deploy.inputs.data import Data
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Graph, Training
 from snn_deploy.ir.neurons import Relu

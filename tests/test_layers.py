@@ -19,14 +19,11 @@ ALLOWED = {
     "files": "",
     "fixedpoint": "arrays",
     "results": "arrays",
-    "cifar10": "errors",
     "target": "errors",
     "target_file": "errors files target",
     "spikes": "arrays errors",
     "ir": "arrays errors fixedpoint spikes target",
-    "data": "arrays errors ir spikes",
-    "event_files": "arrays data errors",
-    "datasets": "cifar10 data errors event_files spikes",
+    "inputs": "arrays errors ir spikes",
     "training.neurons": "",
     "training.tebn": "",
     "importers": "arrays errors files fixedpoint ir spikes training.neurons "
@@ -34,43 +31,32 @@ ALLOWED = {
     "exporters": "arrays errors files fixedpoint ir",
     "passes": "arrays errors fixedpoint ir spikes target",
     "backends": "arrays errors fixedpoint ir results spikes",
-    "recording": "arrays backends data errors files ir spikes",
+    "recording": "arrays backends errors files inputs ir spikes",
     "host": "arrays backends errors fixedpoint ir results spikes",
-    "streams": "arrays data errors ir spikes",
-    "serving": "arrays backends data host ir spikes",
-    "prices": "arrays results target",
-    "latency": "arrays prices results",
-    "energy": "arrays prices",
-    "rows": "arrays energy",
-    "pricing": "arrays energy ir latency prices results",
+    "serving": "arrays backends host inputs ir spikes",
+    "costs": "arrays ir results target",
     "artifact": "arrays errors files host ir",
-    "stopping": "arrays energy ir latency prices results",
     "pipeline": "errors ir passes target",
-    "optimize": "arrays backends energy errors host ir prices pricing results spikes "
-    "stopping",
-    "conversion_gap": "data errors ir pipeline",
+    "optimize": "arrays backends costs errors host ir results spikes",
+    "conversion_gap": "errors inputs ir pipeline",
     "convert": "errors exporters importers ir pipeline target",
-    "training": "arrays datasets errors files fixedpoint importers ir passes pipeline "
+    "training": "arrays errors files fixedpoint importers inputs ir passes pipeline "
     "spikes target target_file training.neurons training.tebn",
-    "profile": "arrays artifact backends data host ir prices pricing results rows",
-    "schedules": "energy prices profile rows target",
-    "summary": "arrays host profile schedules",
-    "verify": "arrays artifact backends data errors fixedpoint ir passes pipeline "
-    "spikes summary",
-    "report": "arrays energy ir profile rows summary target verify",
-    "profile_files": "files profile report rows summary verify",
-    "crosscheck": "artifact backends data errors host results",
-    "demo": "arrays artifact backends data datasets files host importers ir pipeline "
-    "profile summary target_file",
+    "profile": "arrays artifact backends costs host inputs ir results target",
+    "verify": "arrays artifact backends errors fixedpoint inputs ir passes pipeline "
+    "profile spikes",
+    "report": "arrays costs files ir profile target verify",
+    "crosscheck": "artifact backends errors host inputs results",
+    "demo": "arrays artifact backends files host importers inputs ir pipeline "
+    "profile target_file",
     "fit": "errors ir passes pipeline target",
     "doctor": "arrays backends errors ir pipeline spikes target_file",
-    "testing": "arrays artifact backends data errors importers ir pipeline profile "
-    "recording summary target_file",
-    "cli": "arrays artifact backends conversion_gap convert crosscheck data datasets "
-    "demo doctor errors fit host importers ir optimize pipeline prices profile "
-    "profile_files recording report results schedules serving stopping streams summary "
-    "target target_file training verify",
-    "__init__": "artifact backends data host importers pipeline profile profile_files "
+    "testing": "arrays artifact backends errors importers inputs ir pipeline profile "
+    "recording target_file",
+    "cli": "arrays artifact backends conversion_gap convert costs crosscheck demo "
+    "doctor errors fit host importers inputs ir optimize pipeline profile recording "
+    "report results serving target target_file training verify",
+    "__init__": "artifact backends host importers inputs pipeline profile report "
     "target_file",
     "__main__": "cli",
 }
@@ -84,10 +70,10 @@ USERS = {
     "training/",
     "norse": "training/",
     "lava": "backends/lava",
-    "mlxtend": "datasets",
-    "sklearn": "datasets",
+    "mlxtend": "inputs/datasets",
+    "sklearn": "inputs/datasets",
     "networkx": "importers/nir ir/ passes/",
-    "pyarrow": "profile_files",
+    "pyarrow": "report/profile_files",
     "rich": "cli/ training/train",
     "safetensors": "artifact",
     "scipy": "backends/counting host/ ir/dynamics verify/simulate",

@@ -10,7 +10,7 @@ from snn_deploy.backends import open_backend
 from snn_deploy.host.calibrate import calibrate
 from snn_deploy.host.calibration import Settings
 from snn_deploy.optimize import Costs, best_of_each_kind, measure, options
-from snn_deploy.profile import Schedule, profile_inputs
+from snn_deploy.profile.profile import Schedule, profile_inputs
 from tests.host.test_calibrate import labelled
 from tests.host.test_monitor import loaded
 

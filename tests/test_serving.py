@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from snn_deploy.data import Data
 from snn_deploy.host.calibrate import calibrate
 from snn_deploy.host.calibration import Settings
 from snn_deploy.host.monitor import run_inputs
 from snn_deploy.host.thresholds import stops
+from snn_deploy.inputs.data import Data
 from snn_deploy.serving import Decision, serve
 from tests.host.test_monitor import N, loaded
 

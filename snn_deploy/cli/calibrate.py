@@ -9,9 +9,9 @@ from snn_deploy.cli.compile import positive
 if TYPE_CHECKING:
     from snn_deploy.arrays import IntArray
     from snn_deploy.artifact import Artifact
-    from snn_deploy.data import Data
     from snn_deploy.host.calibrate import Evidence
     from snn_deploy.host.calibration import Settings
+    from snn_deploy.inputs.data import Data
 
 RULES = "risk, topk, certain, fixed:T, retry:T, confidence, entropy, spikecp"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from snn_deploy.datasets import Part
     from snn_deploy.demo import Outcome
+    from snn_deploy.inputs.datasets import Part
 
 MAIN_MODEL = "mnist_counts"
 OTHER_MODELS = ("mnist_lif", "mnist_qcfs")
@@ -32,8 +32,8 @@ def add_to(commands: Any) -> None:
 def call(options: argparse.Namespace) -> None:
     """Write the data, run the three networks, print the table, say where things are."""
     from snn_deploy.cli.console import out
-    from snn_deploy.datasets import load_split
     from snn_deploy.demo import write_data
+    from snn_deploy.inputs.datasets import load_split
 
     folder: Path = options.output
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,9 +59,9 @@ def _outcome(name: str, home: Path, calibration: "Part", test: "Part") -> "Outco
     from snn_deploy.backends import open_backend
     from snn_deploy.cli.console import out, with_progress
     from snn_deploy.cli.profile import make_profile
-    from snn_deploy.data import Data
     from snn_deploy.demo import calibrated, compiled, float_answers, outcome
-    from snn_deploy.profile_files import write_profile
+    from snn_deploy.inputs.data import Data
+    from snn_deploy.report.profile_files import write_profile
 
     graph, artifact = compiled(name, TARGET)
     training = graph.training

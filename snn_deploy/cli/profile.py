@@ -13,9 +13,9 @@ from snn_deploy.errors import BackendError
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
-    from snn_deploy.data import Data
     from snn_deploy.host.calibration import Calibration
-    from snn_deploy.profile import Profile
+    from snn_deploy.inputs.data import Data
+    from snn_deploy.profile.profile import Profile
 
 MOST_VERIFIED = 100
 
@@ -72,7 +72,7 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.cli.console import out
     from snn_deploy.cli.reading import note_overlap, read_calibration, read_inputs
     from snn_deploy.host.drift import audits
-    from snn_deploy.profile_files import write_profile
+    from snn_deploy.report.profile_files import write_profile
 
     artifact = read_artifact(options.network)
     graph = artifact.network.graph
@@ -133,7 +133,7 @@ def make_profile(
     from snn_deploy.backends import open_backend
     from snn_deploy.cli.console import out, with_progress
     from snn_deploy.crosscheck import cross_check
-    from snn_deploy.profile import profile_inputs
+    from snn_deploy.profile.profile import profile_inputs
 
     cutoff = None if calibration is None else calibration.cutoff
     if artifact.calibration is None:
@@ -157,9 +157,9 @@ def make_profile(
 def show(profile: "Profile") -> None:
     """Print the means of each schedule, and which one wins."""
     from snn_deploy.cli.console import out, show_table
+    from snn_deploy.profile.schedules import remarks
+    from snn_deploy.profile.summary import summarize
     from snn_deploy.report.units import percent, with_prefix
-    from snn_deploy.schedules import remarks
-    from snn_deploy.summary import summarize
 
     summary = summarize(profile)
     runs = summary["schedules"].values()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
-    from snn_deploy.data import Data
     from snn_deploy.host.calibration import Calibration
+    from snn_deploy.inputs.data import Data
     from snn_deploy.ir.graph import Graph
     from snn_deploy.ir.quantized import QuantizedGraph
 
@@ -80,9 +80,9 @@ def read_model(
     path: Path, options: argparse.Namespace, timesteps: int | None = None
 ) -> "Graph":
     """Return the model at ``path``, with the options of ``add_model_options``."""
-    from snn_deploy.data import load_arrays
     from snn_deploy.errors import DataError
     from snn_deploy.importers import load_model
+    from snn_deploy.inputs.data import load_arrays
     from snn_deploy.ir.neurons import Reset
 
     arrays = load_arrays(options.balance_on) if options.balance_on else {}
@@ -109,7 +109,7 @@ def show_gap(graph: "Graph", path: Path) -> None:
     """Print what the conversion to spikes costs on the inputs of ``--balance-on``."""
     from snn_deploy.cli.console import out
     from snn_deploy.conversion_gap import conversion_gap
-    from snn_deploy.data import read_data
+    from snn_deploy.inputs.data import read_data
 
     data = read_data(path, graph.input.shape, graph.training)
     if data.y is None:
@@ -126,7 +126,7 @@ def show_gap(graph: "Graph", path: Path) -> None:
 
 def read_inputs(path: Path, graph: "QuantizedGraph") -> "Data":
     """Return the inputs at ``path`` for a network; on stderr, what is rounded."""
-    from snn_deploy.data import read_data
+    from snn_deploy.inputs.data import read_data
 
     data = read_data(
         path, graph.source.shape, graph.training, n_outputs=graph.readout.size

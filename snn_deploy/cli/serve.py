@@ -11,7 +11,7 @@ from snn_deploy.cli.compile import positive
 if TYPE_CHECKING:
     from io import BufferedReader
 
-    from snn_deploy.data import Data
+    from snn_deploy.inputs.data import Data
     from snn_deploy.ir.quantized import QuantizedGraph
     from snn_deploy.serving import Decision
 
@@ -99,7 +99,7 @@ def call(options: argparse.Namespace) -> None:
 def _arrivals(
     options: argparse.Namespace, graph: "QuantizedGraph"
 ) -> "Iterator[tuple[str, Data]]":
-    from snn_deploy.streams import from_folder, from_pipe
+    from snn_deploy.inputs.streams import from_folder, from_pipe
 
     if options.data == "-":
         return from_pipe(cast("BufferedReader", sys.stdin.buffer), graph)

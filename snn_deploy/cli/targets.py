@@ -39,7 +39,7 @@ def call(options: argparse.Namespace) -> None:
 
 def _show_costs(target: "Target") -> None:
     from snn_deploy.cli.console import out, show_table
-    from snn_deploy.prices import price_list
+    from snn_deploy.costs.prices import price_list
     from snn_deploy.report.units import with_prefix
 
     rows = [

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from snn_deploy.arrays import FloatArray, IntArray
     from snn_deploy.artifact import Artifact
     from snn_deploy.backends import Program
-    from snn_deploy.data import Data
     from snn_deploy.host.calibration import Calibration
     from snn_deploy.host.cutoff import Cutoff
+    from snn_deploy.inputs.data import Data
 
 MOST_ROWS = 16
 BAR = 24  # characters of the longest output
@@ -102,9 +102,9 @@ def _energies(
     artifact: "Artifact", data: "Data", index: int, calibration: "Calibration | None"
 ) -> "FloatArray":
     from snn_deploy.backends import open_backend
+    from snn_deploy.costs.stopping import stopping_costs
     from snn_deploy.host.cutoff import never
     from snn_deploy.host.monitor import run_inputs
-    from snn_deploy.stopping import stopping_costs
 
     network = artifact.network
     program = open_backend("cpu").load(network)

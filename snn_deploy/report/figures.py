@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from snn_deploy.energy import PARTS
-from snn_deploy.profile import Profile
+from snn_deploy.costs.energy import PARTS
+from snn_deploy.profile.profile import Profile
 from snn_deploy.report.headline import mean_energy
 from snn_deploy.report.markup import Html, element, section, together
 from snn_deploy.report.pictures import (

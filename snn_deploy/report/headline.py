@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from snn_deploy.energy import PARTS
-from snn_deploy.profile import Profile
+from snn_deploy.costs.energy import PARTS
+from snn_deploy.profile.profile import Profile
+from snn_deploy.profile.summary import paired_interval
 from snn_deploy.report.markup import Html, element, items
 from snn_deploy.report.units import UNKNOWN, number, percent, with_prefix
-from snn_deploy.summary import paired_interval
 
 Summary = dict[str, Any]
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from snn_deploy.profile import Profile
+from snn_deploy.profile.profile import Profile
 from snn_deploy.report.chip import network_on_chip
 from snn_deploy.report.costs import costs, notable_inputs
 from snn_deploy.report.figures import figures

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from snn_deploy.arrays import FloatArray
-from snn_deploy.energy import PARTS
-from snn_deploy.profile import Profile
+from snn_deploy.costs.energy import PARTS
+from snn_deploy.profile.profile import Profile
+from snn_deploy.profile.rows import Rows
 from snn_deploy.report.units import number, percent, shared_prefix, with_prefix
-from snn_deploy.rows import Rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snn_deploy.datasets import Part
+from snn_deploy.inputs.datasets import Part
 from snn_deploy.ir import graph
 from snn_deploy.spikes import Encoding
 from snn_deploy.target_file import read_target

@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import nn
 
-from snn_deploy.datasets import Part, load_split
 from snn_deploy.errors import ModelError, TrainingError
 from snn_deploy.importers.model_file import save
+from snn_deploy.inputs.datasets import Part, load_split
 from snn_deploy.training import recipes
 from snn_deploy.training.augment import augment
 from snn_deploy.training.card import write_card

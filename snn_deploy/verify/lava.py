@@ -6,7 +6,7 @@ import numpy as np
 
 from snn_deploy.artifact import Artifact
 from snn_deploy.backends import QUANTITIES, Recording, open_backend
-from snn_deploy.data import Data
+from snn_deploy.inputs.data import Data
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.verify.result import LavaCheck
 

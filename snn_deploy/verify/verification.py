@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from snn_deploy.artifact import Artifact, pack
-from snn_deploy.data import Data
 from snn_deploy.errors import ArtifactError
+from snn_deploy.inputs.data import Data
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.passes.quantize import quantize

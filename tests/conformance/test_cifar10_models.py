@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from snn_deploy.backends import open_backend
-from snn_deploy.data import Data
-from snn_deploy.datasets import load_split
 from snn_deploy.files import packaged_folder
 from snn_deploy.host.monitor import collect_scores
 from snn_deploy.importers import load_model
+from snn_deploy.inputs.data import Data
+from snn_deploy.inputs.datasets import load_split
 from snn_deploy.pipeline import compile_model
 from snn_deploy.target_file import read_target
 

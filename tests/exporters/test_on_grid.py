@@ -7,11 +7,11 @@ import pytest
 
 from snn_deploy.backends.cpu import record_reference
 from snn_deploy.convert import write_integers
-from snn_deploy.datasets import load_split
 from snn_deploy.errors import ModelError
 from snn_deploy.exporters.on_grid import as_graph
 from snn_deploy.files import packaged_folder
 from snn_deploy.importers import load_model
+from snn_deploy.inputs.datasets import load_split
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.neurons import Reset

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 
 from snn_deploy.arrays import IntArray
 from snn_deploy.backends.cpu import record_reference
-from snn_deploy.datasets import load_split
 from snn_deploy.errors import FitError
 from snn_deploy.exporters.onnx import write_onnx
 from snn_deploy.files import packaged_folder
 from snn_deploy.importers import load_model
+from snn_deploy.inputs.datasets import load_split
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.pipeline import compile_model
 from snn_deploy.spikes import Stimulus, encode

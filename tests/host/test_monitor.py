@@ -8,8 +8,6 @@ import pytest
 from snn_deploy.arrays import BoolArray, IntArray
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends import Program, open_backend
-from snn_deploy.data import Data
-from snn_deploy.datasets import load_split
 from snn_deploy.files import packaged_folder
 from snn_deploy.host.calibrate import Evidence, calibrate
 from snn_deploy.host.calibration import RULES, Settings
@@ -18,6 +16,8 @@ from snn_deploy.host.monitor import collect_scores, run_inputs, watch_input
 from snn_deploy.host.oracle import gaps
 from snn_deploy.host.thresholds import stops
 from snn_deploy.importers import load_model
+from snn_deploy.inputs.data import Data
+from snn_deploy.inputs.datasets import load_split
 from snn_deploy.pipeline import compile_model
 from snn_deploy.target_file import read_target
 

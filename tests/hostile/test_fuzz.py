@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from snn_deploy.arrays import AnyArray
 from snn_deploy.artifact import read_artifact
-from snn_deploy.data import read_data
 from snn_deploy.errors import SnnDeployError
 from snn_deploy.importers.model_file import read_model
+from snn_deploy.inputs.data import read_data
 from snn_deploy.ir.codec import encode
 from snn_deploy.ir.graph import Training
 from snn_deploy.spikes import Encoding

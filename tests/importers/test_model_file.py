@@ -10,10 +10,10 @@ from torch import nn
 
 import snn_deploy
 from snn_deploy.arrays import AnyArray
-from snn_deploy.data import Data
 from snn_deploy.errors import ModelError
 from snn_deploy.importers import load_model
 from snn_deploy.importers.model_file import _sha256, read_model, with_used_inputs
+from snn_deploy.inputs.data import Data
 from snn_deploy.ir.codec import encode
 from snn_deploy.ir.graph import Functional, Graph
 from snn_deploy.spikes import Encoding

@@ -22,15 +22,15 @@ import pytest
 
 from snn_deploy.arrays import IntArray
 from snn_deploy.backends import QUANTITIES, Recording, open_backend
-from snn_deploy.energy import dynamic_energy
+from snn_deploy.costs.energy import dynamic_energy
+from snn_deploy.costs.latency import timestep_durations
+from snn_deploy.costs.prices import Prices, prices_of
 from snn_deploy.host.cutoff import never
 from snn_deploy.host.monitor import run_inputs
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore, Piece
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.quantized import Population, Projection
 from snn_deploy.ir.synapses import DenseSynapses, SparseSynapses
-from snn_deploy.latency import timestep_durations
-from snn_deploy.prices import Prices, prices_of
 from snn_deploy.results import CORE_EVENTS, FIRE, INJECTION, PACKET, UPDATE
 from snn_deploy.spikes import Stimulus
 from snn_deploy.target import Target

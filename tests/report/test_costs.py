@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from snn_deploy.profile import Profile
+from snn_deploy.profile.profile import Profile
+from snn_deploy.profile.summary import summarize
 from snn_deploy.report.costs import costs, notable_inputs
-from snn_deploy.summary import summarize
 from tests.report.profiles import (
     CASES,
     early_rows,

@@ -2,9 +2,9 @@
 
 import re
 
-from snn_deploy.profile import Profile
+from snn_deploy.profile.profile import Profile
+from snn_deploy.profile.summary import summarize
 from snn_deploy.report.figures import figures
-from snn_deploy.summary import summarize
 from tests.report.profiles import CASES, early_rows, fixed_rows, profile, without_cutoff
 from tests.report.reading import words
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from snn_deploy.profile import Profile
+from snn_deploy.profile.profile import Profile
+from snn_deploy.profile.summary import summarize
 from snn_deploy.report.headline import headline
-from snn_deploy.summary import summarize
 from tests.report.profiles import (
     CASES,
     N_TIMESTEPS,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from snn_deploy.artifact import pack
-from snn_deploy.profile import Profile
+from snn_deploy.profile.profile import Profile
 from tests.build import simulator
 from tests.report.profiles import CASES, network, page, profile
 from tests.report.reading import Reader

@@ -2,9 +2,9 @@
 
 import re
 
-from snn_deploy.profile import Profile
+from snn_deploy.profile.profile import Profile
+from snn_deploy.profile.summary import summarize
 from snn_deploy.report.sources import how_known
-from snn_deploy.summary import summarize
 from tests.build import simulator
 from tests.report.profiles import profile
 from tests.report.reading import words

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from snn_deploy.profile.summary import summarize
 from snn_deploy.report.html import render
 from snn_deploy.report.verification import verification_section
-from snn_deploy.summary import summarize
 from snn_deploy.verify.causes import Parting
 from snn_deploy.verify.differences import Difference
 from snn_deploy.verify.result import Accuracy, Fault, LayerReport, Verification

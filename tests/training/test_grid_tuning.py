@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from snn_deploy.datasets import Part
 from snn_deploy.errors import TargetError
+from snn_deploy.inputs.datasets import Part
 from snn_deploy.training import phases, recipes, train
 from snn_deploy.training.checkpoint import Checkpoint
 from snn_deploy.training.grid import weight_of, weight_steps

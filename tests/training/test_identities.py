@@ -13,10 +13,10 @@ import torch
 
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.backends import open_backend
-from snn_deploy.datasets import Part, digits
 from snn_deploy.host.cutoff import never
 from snn_deploy.host.monitor import run_inputs
 from snn_deploy.importers.pytorch import trace
+from snn_deploy.inputs.datasets import Part, digits
 from snn_deploy.ir.floating import FloatRun, evaluate
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.neurons import Comparison, Lif, Reset

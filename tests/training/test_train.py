@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from snn_deploy.data import Data
-from snn_deploy.datasets import Part, Split
 from snn_deploy.errors import ModelError, TrainingError
 from snn_deploy.importers.model_file import read_model
+from snn_deploy.inputs.data import Data
+from snn_deploy.inputs.datasets import Part, Split
 from snn_deploy.ir.floating import accumulate, evaluate
 from snn_deploy.spikes import encode
 from snn_deploy.training import phases, rcs, recipes, train

@@ -8,15 +8,15 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from snn_deploy.cifar10 import (
+from snn_deploy.errors import DataError
+from snn_deploy.inputs.cifar10 import (
     JPEG_FILE,
     TEST_FILES,
     TRAIN_FILES,
     data_files,
     read_cifar10,
 )
-from snn_deploy.datasets import load_split
-from snn_deploy.errors import DataError
+from snn_deploy.inputs.datasets import load_split
 
 Bytes = npt.NDArray[np.uint8]
 

@@ -4,8 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snn_deploy.data import Data, read_data
 from snn_deploy.errors import DataError
+from snn_deploy.inputs.data import Data, read_data
 from snn_deploy.ir.graph import Training
 from snn_deploy.spikes import Encoding
 

@@ -8,7 +8,7 @@ from typing import overload
 import numpy as np
 
 from snn_deploy.arrays import AnyArray, BoolArray, FloatArray
-from snn_deploy.energy import PARTS
+from snn_deploy.costs.energy import PARTS
 
 IN_MEMORY = 1 << 25  # bytes of a column; larger ones lie in a file that has no name
 NO_LABEL = -1

@@ -8,7 +8,7 @@ import pytest
 
 from snn_deploy.arrays import AnyArray
 from snn_deploy.errors import DataError
-from snn_deploy.event_files import bin_events, read_nmnist
+from snn_deploy.inputs.event_files import bin_events, read_nmnist
 
 # two recordings on a sensor of 2 x 3: four events, then two
 PLACES = np.array([[0, 0, 1, 1, 0, 1], [0, 0, 2, 1, 1, 2]])

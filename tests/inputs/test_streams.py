@@ -12,10 +12,10 @@ import pytest
 
 from snn_deploy.arrays import AnyArray
 from snn_deploy.errors import DataError
+from snn_deploy.inputs.streams import from_folder, from_pipe
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.spikes import Encoding, input_hashes
-from snn_deploy.streams import from_folder, from_pipe
 from tests.build import dense, integers, population, rng
 
 SHAPE = (1, 2, 3)

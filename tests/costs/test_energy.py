@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from snn_deploy.energy import PARTS, dynamic_energy, energies
-from snn_deploy.prices import prices_of, unknown_prices
+from snn_deploy.costs.energy import PARTS, dynamic_energy, energies
+from snn_deploy.costs.prices import prices_of, unknown_prices
 from snn_deploy.results import CHIP_EVENTS, CORE_EVENTS
 from snn_deploy.target_file import read_target, target_from_table
 from tests.test_target import table

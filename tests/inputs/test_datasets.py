@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from snn_deploy.datasets import Part, digits, load_split, mnist5k, split_mnist5k
 from snn_deploy.errors import DataError
-from tests.test_event_files import write_nmnist
+from snn_deploy.inputs.datasets import Part, digits, load_split, mnist5k, split_mnist5k
+from tests.inputs.test_event_files import write_nmnist
 
 
 def test_digits_are_bytes_in_the_shape_of_images() -> None:

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from snn_deploy.costs.pricing import Pricing
+from snn_deploy.costs.stopping import stopping_costs
 from snn_deploy.host.cutoff import fixed, never
 from snn_deploy.host.monitor import run_inputs
-from snn_deploy.pricing import Pricing
-from snn_deploy.stopping import stopping_costs
 from tests.host.test_monitor import loaded
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from snn_deploy import __version__
 from snn_deploy.arrays import FloatArray
 from snn_deploy.host.drift import in_words
-from snn_deploy.profile import Profile
-from snn_deploy.schedules import means, other_monitor, schedules, winners
+from snn_deploy.profile.profile import Profile
+from snn_deploy.profile.schedules import means, other_monitor, schedules, winners
 
 
 def summarize(profile: Profile) -> dict[str, Any]:

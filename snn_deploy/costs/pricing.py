@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.energy import PARTS, energies
+from snn_deploy.costs.energy import PARTS, energies
+from snn_deploy.costs.latency import Stream, timestep_durations
+from snn_deploy.costs.prices import prices_of
 from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.latency import Stream, timestep_durations
-from snn_deploy.prices import prices_of
 from snn_deploy.results import (
     ACCESS,
     FIRE,

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from snn_deploy.energy import PARTS
-from snn_deploy.prices import MONITORS
-from snn_deploy.profile import Profile, Schedule
-from snn_deploy.rows import Rows
+from snn_deploy.costs.energy import PARTS
+from snn_deploy.costs.prices import MONITORS
+from snn_deploy.profile.profile import Profile, Schedule
+from snn_deploy.profile.rows import Rows
 from snn_deploy.target import Target, high_name
 
 # goal: what is compared, and whether more is better

@@ -3,10 +3,10 @@
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.energy import dynamic_energy
+from snn_deploy.costs.energy import dynamic_energy
+from snn_deploy.costs.latency import timestep_durations
+from snn_deploy.costs.prices import prices_of
 from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.latency import timestep_durations
-from snn_deploy.prices import prices_of
 from snn_deploy.results import Activity
 
 CENTRAL = 0  # of the band

@@ -11,17 +11,17 @@ import numpy as np
 from snn_deploy.arrays import AnyArray, FloatArray, IntArray
 from snn_deploy.artifact import Artifact
 from snn_deploy.backends import Backend, Program
-from snn_deploy.data import Data
+from snn_deploy.costs.prices import unknown_prices
+from snn_deploy.costs.pricing import Pricing
 from snn_deploy.host.calibration import Calibration
 from snn_deploy.host.cutoff import Cutoff, never
 from snn_deploy.host.drift import Drift, audits, first_score, is_lost, look
 from snn_deploy.host.monitor import run_inputs
 from snn_deploy.host.oracle import answers
+from snn_deploy.inputs.data import Data
 from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.prices import unknown_prices
-from snn_deploy.pricing import Pricing
+from snn_deploy.profile.rows import Rows
 from snn_deploy.results import CHIP_EVENTS, CORE_EVENTS, Activity, RunResult
-from snn_deploy.rows import Rows
 
 Progress = Callable[[Iterable[RunResult], int, str], Iterable[RunResult]]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from snn_deploy.arrays import AnyArray, Shape
-from snn_deploy.data import Data, check_data, read_data
 from snn_deploy.errors import DataError
+from snn_deploy.inputs.data import Data, check_data, read_data
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.spikes import Encoding
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from snn_deploy.files import write_together
-from snn_deploy.profile import Profile, Schedule
+from snn_deploy.profile.profile import Profile, Schedule
+from snn_deploy.profile.rows import COLUMNS, NO_LABEL, Rows, type_of
+from snn_deploy.profile.summary import summarize
 from snn_deploy.report.html import render
-from snn_deploy.rows import COLUMNS, NO_LABEL, Rows, type_of
-from snn_deploy.summary import summarize
 from snn_deploy.verify.result import Verification
 
 BLOCK = 1 << 16  # rows written at once

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from snn_deploy.arrays import AnyArray, Shape
-from snn_deploy.data import load_arrays
 from snn_deploy.errors import DataError
+from snn_deploy.inputs.data import load_arrays
 
 NMNIST_FILE = "nmnist_small.npz"
 _NMNIST_SHAPE = (2, 34, 34)  # polarity, y, x

@@ -8,13 +8,15 @@ import pytest
 
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends import open_backend
-from snn_deploy.data import Data
+from snn_deploy.costs.latency import timestep_durations
+from snn_deploy.costs.prices import prices_of
 from snn_deploy.host.cutoff import Cutoff, fixed, risk
 from snn_deploy.host.monitor import run_inputs
+from snn_deploy.inputs.data import Data
 from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.latency import timestep_durations
-from snn_deploy.prices import prices_of
-from snn_deploy.profile import Profile, Schedule, profile_inputs
+from snn_deploy.profile.profile import Profile, Schedule, profile_inputs
+from snn_deploy.profile.schedules import other_monitor, text_of, winners
+from snn_deploy.profile.summary import summarize
 from snn_deploy.results import (
     ACCESS,
     CHIP_EVENTS,
@@ -23,8 +25,6 @@ from snn_deploy.results import (
     PACKET,
     PACKET_IN,
 )
-from snn_deploy.schedules import other_monitor, text_of, winners
-from snn_deploy.summary import summarize
 from tests.build import RATE, dense, integers, population, rng
 from tests.conformance.networks import mapped
 from tests.conformance.test_equality import alone_in_stream

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.prices import BAND, Prices, cost_of
+from snn_deploy.costs.prices import BAND, Prices, cost_of
 from snn_deploy.results import ACCESS, CHIP_EVENTS, CORE_EVENTS, INJECTION
 
 

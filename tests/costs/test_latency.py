@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.latency import Stream, timestep_durations
-from snn_deploy.prices import BAND, Prices, prices_of
+from snn_deploy.costs.latency import Stream, timestep_durations
+from snn_deploy.costs.prices import BAND, Prices, prices_of
 from snn_deploy.results import (
     ACCESS,
     CHIP_EVENTS,

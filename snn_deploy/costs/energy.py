@@ -3,7 +3,7 @@
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.prices import Prices, cost_of
+from snn_deploy.costs.prices import Prices, cost_of
 
 # events on the chip; leakage, for as long as the input holds the chip; clearing the
 # chip between inputs; the processor that feeds and polls the chip

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from snn_deploy.cifar10 import EXPECTED, read_cifar10
-from snn_deploy.data import load_arrays
 from snn_deploy.errors import DataError
-from snn_deploy.event_files import NMNIST_FILE, read_nmnist
+from snn_deploy.inputs.cifar10 import EXPECTED, read_cifar10
+from snn_deploy.inputs.data import load_arrays
+from snn_deploy.inputs.event_files import NMNIST_FILE, read_nmnist
 from snn_deploy.spikes import to_gray
 
 NAMES = ("mnist5k", "digits", "nmnist", "cifar10")

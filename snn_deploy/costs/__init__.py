@@ -1,0 +1,1 @@
+"""What an input costs: prices times counts, joules and seconds."""

@@ -1,0 +1,1 @@
+"""Inputs from files, data sets and streams, and their labels."""
