@@ -19,8 +19,9 @@ from snn_deploy.inputs.datasets import Part
 from snn_deploy.ir.floating import accumulate, evaluate
 from snn_deploy.ir.graph import Graph
 from snn_deploy.pipeline import compile_model, to_spiking
+from snn_deploy.profile.intervals import paired_interval
 from snn_deploy.profile.profile import Profile
-from snn_deploy.profile.summary import paired_interval, summarize
+from snn_deploy.profile.summary import summarize
 from snn_deploy.target_file import read_target
 
 BATCH = 50

@@ -42,7 +42,7 @@ ALLOWED = {
     "convert": "errors exporters importers ir pipeline target",
     "training": "arrays errors files fixedpoint importers inputs ir passes pipeline "
     "spikes target target_file training.neurons training.tebn",
-    "profile": "arrays artifact backends costs host inputs ir results target",
+    "profile": "arrays artifact backends costs errors host inputs ir results target",
     "verify": "arrays artifact backends errors fixedpoint inputs ir passes pipeline "
     "profile spikes",
     "report": "arrays costs files ir profile target verify",
@@ -73,10 +73,10 @@ USERS = {
     "mlxtend": "inputs/datasets",
     "sklearn": "inputs/datasets",
     "networkx": "importers/nir ir/ passes/",
-    "pyarrow": "report/profile_files",
+    "pyarrow": "profile/tables",
     "rich": "cli/ training/train",
     "safetensors": "artifact",
-    "scipy": "backends/counting host/ ir/dynamics verify/simulate",
+    "scipy": "backends/counting host/ ir/dynamics profile/intervals verify/simulate",
     "matplotlib": "report/",
 }
 

@@ -14,6 +14,7 @@ from snn_deploy.cli import (
     convert,
     data,
     demo,
+    diff,
     doctor,
     fit,
     inspect,
@@ -27,8 +28,8 @@ from snn_deploy.cli import (
 from snn_deploy.errors import SnnDeployError
 
 COMMANDS = (
-    fit, compile, convert, calibrate, run, serve, profile, verify, inspect, targets,
-    data, train, demo, doctor,
+    fit, compile, convert, calibrate, run, serve, profile, diff, verify, inspect,
+    targets, data, train, demo, doctor,
 )  # fmt: skip
 WRONG_PATH = (
     FileExistsError,

@@ -12,7 +12,7 @@ from snn_deploy.arrays import AnyArray, FloatArray, IntArray
 from snn_deploy.artifact import Artifact
 from snn_deploy.backends import Backend, Program
 from snn_deploy.costs.prices import unknown_prices
-from snn_deploy.costs.pricing import Pricing
+from snn_deploy.costs.pricing import Pricing, Values
 from snn_deploy.host.calibration import Calibration
 from snn_deploy.host.cutoff import Cutoff, never
 from snn_deploy.host.drift import Drift, audits, first_score, is_lost, look
@@ -218,7 +218,7 @@ class _Run:
             if calibration is not None:
                 n_polls = calibration.n_polls(result.timesteps)
                 self.first_scores.append(first_score(calibration, result.scores))
-            rows.append(self.pricing.serial(result, n_polls=n_polls))
+            self._store(rows, self.pricing.serial(result, n_polls=n_polls))
         return rows
 
     def fixed(self, n_timesteps: int) -> tuple[Rows, Rows]:
@@ -233,12 +233,17 @@ class _Run:
                 self._judge(result)
             if is_counted:
                 self.totals.add(result.activity)
-            serial.append(self.pricing.serial(result, n_polls=1))
+            self._store(serial, self.pricing.serial(result, n_polls=1))
             for row in stream.push(result):
-                streamed.append(row)
+                self._store(streamed, row)
         for row in stream.finish():
-            streamed.append(row)
+            self._store(streamed, row)
         return serial, streamed
+
+    def _store(self, rows: Rows, values: Values) -> None:
+        """Add a row, and which input it is of."""
+        found = self.data.hashes[len(rows)]
+        rows.append({**values, "input_hash": int(found)})
 
     def fewest_timesteps(self, early: Rows, full: Rows) -> int:
         """Return the fewest fixed timesteps that lose no more than the cutoff.

@@ -1,7 +1,7 @@
 """One row for each input: what it gave and what it cost, as columns of numbers."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import overload
 
@@ -23,6 +23,7 @@ class Row:
     """
 
     index: int
+    input_hash: int
     label: int | None
     prediction: int
     timesteps: int
@@ -60,6 +61,9 @@ class Row:
 # column: unit, meaning
 COLUMNS = {
     "index": ("", "position of the input in the data, from 0"),
+    "input_hash": (
+        "", "a number for what the chip receives, the same for the same input"
+    ),
     "label": ("", "the right answer; null: unknown"),
     "prediction": ("", "the answer: the output with the largest score"),
     "timesteps": ("timesteps", "input timesteps that the decision took"),
@@ -131,6 +135,13 @@ class Rows(Sequence[Row]):
                 value = NO_LABEL if name == "label" else np.nan
             column[self.n] = value
         self.n += 1
+
+    def extend(self, values: Mapping[str, AnyArray]) -> None:
+        """Add the rows of several inputs, by column and as ``column`` gives them."""
+        end = self.n + len(values["index"])
+        for name, column in self.columns.items():
+            column[self.n : end] = values[name]
+        self.n = end
 
     def __len__(self) -> int:
         return self.n

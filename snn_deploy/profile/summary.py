@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from snn_deploy import __version__
-from snn_deploy.arrays import FloatArray
 from snn_deploy.host.drift import in_words
+from snn_deploy.profile.intervals import paired_interval
 from snn_deploy.profile.profile import Profile
 from snn_deploy.profile.schedules import means, other_monitor, schedules, winners
 
@@ -100,27 +100,3 @@ def _paired_loss(profile: Profile) -> dict[str, float] | None:
     if not profile.has_cutoff or not early.has_labels:
         return None
     return paired_interval(fixed.is_right.astype(np.float64) - early.is_right)
-
-
-def paired_interval(differences: FloatArray) -> dict[str, float]:
-    """Return the mean of differences that are -1, 0 or 1, and its 95 % interval.
-
-    The interval adds half an input to each of the four ways that two answers can be
-    right or wrong [1]_, so that it has a width even where no answer differs.
-
-    References
-    ----------
-    .. [1] A. Agresti, Y. Min, "Simple improved confidence intervals for comparing
-       matched proportions", Statistics in Medicine 24, 2005.
-    """
-    n = len(differences) + 2
-    more = np.count_nonzero(differences > 0) + 0.5
-    less = np.count_nonzero(differences < 0) + 0.5
-    center = (more - less) / n
-    half = 1.96 * np.sqrt((more + less) / n - center**2) / np.sqrt(n)
-    mean = float(differences.mean())
-    return {
-        "mean": mean,
-        "low": max(-1.0, min(mean, float(center - half))),
-        "high": min(1.0, max(mean, float(center + half))),
-    }

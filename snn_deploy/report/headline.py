@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from snn_deploy.costs.energy import PARTS
+from snn_deploy.profile.intervals import paired_interval
 from snn_deploy.profile.profile import Profile
-from snn_deploy.profile.summary import paired_interval
 from snn_deploy.report.markup import Html, element, items
 from snn_deploy.report.units import UNKNOWN, number, percent, with_prefix
 

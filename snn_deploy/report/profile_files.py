@@ -6,16 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from snn_deploy.files import write_together
 from snn_deploy.profile.profile import Profile, Schedule
-from snn_deploy.profile.rows import COLUMNS, NO_LABEL, Rows, type_of
 from snn_deploy.profile.summary import summarize
+from snn_deploy.profile.tables import write_rows
 from snn_deploy.report.html import render
 from snn_deploy.verify.result import Verification
 
-BLOCK = 1 << 16  # rows written at once
 # the other schedules' rows, where there are some
 FILES = {
     Schedule.SERIAL: "fixed.parquet",
@@ -60,42 +57,3 @@ def _json(data: dict[str, Any]) -> str:
 
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
-
-
-def write_rows(rows: Rows, path: Path) -> None:
-    """Write one row for each input as a Parquet file, in blocks.
-
-    Each field carries its unit and its meaning.
-    """
-    import pyarrow.parquet as pq
-
-    schema = _schema()
-    with pq.ParquetWriter(path, schema) as writer:
-        for start in range(0, len(rows), BLOCK):
-            writer.write_table(_block(rows, start, schema))
-
-
-def _block(rows: Rows, start: int, schema: Any) -> Any:
-    import pyarrow as pa
-
-    columns = []
-    for name in COLUMNS:
-        values = rows.column(name)[start : start + BLOCK]
-        # not a number is the only one that does not equal itself
-        unknown = values == NO_LABEL if name == "label" else values != values
-        columns.append(pa.array(values, type=schema.field(name).type, mask=unknown))
-    return pa.table(columns, schema=schema)
-
-
-def _schema() -> Any:
-    import pyarrow as pa
-
-    types = {np.bool_: pa.bool_(), np.int64: pa.int64(), np.float64: pa.float64()}
-    return pa.schema(
-        pa.field(
-            name,
-            types[type_of(name)],
-            metadata={"unit": unit, "meaning": meaning},
-        )
-        for name, (unit, meaning) in COLUMNS.items()
-    )

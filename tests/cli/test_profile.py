@@ -12,6 +12,7 @@ from tests.hostile.networks import write_all
 
 COUNTS = [
     "index",
+    "input_hash",
     "label",
     "prediction",
     "timesteps",

@@ -76,6 +76,7 @@ def row(index: int, timesteps: int, **changes: Any) -> Row:
     """Return an input that costs 10 microjoules and a millisecond a timestep."""
     settings: dict[str, Any] = {
         "index": index,
+        "input_hash": 7 + index,
         "label": 1,
         "prediction": 1,
         "timesteps": timesteps,

@@ -1,0 +1,89 @@
+"""Rows as files: Parquet, whose columns carry unit and meaning, and CSV."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snn_deploy.errors import DataError
+from snn_deploy.profile.rows import COLUMNS, NO_LABEL, Rows, type_of
+
+BLOCK = 1 << 16  # rows read or written at once
+
+
+def write_rows(rows: Rows, path: Path) -> None:
+    """Write one row for each input as a Parquet file, in blocks.
+
+    Each field carries its unit and its meaning.
+    """
+    import pyarrow.parquet as pq
+
+    schema = _schema()
+    with pq.ParquetWriter(path, schema) as writer:
+        for start in range(0, len(rows), BLOCK):
+            writer.write_table(_block(rows, start, schema))
+
+
+def read_rows(path: Path) -> Rows:
+    """Return the rows that ``write_rows`` wrote to ``path``.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, or it is none of ours, or of an earlier version.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; give the folder of a profile")
+    try:
+        with pq.ParquetFile(path) as file:
+            if not file.schema_arrow.equals(_schema()):
+                raise DataError(
+                    f"{path}: its columns are not those of this version; run "
+                    "snn-deploy profile again"
+                )
+            rows = Rows(file.metadata.num_rows)
+            for batch in file.iter_batches(BLOCK):
+                rows.extend({name: _values(batch, name) for name in COLUMNS})
+    except (pa.ArrowException, OSError) as error:
+        why = str(error).splitlines()[0]
+        raise DataError(
+            f"{path}: damaged, or no Parquet file ({why}); run snn-deploy profile again"
+        ) from error
+    return rows
+
+
+def _values(batch: Any, name: str) -> Any:
+    unknown = NO_LABEL if name == "label" else np.nan
+    column = batch.column(name)
+    if column.null_count:
+        column = column.fill_null(unknown)
+    return column.to_numpy(zero_copy_only=False)
+
+
+def _block(rows: Rows, start: int, schema: Any) -> Any:
+    import pyarrow as pa
+
+    columns = []
+    for name in COLUMNS:
+        values = rows.column(name)[start : start + BLOCK]
+        # not a number is the only one that does not equal itself
+        unknown = values == NO_LABEL if name == "label" else values != values
+        columns.append(pa.array(values, type=schema.field(name).type, mask=unknown))
+    return pa.table(columns, schema=schema)
+
+
+def _schema() -> Any:
+    import pyarrow as pa
+
+    types = {np.bool_: pa.bool_(), np.int64: pa.int64(), np.float64: pa.float64()}
+    return pa.schema(
+        pa.field(
+            name,
+            types[type_of(name)],
+            metadata={"unit": unit, "meaning": meaning},
+        )
+        for name, (unit, meaning) in COLUMNS.items()
+    )
