@@ -11,6 +11,7 @@ from snn_deploy.report.headline import headline
 from snn_deploy.report.markup import Html, element
 from snn_deploy.report.sources import how_known
 from snn_deploy.report.verification import verification_section
+from snn_deploy.report.winners import winners
 from snn_deploy.verify.result import Verification
 
 # whatever slips into the page, the browser fetches and runs nothing
@@ -39,6 +40,7 @@ def render(
         element(
             "main",
             headline(profile, summary),
+            winners(summary),
             figures(profile, summary),
             costs(summary),
             notable_inputs(profile),

@@ -116,9 +116,10 @@ def accuracy_picture(profile: Profile) -> str:
                 ha="left" if mean < 0.6 * n else "right",
             )  # fmt: skip
         room = max(high - low, 1.0)
-        axes.set_ylim(low - 0.3 * room, high + 0.25 * room)
-        axes.set_yticks([t for t in axes.get_yticks() if 0 <= t <= 100])
-        axes.set_ylim(low - 0.3 * room, high + 0.25 * room)
+        limits = max(0.0, low - 0.3 * room), high + 0.25 * room
+        axes.set_ylim(limits)
+        axes.set_yticks([t for t in axes.get_yticks() if t <= 100])
+        axes.set_ylim(limits)
         axes.set_xlim(0.5, n + 0.5)
         _whole_ticks(axes, n)
         axes.grid(axis="y")

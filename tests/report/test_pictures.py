@@ -12,7 +12,13 @@ from snn_deploy.report.pictures import (
     spread_picture,
     timesteps_picture,
 )
-from tests.report.profiles import NO_ENERGY, early_rows, fixed_rows, profile
+from tests.report.profiles import (
+    NO_ENERGY,
+    early_rows,
+    fixed_rows,
+    profile,
+    without_cutoff,
+)
 
 ALL = (timesteps_picture, accuracy_picture, parts_picture, spread_picture)
 
@@ -60,6 +66,18 @@ def test_energies_of_zero_are_drawn() -> None:
 
 def test_perfect_accuracy_fits() -> None:
     assert "accuracy" in accuracy_picture(profile(accuracy_at=np.ones(6)))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 1.0])
+def test_the_axis_of_accuracy_ends_at_0_and_100(share: float) -> None:
+    accuracy_at = np.linspace(0, share, 6)
+
+    drawn = accuracy_picture(without_cutoff(accuracy_at=accuracy_at))
+
+    ticks = [float(t) for t in re.findall(r">([\d.]+)</text>", drawn)]
+    assert "\N{MINUS SIGN}" not in drawn
+    assert ">-" not in drawn
+    assert max(ticks) <= 100
 
 
 def test_energies_close_together_still_have_ticks() -> None:
