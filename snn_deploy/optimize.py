@@ -189,8 +189,7 @@ def _retry(evidence: Evidence, costs: Costs, settings: Settings) -> Option:
     timesteps = stops(evidence.scores, calibration.cutoff)
     again = float((timesteps == evidence.n_timesteps).mean())
     cost = costs.streamed[settings.at - 1] + again * costs.streamed[-1]
-    mean = settings.at + again * evidence.n_timesteps
-    return _in_stream(settings, mean, cost)
+    return _in_stream(settings, calibration.mean_timesteps, cost)
 
 
 def best_of_each_kind(found: list[Option], goal: str) -> list[Option]:

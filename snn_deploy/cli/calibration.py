@@ -51,7 +51,7 @@ def _row(evidence: "Evidence", found: "Calibration") -> tuple[str, ...]:
     if found.n_inputs < found.n_inputs_needed:
         return (f"needs {found.n_inputs_needed:,}", *[""] * 9)
     n_timesteps, depth = evidence.n_timesteps, evidence.graph.depth
-    chip = _chip_timesteps(found, depth)
+    chip = found.mean_timesteps + (0 if found.retry_at else depth)
     fixed = cheapest_fixed(evidence, found.loss)
     return (
         _threshold(found),
@@ -65,15 +65,6 @@ def _row(evidence: "Evidence", found: "Calibration") -> tuple[str, ...]:
         "" if found.loss_bound == 1 else f"{found.loss_bound:.4f}",
         f"{found.loss:.4f}",
     )
-
-
-def _chip_timesteps(found: "Calibration", depth: int) -> float:
-    """Return the mean: one by one, but a retry is two streams without a pipeline."""
-    if found.rule != "retry" or found.looks[0] == found.timesteps:
-        return found.mean_timesteps + depth
-    first = int(found.looks[0])
-    again = (found.mean_timesteps - first) / (found.timesteps - first)
-    return first + again * found.timesteps
 
 
 def _threshold(found: "Calibration") -> str:
@@ -142,9 +133,15 @@ def _rule(found: "Calibration") -> str:
     if not found.stops_early:
         few = found.n_inputs < found.n_inputs_needed
         return "never stops early" + (", since there are too few inputs" if few else "")
+    settled = f"the {found.score} is over {beta}"
     if found.score == "gap":
-        return f"stop once the best output leads by more than {beta}{looks}"
-    return f"stop once the {found.score} is over {beta}{looks}"
+        settled = f"the best output leads by more than {beta}"
+    if found.retry_at:
+        return (
+            f"stop after timestep {found.retry_at} if {settled}, else start again for "
+            f"all {found.timesteps}; streamed"
+        )
+    return f"stop once {settled}{looks}"
 
 
 def _looks(found: "Calibration") -> str:

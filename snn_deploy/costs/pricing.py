@@ -103,10 +103,15 @@ class StreamPricing:
         )
         self.waiting: deque[tuple[RunResult, IntArray, IntArray]] = deque()
 
-    def push(self, result: RunResult) -> Iterator[Values]:
-        """Yield the rows that are known once ``result`` has entered."""
+    def counts(self, result: RunResult) -> tuple[IntArray, IntArray]:
+        """Return what an input itself makes the chip do; see ``Activity``."""
         cores, chip = result.activity.streamed
         cores[self.n_timesteps :, :, ACCESS] = 0  # the next input pays for it
+        return cores, chip
+
+    def push(self, result: RunResult) -> Iterator[Values]:
+        """Yield the rows that are known once ``result`` has entered."""
+        cores, chip = self.counts(result)
         self.waiting.append((result, cores, chip))
         yield from self._rows(self.times.push(cores, chip))
 

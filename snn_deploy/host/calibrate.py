@@ -190,7 +190,7 @@ def _measured(found: Calibration, evidence: Evidence) -> Calibration:
     is_bounded = found.rule in ("risk", "retry", "fixed", "certain")
     return replace(
         found,
-        mean_timesteps=float(timesteps.mean()),
+        mean_timesteps=float(found.taken(timesteps).mean()),
         loss=loss_of_stopping(scores, labels, timesteps),
         loss_bound=bound if is_bounded else 1.0,
         first_scores=np.sort(first),
@@ -221,7 +221,7 @@ def losses_by_class(evidence: Evidence, calibration: Calibration) -> list[ClassL
             ClassLoss(
                 label=int(label),
                 n=len(mine),
-                mean_timesteps=float(timesteps[mine].mean()),
+                mean_timesteps=float(calibration.taken(timesteps)[mine].mean()),
                 n_unsafe=int(is_unsafe[mine].sum()),
                 lost=loss_of_stopping(scores[mine], own, timesteps[mine]),
             )

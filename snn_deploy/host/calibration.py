@@ -177,6 +177,19 @@ class Calibration:
         """Whether the loss is promised to stay within the budget."""
         return self.rule in PROMISING and self.n_inputs >= self.n_inputs_needed
 
+    @property
+    def retry_at(self) -> int:
+        """The timesteps of a stream whose undecided inputs start again; 0: no such."""
+        return int(self.looks[0]) if self.rule == "retry" else 0
+
+    def taken(self, stops: IntArray) -> IntArray:
+        """Return the input timesteps that the chip takes until each stop, ``(n,)``.
+
+        With ``retry`` those of the first stream count too for what starts again.
+        """
+        found: IntArray = stops + np.where(stops > self.retry_at, self.retry_at, 0)
+        return found
+
     def n_polls(self, timesteps: int) -> int:
         """Return how often the outputs of an input are read until it stops."""
         return int(np.count_nonzero(self.looks <= timesteps))

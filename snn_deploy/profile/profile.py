@@ -1,6 +1,6 @@
 """Profile a network: every input's answer, timesteps, counts, energy and latency."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -20,8 +20,10 @@ from snn_deploy.host.monitor import run_inputs
 from snn_deploy.host.oracle import answers
 from snn_deploy.inputs.data import Data
 from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.profile.retry import TwoStreams
 from snn_deploy.profile.rows import Rows
-from snn_deploy.results import CHIP_EVENTS, CORE_EVENTS, Activity, RunResult
+from snn_deploy.profile.totals import Totals
+from snn_deploy.results import RunResult
 
 Progress = Callable[[Iterable[RunResult], int, str], Iterable[RunResult]]
 
@@ -29,32 +31,11 @@ Progress = Callable[[Iterable[RunResult], int, str], Iterable[RunResult]]
 class Schedule(Enum):
     """How inputs are served: one by one, or in a stream that hides the pipeline."""
 
-    CUTOFF = "cutoff"  # one by one, each until its outputs have settled
+    CUTOFF = "cutoff"  # one by one, each until its outputs have settled; or a retry
     SERIAL = "serial"  # one by one, all timesteps
     STREAMED = "streamed"  # in a stream, all timesteps
     SERIAL_FIXED = "serial fixed"  # one by one, fewer timesteps, the same for all
     STREAMED_FIXED = "streamed fixed"  # in a stream, as few
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Totals:
-    """Counts of all inputs together, by chip timestep of the input."""
-
-    cores: IntArray  # (n_chip_timesteps, n_cores, 6), see CORE_EVENTS
-    chip: IntArray  # (n_chip_timesteps, 3), see CHIP_EVENTS
-
-    @classmethod
-    def none(cls, n_chip_timesteps: int, n_cores: int) -> "Totals":
-        """Return counts of 0."""
-        return cls(
-            cores=np.zeros((n_chip_timesteps, n_cores, len(CORE_EVENTS)), np.int64),
-            chip=np.zeros((n_chip_timesteps, len(CHIP_EVENTS)), np.int64),
-        )
-
-    def add(self, activity: Activity) -> None:
-        """Add the counts of an input."""
-        self.cores[: activity.n_chip_timesteps] += activity.cores
-        self.chip[: activity.n_chip_timesteps] += activity.chip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,12 +54,18 @@ class Profile:
     totals: Totals  # of ``rows``
     unknown: tuple[str, ...]  # events without a public price
     looks: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    retry_at: int = 0  # timesteps of the first of two streams; 0: one by one
     drift: Drift | None = None  # ``None``: thresholds of no calibration
     n_rounded: int = 0  # values of the inputs between the levels that the chip receives
 
     @property
     def has_cutoff(self) -> bool:
         return Schedule.CUTOFF in self.runs
+
+    @property
+    def is_retry(self) -> bool:
+        """Whether the cutoff is two streams: few timesteps, and all for the rest."""
+        return self.retry_at > 0
 
     def n_polls(self, timesteps: AnyArray) -> AnyArray:
         """Return how often the outputs are read until a stop there."""
@@ -157,6 +144,7 @@ def profile_inputs(
         totals=run.totals,
         unknown=tuple(unknown_prices(target, monitor)),
         looks=np.zeros(0, np.int64) if calibration is None else calibration.looks,
+        retry_at=0 if calibration is None else calibration.retry_at,
         drift=drift_of(calibration, run.first_scores, runs, audit),
         n_rounded=data.n_rounded,
     )
@@ -211,15 +199,29 @@ class _Run:
 
     def early(self, cutoff: Cutoff, calibration: Calibration | None) -> Rows:
         """Return the rows with the cutoff, polled as it was calibrated."""
+        if calibration is not None and calibration.retry_at:
+            streams = TwoStreams(
+                calibration=calibration,
+                pricing=self.pricing,
+                run=self._streamed,
+                store=self._store,
+                count=self.totals.add,
+                first_scores=self.first_scores,
+            )
+            return streams.rows(self.n)
         rows = Rows(self.n)
         for result in self._results(self.n_timesteps, cutoff, "with cutoff"):
-            self.totals.add(result.activity)
+            self.totals.add(result.activity.cores, result.activity.chip)
             n_polls = result.timesteps
             if calibration is not None:
                 n_polls = calibration.n_polls(result.timesteps)
                 self.first_scores.append(first_score(calibration, result.scores))
             self._store(rows, self.pricing.serial(result, n_polls=n_polls))
         return rows
+
+    def _streamed(self, n_timesteps: int, inputs: IntArray) -> Iterator[RunResult]:
+        what = f"{n_timesteps} timesteps, streamed"
+        return self._results(n_timesteps, never, what, inputs.tolist())
 
     def fixed(self, n_timesteps: int) -> tuple[Rows, Rows]:
         """Return the rows of a fixed number of timesteps, one by one and streamed."""
@@ -232,7 +234,7 @@ class _Run:
             if is_all:
                 self._judge(result)
             if is_counted:
-                self.totals.add(result.activity)
+                self.totals.add(result.activity.cores, result.activity.chip)
             self._store(serial, self.pricing.serial(result, n_polls=1))
             for row in stream.push(result):
                 self._store(streamed, row)
@@ -242,8 +244,9 @@ class _Run:
 
     def _store(self, rows: Rows, values: Values) -> None:
         """Add a row, and which input it is of."""
-        found = self.data.hashes[len(rows)]
-        rows.append({**values, "input_hash": int(found)})
+        index = values["index"]
+        assert index is not None
+        rows.append({**values, "input_hash": int(self.data.hashes[int(index)])})
 
     def fewest_timesteps(self, early: Rows, full: Rows) -> int:
         """Return the fewest fixed timesteps that lose no more than the cutoff.
@@ -264,12 +267,14 @@ class _Run:
             self.n_right += found == self.data.y[result.index]
 
     def _results(
-        self, n_timesteps: int, cutoff: Cutoff, what: str
+        self, n_timesteps: int, cutoff: Cutoff, what: str, inputs: Sequence[int] = ()
     ) -> Iterator[RunResult]:
+        """Yield the results of these inputs, or of all."""
         network, program = self._loaded(n_timesteps)
-        stimuli = self.data.stimuli(self.limit)
+        inputs = inputs or range(self.n)
+        stimuli = ((i, self.data.stimulus(i)) for i in inputs)
         results = run_inputs(program, network, stimuli, cutoff)
-        yield from self.progress(results, self.n, what)
+        yield from self.progress(results, len(inputs), what)
 
     def _loaded(self, n_timesteps: int) -> tuple[MappedNetwork, Program]:
         """Return the network for inputs of so many timesteps."""

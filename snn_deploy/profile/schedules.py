@@ -63,13 +63,19 @@ def text_of(profile: Profile, schedule: Schedule) -> str:
         profile.artifact.network.graph.training.timesteps,
         profile.fixed_timesteps,
     )
+    few, first = _timesteps(fewest), _timesteps(profile.retry_at)
+    cutoff = f"{first}, the undecided again for {n}, streamed"
     return {
-        Schedule.CUTOFF: "with cutoff, one by one",
-        Schedule.SERIAL: f"{n} timesteps, one by one",
-        Schedule.STREAMED: f"{n} timesteps, streamed",
-        Schedule.SERIAL_FIXED: f"{fewest} timesteps, one by one",
-        Schedule.STREAMED_FIXED: f"{fewest} timesteps, streamed",
+        Schedule.CUTOFF: cutoff if profile.is_retry else "with cutoff, one by one",
+        Schedule.SERIAL: f"{_timesteps(n)}, one by one",
+        Schedule.STREAMED: f"{_timesteps(n)}, streamed",
+        Schedule.SERIAL_FIXED: f"{few}, one by one",
+        Schedule.STREAMED_FIXED: f"{few}, streamed",
     }[schedule]
+
+
+def _timesteps(n: int) -> str:
+    return "1 timestep" if n == 1 else f"{n} timesteps"
 
 
 def winners(found: dict[str, dict[str, Any]]) -> dict[str, str | None]:
@@ -96,9 +102,10 @@ def other_monitor(profile: Profile) -> dict[str, Any]:
     target = profile.artifact.network.target
     other = MONITORS[1 - MONITORS.index(profile.monitor)]
     found: dict[str, Any] = {"monitor": other}
-    for schedule in (Schedule.CUTOFF, Schedule.SERIAL):
-        if schedule not in profile.runs:
-            continue
+    one_by_one = [Schedule.SERIAL]
+    if profile.has_cutoff and not profile.is_retry:
+        one_by_one.insert(0, Schedule.CUTOFF)
+    for schedule in one_by_one:
         rows = profile.runs[schedule]
         polls = 1.0
         if schedule is Schedule.CUTOFF:
@@ -167,7 +174,7 @@ def fair_comparison(summary: dict[str, Any]) -> str:
 def _monitors(summary: dict[str, Any]) -> list[str]:
     other, early = summary["other_monitor"], summary["with_cutoff"]
     key = "mean_energy_j"
-    if early is None or other["cutoff"][key] is None:
+    if early is None or "cutoff" not in other or other["cutoff"][key] is None:
         return []
     here, there = (
         "pays" if early[key] < summary["all_timesteps"][key] else "does not pay",

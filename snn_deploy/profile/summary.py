@@ -7,8 +7,14 @@ import numpy as np
 from snn_deploy import __version__
 from snn_deploy.host.drift import in_words
 from snn_deploy.profile.intervals import paired_interval
-from snn_deploy.profile.profile import Profile
-from snn_deploy.profile.schedules import means, other_monitor, schedules, winners
+from snn_deploy.profile.profile import Profile, Schedule
+from snn_deploy.profile.schedules import (
+    means,
+    other_monitor,
+    schedules,
+    text_of,
+    winners,
+)
 
 
 def summarize(profile: Profile) -> dict[str, Any]:
@@ -71,7 +77,8 @@ def _warning(profile: Profile) -> str:
     """Return a sentence if the cutoff takes more time or energy than it saves."""
     if not profile.has_cutoff:
         return ""
-    early, fixed = means(profile.rows), means(profile.fixed_rows)
+    like = Schedule.STREAMED if profile.is_retry else Schedule.SERIAL
+    early, fixed = means(profile.rows), means(profile.runs[like])
     costly = [
         f"{name} ({early[key] / fixed[key] - 1:+.0%})"
         for name, key in (("time", "mean_latency_s"), ("energy", "mean_energy_j"))
@@ -83,7 +90,7 @@ def _warning(profile: Profile) -> str:
     return (
         f"the cutoff costs more {' and '.join(costly)} than it saves: it polls the "
         f"{profile.monitor} processor {profile.n_polls(timesteps).mean():.3g} times, "
-        "all timesteps only once"
+        f"{text_of(profile, like)}, only once"
     )
 
 

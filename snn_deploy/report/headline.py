@@ -109,8 +109,9 @@ def rule(profile: Profile, summary: Summary) -> list[str]:
     if not calibration.stops_early:
         lines.append(_refusal(calibration))
     elif calibration.rule in ("risk", "retry") and calibration.score == "gap":
+        when = f"after timestep {profile.retry_at} if" if profile.is_retry else "once"
         lines.append(
-            f"An input stops once its best output leads the second best by more than "
+            f"An input stops {when} its best output leads the second best by more than "
             f"{calibration.betas[calibration.looks[0] - 1]:g}. Promise: {kind} at most "
             f"{_budget(calibration.budget)}, with confidence {confidence} over the "
             "draw of the calibration inputs."
@@ -157,7 +158,7 @@ def loss(profile: Profile, summary: Summary) -> list[str]:
         lost = int((fixed.is_right & ~early.is_right).sum())
         won = int((early.is_right & ~fixed.is_right).sum())
         lines.append(f"Right answers lost by stopping: {lost}; won: {won}.")
-    return [*lines, _schedules(summary)]
+    return [*lines, _schedules(summary, is_retry=profile.is_retry)]
 
 
 def warnings(summary: Summary) -> list[str]:
@@ -182,16 +183,19 @@ def _changed_interval(changed: int, n: int) -> str:
     return f", 95 % interval {percent(low)} to {percent(high)}"
 
 
-def _schedules(summary: Summary) -> str:
+def _schedules(summary: Summary, *, is_retry: bool) -> str:
     early, fixed = summary["with_cutoff"], summary["all_timesteps"]
     streamed = summary["all_timesteps_streamed_chip_timesteps"]
     chip = early["mean_chip_timesteps"]
+    how = "one by one"
+    if is_retry:
+        how = f"{summary['schedules']['cutoff']['text']}; all timesteps are {how}"
     text = (
         f"Chip timesteps of an input: {number(chip)} with the cutoff, "
         f"{number(fixed['mean_chip_timesteps'])} for all timesteps one by one, "
         f"{streamed} in a stream, which fills the "
         f"{_plural(summary['pipeline_depth'], 'timestep')} of the pipeline. Energies "
-        "and latencies here are those of serving one by one"
+        f"and latencies here are those of serving {how}"
     )
     warning = summary["cutoff_costs_more"]
     return f"{text}; {warning}." if warning else f"{text}."

@@ -64,7 +64,8 @@ def timesteps_picture(profile: Profile) -> str:
     n_timesteps = profile.artifact.network.graph.training.timesteps
     timesteps = profile.rows.column("timesteps")
     width = -(-n_timesteps // MOST_BARS)
-    edges = np.arange(0, n_timesteps + width, width) + 0.5
+    longest = max(n_timesteps, int(timesteps.max()))  # a retry may take more than all
+    edges = np.arange(0, longest + width, width) + 0.5
     counts, _ = np.histogram(timesteps, edges)
     with _drawing() as figure:
         axes = figure.subplots()
@@ -84,8 +85,8 @@ def timesteps_picture(profile: Profile) -> str:
             ha="left" if is_left else "right", va="bottom", fontsize=SMALL,
         )  # fmt: skip
         axes.set_ylim(0, top)
-        axes.set_xlim(0.5 - 0.2 * width, n_timesteps + 0.5 + 0.2 * width)
-        _whole_ticks(axes, n_timesteps)
+        axes.set_xlim(0.5 - 0.2 * width, longest + 0.5 + 0.2 * width)
+        _whole_ticks(axes, longest)
         axes.grid(axis="y")
         axes.set_xlabel("timesteps to the decision")
         axes.set_ylabel("inputs")

@@ -123,6 +123,9 @@ def test_fixed_and_retry_look_once_before_the_end() -> None:
     assert fixed.looks.tolist() == [2]
     assert (fixed.mean_timesteps, fixed.n_polls(2)) == (2, 1)
     assert retry.looks.tolist() == [2, 6]
+    n_again = (stops(seen.scores, retry.cutoff) == 6).sum()
+    assert retry.mean_timesteps == pytest.approx(2 + 6 * n_again / 600)
+    assert 0 < n_again < 600
     assert retry.is_kept
     assert retry.loss_bound <= 0.1
     assert not fixed.is_kept
@@ -321,7 +324,8 @@ def test_few_classes_and_timesteps(rule: str, n_timesteps: int, n_classes: int) 
 
     found = calibrate(seen, settings(rule=rule, at=1))
 
-    assert 1 <= found.mean_timesteps <= n_timesteps
+    most = n_timesteps + found.retry_at  # what starts again takes both streams
+    assert 1 <= found.mean_timesteps <= most
     assert found.loss <= found.loss_bound
 
 

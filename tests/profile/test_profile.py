@@ -32,7 +32,7 @@ from tests.conformance.test_equality import alone_in_stream
 N = 12
 
 
-def artifact() -> Artifact:
+def artifact(output_threshold: int = 60) -> Artifact:
     """Return a network whose neurons spike often; the layers differ in their lag."""
     draw = rng(1)
     few = {"threshold": np.array(60)}
@@ -40,7 +40,7 @@ def artifact() -> Artifact:
         [
             population("hidden", (20,), offset=1, **few),
             population("more", (10,), offset=2, **few),
-            population("out", (3,), offset=3, **few),
+            population("out", (3,), offset=3, threshold=np.array(output_threshold)),
         ],
         [
             dense("input", "hidden", draw.integers(-40, 100, (20, 2)), delay=1),

@@ -12,9 +12,10 @@ from snn_deploy.ir.mapped import MappedNetwork, Neurocore, Piece
 from snn_deploy.ir.quantized import (
     Change,
 )
-from snn_deploy.profile.profile import Profile, Schedule, Totals
+from snn_deploy.profile.profile import Profile, Schedule
 from snn_deploy.profile.rows import Row, Rows
 from snn_deploy.profile.summary import summarize
+from snn_deploy.profile.totals import Totals
 from snn_deploy.report.html import render
 from snn_deploy.target import Target
 from tests.build import RATE, dense, integers, population, simulator

@@ -1,0 +1,29 @@
+"""What all inputs of a profile made the chip do together."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from snn_deploy.arrays import IntArray
+from snn_deploy.results import CHIP_EVENTS, CORE_EVENTS
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Totals:
+    """Counts of all inputs together, by chip timestep of the input."""
+
+    cores: IntArray  # (n_chip_timesteps, n_cores, 6), see CORE_EVENTS
+    chip: IntArray  # (n_chip_timesteps, 3), see CHIP_EVENTS
+
+    @classmethod
+    def none(cls, n_chip_timesteps: int, n_cores: int) -> "Totals":
+        """Return counts of 0."""
+        return cls(
+            cores=np.zeros((n_chip_timesteps, n_cores, len(CORE_EVENTS)), np.int64),
+            chip=np.zeros((n_chip_timesteps, len(CHIP_EVENTS)), np.int64),
+        )
+
+    def add(self, cores: IntArray, chip: IntArray) -> None:
+        """Add the counts of an input."""
+        self.cores[: len(chip)] += cores
+        self.chip[: len(chip)] += chip
