@@ -1,10 +1,12 @@
 """``snn-deploy profile``: what each input gives and costs."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snn_deploy.cli.compile import not_negative, positive
+from snn_deploy.cli.profile_tables import show, show_targets
 from snn_deploy.cli.run import BACKENDS
 from snn_deploy.cli.serve import DRIFTED, add_drift_options
 from snn_deploy.cli.verify import make_verification, refuse
@@ -62,8 +64,26 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--poll", type=positive, metavar="K", help="read the outputs every K timesteps"
     )
+    parser.add_argument(
+        "--targets",
+        type=_names,
+        default=[],
+        metavar="A,B",
+        help="what the same integers would take on other targets: names, or .toml "
+        "files",
+    )
     add_drift_options(parser)
     parser.set_defaults(call=call)
+
+
+def _names(text: str) -> list[str]:
+    """Return names that commas separate."""
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} lacks a name; give targets, separated by commas"
+        )
+    return names
 
 
 def call(options: argparse.Namespace) -> None:
@@ -72,7 +92,9 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.cli.console import out
     from snn_deploy.cli.reading import note_overlap, read_calibration, read_inputs
     from snn_deploy.host.drift import audits
+    from snn_deploy.profile.targets import lay_out, on_targets
     from snn_deploy.report.profile_files import write_profile
+    from snn_deploy.target_file import read_target
 
     artifact = read_artifact(options.network)
     graph = artifact.network.graph
@@ -83,22 +105,30 @@ def call(options: argparse.Namespace) -> None:
         calibration = read_calibration(artifact, options.network, poll=options.poll)
         note_overlap(calibration, data, options.data)
     next(audits(options.audit))  # fails now, not at the end
-    profile = make_profile(
-        artifact,
-        data,
-        calibration,
+    elsewhere = lay_out(artifact, [read_target(name) for name in options.targets])
+    if artifact.calibration is None:
+        out("no cutoff: the network is not calibrated (snn-deploy calibrate)")
+    measure = partial(
+        make_profile,
+        data=data,
+        calibration=calibration,
         backend=options.backend,
         audit=options.audit,
         limit=options.limit,
         monitor=options.monitor,
-        n_cross_checked=_n_cross_checked(options.backend, options.cross_check),
+        n_cross_checked=0,
     )
+    n_cross_checked = _n_cross_checked(options.backend, options.cross_check)
+    profile = measure(artifact, n_cross_checked=n_cross_checked)
+    targets = on_targets(profile, elsewhere, measure) if options.targets else ()
     verification = None
     if options.verify is not None:
         limit = min(options.limit or MOST_VERIFIED, MOST_VERIFIED)
         verification = make_verification(artifact, options.verify, data, limit=limit)
-    write_profile(profile, options.output, verification)
+    write_profile(profile, options.output, verification, targets)
     show(profile)
+    if targets:
+        show_targets(profile, targets)
     if verification is not None:
         show_verification(verification)
     out(f"wrote {options.output / 'inputs.parquet'}, summary.json and report.html")
@@ -136,8 +166,6 @@ def make_profile(
     from snn_deploy.profile.profile import profile_inputs
 
     cutoff = None if calibration is None else calibration.cutoff
-    if artifact.calibration is None:
-        out("no cutoff: the network is not calibrated (snn-deploy calibrate)")
     if n_cross_checked > 0:
         out(cross_check(artifact, data, cutoff, n_cross_checked))
     name = "cpu" if backend == "auto" else backend
@@ -152,47 +180,3 @@ def make_profile(
         limit=limit,
         progress=with_progress,
     )
-
-
-def show(profile: "Profile") -> None:
-    """Print the means of each schedule, and which one wins."""
-    from snn_deploy.cli.console import out, show_table
-    from snn_deploy.profile.schedules import remarks
-    from snn_deploy.profile.summary import summarize
-    from snn_deploy.report.units import percent, with_prefix
-
-    summary = summarize(profile)
-    runs = summary["schedules"].values()
-
-    def row(name: str, key: str, unit: str | None = None) -> tuple[str, ...]:
-        values = [means[key] for means in runs]
-        if unit is not None:
-            return name, *(with_prefix(value, unit) for value in values)
-        return name, *("unknown" if v is None else f"{v:,.4g}" for v in values)
-
-    rows = [
-        ("accuracy", *(percent(means["accuracy"]) for means in runs)),
-        row("timesteps", "mean_timesteps"),
-        row("chip timesteps", "mean_chip_timesteps"),
-        row("spikes", "mean_spikes"),
-        row("synaptic operations", "mean_synaptic_operations"),
-        row("packets", "mean_packets"),
-        row("hops", "mean_hops"),
-    ]
-    for part in ("dynamic", "static", "reset", "host"):
-        rows.append(row(f"energy, {part}", f"mean_energy_{part}_j", "J"))
-        rows.append(row("  high", f"mean_energy_{part}_high_j", "J"))
-    rows.append(row("energy, all", "mean_energy_j", "J"))
-    rows.append(row("  high", "mean_energy_high_j", "J"))
-    rows.append(row("latency", "mean_latency_s", "s"))
-    rows.append(row("  high", "mean_latency_high_s", "s"))
-    rows.append(row("inputs in a second", "throughput_per_s"))
-    rows.append(row("  at high prices", "throughput_low_per_s"))
-    n, target = summary["n_inputs"], summary["target"]
-    show_table(
-        f"{summary['network']} on {target}, means of {n} inputs",
-        ("", *(means["text"] for means in runs)),
-        rows,
-    )
-    for line in remarks(summary):
-        out(line)

@@ -1,5 +1,7 @@
 """What a profile says in all: means, losses and savings, as ``summary.json`` holds."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,10 +17,18 @@ from snn_deploy.profile.schedules import (
     text_of,
     winners,
 )
+from snn_deploy.profile.targets import OnTarget
 
 
-def summarize(profile: Profile) -> dict[str, Any]:
-    """Return the summary of a profile, ready for JSON; units are in the names."""
+def summarize(profile: Profile, targets: Sequence[OnTarget] = ()) -> dict[str, Any]:
+    """Return the summary of a profile, ready for JSON; units are in the names.
+
+    Parameters
+    ----------
+    profile : Profile
+    targets : sequence of OnTarget
+        What the same integers take on several targets, if that was asked.
+    """
     network = profile.artifact.network
     training = network.graph.training
     found = schedules(profile)
@@ -44,6 +54,7 @@ def summarize(profile: Profile) -> dict[str, Any]:
         "agreement_at_timestep": [round(float(a), 6) for a in profile.agreement_at],
         "accuracy_lost": _paired_loss(profile),
         "cutoff_costs_more": _warning(profile),
+        "targets": [asdict(target) for target in targets],
         "drift": _drift(profile),
         "energy_note": network.target.energy_note,
         "unknown": list(profile.unknown),

@@ -1,7 +1,7 @@
 """Write a profile: ``inputs.parquet``, ``summary.json``, ``report.html``."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from snn_deploy.files import write_together
 from snn_deploy.profile.profile import Profile, Schedule
 from snn_deploy.profile.summary import summarize
 from snn_deploy.profile.tables import write_rows
+from snn_deploy.profile.targets import OnTarget
 from snn_deploy.report.html import render
 from snn_deploy.verify.result import Verification
 
@@ -23,14 +24,17 @@ FILES = {
 
 
 def write_profile(
-    profile: Profile, folder: Path, verification: Verification | None = None
+    profile: Profile,
+    folder: Path,
+    verification: Verification | None = None,
+    targets: Sequence[OnTarget] = (),
 ) -> None:
     """Write all files of ``profile`` into ``folder``, or none of them.
 
     ``FILES`` names those with the rows of other schedules than ``inputs.parquet``;
     ``verification.json`` the comparison with the trained model, if it was made.
     """
-    summary = summarize(profile)
+    summary = summarize(profile, targets)
     text = _json(summary)
     page = render(profile, summary, verification)
     folder.mkdir(parents=True, exist_ok=True)

@@ -333,3 +333,41 @@ def test_a_share_that_is_none_is_refused(
     )  # fmt: skip
 
     assert "choose a share from 0 to 1" in result.error()
+
+
+def test_other_targets_stand_beside_the_networks_own(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    result = command(
+        "profile", home / "model.snn", "--data", home / "test.npz", "-o",
+        tmp_path / "p", "--cross-check", 0, "--targets", "loihi2,loihi1",
+    )  # fmt: skip
+
+    assert result.status == 0
+    assert "the same integers on each target, with cutoff" in result.out
+    assert "not on loihi1: mnist_lif: its integers do not run on loihi1" in result.out
+    assert "loihi2: no per-event energy of Loihi 2 is public" in result.out
+    summary = json.loads((tmp_path / "p" / "summary.json").read_text())
+    own, other, refused = summary["targets"]
+    assert [own["target"], other["target"]] == ["loihi-sim", "loihi2"]
+    assert own["found"]["schedules"] == summary["schedules"]
+    assert "no graded spikes" in refused["refusal"]
+
+
+@pytest.mark.parametrize(
+    ("targets", "why"),
+    [
+        ("loihi1", "compile the model for loihi1"),
+        ("loih1", "no target is called 'loih1'; did you mean 'loihi1'?"),
+    ],
+)
+def test_targets_that_cannot_be_are_refused_before_the_profile(
+    command: Command, home: Path, tmp_path: Path, targets: str, why: str
+) -> None:
+    result = command(
+        "profile", home / "model.snn", "--data", home / "test.npz", "-o",
+        tmp_path / "p", "--targets", targets,
+    )  # fmt: skip
+
+    assert why in result.error()
+    assert files_in(tmp_path / "p") == []

@@ -1,0 +1,92 @@
+"""The tables that ``snn-deploy profile`` prints."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from snn_deploy.profile.profile import Profile
+    from snn_deploy.profile.targets import OnTarget
+
+Row = tuple[str, ...]
+
+
+def show(profile: "Profile") -> None:
+    """Print the means of each schedule, and which one wins."""
+    from snn_deploy.cli.console import out, show_table
+    from snn_deploy.profile.schedules import remarks
+    from snn_deploy.profile.summary import summarize
+
+    summary = summarize(profile)
+    runs = [*summary["schedules"].values()]
+    n, target = summary["n_inputs"], summary["target"]
+    show_table(
+        f"{summary['network']} on {target}, means of {n} inputs",
+        ("", *(means["text"] for means in runs)),
+        [*_answers(runs), *_costs(runs)],
+    )
+    for line in remarks(summary):
+        out(line)
+
+
+def show_targets(profile: "Profile", targets: "Sequence[OnTarget]") -> None:
+    """Print what the same integers take on each target, or why they cannot run."""
+    from snn_deploy.cli.console import out, show_table
+    from snn_deploy.profile.profile import Schedule
+
+    schedule = Schedule.CUTOFF if profile.has_cutoff else Schedule.SERIAL
+    able = [target for target in targets if not target.refusal]
+    runs = [target.found["schedules"][schedule.value] for target in able]
+    places = [
+        (name, *(f"{target.found[name]}" for target in able))
+        for name in ("neurocores", "tiles")
+    ]
+    show_table(
+        f"the same integers on each target, {runs[0]['text']}",
+        ("", *(target.target for target in able)),
+        [*places, *_costs(runs)],
+    )
+    for target in targets:
+        if target.refusal:
+            out(f"not on {target.target}: {target.refusal}")
+        elif target.found["energy_note"]:
+            out(f"{target.target}: {target.found['energy_note']}")
+
+
+def _answers(runs: Sequence[dict[str, Any]]) -> list[Row]:
+    from snn_deploy.report.units import percent
+
+    return [
+        ("accuracy", *(percent(means["accuracy"]) for means in runs)),
+        _row(runs, "timesteps", "mean_timesteps"),
+        _row(runs, "chip timesteps", "mean_chip_timesteps"),
+        _row(runs, "spikes", "mean_spikes"),
+    ]
+
+
+def _costs(runs: Sequence[dict[str, Any]]) -> list[Row]:
+    rows = [
+        _row(runs, "synaptic operations", "mean_synaptic_operations"),
+        _row(runs, "packets", "mean_packets"),
+        _row(runs, "hops", "mean_hops"),
+    ]
+    for part in ("dynamic", "static", "reset", "host"):
+        rows.append(_row(runs, f"energy, {part}", f"mean_energy_{part}_j", "J"))
+        rows.append(_row(runs, "  high", f"mean_energy_{part}_high_j", "J"))
+    rows.append(_row(runs, "energy, all", "mean_energy_j", "J"))
+    rows.append(_row(runs, "  high", "mean_energy_high_j", "J"))
+    rows.append(_row(runs, "latency", "mean_latency_s", "s"))
+    rows.append(_row(runs, "  high", "mean_latency_high_s", "s"))
+    rows.append(_row(runs, "inputs in a second", "throughput_per_s"))
+    rows.append(_row(runs, "  at high prices", "throughput_low_per_s"))
+    return rows
+
+
+def _row(
+    runs: Sequence[dict[str, Any]], name: str, key: str, unit: str | None = None
+) -> Row:
+    from snn_deploy.report.units import with_prefix
+
+    values = [means[key] for means in runs]
+    if unit is not None:
+        return name, *(with_prefix(value, unit) for value in values)
+    return name, *("unknown" if v is None else f"{v:,.4g}" for v in values)

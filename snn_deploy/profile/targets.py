@@ -1,0 +1,106 @@
+"""The same integers on other targets: what each would take, or why it cannot."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from snn_deploy.artifact import Artifact, pack
+from snn_deploy.errors import FitError
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.passes.retarget import retarget
+from snn_deploy.profile.profile import Profile
+from snn_deploy.profile.schedules import schedules, winners
+from snn_deploy.target import Target
+
+Measure = Callable[[Artifact], Profile]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnTarget:
+    """What a network takes on one target."""
+
+    target: str
+    refusal: str  # why the integers do not run there; empty: they do
+    found: dict[str, Any]  # neurocores, tiles, means of each schedule; empty if refused
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LaidOut:
+    """A compiled network on another target, or why it cannot be."""
+
+    target: str
+    artifact: Artifact | None  # not calibrated
+    refusal: str = ""
+
+
+def lay_out(artifact: Artifact, targets: Sequence[Target]) -> tuple[LaidOut, ...]:
+    """Return the integers of ``artifact`` on those of the targets that are not its own.
+
+    Raises
+    ------
+    FitError
+        If none of them can run them.
+    """
+    network = artifact.network
+    found = [_laid_out(network, t) for t in targets if t != network.target]
+    if found and all(other.artifact is None for other in found):
+        raise FitError("\n  ".join(other.refusal for other in found))
+    return tuple(found)
+
+
+def _laid_out(network: MappedNetwork, target: Target) -> LaidOut:
+    try:
+        moved = pack(retarget(network.graph, target))
+    except FitError as error:
+        return LaidOut(target=target.name, artifact=None, refusal=str(error))
+    return LaidOut(target=target.name, artifact=moved)
+
+
+def on_targets(
+    profile: Profile, others: Sequence[LaidOut], measure: Measure
+) -> tuple[OnTarget, ...]:
+    """Return what a network takes on its own target and on others.
+
+    Answers and timesteps are the same everywhere, since the integers are; packets,
+    hops, energy and time are those of each target's neurocores and prices.
+
+    Parameters
+    ----------
+    profile : Profile
+    others : sequence of LaidOut
+        The network of ``profile``.
+    measure : callable
+        Profiles an artifact on the same inputs, with the same cutoff.
+    """
+    found = [_measured(profile)]
+    for other in others:
+        if other.artifact is None:
+            refused = OnTarget(target=other.target, refusal=other.refusal, found={})
+            found.append(refused)
+            continue
+        there = measure(other.artifact)
+        _check_same(profile, there)
+        found.append(_measured(there))
+    return tuple(found)
+
+
+def _check_same(here: Profile, there: Profile) -> None:
+    for one, two in ((here.rows, there.rows), (here.fixed_rows, there.fixed_rows)):
+        for name in ("prediction", "timesteps", "gap"):
+            assert np.array_equal(one.column(name), two.column(name)), name
+
+
+def _measured(profile: Profile) -> OnTarget:
+    network = profile.artifact.network
+    runs = schedules(profile)
+    found = {
+        "neurocores": len(network.cores),
+        "tiles": network.n_tiles,
+        "schedules": runs,
+        "best_schedule": winners(runs),
+        "energy_note": network.target.energy_note,
+        "unknown": list(profile.unknown),
+    }
+    return OnTarget(target=network.target.name, refusal="", found=found)
