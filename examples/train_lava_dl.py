@@ -2,7 +2,8 @@
 
     python examples/train_lava_dl.py
 
-It needs ``pip install --no-deps --ignore-requires-python lava-nc lava-dl asteval``. lava-dl computes in the chip's integers while it trains, so the chip's spikes are not
+It needs ``pip install --no-deps --ignore-requires-python lava-nc lava-dl asteval``.
+lava-dl computes in the chip's integers while it trains, so the chip's spikes are not
 only like its own: they are its own.
 """
 
