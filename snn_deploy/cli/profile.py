@@ -89,9 +89,11 @@ def _names(text: str) -> list[str]:
 def call(options: argparse.Namespace) -> None:
     """Profile, write the files, print the table."""
     from snn_deploy.artifact import read_artifact
+    from snn_deploy.backends import open_backend
     from snn_deploy.cli.console import out
     from snn_deploy.cli.reading import note_overlap, read_calibration, read_inputs
     from snn_deploy.host.drift import audits
+    from snn_deploy.profile.closeups import look_closer
     from snn_deploy.profile.targets import lay_out, on_targets
     from snn_deploy.report.profile_files import write_profile
     from snn_deploy.target_file import read_target
@@ -125,7 +127,8 @@ def call(options: argparse.Namespace) -> None:
     if options.verify is not None:
         limit = min(options.limit or MOST_VERIFIED, MOST_VERIFIED)
         verification = make_verification(artifact, options.verify, data, limit=limit)
-    write_profile(profile, options.output, verification, targets)
+    closeups = look_closer(profile, data, open_backend(profile.backend))
+    write_profile(profile, options.output, verification, targets, closeups)
     show(profile)
     if targets:
         show_targets(profile, targets)

@@ -1,18 +1,13 @@
-"""Tables of what inputs cost, and of the inputs worth a look."""
+"""Tables of what an input costs, on average."""
 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from snn_deploy.arrays import IntArray
 from snn_deploy.costs.energy import PARTS
-from snn_deploy.profile.profile import Profile
-from snn_deploy.report.markup import Html, element, section, table
+from snn_deploy.report.markup import Html, section, table
 from snn_deploy.report.units import UNKNOWN, number, percent, with_prefix
 
 Summary = dict[str, Any]
-N_SHOWN = 10
 
 
 def costs(summary: Summary) -> Html:
@@ -82,48 +77,3 @@ def _saved(early: float | None, fixed: float | None) -> str:
     if fixed == 0:
         return "\N{EN DASH}" if early == 0 else "more"
     return percent(1 - early / fixed).replace("-", "\N{MINUS SIGN}")
-
-
-def notable_inputs(profile: Profile) -> Html:
-    """Return the inputs that took longest, and those whose answer is wrong."""
-    early, fixed = profile.rows, profile.fixed_rows
-    latency = np.nan_to_num(early.column("latency_s"))
-    longest = np.lexsort((-latency, -early.column("timesteps")))
-    heading = "Inputs worth a look"
-    shown = [_inputs("Longest", longest, profile)]
-    gap = early.column("gap")
-    if early.has_labels:
-        what = "wrong"
-        found = np.flatnonzero(~early.is_right)
-        order = np.lexsort((-gap[found], ~fixed.is_right[found]))
-    elif profile.has_cutoff:
-        what = "changed by stopping early"
-        found = np.flatnonzero(early.column("prediction") != fixed.column("prediction"))
-        order = np.argsort(-gap[found], kind="stable")
-    else:
-        return section(heading, element("div", *shown, class_="pair"))
-    if len(found):
-        shown.append(_inputs(f"Answer {what}", found[order], profile))
-    else:
-        shown.append(element("p", f"No answer is {what}."))
-    return section(heading, element("div", *shown, class_="pair"))
-
-
-def _inputs(title: str, positions: IntArray, profile: Profile) -> Html:
-    n = len(positions)
-    caption = f"{title}: {min(n, N_SHOWN)} of {n:,}" if n > N_SHOWN else f"{title}: {n}"
-    columns = ["input", "label", "answer"]
-    if profile.has_cutoff:
-        columns.append("at all timesteps")
-    columns += ["timesteps", "gap", "energy", "latency"]
-    rows = []
-    for position in positions[:N_SHOWN].tolist():
-        row, fixed = profile.rows[position], profile.fixed_rows[position]
-        answers = [row.prediction, fixed.prediction][: 1 + profile.has_cutoff]
-        label = UNKNOWN if row.label is None else row.label
-        energy = with_prefix(row.energy_j, "J")
-        latency = with_prefix(row.latency_s, "s")
-        rows.append(
-            [row.index, label, *answers, row.timesteps, row.gap, energy, latency]
-        )
-    return table(caption, columns, rows)

@@ -1,39 +1,52 @@
-"""The report as one HTML page that needs nothing else: no script, no other file."""
+"""The report as one HTML page: no other file, and it can be read without its script."""
 
+import base64
+import hashlib
 from pathlib import Path
 from typing import Any
 
+from snn_deploy.profile.closeups import Closeups
 from snn_deploy.profile.profile import Profile
 from snn_deploy.report.chip import network_on_chip
-from snn_deploy.report.costs import costs, notable_inputs
+from snn_deploy.report.closeups import closeups as up_close
+from snn_deploy.report.costs import costs
 from snn_deploy.report.figures import figures
 from snn_deploy.report.headline import headline
-from snn_deploy.report.markup import Html, element
+from snn_deploy.report.inputs import inputs
+from snn_deploy.report.markup import Html, element, together
 from snn_deploy.report.sources import how_known
+from snn_deploy.report.sprite import sprite
 from snn_deploy.report.verification import verification_section
 from snn_deploy.report.winners import winners
 from snn_deploy.verify.result import Verification
 
-# whatever slips into the page, the browser fetches and runs nothing
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+# whatever slips into the page, the browser fetches nothing and runs this script only
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src "
 
 
 def render(
     profile: Profile,
     summary: dict[str, Any],
     verification: Verification | None = None,
+    closeups: Closeups | None = None,
 ) -> str:
     """Return the page for ``profile`` and its ``summarize``d numbers."""
+    pictures = sprite(closeups)
+    close = frozenset(c.position for c in closeups.inputs) if closeups else frozenset()
+    detailed = [] if closeups is None else [up_close(profile, closeups, pictures)]
+    script = _file("page.js")
     verified = [] if verification is None else [verification_section(verification)]
     network = profile.artifact.network
     head = element(
         "head",
         element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        element(
+            "meta", http_equiv="Content-Security-Policy", content=POLICY + _hash(script)
+        ),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", f"{summary['network']} on {summary['target']}: profile"),
-        element("style", _style()),
+        element("style", together([_file("page.css"), pictures.style])),
     )
     body = element(
         "body",
@@ -42,20 +55,27 @@ def render(
             headline(profile, summary),
             winners(summary),
             figures(profile, summary),
+            inputs(profile, pictures, close),
+            *detailed,
             costs(summary),
-            notable_inputs(profile),
             *verified,
             network_on_chip(network),
             how_known(network.target, summary),
         ),
         _footer(profile, summary),
+        element("script", script),
     )
     page = element("html", head, body, lang="en")
     return f"<!DOCTYPE html>\n{page}\n"
 
 
-def _style() -> Html:
-    return Html(Path(__file__).with_name("page.css").read_text(encoding="utf-8"))
+def _file(name: str) -> Html:
+    return Html(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+
+
+def _hash(script: str) -> str:
+    digest = hashlib.sha256(script.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
 
 
 def _footer(profile: Profile, summary: dict[str, Any]) -> Html:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-VOID = ("meta",)
+VOID = ("input", "meta")
 LONGEST_LINE = 30  # letters of a cell that is not broken
 NUMBER_AND_UNIT = re.compile(r"(?<=\d) (?=(?:%|[fpnµmkMGT]?[JsW]\b))")
 

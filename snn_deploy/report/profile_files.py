@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from snn_deploy.files import write_together
+from snn_deploy.profile.closeups import Closeups
 from snn_deploy.profile.profile import Profile, Schedule
 from snn_deploy.profile.summary import summarize
 from snn_deploy.profile.tables import write_rows
@@ -28,15 +29,17 @@ def write_profile(
     folder: Path,
     verification: Verification | None = None,
     targets: Sequence[OnTarget] = (),
+    closeups: Closeups | None = None,
 ) -> None:
     """Write all files of ``profile`` into ``folder``, or none of them.
 
     ``FILES`` names those with the rows of other schedules than ``inputs.parquet``;
-    ``verification.json`` the comparison with the trained model, if it was made.
+    ``verification.json`` the comparison with the trained model, if it was made. The
+    report shows ``closeups``.
     """
     summary = summarize(profile, targets)
     text = _json(summary)
-    page = render(profile, summary, verification)
+    page = render(profile, summary, verification, closeups)
     folder.mkdir(parents=True, exist_ok=True)
     writers: dict[str, Callable[[Path], None]] = {
         "inputs.parquet": lambda path: write_rows(profile.rows, path),

@@ -92,6 +92,16 @@ def test_axe_finds_no_violation(
     assert violations(browser) == []
 
 
+def test_errors_of_a_page_are_heard(browser: Page, folder: Path) -> None:
+    path = folder / "broken.html"
+    path.write_text("<script>console.error(7); nobody.knows()</script>")
+
+    browser.open(path)
+
+    assert len(browser.errors) == 2
+    browser.errors.clear()
+
+
 def violations(browser: Page) -> list[Any]:
     """Return what axe-core finds: rule, and the elements that break it."""
     browser.evaluate(AXE.read_text(encoding="utf-8") + ";0")

@@ -1,10 +1,10 @@
-"""costs: means with what is saved, and the inputs worth a look."""
+"""costs: means with what is saved."""
 
 from dataclasses import replace
 
 from snn_deploy.profile.profile import Profile
 from snn_deploy.profile.summary import summarize
-from snn_deploy.report.costs import costs, notable_inputs
+from snn_deploy.report.costs import costs
 from tests.report.profiles import (
     CASES,
     early_rows,
@@ -49,33 +49,3 @@ def test_unknown_prices_are_called_so() -> None:
     assert "energy, host unknown unknown unknown unknown unknown" in means(few)
     assert "energy, known parts 16.0 µJ" in means(few)
     assert "energy, all" not in means(CASES["no prices"])
-
-
-def test_longest_inputs_come_first() -> None:
-    text = words(notable_inputs(profile()))
-
-    assert "Longest: 10 of 30 input label answer at all timesteps" in text
-    assert "latency 2 1 1 1 3 6 30.0 µJ 3.00 ms 5 1" in text
-
-
-def test_wrong_answers_lost_by_stopping_come_first() -> None:
-    rows = early_rows(4)
-    both = replace(rows[0], prediction=0), *rows[1:]
-    fixed = replace(fixed_rows(4)[0], prediction=0), *fixed_rows(4)[1:]
-
-    text = words(notable_inputs(profile(4, rows=both, fixed_rows=fixed)))
-
-    assert "Answer wrong: 2" in text
-    wrong = text.partition("Answer wrong: 2")[2]
-    assert "latency 3 1 2 1 1 7 10.0 µJ 1.00 ms 0 1 0 0" in wrong
-
-
-def test_changed_answers_are_listed_without_labels() -> None:
-    text = words(notable_inputs(CASES["no labels"]))
-
-    assert "Answer changed by stopping early: 1" in text
-    assert "unknown" in text
-
-
-def test_no_wrong_answer_is_said_so() -> None:
-    assert "No answer is wrong." in words(notable_inputs(without_cutoff()))

@@ -1,0 +1,185 @@
+"""A closer look at some inputs: how they look, and what the network does with them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from snn_deploy.arrays import AnyArray, BoolArray, IntArray
+from snn_deploy.backends import Backend
+from snn_deploy.host.cutoff import never
+from snn_deploy.host.monitor import decide_inputs
+from snn_deploy.host.oracle import answers, gaps
+from snn_deploy.inputs.data import Data
+from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.ir.reference import Simulation
+from snn_deploy.profile.profile import Profile
+from snn_deploy.spikes import Encoding, Stimulus, to_gray
+
+N_CLOSE = 9  # inputs that are looked at closely
+N_NEURONS = 480  # whose spikes are kept, of all layers together
+FEWEST_NEURONS = 24  # of a layer
+LARGEST_SIDE = (
+    64  # pixels of a picture; of larger ones every second, third, ... is kept
+)
+PICTURE_BYTES = 1 << 21  # of all pictures
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LayerSpikes:
+    """The spikes of some neurons of a layer, in the layer's own timesteps."""
+
+    layer: str
+    n_neurons: int  # of the layer
+    spikes: BoolArray  # (n_timesteps, n_shown), neurons at equal distances
+    counts: IntArray  # (n_timesteps,), spikes of all its neurons
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Closeup:
+    """One input at all timesteps."""
+
+    position: int
+    gaps: IntArray  # (n_timesteps,), best less second best accumulated output
+    answers: IntArray  # (n_timesteps,)
+    layers: tuple[LayerSpikes, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Closeups:
+    """Pictures of inputs worth a look, and a few of these inputs in every detail."""
+
+    positions: IntArray  # (n,), of the pictures
+    pictures: AnyArray  # (n, height, width) gray, or (n, height, width, 3); uint8
+    inputs: tuple[Closeup, ...]
+
+
+def look_closer(profile: Profile, data: Data, backend: Backend) -> Closeups:
+    """Run a few inputs of a profile again, for all timesteps, and watch every layer."""
+    rows = profile.rows
+    chosen = worth_a_look(profile, N_CLOSE)
+    indices = rows.column("index")
+    stimuli = [data.stimulus(i) for i in indices[chosen].tolist()]
+    n_bytes = picture(data, 0).size
+    shown = worth_a_look(profile, PICTURE_BYTES // n_bytes) if n_bytes else chosen[:0]
+    return Closeups(
+        positions=shown,
+        pictures=np.array([picture(data, i) for i in indices[shown]], np.uint8),
+        inputs=tuple(_closeups(profile, stimuli, backend, chosen.tolist())),
+    )
+
+
+def worth_a_look(profile: Profile, n: int) -> IntArray:
+    """Return the positions of up to ``n`` inputs, the most telling ones first.
+
+    In turn one whose answer is wrong, one that costs most, one whose answer stopping
+    early changed, one that costs least; then all others.
+    """
+    rows, fixed = profile.rows, profile.fixed_rows
+    cost = rows.energy()
+    if np.isnan(cost).any():
+        cost = np.nan_to_num(rows.column("latency_s")) + 1e-9 * rows.column("timesteps")
+    by_cost = np.argsort(-cost, kind="stable")
+    by_gap = np.argsort(-rows.column("gap"), kind="stable")
+    is_changed = rows.column("prediction") != fixed.column("prediction")
+    is_wrong = ~rows.is_right & rows.has_labels
+    lists = [by_gap[is_wrong[by_gap]], by_cost, by_gap[is_changed[by_gap]]]
+    lists.append(by_cost[::-1])
+    turns = np.full((min(n, len(rows)), len(lists)), -1, np.int64)
+    for column, found in enumerate(lists):
+        some = found[: len(turns)]
+        turns[: len(some), column] = some
+    flat = turns[turns >= 0]
+    _, first = np.unique(flat, return_index=True)
+    order: IntArray = flat[np.sort(first)][:n]
+    return order
+
+
+def picture(data: Data, index: int) -> AnyArray:
+    """Return an input as 8-bit pixels, gray or in color; empty if it is no picture."""
+    is_events = data.training.encoding is Encoding.EVENTS
+    shape = data.x.shape[2 if is_events else 1 :]
+    if len(shape) == 2:
+        shape = (1, *shape)
+    if len(shape) != 3 or shape[0] not in (1, 2, 3) or min(shape[1:]) < 2:
+        return np.zeros((0, 0), np.uint8)
+    step = -(-max(shape[1:]) // LARGEST_SIDE)
+    if is_events:
+        counts = data.x[index].reshape(-1, *shape).sum(axis=0, dtype=np.int64)
+        pixels = np.rint(255 * counts / max(counts.max(), 1)).astype(np.int64)
+    else:
+        pixels = to_gray(data.x[index : index + 1])[0].reshape(shape)
+    pixels = pixels[:, ::step, ::step]
+    if len(pixels) == 1:
+        gray: AnyArray = pixels[0].astype(np.uint8)
+        return gray
+    if len(pixels) == 2:  # on and off, in red and blue
+        pixels = np.stack([pixels[0], np.zeros_like(pixels[0]), pixels[1]])
+    colors: AnyArray = np.moveaxis(pixels, 0, -1).astype(np.uint8)
+    return colors
+
+
+def _closeups(
+    profile: Profile,
+    stimuli: Sequence[Stimulus],
+    backend: Backend,
+    chosen: Sequence[int],
+) -> Iterator[Closeup]:
+    network = profile.artifact.network
+    program = backend.load(network)
+    try:
+        decided = decide_inputs(program, network, enumerate(stimuli), never)
+        scores = [found for _, found in decided]
+    finally:
+        program.close()
+    spikes = _spikes(network.graph, stimuli)
+    for i, position in enumerate(chosen):
+        yield Closeup(
+            position=position,
+            gaps=gaps(scores[i]),
+            answers=answers(scores[i]),
+            layers=tuple(
+                LayerSpikes(
+                    layer=name,
+                    n_neurons=network.graph.population(name).size,
+                    spikes=shown[i],
+                    counts=counts[i],
+                )
+                for name, (shown, counts) in spikes.items()
+            ),
+        )
+
+
+def _spikes(
+    graph: QuantizedGraph, stimuli: Sequence[Stimulus]
+) -> dict[str, tuple[BoolArray, IntArray]]:
+    """Return for each layer that spikes some neurons' spikes, and all counts.
+
+    They are ``(n, n_timesteps, n_shown)`` and ``(n, n_timesteps)``.
+    """
+    layers = [p for p in graph.order if p.spikes]
+    n, n_timesteps = len(stimuli), graph.training.timesteps
+    most = max(FEWEST_NEURONS, N_NEURONS // max(len(layers), 1))
+    shown = {p.name: _at_equal_distances(p.size, most) for p in layers}
+    found: dict[str, tuple[BoolArray, IntArray]] = {
+        name: (
+            np.zeros((n, n_timesteps, len(neurons)), np.bool_),
+            np.zeros((n, n_timesteps), np.int64),
+        )
+        for name, neurons in shown.items()
+    }
+    simulation = Simulation(graph, stimuli)
+    for chip_timestep in range(1, n_timesteps + graph.depth + 1):
+        simulation.step()
+        for population in layers:
+            t = chip_timestep - population.offset - 1
+            if 0 <= t < n_timesteps:
+                spikes = simulation.states[population.name].spikes
+                some, counts = found[population.name]
+                some[:, t] = spikes[:, shown[population.name]] > 0
+                counts[:, t] = spikes.sum(axis=1)
+    return found
+
+
+def _at_equal_distances(n: int, most: int) -> IntArray:
+    return np.linspace(0, n - 1, min(n, most)).round().astype(np.int64)

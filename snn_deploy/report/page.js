@@ -1,0 +1,149 @@
+"use strict"
+// The table of inputs: sort, filter, turn pages; and the energies in the same order.
+
+const data = JSON.parse(document.getElementById("data").textContent)
+const table = document.getElementById("inputs")
+const columns = Object.fromEntries(data.columns.map(column => [column.key, column]))
+const close = new Set(data.close)
+const state = {show: "all", label: "", find: "", by: data.by, down: true, first: 0}
+
+const figures = new Intl.NumberFormat("en-US", {maximumSignificantDigits: 3})
+const whole = new Intl.NumberFormat("en-US")
+
+function text(column, row) {
+  const value = column.values[row]
+  if (column.words.length) return column.words[value]
+  if (value === null) return "unknown"
+  return (column.isCost ? figures : whole).format(value)
+}
+
+function shown() {
+  const {values} = columns[state.by]
+  const sign = state.down ? -1 : 1
+  const rows = data.subsets[state.show].filter(row =>
+    (state.label === "" || columns.label.values[row] === Number(state.label)) &&
+    (state.find === "" || columns.index.values[row] === Number(state.find)))
+  return rows.sort((a, b) => {
+    if (values[a] === values[b]) return a - b
+    if (values[a] === null) return 1 // unknown ones last
+    if (values[b] === null) return -1
+    return sign * (values[a] - values[b])
+  })
+}
+
+function make(tag, attributes, ...children) {
+  const found = document.createElement(tag)
+  for (const [name, value] of Object.entries(attributes)) found.setAttribute(name, value)
+  found.append(...children)
+  return found
+}
+
+function picture(row) {
+  const place = data.pictures[row]
+  const cell = make("td", {class: "small-picture"})
+  if (place < 0) return cell
+  const image = make("span", {
+    class: "picture",
+    role: "img",
+    "aria-label": `picture of input ${text(columns.index, row)}`,
+  })
+  image.style.setProperty("--column", place % data.across)
+  image.style.setProperty("--row", Math.floor(place / data.across))
+  cell.append(image)
+  return cell
+}
+
+function tableRow(row) {
+  const [index, ...others] = data.columns
+  const name = text(index, row)
+  const link = close.has(row)
+    ? make("a", {href: `#input-${index.values[row]}`}, name) : name
+  return make("tr", {}, make("th", {scope: "row"}, link), picture(row),
+    ...others.map(column =>
+      make("td", column.words.length ? {class: "words"} : {}, text(column, row))))
+}
+
+// one step for each input, or for a few neighbors where there are more than pixels
+function drawEnergies(rows) {
+  const parts = data.parts.map(key => columns[key].values)
+  const n = Math.min(rows.length, 1000)
+  const heights = parts.map(values => Array.from({length: n}, (_, i) => {
+    const some = rows.slice(Math.floor(i * rows.length / n),
+      Math.floor((i + 1) * rows.length / n))
+    return some.reduce((sum, row) => sum + (values[row] ?? 0), 0) / some.length
+  }))
+  const sums = Array.from({length: n}, (_, i) => heights.reduce((s, h) => s + h[i], 0))
+  const top = sums.reduce((a, b) => Math.max(a, b), 0) || 1
+  const strip = document.getElementById("strip")
+  strip.replaceChildren()
+  const bottom = new Array(n).fill(0)
+  heights.forEach((height, part) => {
+    const up = [], back = []
+    height.forEach((value, i) => {
+      const x0 = (1000 * i / n).toFixed(1), x1 = (1000 * (i + 1) / n).toFixed(1)
+      const low = (150 - 150 * bottom[i] / top).toFixed(1)
+      bottom[i] += value
+      const high = (150 - 150 * bottom[i] / top).toFixed(1)
+      up.push(`${x0} ${high}L${x1} ${high}`)
+      back.unshift(`${x1} ${low}L${x0} ${low}`)
+    })
+    const d = `M${up.join("L")}L${back.join("L")}Z`
+    if (n) addTo(strip, "path", {class: data.parts[part], d})
+  })
+  const page = {x: 1000 * state.first / (rows.length || 1), y: 0, height: 150,
+    width: 1000 * data.rows / (rows.length || 1)}
+  if (rows.length > data.rows) addTo(strip, "rect", {class: "frame", ...page})
+  document.getElementById("highest").textContent = figures.format(top)
+}
+
+function addTo(svg, tag, attributes) {
+  const found = document.createElementNS("http://www.w3.org/2000/svg", tag)
+  for (const [name, value] of Object.entries(attributes)) found.setAttribute(name, value)
+  svg.append(found)
+}
+
+function draw() {
+  const rows = shown()
+  state.first = Math.max(0, Math.min(state.first, rows.length - 1))
+  state.first -= state.first % data.rows
+  const page = rows.slice(state.first, state.first + data.rows)
+  table.tBodies[0].replaceChildren(...page.map(tableRow))
+  for (const head of table.querySelectorAll("th[data-key]")) {
+    if (head.dataset.key === state.by) {
+      head.setAttribute("aria-sort", state.down ? "descending" : "ascending")
+    } else head.removeAttribute("aria-sort")
+  }
+  const last = state.first + page.length
+  document.getElementById("where").textContent = rows.length
+    ? [state.first + 1, "to", last, "of", rows.length].map(part =>
+        typeof part === "number" ? whole.format(part) : part).join(" ")
+    : "no such input"
+  document.getElementById("before").disabled = state.first === 0
+  document.getElementById("after").disabled = last >= rows.length
+  drawEnergies(rows)
+}
+
+function change(changes) {
+  Object.assign(state, {first: 0}, changes)
+  draw()
+}
+
+table.tHead.addEventListener("click", event => {
+  const head = event.target.closest("th[data-key]")
+  if (!head) return
+  const {key} = head.dataset
+  change({by: key, down: key === state.by ? !state.down : true})
+})
+document.getElementById("controls").addEventListener("submit", e => e.preventDefault())
+document.getElementById("controls").addEventListener("input", event => {
+  const {name, id, value} = event.target
+  change({[name === "show" ? "show" : id === "only" ? "label" : "find"]: value})
+})
+document.getElementById("before").addEventListener("click", () =>
+  change({first: state.first - data.rows}))
+document.getElementById("after").addEventListener("click", () =>
+  change({first: state.first + data.rows}))
+for (const hidden of document.querySelectorAll("#controls, #energies, .pager")) {
+  hidden.hidden = false
+}
+draw()
