@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snn_deploy.cli.compile import positive
+from snn_deploy.cli.reading import positive
 
 if TYPE_CHECKING:
     from snn_deploy.arrays import IntArray

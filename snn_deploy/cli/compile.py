@@ -31,11 +31,6 @@ def add_to(commands: Any) -> None:
         type=Path,
         help="the .snn file to write (default: the model's name, in this folder)",
     )
-    parser.add_argument(
-        "--timesteps",
-        type=positive,
-        help="timesteps per input (default: what the model was trained for)",
-    )
     add_model_options(parser)
     parser.add_argument(
         "--strict", action="store_true", help="refuse every step that loses something"
@@ -65,14 +60,6 @@ def lossy_steps(text: str) -> tuple[str, ...]:
     return kinds
 
 
-def positive(text: str) -> int:
-    """Return a number over 0."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not over 0")
-    return value
-
-
 def not_negative(text: str) -> int:
     """Return a number, 0 or more."""
     value = int(text)
@@ -93,7 +80,7 @@ def call(options: argparse.Namespace) -> None:
     if path.suffix != ".snn":  # never over a model, or anything else
         raise ArtifactError(f"{path}: a compiled network ends in .snn; rename it")
     target = read_target(options.target)
-    graph = read_model(options.model, options, options.timesteps)
+    graph = read_model(options.model, options)
     if options.balance_on is not None:
         show_gap(graph, options.balance_on)
     is_strict = options.strict or bool(options.allow)

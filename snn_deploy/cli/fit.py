@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snn_deploy.cli.reading import add_model_options, read_shapes
+
 if TYPE_CHECKING:
     from snn_deploy.fit import Fit
 
@@ -16,13 +18,20 @@ def add_to(commands: Any) -> None:
         description="Hold every layer against every resource of a chip. The exit "
         "status is 1 if something does not fit; the weights need not be trained.",
     )
-    parser.add_argument("model", type=Path, help="a model, as compile takes it")
+    parser.add_argument(
+        "model",
+        type=Path,
+        nargs="?",
+        help="a model, as compile takes it; not needed with --builder and "
+        "--input-shape, which do for a module that is not trained yet",
+    )
     parser.add_argument(
         "--target",
         required=True,
         help="a chip (see snn-deploy targets) or a .toml file",
     )
     parser.add_argument("--json", action="store_true", help="print it as JSON")
+    add_model_options(parser)
     parser.set_defaults(call=call)
 
 
@@ -31,10 +40,9 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.cli.console import out
     from snn_deploy.errors import FitError
     from snn_deploy.fit import fit
-    from snn_deploy.importers import load_model
     from snn_deploy.target_file import read_target
 
-    graph = load_model(options.model)
+    graph = read_shapes(options.model, options)
     found = fit(graph, read_target(options.target))
     if options.json:
         out(_as_json(found))

@@ -5,8 +5,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snn_deploy.cli.compile import not_negative, positive
+from snn_deploy.cli.compile import not_negative
 from snn_deploy.cli.profile_tables import show, show_targets
+from snn_deploy.cli.reading import add_model_options, positive
 from snn_deploy.cli.run import BACKENDS
 from snn_deploy.cli.serve import DRIFTED, add_drift_options
 from snn_deploy.cli.verify import make_verification, refuse
@@ -73,6 +74,7 @@ def add_to(commands: Any) -> None:
         "files",
     )
     add_drift_options(parser)
+    add_model_options(parser)
     parser.set_defaults(call=call)
 
 
@@ -91,7 +93,12 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.artifact import read_artifact
     from snn_deploy.backends import open_backend
     from snn_deploy.cli.console import out
-    from snn_deploy.cli.reading import note_overlap, read_calibration, read_inputs
+    from snn_deploy.cli.reading import (
+        note_overlap,
+        read_calibration,
+        read_inputs,
+        read_trained,
+    )
     from snn_deploy.host.drift import audits
     from snn_deploy.profile.closeups import look_closer
     from snn_deploy.profile.targets import lay_out, on_targets
@@ -101,6 +108,7 @@ def call(options: argparse.Namespace) -> None:
     artifact = read_artifact(options.network)
     graph = artifact.network.graph
     data = read_inputs(options.data, graph)
+    model = read_trained(options.verify, options, graph) if options.verify else None
     options.output.mkdir(parents=True, exist_ok=True)  # fails now, not at the end
     calibration = None
     if not options.no_cutoff and (artifact.calibration or options.poll):
@@ -124,9 +132,9 @@ def call(options: argparse.Namespace) -> None:
     profile = measure(artifact, n_cross_checked=n_cross_checked)
     targets = on_targets(profile, elsewhere, measure) if options.targets else ()
     verification = None
-    if options.verify is not None:
+    if model is not None:
         limit = min(options.limit or MOST_VERIFIED, MOST_VERIFIED)
-        verification = make_verification(artifact, options.verify, data, limit=limit)
+        verification = make_verification(artifact, model, data, limit=limit)
     closeups = look_closer(profile, data, open_backend(profile.backend))
     write_profile(profile, options.output, verification, targets, closeups)
     show(profile)

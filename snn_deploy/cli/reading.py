@@ -3,7 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
@@ -15,52 +15,67 @@ if TYPE_CHECKING:
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add what a model's file may leave out."""
-    parser.add_argument(
+    group = parser.add_argument_group("what the file of a model may leave out")
+    group.add_argument(
+        "--timesteps",
+        type=positive,
+        help="timesteps per input (default: what the model was trained for)",
+    )
+    group.add_argument(
         "--dt",
         type=float,
         metavar="SECONDS",
         help="length of a timestep, if the file (NIR) does not say",
     )
-    parser.add_argument(
+    group.add_argument(
         "--reset",
         choices=("hard", "soft"),
         help="what a spike does to the voltage, if the file (NIR) does not say: set it "
         "to v_reset, or lower it by the threshold",
     )
-    parser.add_argument(
+    group.add_argument(
         "--balance-on",
         type=Path,
         metavar="X.npz",
         help="training inputs x on which the thresholds of a conventional network "
         "(ONNX) are set; with labels y its accuracy is shown before and after",
     )
-    parser.add_argument(
+    group.add_argument(
         "--percentile",
         type=float,
         help="of a ReLU's positive values that lie below its threshold (default: 99.9)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--builder",
         metavar="MODULE:FUNCTION",
         help="imports and calls this function, which returns the module that the "
         "tensors of a bare state_dict (.pt) belong to",
     )
-    parser.add_argument(
+    group.add_argument(
         "--trust-pickle",
         action="store_true",
         help="unpickle a module from a .pt file: it can run any code",
     )
-    parser.add_argument(
+    group.add_argument(
         "--input-shape",
         type=_shape,
         metavar="C,H,W",
         help="of one input of such a module",
     )
-    parser.add_argument(
+    group.add_argument(
         "--encoding",
         choices=("direct", "rate", "events"),
-        help="of the input of such a module, or of a .pt2 file (default: direct)",
+        help="of the input of such a module or of a .pt2 file (default: direct), or of "
+        "a .nir file that does not say (default: events)",
     )
+
+
+def positive(text: str) -> int:
+    """Return a number over 0."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not over 0")
+    return value
 
 
 def _shape(text: str) -> tuple[int, ...]:
@@ -76,14 +91,11 @@ def _shape(text: str) -> tuple[int, ...]:
     return sizes
 
 
-def read_model(
-    path: Path, options: argparse.Namespace, timesteps: int | None = None
-) -> "Graph":
+def read_model(path: Path, options: argparse.Namespace) -> "Graph":
     """Return the model at ``path``, with the options of ``add_model_options``."""
     from snn_deploy.errors import DataError
     from snn_deploy.importers import load_model
     from snn_deploy.inputs.data import load_arrays
-    from snn_deploy.ir.neurons import Reset
 
     arrays = load_arrays(options.balance_on) if options.balance_on else {}
     if options.balance_on and "x" not in arrays:
@@ -93,16 +105,52 @@ def read_model(
         )
     return load_model(
         path,
-        dt=options.dt,
-        reset=None if options.reset is None else Reset(options.reset),
-        timesteps=timesteps,
         balance_on=arrays.get("x"),
         percentile=options.percentile,
-        builder=options.builder,
-        trust_pickle=options.trust_pickle,
-        input_shape=options.input_shape,
-        encoding=options.encoding,
+        **_told(options),
     )
+
+
+def read_shapes(path: Path | None, options: argparse.Namespace) -> "Graph":
+    """Return a model that need not be trained, with the same options."""
+    from snn_deploy.importers import load_shapes
+
+    if path is not None and options.balance_on is not None:
+        return read_model(path, options)
+    return load_shapes(path, **_told(options))
+
+
+def read_trained(
+    path: Path, options: argparse.Namespace, network: "QuantizedGraph"
+) -> "Graph":
+    """Return the model of a compiled network, which answers what the options do not."""
+    training = network.training
+    # bias senders have no threshold
+    resets = {p.reset for p in network.populations if p.spikes and p.threshold.any()}
+    known = {
+        "dt": training.dt,
+        "reset": resets.pop().value if len(resets) == 1 else None,
+        "timesteps": training.timesteps,
+        "input_shape": network.source.shape,
+        "encoding": training.encoding.value,
+    }
+    given = {key: value for key, value in vars(options).items() if value is not None}
+    return read_model(path, argparse.Namespace(**{**vars(options), **known, **given}))
+
+
+def _told(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what every reader of models takes."""
+    from snn_deploy.ir.neurons import Reset
+
+    return {
+        "dt": options.dt,
+        "reset": None if options.reset is None else Reset(options.reset),
+        "timesteps": options.timesteps,
+        "builder": options.builder,
+        "trust_pickle": options.trust_pickle,
+        "input_shape": options.input_shape,
+        "encoding": options.encoding,
+    }
 
 
 def show_gap(graph: "Graph", path: Path) -> None:

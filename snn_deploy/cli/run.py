@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snn_deploy.cli.compile import positive
+from snn_deploy.cli.reading import positive
 from snn_deploy.errors import DataError
 
 if TYPE_CHECKING:

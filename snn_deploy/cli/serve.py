@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from snn_deploy.cli.compile import positive
+from snn_deploy.cli.reading import positive
 
 if TYPE_CHECKING:
     from io import BufferedReader

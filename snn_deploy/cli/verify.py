@@ -4,12 +4,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snn_deploy.cli.compile import not_negative, positive
+from snn_deploy.cli.compile import not_negative
+from snn_deploy.cli.reading import add_model_options, positive
 from snn_deploy.errors import ArtifactError, BackendError
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
     from snn_deploy.inputs.data import Data
+    from snn_deploy.ir.graph import Graph
     from snn_deploy.verify.result import Accuracy, LayerReport, Verification
 
 MOST_SHOWN = 20  # differing parameters
@@ -38,6 +40,7 @@ def add_to(commands: Any) -> None:
         help="inputs to repeat on Lava, where it is installed (default 1)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_model_options(parser)
     parser.set_defaults(call=call)
 
 
@@ -47,12 +50,13 @@ def call(options: argparse.Namespace) -> None:
 
     from snn_deploy.artifact import read_artifact
     from snn_deploy.cli.console import out
-    from snn_deploy.cli.reading import read_inputs
+    from snn_deploy.cli.reading import read_inputs, read_trained
 
     artifact = read_artifact(options.network)
     data = read_inputs(options.data, artifact.network.graph)
+    model = read_trained(options.against, options, artifact.network.graph)
     verification = make_verification(
-        artifact, options.against, data, limit=options.limit, n_lava=options.lava
+        artifact, model, data, limit=options.limit, n_lava=options.lava
     )
     if options.json:
         out(json.dumps(verification.as_json(), allow_nan=False))
@@ -63,25 +67,19 @@ def call(options: argparse.Namespace) -> None:
 
 def make_verification(
     artifact: "Artifact",
-    model: Path,
+    model: "Graph",
     data: "Data",
     *,
     limit: int | None,
     n_lava: int = 0,
 ) -> "Verification":
-    """Return the verification against the model in a file, with a progress bar."""
+    """Return the verification against a trained model, with a progress bar."""
     from snn_deploy.cli.console import with_progress
-    from snn_deploy.importers import load_model
     from snn_deploy.verify.verification import verify
 
-    graph = artifact.network.graph
-    training = graph.training
-    # what the file may not say, the network does; bias senders have no threshold
-    resets = {p.reset for p in graph.populations if p.spikes and p.threshold.any()}
-    reset = resets.pop() if len(resets) == 1 else None
     return verify(
         artifact,
-        load_model(model, dt=training.dt, reset=reset, timesteps=training.timesteps),
+        model,
         data,
         limit=limit,
         n_lava=n_lava,

@@ -52,7 +52,8 @@ def load_model(
     input_shape : tuple of int, optional
         Of such a module, without batch and time; ``timesteps`` is needed as well.
     encoding : {"direct", "rate", "events"}, optional
-        Of such a module's input, or a ``.pt2`` file's; default ``"direct"``.
+        Of such a module's input or a ``.pt2`` file's, default ``"direct"``; of a
+        ``.nir`` file's that does not say, default ``"events"``.
 
     Raises
     ------
@@ -66,28 +67,84 @@ def load_model(
         )
     else:
         graph = _read(path, dt, reset, encoding)
-    graph = _balanced(graph, balance_on, percentile)
+    return _shown_for(_balanced(graph, balance_on, percentile), timesteps)
+
+
+def load_shapes(
+    path: str | PathLike[str] | None,
+    *,
+    dt: float | None = None,
+    reset: "Reset | None" = None,
+    timesteps: int | None = None,
+    builder: str | None = None,
+    trust_pickle: bool = False,
+    input_shape: "Shape | None" = None,
+    encoding: str | None = None,
+) -> "Graph":
+    """Return a network of which only the layers and their shapes need to be right.
+
+    Parameters are those of ``load_model``. Without a file it is what the ``builder``
+    returns, as it stands. Thresholds of ReLUs, and timesteps, that nobody knows are 1.
+
+    Raises
+    ------
+    ModelError
+        If there is neither a file nor a builder, or one of them cannot be read.
+    """
+    from snn_deploy.importers.balance import needs_balance
+
+    if path is not None and builder is None and not trust_pickle:
+        graph = _shown_for(_read(Path(path), dt, reset, encoding), timesteps)
+    else:
+        graph = _from_module(
+            None if path is None else Path(path),
+            builder,
+            trust_pickle,
+            input_shape,
+            timesteps or 1,
+            encoding,
+        )
+    for relu in needs_balance(graph):
+        graph = graph.replace(relu, by=replace(relu, maximum=1.0))
+    return graph
+
+
+def _shown_for(graph: "Graph", timesteps: int | None) -> "Graph":
     if timesteps is None:
         return graph
     return replace(graph, training=replace(graph.training, timesteps=timesteps))
 
 
 def _from_module(
-    path: Path,
+    path: Path | None,
     builder: str | None,
     trust_pickle: bool,
     input_shape: "Shape | None",
     timesteps: int | None,
     encoding: str | None,
 ) -> "Graph":
-    from snn_deploy.importers.checkpoint import read_checkpoint, read_pickle
+    from snn_deploy.importers.checkpoint import (
+        read_builder,
+        read_checkpoint,
+        read_pickle,
+    )
 
-    if input_shape is None or timesteps is None:
+    if path is None and builder is None:
         raise ModelError(
-            f"{path}: tensors and modules do not say what they take; give the shape of "
-            "one input, --input-shape 1,28,28, and --timesteps"
+            "no model: neither a file nor a function that builds one is given; give "
+            "its path, or --builder package.module:function"
+        )
+    if input_shape is None or timesteps is None:
+        needed = {"--input-shape 1,28,28": input_shape, "--timesteps": timesteps}
+        missing = [option for option, value in needed.items() if value is None]
+        raise ModelError(
+            f"{path or builder}: tensors and modules do not say what one input is; "
+            f"give {' and '.join(missing)}"
         )
     kind = encoding or DEFAULT_ENCODING
+    if path is None:
+        assert builder is not None
+        return read_builder(builder, input_shape, timesteps, kind)
     if builder is None:
         return read_pickle(path, input_shape, timesteps, kind)
     return read_checkpoint(path, builder, input_shape, timesteps, kind)
@@ -107,8 +164,10 @@ def _read(
             return read_lava_dl(path)
         case ".nir":
             from snn_deploy.importers.nir import read_nir
+            from snn_deploy.spikes import Encoding
 
-            return read_nir(path, dt=dt, reset=reset)
+            kind = None if encoding is None else Encoding(encoding)
+            return read_nir(path, dt=dt, reset=reset, encoding=kind)
         case ".pt2":
             from snn_deploy.importers.pt2 import read_pt2
 

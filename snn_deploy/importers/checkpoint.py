@@ -1,8 +1,9 @@
 """Read what PyTorch users have lying about: a ``state_dict``, or a pickled module.
 
-Both become a graph as ``snn_deploy.save`` would write it, compared with the module. A
-``state_dict`` is read as tensors only; the function that builds its module is the
-user's own code. A pickled module can run any code: the caller must have asked for it.
+Both, and a module that is not trained yet, become a graph as ``snn_deploy.save`` would
+write it, compared with the module. A ``state_dict`` is read as tensors only; the
+function that builds its module is the user's own code. A pickled module can run any
+code: the caller must have asked for it.
 """
 
 import importlib
@@ -51,7 +52,15 @@ def read_checkpoint(
     tensors = _tensors(path)
     model = _built(builder)
     _load_into(model, tensors, path, builder)
-    return _graph(model, path, input_shape, timesteps, encoding)
+    return _graph(model, path.stem, input_shape, timesteps, encoding)
+
+
+def read_builder(
+    builder: str, input_shape: Shape, timesteps: int, encoding: str
+) -> Graph:
+    """Return the network that a function builds, with the weights it has then."""
+    name = builder.rpartition(":")[2]
+    return _graph(_built(builder), name, input_shape, timesteps, encoding)
 
 
 def read_pickle(path: Path, input_shape: Shape, timesteps: int, encoding: str) -> Graph:
@@ -62,14 +71,14 @@ def read_pickle(path: Path, input_shape: Shape, timesteps: int, encoding: str) -
             f"{path}: holds a {type(model).__name__}, no module; for a state_dict give "
             "--builder package.module:function"
         )
-    return _graph(model, path, input_shape, timesteps, encoding)
+    return _graph(model, path.stem, input_shape, timesteps, encoding)
 
 
 def _graph(
-    model: nn.Module, path: Path, input_shape: Shape, timesteps: int, encoding: str
+    model: nn.Module, name: str, input_shape: Shape, timesteps: int, encoding: str
 ) -> Graph:
     training = Training(timesteps=timesteps, encoding=Encoding(encoding))
-    graph = trace(model, path.stem, input_shape, training, is_balanced=False)
+    graph = trace(model, name, input_shape, training, is_balanced=False)
     check_against_module(graph, model, input_shape)
     return graph
 

@@ -22,6 +22,7 @@ from snn_deploy.importers.nir_wiring import Wiring, wire
 from snn_deploy.ir.graph import Edge, Graph
 from snn_deploy.ir.neurons import Lif, Reset
 from snn_deploy.ir.nodes import Flatten, Input, Node
+from snn_deploy.spikes import Encoding
 
 DEFAULT_TIMESTEPS = 100  # where the file records none
 
@@ -32,6 +33,7 @@ def read_nir(
     dt: float | None = None,
     reset: Reset | None = None,
     timesteps: int = DEFAULT_TIMESTEPS,
+    encoding: Encoding | None = None,
 ) -> Graph:
     """Return the network in the NIR file at ``path``.
 
@@ -44,18 +46,22 @@ def read_nir(
         What a spike does to the voltage, if the file does not say.
     timesteps : int
         For how many timesteps an input is shown, if the file does not say.
+    encoding : Encoding, optional
+        Of the input, if the file does not say; default ``EVENTS``.
 
     Raises
     ------
     ModelError
         If the file is missing or damaged, a primitive or a parameter has no
-        counterpart, or ``dt`` or ``reset`` is needed, or contradicts the file.
+        counterpart, ``dt`` or ``reset`` is needed, or what is given contradicts it.
     """
     network = fold_scales(read_primitives(path))
     timing = ask(path, network, dt, reset)
     wiring = wire(network, timing.dt)
     builder = _Builder(network, wiring, timing)
-    training, is_on_grid = read_training(path, network.metadata, timing.dt, timesteps)
+    training, is_on_grid = read_training(
+        path, network.metadata, timing.dt, timesteps, encoding
+    )
     return Graph(
         name=path.stem,
         nodes=tuple(builder.nodes.values()),

@@ -62,7 +62,11 @@ def ask(
 
 
 def read_training(
-    path: Path, metadata: dict[str, Any], dt: float, timesteps: int
+    path: Path,
+    metadata: dict[str, Any],
+    dt: float,
+    timesteps: int,
+    encoding: Encoding | None,
 ) -> tuple[Training, bool]:
     """Return what the file notes of the training, and whether it holds integers."""
     kinds: dict[str, Any] = {
@@ -73,7 +77,7 @@ def read_training(
         "functional": Functional,
     }
     assert set(kinds) < {item.name for item in fields(Training)}
-    values: dict[str, Any] = {"timesteps": timesteps, "encoding": Encoding.EVENTS}
+    values: dict[str, Any] = {"timesteps": timesteps}
     for key, kind in kinds.items():
         noted = _scalar(metadata, key)
         if noted is None:
@@ -84,6 +88,8 @@ def read_training(
             raise ModelError(
                 f"{path}: notes {key} {noted!r} ({error}); write the file again"
             ) from None
+    kind = _agreed(path, "encoding", values.get("encoding"), encoding)
+    values["encoding"] = kind or Encoding.EVENTS
     is_on_grid = bool(_scalar(metadata, "is_on_grid"))
     return Training(dt=dt, **values), is_on_grid
 

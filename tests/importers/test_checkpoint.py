@@ -157,7 +157,7 @@ def test_what_does_not_fit_is_refused(
 def test_the_shape_of_the_input_must_be_told(tmp_path: Path) -> None:
     path = written(tmp_path, builders.network().state_dict())
 
-    with pytest.raises(ModelError, match="give the shape of one input, --input-shape"):
+    with pytest.raises(ModelError, match=r"give --input-shape 1,28,28 and --timesteps"):
         load_model(path, builder=BUILDER)
 
 
