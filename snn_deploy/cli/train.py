@@ -23,7 +23,9 @@ def add_to(commands: Any) -> None:
         help="where the files of the data set are, if it comes with no package",
     )
     parser.add_argument(
-        "--resume", action="store_true", help="go on from the last finished epoch"
+        "--resume",
+        action="store_true",
+        help="go on from the last finished epoch (same threads, same weights)",
     )
     parser.add_argument(
         "--set",

@@ -8,6 +8,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -41,11 +42,11 @@ def _read_own_cell(cell: Any, name: str, shape: Shape) -> Cell:
     neurons = spiking(
         name,
         shape,
-        Dynamics(),
+        Dynamics(voltage_decay=np.array(cell.decay)),
         threshold,
         reset=Reset.SOFT,
         comparison=Comparison.GREATER_EQUAL,
-        spike_value=float(cell.threshold),
+        spike_value=float(threshold),
     )
     return Cell(neurons=replace(neurons, initial_voltage=threshold / 2))
 

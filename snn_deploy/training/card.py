@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from snn_deploy.files import write_whole
 from snn_deploy.inputs.datasets import Part, Split
 from snn_deploy.training.checkpoint import Checkpoint
 from snn_deploy.training.networks import as_float, convert, run_over_time
@@ -41,7 +42,11 @@ def write_card(
             _accuracies(network, recipe, split),
         )
     )
-    model_path.with_name("card.md").write_text(card + "\n", encoding="utf-8")
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(card + "\n", encoding="utf-8")
+
+    write_whole(model_path.with_name("card.md"), write)
 
 
 def accuracy_over_time(
@@ -84,8 +89,8 @@ def _facts(
         "held out": f"{training.held_out:.0%} of the training inputs choose the epoch",
         "training seed": str(recipe.seed),
         "epochs": _epochs(recipe, checkpoint),
-        "training time": f"{checkpoint.seconds:.0f} s on "
-        f"{torch.get_num_threads()} thread(s) of {platform.machine()}",
+        "training time": f"{checkpoint.seconds:.0f} s on {_threads(checkpoint)} of "
+        f"{platform.machine()} (another number of threads gives other weights)",
         "parameters": f"{n_parameters:,}",
         "versions": f"Python {platform.python_version()}, {used}",
         "sha256 of model.pt": f"`{weights}`",
@@ -93,6 +98,10 @@ def _facts(
     }
     lines = [f"| {key} | {value} |" for key, value in rows.items()]
     return "\n".join(("| | |", "|---|---|", *lines))
+
+
+def _threads(checkpoint: Checkpoint) -> str:
+    return ", then ".join(f"{n} thread(s)" for n in checkpoint.threads)
 
 
 def _data_hash(split: Split) -> str:
@@ -104,14 +113,20 @@ def _data_hash(split: Split) -> str:
 
 
 def _epochs(recipe: Recipe, checkpoint: Checkpoint) -> str:
-    chosen = f"number {checkpoint.best_epoch} chosen"
-    if recipe.fine_tuning is None:
-        return f"{recipe.training.epochs}, {chosen}"
-    return (
-        f"{recipe.training.epochs} with every input shown once, then "
-        f"{recipe.fine_tuning.epochs} as a spiking network for all {recipe.timesteps} "
-        f"timesteps, {chosen} of these"
-    )
+    parts = [f"{recipe.training.epochs}"]
+    if recipe.fine_tuning:
+        parts[0] += " with every input shown once"
+    for tuning in recipe.fine_tuning:
+        leak = f" whose neurons lose {tuning.decay:g} per timestep"
+        parts.append(
+            f"{tuning.epochs} as a spiking network for all {recipe.timesteps} timesteps"
+            + (leak if tuning.decay > 0 else "")
+        )
+    if recipe.grid_tuning is not None:
+        target = recipe.grid_tuning.target
+        parts.append(f"{recipe.grid_tuning.epochs} on the grid of {target}")
+    of_these = " of these" if len(parts) > 1 else ""
+    return f"{', then '.join(parts)}, number {checkpoint.best_epoch} chosen{of_these}"
 
 
 def _layers(network: nn.Sequential, recipe: Recipe) -> str:

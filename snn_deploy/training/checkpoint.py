@@ -28,6 +28,7 @@ class Checkpoint:
     best_loss: float  # on the held-out digits
     best_epoch: int
     seconds: float  # spent in training so far
+    threads: tuple[int, ...]  # how many it was trained with, one after another
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -165,22 +165,25 @@ def is_spiking(module: nn.Module) -> bool:
     return "state" in inspect.signature(module.forward).parameters
 
 
-def convert(network: nn.Module) -> nn.Module:
+def convert(network: nn.Module, decay: float = 0.0) -> nn.Module:
     """Return ``network`` with integrate-and-fire neurons for its ``Qcfs``.
 
-    This is what the compiler makes of it, in floats, so that a recipe can be judged
-    without compiling. Both share their parameters: training one trains the other. A
-    network without ``Qcfs`` is left alone.
+    Without a ``decay`` this is what the compiler makes of it, in floats, so that a
+    recipe can be judged without compiling; with one, the neurons leak. Both networks
+    share their parameters: training one trains the other. A network without ``Qcfs`` is
+    left alone.
     """
     if not any(isinstance(module, Qcfs) for module in network.modules()):
         return network
     match network:
         case Qcfs():
-            return IntegrateAndFire(network.threshold)
+            return IntegrateAndFire(network.threshold, decay)
         case Residual():
-            return Residual(convert(network.body), convert(network.skip))
+            body, skip = convert(network.body, decay), convert(network.skip, decay)
+            return Residual(body, skip)
         case nn.Sequential():
-            return Chain(*map(convert, network)).train(network.training)
+            layers = (convert(layer, decay) for layer in network)
+            return Chain(*layers).train(network.training)
     return network
 
 

@@ -85,14 +85,15 @@ class _Spike(torch.autograd.Function):
 class IntegrateAndFire(nn.Module):
     """One timestep of the neuron that a trained ``Qcfs`` is converted to.
 
-    No leak, initial voltage of half the threshold, a spike at ``voltage >= threshold``
-    worth one threshold, soft reset. The gradient of a spike is a triangle, as wide as
-    the threshold on either side.
+    Initial voltage of half the threshold, a spike at ``voltage >= threshold`` worth one
+    threshold, soft reset. Without ``decay`` no leak; with it, the voltage loses that
+    share before each timestep's input. The gradient of a spike is a triangle, as wide
+    as the threshold on either side.
     """
 
-    def __init__(self, threshold: torch.Tensor) -> None:
+    def __init__(self, threshold: torch.Tensor, decay: float = 0.0) -> None:
         super().__init__()
-        self.threshold = threshold
+        self.threshold, self.decay = threshold, decay
 
     def forward(
         self, x: torch.Tensor, state: torch.Tensor | None = None
@@ -100,12 +101,15 @@ class IntegrateAndFire(nn.Module):
         """Return the output of this timestep and the voltage after it."""
         threshold = self.threshold.to(x.dtype)
         before = threshold / 2 if state is None else state
-        voltage = before + x
+        voltage = (1 - self.decay) * before + x
         spikes: torch.Tensor = _Spike.apply(  # type: ignore[no-untyped-call]
             voltage / threshold - 1
         )
         output = threshold * spikes
         return output, voltage - output
+
+    def extra_repr(self) -> str:
+        return f"threshold={self.threshold.tolist()}, decay={self.decay:g}"
 
 
 def lif(decay: float, *, reset: str = "hard", surrogate: str = "super") -> nn.Module:

@@ -12,7 +12,7 @@ from snn_deploy.training import losses, rcs, recipes
 from snn_deploy.training.checkpoint import Checkpoint
 from snn_deploy.training.grid import rounded, weight_steps
 from snn_deploy.training.networks import as_float, convert, run_over_time
-from snn_deploy.training.recipes import GridTuning, Recipe, Training
+from snn_deploy.training.recipes import FineTuning, GridTuning, Recipe, Training
 
 _BLOCK = 500  # inputs evaluated at once
 
@@ -29,16 +29,21 @@ class Phase:
     ) -> None:
         self.recipe, self.number, self.part = recipe, checkpoint.phase, part
         self.training = recipe.phases[self.number]
-        is_first = self.training is recipe.training
-        shows_once = is_first and recipe.fine_tuning is not None
+        is_first = self.number == 0
+        shows_once = is_first and bool(recipe.fine_tuning)
         self.n_timesteps = 1 if shows_once else recipe.timesteps
         self.network = network
         network.load_state_dict(checkpoint.network)
         # shares its parameters with the network
-        self.trained = network if is_first else convert(network)
+        self.trained = network if is_first else convert(network, self._decay())
         self.optimizer = _optimizer(network, self.training)
         if checkpoint.optimizer is not None:
             self.optimizer.load_state_dict(checkpoint.optimizer)
+
+    def _decay(self) -> float:
+        if isinstance(self.training, FineTuning):
+            return self.training.decay
+        return self.recipe.decay
 
     def prepare(self) -> None:
         """Put the layers into training mode; the statistics of a grid stay."""
@@ -57,7 +62,7 @@ class Phase:
             encoding=Encoding.EVENTS if self.part.is_events else Encoding.DIRECT,
         )
         target = read_target(self.training.target)
-        return weight_steps(self.network, self.part.input_shape, form, target)
+        return weight_steps(self.trained, self.part.input_shape, form, target)
 
 
 def _optimizer(network: nn.Module, training: Training) -> torch.optim.Optimizer:

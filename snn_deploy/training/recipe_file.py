@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from snn_deploy.errors import ModelError
 from snn_deploy.training import recipes
-from snn_deploy.training.recipes import GridTuning, Recipe, Training
+from snn_deploy.training.recipes import FineTuning, GridTuning, Recipe, Training
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -59,11 +59,16 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     content["training"] = _read_training(
         Training, content.get("training"), f"{path}: [training]"
     )
-    for key, kind in (("fine_tuning", Training), ("grid_tuning", GridTuning)):
-        if key in content:
-            content[key] = _read_further(
-                kind, content[key], content["training"], f"{path}: [{key}]"
-            )
+    first = content["training"]
+    if "fine_tuning" in content:
+        content["fine_tuning"] = tuple(
+            _read_further(FineTuning, table, first, f"{path}: [[fine_tuning]] {index}")
+            for index, table in enumerate(_as_list(content["fine_tuning"], path))
+        )
+    if "grid_tuning" in content:
+        content["grid_tuning"] = _read_further(
+            GridTuning, content["grid_tuning"], first, f"{path}: [grid_tuning]"
+        )
     if "regularizer" in content:
         content["regularizer"] = _read_kind(
             _REGULARIZERS, content["regularizer"], f"{path}: [regularizer]"
@@ -160,6 +165,10 @@ def _read_training(kind: type[TrainingT], table: object, where: str) -> Training
         _check_positive(getattr(training, key), key, where)
     for key in ("cutout", "max_shift", "patience", "weight_decay"):
         _check_not_negative(getattr(training, key), key, where)
+    if isinstance(training, FineTuning) and not 0 <= training.decay <= 1:
+        raise ModelError(
+            f"{where}: decay is {training.decay}; it must lie between 0 and 1"
+        )
     if training.cycles and sum(training.cycles) != training.epochs:
         raise ModelError(
             f"{where}: cycles last {sum(training.cycles)} epochs together, and epochs "
@@ -222,6 +231,14 @@ def _check_positive(value: float, key: str, where: str) -> None:
 def _as_table(value: object, where: str) -> Mapping[str, object]:
     if not isinstance(value, Mapping):
         raise ModelError(f"{where}: must be a table, found {value!r}")
+    return value
+
+
+def _as_list(value: object, path: Path) -> list[object]:
+    if not isinstance(value, list):
+        raise ModelError(
+            f"{path}: fine_tuning must be a list of tables; write [[fine_tuning]]"
+        )
     return value
 
 

@@ -159,6 +159,17 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FineTuning(Training):
+    """How weights are trained further as the spiking network that they stand for.
+
+    ``decay`` is the share of the voltage that the neurons of a ``qcfs`` lose at every
+    timestep: what they are converted to does not leak, leaky neurons are trained.
+    """
+
+    decay: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class GridTuning(Training):
     """How weights are found that lose nothing when they are rounded to a chip's grid.
 
@@ -175,8 +186,8 @@ class Recipe:
 
     With ``fine_tuning``, ``training`` shows every input once: for one timestep, which
     is fast, or to the activations of a network that will be converted. What it finds
-    is then trained further as the spiking network it stands for, for all timesteps.
-    ``grid_tuning`` comes last.
+    is then trained further as the spiking network it stands for, for all timesteps, by
+    one phase after another. ``grid_tuning`` comes last.
     """
 
     name: str
@@ -187,15 +198,20 @@ class Recipe:
     layers: tuple[Layer, ...]
     loss: Loss
     training: Training
-    fine_tuning: Training | None = None
+    fine_tuning: tuple[FineTuning, ...] = ()
     grid_tuning: GridTuning | None = None
     regularizer: Rcs | None = None
 
     @property
     def phases(self) -> tuple[Training, ...]:
         """What is done one after another."""
-        phases = (self.training, self.fine_tuning, self.grid_tuning)
-        return tuple(phase for phase in phases if phase is not None)
+        last = () if self.grid_tuning is None else (self.grid_tuning,)
+        return (self.training, *self.fine_tuning, *last)
+
+    @property
+    def decay(self) -> float:
+        """What the neurons of a ``qcfs`` lose per timestep in the trained network."""
+        return self.fine_tuning[-1].decay if self.fine_tuning else 0.0
 
     @property
     def all_layers(self) -> tuple[Layer, ...]:

@@ -26,7 +26,7 @@ from snn_deploy.training.checkpoint import (
     write_checkpoint,
 )
 from snn_deploy.training.grid import rounded
-from snn_deploy.training.networks import build_network
+from snn_deploy.training.networks import build_network, convert
 from snn_deploy.training.phases import Phase, evaluate, objective
 from snn_deploy.training.recipe_file import read_recipe
 from snn_deploy.training.recipes import Recipe, Training
@@ -49,10 +49,10 @@ def train(
 
     ``changes`` are those of ``read_recipe``, ``data_dir`` that of ``load_split``. Until
     the files are written, every epoch ends with a ``checkpoint.pt`` in the same folder,
-    and ``resume`` goes on from there to exactly the weights of an unbroken run; without
-    one it starts at the beginning. The epoch is chosen by the loss on inputs held out
-    of the training part. Calibration inputs are not used, and test inputs only for the
-    card.
+    and ``resume`` goes on from there to exactly the weights of an unbroken run, given
+    as many threads (a warning is logged otherwise); without a checkpoint it starts at
+    the beginning. The epoch is chosen by the loss on inputs held out of the training
+    part. Calibration inputs are not used, and test inputs only for the card.
 
     Returns
     -------
@@ -63,9 +63,7 @@ def train(
     split = load_split(recipe.data, data_dir=data_dir, timesteps=recipe.timesteps)
     _check_input(recipe, split.train)
     checkpoint = fit(recipe, split.train, output_folder, resume=resume)
-    network = build(recipe, split.train)
-    network.load_state_dict(checkpoint.best_network)
-    network.eval()
+    network = _trained(recipe, split.train, checkpoint)
     model_path = output_folder / "model.pt"
     save(
         network,
@@ -97,6 +95,16 @@ def _check_input(recipe: Recipe, part: Part) -> None:
         )
 
 
+def _trained(recipe: Recipe, part: Part, checkpoint: Checkpoint) -> nn.Sequential:
+    network = build(recipe, part)
+    network.load_state_dict(checkpoint.best_network)
+    if recipe.decay > 0:  # the compiler would convert to neurons that do not leak
+        leaky = convert(network, recipe.decay)
+        assert isinstance(leaky, nn.Sequential)
+        network = leaky
+    return network.eval()
+
+
 def build(recipe: Recipe, part: Part) -> nn.Sequential:
     """Return the untrained network of ``recipe`` for inputs like those of ``part``."""
     return build_network(recipe.layers, part.input_shape, seed=recipe.seed)
@@ -123,7 +131,7 @@ def fit(
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     checkpoint = _untrained(recipe, network)
     if resume and path.exists():
-        checkpoint = read_checkpoint(path, recipe=repr(recipe))
+        checkpoint = _go_on(read_checkpoint(path, recipe=repr(recipe)), path)
     for number in range(checkpoint.phase, len(recipe.phases)):
         if number > checkpoint.phase:
             checkpoint = _begin_phase(checkpoint, number)
@@ -143,7 +151,22 @@ def _untrained(recipe: Recipe, network: nn.Module) -> Checkpoint:
         best_loss=float("inf"),
         best_epoch=0,
         seconds=0.0,
+        threads=(torch.get_num_threads(),),
     )
+
+
+def _go_on(checkpoint: Checkpoint, path: Path) -> Checkpoint:
+    """Return a training with the threads of this process, and warn of other ones."""
+    n_threads, before = torch.get_num_threads(), checkpoint.threads[-1]
+    if n_threads == before:
+        return checkpoint
+    logger.warning(
+        f"{path}: was trained with {before} thread(s) so far, and goes on with "
+        f"{n_threads}; sums are rounded in another order then, so the weights will not "
+        "be those of an unbroken training bit for bit; stop here and set "
+        f"OMP_NUM_THREADS={before} for that"
+    )
+    return replace(checkpoint, threads=(*checkpoint.threads, n_threads))
 
 
 def _begin_phase(checkpoint: Checkpoint, number: int) -> Checkpoint:

@@ -1,5 +1,8 @@
 """``snn-deploy train``: from a recipe to a model and its card, on small digits."""
 
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,6 +66,24 @@ def test_what_cannot_be_trained_is_refused_in_one_line(
     result = command("train", recipe, "--set", change)
 
     assert message in result.error()
+    assert files_in(recipe.parent) == ["recipe.toml"]
+
+
+def test_full_disk_is_an_error_of_one_line(recipe: Path) -> None:
+    def limit() -> None:  # no file may grow, as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+
+    failed = subprocess.run(
+        [sys.executable, "-m", "snn_deploy", "train", str(recipe)],
+        capture_output=True,
+        text=True,
+        preexec_fn=limit,
+    )
+
+    path = recipe.with_name("checkpoint.pt")
+    assert failed.returncode == 1
+    assert failed.stderr.startswith(f"error: {path}: File too large; check space")
+    assert failed.stderr.count("\n") == 1
     assert files_in(recipe.parent) == ["recipe.toml"]
 
 

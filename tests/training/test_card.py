@@ -70,6 +70,7 @@ def test_card_names_the_file_and_the_accuracies(tmp_path: Path) -> None:
         best_loss=0.5,
         best_epoch=2,
         seconds=12.3,
+        threads=(1, 2),
     )
     model_path = tmp_path / "model.pt"
     model_path.write_bytes(b"weights")
@@ -81,6 +82,7 @@ def test_card_names_the_file_and_the_accuracies(tmp_path: Path) -> None:
     assert card.startswith("# tiny\n")
     assert sha256(b"weights").hexdigest() in card
     assert "3, number 2 chosen" in card
+    assert "12 s on 1 thread(s), then 2 thread(s) of " in card
     arrays = (part.x.tobytes(), part.y.tobytes())
     assert sha256(b"".join(arrays * 3)).hexdigest() in card
     assert "| 2 | 50.00 | 50.00 |" in card

@@ -22,6 +22,7 @@ CHECKPOINT = Checkpoint(
     best_loss=0.5,
     best_epoch=1,
     seconds=1.5,
+    threads=(1,),
 )
 
 

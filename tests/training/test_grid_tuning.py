@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -34,17 +33,6 @@ RECIPE = Recipe(
     training=TRAINING,
     grid_tuning=TUNING,
 )
-
-
-@pytest.fixture
-def bars() -> Part:
-    """Forty small images of an upright (0) or a lying (1) bar."""
-    rng = np.random.default_rng(0)
-    y = rng.integers(0, 2, 40)
-    x = rng.integers(0, 60, (40, 1, 13, 13)).astype(np.uint8)
-    x[y == 0, :, :, 5:8] = 255
-    x[y == 1, :, 5:8, :] = 255
-    return Part(x=x, y=y)
 
 
 @pytest.fixture

@@ -28,6 +28,20 @@ def test_constant_drive_gives_exactly_the_rounded_number_of_spikes(
     assert torch.equal(total / threshold, expected)
 
 
+def test_leak_is_taken_off_before_the_input_by_hand() -> None:
+    neuron, state = IntegrateAndFire(torch.tensor(1.0), decay=0.5), None
+    drive, outputs, voltages = torch.tensor(0.625), [], []
+
+    for _ in range(3):
+        output, state = neuron(drive, state)
+        outputs.append(output.item())
+        voltages.append(state.item())
+
+    # 0.5 / 2 + 0.625 = 0.875; 0.4375 + 0.625 = 1.0625, less 1; 0.03125 + 0.625
+    assert outputs == [0.0, 1.0, 0.0]
+    assert voltages == [0.875, 0.0625, 0.65625]
+
+
 @pytest.mark.parametrize("levels", [1, 4, 8])
 def test_activation_is_the_mean_output_after_as_many_timesteps_as_levels(
     levels: int,
@@ -122,3 +136,22 @@ def test_gradient_of_a_spike_is_that_of_a_smooth_step(
     h, beyond = 1e-6, voltage.detach() - 1
     finite = (smooth(beyond + h) - smooth(beyond - h)) / (2 * h)
     torch.testing.assert_close(voltage.grad, finite, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("threshold", [0.7, 2.0])
+def test_gradient_of_a_converted_neuron_is_that_of_a_triangle_as_wide_as_its_threshold(
+    threshold: float,
+) -> None:
+    theta = torch.tensor(threshold, dtype=torch.float64)
+    drive = torch.linspace(-1.453, 3.447, 99, dtype=torch.float64).requires_grad_()
+
+    output, _ = IntegrateAndFire(theta, decay=0.25)(drive)
+    output.sum().backward()
+
+    def smooth(x: torch.Tensor) -> torch.Tensor:
+        voltage = 0.75 * theta / 2 + x
+        return theta * integral_of_triangle(voltage / theta - 1)
+
+    h, at = 1e-6, drive.detach()
+    finite = (smooth(at + h) - smooth(at - h)) / (2 * h)
+    torch.testing.assert_close(drive.grad, finite, rtol=1e-5, atol=1e-6)

@@ -10,6 +10,7 @@ from snn_deploy.ir.neurons import Reset
 from snn_deploy.training.recipe_file import read_recipe
 from snn_deploy.training.recipes import (
     Conv,
+    FineTuning,
     Flatten,
     GridTuning,
     Lif,
@@ -211,17 +212,18 @@ def test_mistake_in_a_branch_is_named(
 def test_fine_tuning_is_like_training_where_it_says_nothing_else(
     tmp_path: Path,
 ) -> None:
-    text = RECIPE + "flip = true\n[fine_tuning]\nepochs = 2\nlearning_rate = 0.1\n"
+    text = RECIPE + "flip = true\n[[fine_tuning]]\nepochs = 2\nlearning_rate = 0.1\n"
 
     training, tuning = read_recipe(_write(tmp_path, text)).phases
 
-    assert tuning == replace(training, epochs=2, learning_rate=0.1)
+    same = replace(training, epochs=2, learning_rate=0.1)
+    assert tuning == FineTuning(**vars(same), decay=0.0)
     assert tuning.flip
 
 
 def test_grid_tuning_names_a_target_and_comes_last(tmp_path: Path) -> None:
     text = RECIPE + "[grid_tuning]\nepochs = 2\ntarget = 'loihi2'\n"
-    text += "[fine_tuning]\nepochs = 3\n"
+    text += "[[fine_tuning]]\nepochs = 3\n"
 
     recipe = read_recipe(_write(tmp_path, text))
 
@@ -242,10 +244,37 @@ def test_tebn_has_the_timesteps_of_the_recipe(tmp_path: Path) -> None:
 
 
 def test_fine_tuning_holds_out_the_same_inputs(tmp_path: Path) -> None:
-    text = RECIPE + "[fine_tuning]\nepochs = 2\nheld_out = 0.2\n"
+    text = RECIPE + "[[fine_tuning]]\nepochs = 2\nheld_out = 0.2\n"
 
     with pytest.raises(ModelError, match=r"held_out is 0\.2, and 0\.1 in \[training\]"):
         read_recipe(_write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "[fine_tuning]\n",
+            r"must be a list of tables; write \[\[fine_tuning\]\]",
+        ),
+        ("[[fine_tuning]]\ndecay = 2\n", "decay is 2.0; it must lie between 0 and 1"),
+        ("[[fine_tuning]]\ndecya = 0\n", "unknown key 'decya'; did you mean 'decay'"),
+        ("[grid_tuning]\ndecay = 0.1\n", r"\[grid_tuning\]: unknown key 'decay'"),
+    ],
+)
+def test_wrong_phase_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=message):
+        read_recipe(_write(tmp_path, RECIPE + text))
+
+
+def test_leaks_are_those_of_their_phases_and_the_last_one_stays(tmp_path: Path) -> None:
+    text = RECIPE + "[[fine_tuning]]\n[[fine_tuning]]\ndecay = 0.25\n"
+
+    recipe = read_recipe(_write(tmp_path, text), ("fine_tuning.0.decay=0.125",))
+
+    assert [tuning.decay for tuning in recipe.fine_tuning] == [0.125, 0.25]
+    assert recipe.decay == 0.25
+    assert read_recipe(_write(tmp_path, RECIPE)).decay == 0.0
 
 
 def test_cycles_last_as_long_as_the_epochs(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """train: repeatable, resumable, and blind to calibration and test digits."""
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,8 @@ from snn_deploy.inputs.datasets import Part, Split
 from snn_deploy.ir.floating import accumulate, evaluate
 from snn_deploy.spikes import encode
 from snn_deploy.training import phases, rcs, recipes, train
-from snn_deploy.training.checkpoint import read_checkpoint
-from snn_deploy.training.losses import tet_loss
-from snn_deploy.training.networks import as_float, convert, run_over_time
+from snn_deploy.training.checkpoint import read_checkpoint, write_checkpoint
+from snn_deploy.training.networks import as_float, run_over_time
 from snn_deploy.training.recipes import Recipe, Training
 
 RECIPE = Recipe(
@@ -55,17 +55,6 @@ layers = [
 loss = { kind = "mean_output" }
 training = { epochs = 1, batch_size = 10, learning_rate = 0.1, weight_decay = 0 }
 """
-
-
-@pytest.fixture
-def bars() -> Part:
-    """Forty small images of an upright (0) or a lying (1) bar."""
-    rng = np.random.default_rng(0)
-    y = rng.integers(0, 2, 40)
-    x = rng.integers(0, 60, (40, 1, 13, 13)).astype(np.uint8)
-    x[y == 0, :, :, 5:8] = 255
-    x[y == 1, :, 5:8, :] = 255
-    return Part(x=x, y=y)
 
 
 def test_training_learns(bars: Part, tmp_path: Path) -> None:
@@ -257,87 +246,72 @@ def test_finished_training_is_not_repeated(
     assert resumed.best_loss == finished.best_loss
 
 
+def test_same_seed_gives_the_same_weights_and_another_one_others(
+    bars: Part, tmp_path: Path
+) -> None:
+    first, again, other = (
+        train.fit(replace(RECIPE, seed=seed), bars, tmp_path / name).network["5.weight"]
+        for name, seed in (("first", 5), ("again", 5), ("other", 6))
+    )
+
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_disk_that_fills_up_keeps_the_epochs_before(
+    bars: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unbroken = train.fit(RECIPE, bars, tmp_path / "unbroken")
+    write_bytes, n_calls = Path.write_bytes, 0
+
+    def fill(path: Path, data: bytes) -> int:
+        nonlocal n_calls
+        n_calls += 1
+        if n_calls < 3:
+            return write_bytes(path, data)
+        write_bytes(path, data[:100])
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", fill)
+    with pytest.raises(OSError, match=r"No space left.*/broken/checkpoint\.pt"):
+        train.fit(RECIPE, bars, tmp_path / "broken")
+    monkeypatch.undo()
+
+    assert [path.name for path in (tmp_path / "broken").iterdir()] == ["checkpoint.pt"]
+    kept = read_checkpoint(tmp_path / "broken" / "checkpoint.pt", recipe=repr(RECIPE))
+    resumed = train.fit(RECIPE, bars, tmp_path / "broken", resume=True)
+    assert kept.n_epochs == 2
+    assert torch.equal(resumed.network["5.weight"], unbroken.network["5.weight"])
+
+
+def test_other_number_of_threads_is_told_and_recorded(
+    bars: Part, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train.fit(RECIPE, bars, tmp_path)
+    path = tmp_path / "checkpoint.pt"
+    n_threads = torch.get_num_threads()
+    elsewhere = replace(read_checkpoint(path, recipe=repr(RECIPE)), threads=(99,))
+    write_checkpoint(path, elsewhere)
+
+    resumed = train.fit(RECIPE, bars, tmp_path, resume=True)
+    (warning,) = caplog.messages
+    caplog.clear()
+    write_checkpoint(path, resumed)
+    train.fit(RECIPE, bars, tmp_path, resume=True)
+
+    assert f"{path}: was trained with 99 thread(s) so far" in warning
+    assert f"goes on with {n_threads}; " in warning
+    assert warning.endswith("stop here and set OMP_NUM_THREADS=99 for that")
+    assert resumed.threads == (99, n_threads)
+    assert caplog.messages == []
+
+
 def test_global_randomness_is_left_alone(bars: Part, tmp_path: Path) -> None:
     before = torch.random.get_rng_state()
 
     train.fit(RECIPE, bars, tmp_path)
 
     assert torch.equal(torch.random.get_rng_state(), before)
-
-
-FINE_TUNED = replace(
-    RECIPE,
-    layers=(
-        recipes.Conv(channels=2, kernel=5, stride=4),
-        recipes.BatchNorm(),
-        recipes.QcfsActivation(levels=4, threshold=1.0),
-        recipes.Flatten(),
-        recipes.Linear(features=8),
-        recipes.QcfsActivation(levels=4, threshold=1.0),
-        recipes.Linear(features=2),
-    ),
-    training=replace(RECIPE.training, epochs=3),
-    fine_tuning=replace(RECIPE.training, epochs=2, learning_rate=0.001),
-)
-
-
-def test_fine_tuning_starts_from_the_best_weights_as_a_spiking_network(
-    bars: Part, tmp_path: Path
-) -> None:
-    before = train.fit(replace(FINE_TUNED, fine_tuning=None), bars, tmp_path / "a")
-    still = replace(FINE_TUNED.training, epochs=1, learning_rate=1e-30, weight_decay=0)
-    recipe = replace(FINE_TUNED, fine_tuning=still)
-
-    after = train.fit(recipe, bars, tmp_path / "b")
-
-    assert (after.phase, after.n_epochs) == (1, 1)
-    for key in ("0.weight", "2.threshold", "6.weight"):
-        assert torch.equal(after.network[key], before.best_network[key]), key
-    assert after.best_loss != before.best_loss  # that of spikes
-
-
-@pytest.mark.parametrize("at", [1, 3, 4])
-def test_training_that_is_interrupted_in_either_phase_resumes(
-    bars: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
-) -> None:
-    unbroken = train.fit(FINE_TUNED, bars, tmp_path / "unbroken")
-    train_epoch, n_calls = train._train_epoch, 0
-
-    def break_off(*arguments: Any) -> None:
-        nonlocal n_calls
-        n_calls += 1
-        if n_calls > at:
-            raise KeyboardInterrupt
-        train_epoch(*arguments)
-
-    monkeypatch.setattr(train, "_train_epoch", break_off)
-    with pytest.raises(KeyboardInterrupt):
-        train.fit(FINE_TUNED, bars, tmp_path / "broken")
-    monkeypatch.setattr(train, "_train_epoch", train_epoch)
-    resumed = train.fit(FINE_TUNED, bars, tmp_path / "broken", resume=True)
-
-    assert (resumed.phase, resumed.best_epoch) == (1, unbroken.best_epoch)
-    for key, weights in unbroken.best_network.items():
-        assert torch.equal(resumed.best_network[key], weights), key
-
-
-def test_fine_tuned_network_is_the_better_spiking_network(
-    bars: Part, tmp_path: Path
-) -> None:
-    longer = replace(FINE_TUNED.training, epochs=15)
-    tuned = replace(longer, learning_rate=0.003)
-    recipe = replace(FINE_TUNED, training=longer, fine_tuning=tuned, timesteps=2)
-
-    losses: list[float] = []
-    for trained in (replace(recipe, fine_tuning=None), recipe):
-        checkpoint = train.fit(trained, bars, tmp_path / str(len(losses)))
-        network = train.build(recipe, bars)
-        network.load_state_dict(checkpoint.best_network)
-        outputs = run_over_time(convert(network.eval()), as_float(bars.x), 2)
-        labels = torch.from_numpy(bars.y.copy())
-        losses.append(tet_loss(outputs, labels, mse_weight=0.0).item())
-
-    assert losses[1] < losses[0]
 
 
 def test_half_precision_learns_too(bars: Part, tmp_path: Path) -> None:
