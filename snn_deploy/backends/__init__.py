@@ -38,8 +38,19 @@ class Program(Protocol):
 
     max_batch: int  # 1 on Lava, as on a chip
 
-    def start(self, stimuli: Sequence[Stimulus]) -> Session:
-        """Begin a batch from rest."""
+    def start(
+        self, stimuli: Sequence[Stimulus], looks: IntArray | None = None
+    ) -> Session:
+        """Begin a batch from rest.
+
+        Parameters
+        ----------
+        stimuli : sequence of Stimulus
+        looks : array, optional
+            The timesteps at which inputs may be retired, ascending, the last one among
+            them; every one if not given. A machine need not wait for the host, or tell
+            it anything, at others.
+        """
 
     def record(
         self,

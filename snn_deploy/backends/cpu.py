@@ -68,8 +68,10 @@ class CpuProgram:
         graph = self.network.graph
         return {p.name: Reach(p, graph.shape_of(p.source)) for p in graph.projections}
 
-    def start(self, stimuli: Sequence[Stimulus]) -> Session:
-        """Begin a batch from rest."""
+    def start(
+        self, stimuli: Sequence[Stimulus], looks: IntArray | None = None
+    ) -> Session:
+        """Begin a batch from rest; it waits for the host at every timestep."""
         if self.engine is not None and self.engine.accepts(stimuli):
             return self.engine.start(stimuli)
         return ReferenceSession(self, stimuli)

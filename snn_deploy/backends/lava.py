@@ -61,13 +61,16 @@ class LavaProgram:
         self.machine = self._new_machine(Job(n_timesteps=graph.training.timesteps))
         self.session: LavaSession | None = None
 
-    def start(self, stimuli: Sequence[Stimulus]) -> "LavaSession":
+    def start(
+        self, stimuli: Sequence[Stimulus], looks: IntArray | None = None
+    ) -> "LavaSession":
         """Begin one input from rest."""
         if len(stimuli) != 1:
             raise BackendError(f"lava runs 1 input at a time, found {len(stimuli)}")
         if self.session is not None:
             self.session.close()
-        self.session = LavaSession(self, stimuli[0])
+        every = np.arange(1, self.network.graph.training.timesteps + 1)
+        self.session = LavaSession(self, stimuli[0], every if looks is None else looks)
         return self.session
 
     def record(
@@ -133,12 +136,17 @@ def _close(machines: "list[Machine]") -> None:
 
 
 class LavaSession:
-    """One input in progress; Lava waits for the host behind every input timestep."""
+    """One input in progress; Lava waits for the host where it looks, nowhere else."""
 
-    def __init__(self, program: LavaProgram, stimulus: Stimulus) -> None:
+    def __init__(
+        self, program: LavaProgram, stimulus: Stimulus, looks: IntArray
+    ) -> None:
         self.program = program
         self.stimulus = stimulus
-        self.timestep = 0
+        self.looks = looks
+        self.timestep = 0  # that the host has seen
+        self.n_computed = 0  # by Lava, up to a look
+        self.readouts: IntArray = np.zeros((0, 0), np.int64)  # (n_computed, n_out)
         self.is_over = False
         # once it is over, each process, as the graph calls it, and its chip timesteps
         self.executed: tuple[tuple[str, int], ...] = ()
@@ -146,28 +154,50 @@ class LavaSession:
         self.busy: dict[str, BoolArray] = {}
 
     def step(self) -> StepRecord | None:
-        """Advance one input timestep; the first one fills the pipeline."""
-        if self.is_over:
-            return None
-        machine, graph = self.program.machine, self.program.network.graph
-        with machine.killed_on_error():
-            if self.timestep == 0:
-                machine.begin(self.stimulus)
-                readout = machine.listen(n_chip_timesteps=graph.depth + 1)
-            else:
-                machine.answer(goes_on=True)
-                readout = machine.listen(n_chip_timesteps=1)
-            self.timestep += 1
-            if self.timestep == graph.training.timesteps:
-                self._finish()
+        """Return the next input timestep; Lava computes up to the next look."""
+        if self.timestep == self.n_computed:
+            if self.is_over:
+                return None
+            self._compute()
+        self.timestep += 1
         return StepRecord(
-            timestep=self.timestep, inputs=np.arange(1), readout=readout[np.newaxis]
+            timestep=self.timestep,
+            inputs=np.arange(1),
+            readout=self.readouts[self.timestep - 1 : self.timestep],
         )
 
+    def _compute(self) -> None:
+        machine, graph = self.program.machine, self.program.network.graph
+        look = int(self.looks[self.looks > self.n_computed][0])
+        n_chip_timesteps = look - self.n_computed
+        with machine.killed_on_error():
+            if self.n_computed == 0:
+                machine.begin(self.stimulus, self.looks.tolist())
+                n_chip_timesteps += graph.depth  # fill the pipeline
+            else:
+                machine.answer(goes_on=True)
+            machine.listen(n_chip_timesteps)
+            self.n_computed = look
+            self.readouts = machine.network.readouts[:look].copy()
+            if look == graph.training.timesteps:
+                self._finish()
+
     def retire(self, inputs: IntArray) -> None:
-        """Stop the chip, if the one input is among these."""
-        if not self.is_over and np.any(np.asarray(inputs) == 0):
-            self.close()
+        """Stop the chip, if the one input is among these.
+
+        Raises
+        ------
+        BackendError
+            If Lava is past this timestep, at which nobody was to look.
+        """
+        if not np.any(np.asarray(inputs) == 0):
+            return
+        if self.timestep < self.n_computed:
+            raise BackendError(
+                f"the input was to be retired at timesteps {self.looks.tolist()} only, "
+                f"and is at {self.timestep}; start it with looks at every timestep"
+            )
+        self.close()
 
     def activity(self, position: int) -> Activity:
         """Return the counts of the input, which must be over."""
@@ -177,11 +207,12 @@ class LavaSession:
 
     def close(self) -> None:
         """Stop the chip."""
+        self.timestep = self.n_computed
         if self.is_over:
             return
         self.is_over = True
         machine = self.program.machine
-        if self.timestep and machine.is_open:
+        if self.n_computed and machine.is_open:
             with machine.killed_on_error():
                 machine.answer(goes_on=False)
                 self._finish()
@@ -189,7 +220,7 @@ class LavaSession:
     def _finish(self) -> None:
         self.is_over = True
         machine, graph = self.program.machine, self.program.network.graph
-        n = graph.depth + self.timestep
+        n = graph.depth + self.n_computed
         self.executed = machine.pause(n)
         network = machine.network
         self.sent = {name: raster.read(n) for name, raster in network.sent.items()}
@@ -197,7 +228,7 @@ class LavaSession:
 
     def _counted(self) -> Activity:
         graph, counter = self.program.network.graph, self.program.counter
-        n = graph.depth + self.timestep if self.sent else 0
+        n = graph.depth + self.n_computed if self.sent else 0
         first = max(n - graph.depth, 0)
         all_, ahead = counter.start(n), counter.start(n)
         all_.cores[:, :, ACCESS] = counter.mapped
@@ -219,7 +250,7 @@ class LavaSession:
     def _behind(self, name: str, rows: BoolArray) -> BoolArray:
         """Return the rows in which a sender is past the input's last timestep."""
         over = rows.copy()
-        over[: self.program.network.graph.offset_of(name) + self.timestep] = False
+        over[: self.program.network.graph.offset_of(name) + self.n_computed] = False
         return over
 
     def _reached(self, name: str) -> BoolArray:

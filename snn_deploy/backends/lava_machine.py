@@ -8,11 +8,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import resource_tracker
 from typing import Any
 
-from snn_deploy.arrays import IntArray
 from snn_deploy.backends.lava_compat import forking
 from snn_deploy.backends.lava_memory import Job
 from snn_deploy.backends.lava_network import LavaNetwork
@@ -52,17 +51,19 @@ class Machine:
         with self.killed_on_error():
             self._tell_family()
 
-    def begin(self, stimulus: Stimulus) -> None:
-        """Start an input, from rest."""
+    def begin(self, stimulus: Stimulus, looks: Sequence[int] = ()) -> None:
+        """Start an input, from rest; it waits for an answer at these timesteps."""
         from lava.magma.core.run_conditions import RunContinuous
 
         self.check_open()
         self.network.feed.write(stimulus)
+        self.network.looks[:] = False
+        self.network.looks[list(looks)] = True
         self.is_busy = True
         self.processes[0].run(RunContinuous())
 
-    def listen(self, n_chip_timesteps: int) -> IntArray:
-        """Return the read-out of the next report of the monitor ``(n_out,)``.
+    def listen(self, n_chip_timesteps: int) -> None:
+        """Wait for the next report of the monitor, which writes the read-outs.
 
         ``n_chip_timesteps`` is how many timesteps lie before it, for the time limit.
         """
@@ -72,10 +73,9 @@ class Machine:
         while not self.line.poll(LOOK_S):
             self._check_alive("compute", deadline, limit_s)
         self.line.recv()
-        return self.network.readout.copy()
 
     def answer(self, *, goes_on: bool) -> None:
-        """Have Lava compute the next timestep, or stop behind the latest."""
+        """Have Lava compute up to the next look, or stop behind the latest."""
         self.check_open()
         self.line.send(goes_on)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from snn_deploy.arrays import IntArray
+from snn_deploy.arrays import BoolArray, IntArray
 from snn_deploy.backends.lava_memory import (
     Job,
     Ledger,
@@ -42,7 +42,8 @@ class LavaNetwork:
         self.job = job
         n = job.n_chip_timesteps(graph)
         self.feed = new_feed(job.n_timesteps, graph)
-        self.readout: IntArray = shared_zeros((graph.readout.size,), np.int64)
+        self.readouts: IntArray = shared_zeros((n, graph.readout.size), np.int64)
+        self.looks: BoolArray = shared_zeros((job.n_timesteps + 1,), np.bool_)
         sizes = {p.name: p.size for p in graph.populations}
         self.busy = {name: new_raster(n, size) for name, size in sizes.items()}
         sizes[graph.source.name] = graph.source.size
@@ -72,7 +73,8 @@ class LavaNetwork:
         monitor = MonitorProcess(
             graph=graph,
             job=self.job,
-            readout=self.readout,
+            readouts=self.readouts,
+            looks=self.looks,
             line=line,
             family=self.family,
             ledger=self._ledger("monitor"),

@@ -157,10 +157,11 @@ class Calibration:
         match self.rule:
             case "certain":
                 rule = certain(self.gains, self.steps, self.timesteps)
-                return polled(rule, self.looks)
             case "spikecp":
-                return polled(spikecp(self.betas, self.scale), self.looks)
-        return over(score_called(self.score, self.scale), self.betas)
+                rule = spikecp(self.betas, self.scale)
+            case _:
+                rule = over(score_called(self.score, self.scale), self.betas)
+        return polled(rule, self.looks)
 
     @property
     def looks(self) -> IntArray:

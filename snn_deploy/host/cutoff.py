@@ -36,6 +36,19 @@ class GapCutoff:
         return np.array([self.beta_at(t) for t in range(1, n_timesteps + 1)], float)
 
 
+@dataclass(frozen=True)
+class PolledCutoff:
+    """A rule that looks at some timesteps only."""
+
+    cutoff: Cutoff
+    looks: frozenset[int]
+
+    def __call__(self, scores: IntArray, timestep: int) -> BoolArray:
+        if timestep in self.looks:
+            return self.cutoff(scores, timestep)
+        return np.zeros(len(scores), np.bool_)
+
+
 never = GapCutoff(lambda timestep: np.inf)  # every input runs for all timesteps
 
 
@@ -145,10 +158,17 @@ def polled(cutoff: Cutoff, timesteps: IntArray) -> Cutoff:
     if isinstance(cutoff, GapCutoff):
         beta_at = cutoff.beta_at
         return GapCutoff(lambda t: beta_at(t) if t in looks else np.inf)
+    return PolledCutoff(cutoff, looks)
 
-    def is_settled(scores: IntArray, timestep: int) -> BoolArray:
-        if timestep in looks:
-            return cutoff(scores, timestep)
-        return np.zeros(len(scores), np.bool_)
 
-    return is_settled
+def looks_of(cutoff: Cutoff, n_timesteps: int) -> IntArray:
+    """Return the timesteps at which a rule may stop an input, and the last."""
+    timesteps = np.arange(1, n_timesteps + 1)
+    may_stop = np.ones(n_timesteps, np.bool_)
+    if isinstance(cutoff, GapCutoff):
+        may_stop = cutoff.betas(n_timesteps) < np.inf
+    if isinstance(cutoff, PolledCutoff):
+        may_stop = np.isin(timesteps, list(cutoff.looks))
+    may_stop[-1] = True
+    found: IntArray = timesteps[may_stop]
+    return found

@@ -7,7 +7,7 @@ import numpy as np
 
 from snn_deploy.arrays import BoolArray, IntArray
 from snn_deploy.backends import BatchProgram, Program, Session
-from snn_deploy.host.cutoff import Cutoff, GapCutoff, never
+from snn_deploy.host.cutoff import Cutoff, GapCutoff, looks_of, never
 from snn_deploy.host.oracle import answers, gaps
 from snn_deploy.ir.graph import Functional
 from snn_deploy.ir.mapped import MappedNetwork
@@ -72,7 +72,8 @@ def _run_batch(
     batch: Sequence[tuple[int, Stimulus]],
     cutoff: Cutoff,
 ) -> list[RunResult]:
-    session = program.start([stimulus for _, stimulus in batch])
+    looks = looks_of(cutoff, network.graph.training.timesteps)
+    session = program.start([stimulus for _, stimulus in batch], looks)
     stopped: dict[int, IntArray] = {}
     try:
         for is_over, scores in _timesteps(session, network, len(batch), cutoff):
@@ -91,9 +92,11 @@ def watch_input(
 ) -> Generator[IntArray, None, None]:
     """Yield the accumulated outputs ``(n_out,)`` of one input as they come.
 
-    The last ones are those that the rule stops at; nothing is computed behind them.
+    Those of several timesteps come together where the rule looks at the last of them
+    only. The last ones are those that the rule stops at; nothing is computed behind.
     """
-    session = program.start([stimulus])
+    looks = looks_of(cutoff, network.graph.training.timesteps)
+    session = program.start([stimulus], looks)
     try:
         for _, scores in _timesteps(session, network, 1, cutoff):
             yield scores[0, -1]

@@ -101,7 +101,7 @@ def program(network: MappedNetwork, instruction_set: str, n_threads: int) -> Cpu
 class Reference(CpuProgram):
     """The reference, whatever is installed."""
 
-    def start(self, stimuli: Any) -> ReferenceSession:
+    def start(self, stimuli: Any, looks: Any = None) -> ReferenceSession:
         return ReferenceSession(self, stimuli)
 
     def run(self, stimuli: Any, betas: Any, *, is_counted: bool) -> None:

@@ -36,7 +36,9 @@ WAYS = [(name, n_threads) for name in available() for n_threads in (1, 3)]
 class Reference(CpuProgram):
     """The reference, whatever is installed."""
 
-    def start(self, stimuli: Sequence[Stimulus]) -> ReferenceSession:
+    def start(
+        self, stimuli: Sequence[Stimulus], looks: IntArray | None = None
+    ) -> ReferenceSession:
         return ReferenceSession(self, stimuli)
 
     def run(

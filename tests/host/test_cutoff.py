@@ -11,6 +11,7 @@ from snn_deploy.host.cutoff import (
     GapCutoff,
     certain,
     fixed,
+    looks_of,
     never,
     over,
     polled,
@@ -142,3 +143,21 @@ def test_a_single_timestep_is_the_last() -> None:
     scores = some_scores(7, n_timesteps=1)
 
     assert set(stops(scores, risk(np.inf))) == {1}
+
+
+def test_a_rule_looks_where_it_may_stop_and_at_the_end() -> None:
+    def own(scores: IntArray, timestep: int) -> BoolArray:
+        return np.ones(len(scores), np.bool_)
+
+    every_third = np.array([3, 6])
+    cases: dict[str, tuple[Cutoff, list[int]]] = {
+        "never": (never, [7]),
+        "fixed": (fixed(5), [5, 6, 7]),
+        "risk": (risk(2), [1, 2, 3, 4, 5, 6, 7]),
+        "polled": (polled(risk(2), every_third), [3, 6, 7]),
+        "own": (own, [1, 2, 3, 4, 5, 6, 7]),
+        "own, polled": (polled(own, every_third), [3, 6, 7]),
+    }
+
+    for name, (cutoff, expected) in cases.items():
+        assert looks_of(cutoff, 7).tolist() == expected, name

@@ -16,7 +16,7 @@ from lava.magma.core.process.process import AbstractProcess, ProcessParameters
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from snn_deploy.arrays import IntArray
+from snn_deploy.arrays import BoolArray, IntArray
 from snn_deploy.backends.lava_memory import Job, Ledger
 from snn_deploy.backends.lava_processes.timed import TimedModel
 from snn_deploy.ir.quantized import (
@@ -25,9 +25,10 @@ from snn_deploy.ir.quantized import (
 
 
 class MonitorProcess(AbstractProcess):
-    """Shows the host every input timestep, and pauses the chip when told to.
+    """Reads the outputs; pauses the chip if the host, where it looks, says so.
 
-    While everything is recorded it reports every chip timestep and asks nothing.
+    Between two looks it keeps what it reads and exchanges nothing. While everything is
+    recorded it reports every chip timestep and asks nothing.
     """
 
     def __init__(
@@ -35,7 +36,8 @@ class MonitorProcess(AbstractProcess):
         *,
         graph: QuantizedGraph,
         job: Job,
-        readout: IntArray,
+        readouts: IntArray,
+        looks: BoolArray,
         line: Connection,
         family: IntArray,
         ledger: Ledger,
@@ -43,7 +45,8 @@ class MonitorProcess(AbstractProcess):
         super().__init__(
             graph=graph,
             job=job,
-            readout=readout,
+            readouts=readouts,
+            looks=looks,
             line=line,
             family=family,
             ledger=ledger,
@@ -56,7 +59,7 @@ class MonitorProcess(AbstractProcess):
 @requires(CPU)
 @tag("fixed_pt")
 class PyMonitorModel(TimedModel):
-    """Writes the read-out to shared memory, says so, and waits for the host's word.
+    """Writes read-outs to shared memory, says so, and waits for the host's word.
 
     One of the two ports is connected; the other receives zeros.
     """
@@ -70,18 +73,24 @@ class PyMonitorModel(TimedModel):
         self.job: Job = proc_params["job"]
         self.n_silent = self.job.n_silent(graph)
         self.n_chip_timesteps = self.job.n_chip_timesteps(graph)
-        self.readout: IntArray = proc_params["readout"]
+        self.readouts: IntArray = proc_params["readouts"]  # one row for each timestep
+        self.looks: BoolArray = proc_params["looks"]  # by timestep, counted from 1
         self.line: Connection = proc_params["line"]
         threading.Thread(
             target=_end_with, args=(os.getppid(), proc_params["family"]), daemon=True
         ).start()
 
     def run_timestep(self) -> None:
-        self.readout[:] = self.spikes.recv() + self.voltage.recv()
-        if self.timestep <= self.n_silent:  # the pipeline still fills
+        readout = self.spikes.recv() + self.voltage.recv()
+        local = self.timestep - self.n_silent
+        if local < 1:  # the pipeline still fills
+            return
+        self.readouts[local - 1] = readout
+        is_last = self.timestep == self.n_chip_timesteps
+        if not (is_last or self.job.is_recording or self.looks[local]):
             return
         self.line.send(self.timestep)
-        if self.timestep == self.n_chip_timesteps or self._is_told_to_stop():
+        if is_last or self._is_told_to_stop():
             self._req_pause = True  # Lava pauses behind this very timestep
 
     def _is_told_to_stop(self) -> bool:
