@@ -625,11 +625,19 @@ def test_process_that_hangs_while_recording_is_an_error_and_ends_the_rest(
 def test_ctrl_c_while_recording_ends_all_of_it(
     own_program: LavaProgram, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from snn_deploy.backends.lava_machine import Machine
+
     before = lava_processes()
     main = threading.main_thread().ident
     assert main is not None
-    timer = threading.Timer(1.5, signal.pthread_kill, (main, signal.SIGINT))
-    timer.start()
+    timer = threading.Timer(0.5, signal.pthread_kill, (main, signal.SIGINT))
+    begin = Machine.begin
+
+    def begin_and_interrupt(machine: Machine, stimulus: Stimulus) -> None:
+        begin(machine, stimulus)
+        timer.start()  # not while the machine starts, which may take seconds
+
+    monkeypatch.setattr(Machine, "begin", begin_and_interrupt)
 
     with pytest.raises(KeyboardInterrupt):
         record_with_signal(own_program, signal.SIGSTOP, monkeypatch)
