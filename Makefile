@@ -82,7 +82,7 @@ $(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt $(wildcard snn_deplo
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python \
 		-c constraints.txt lava-dl  # only for the traces among its tests
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt \
-		snntorch 'spikingjelly; python_version >= "3.11"' sinabs loguru pbr tqdm  # what tests compare with
+		snntorch 'spikingjelly; python_version >= "3.11"' sinabs loguru pbr tqdm neurobench  # what tests compare with
 	touch $@
 
 clean:

@@ -67,7 +67,9 @@ def show_artifact(artifact: "Artifact") -> None:
     """Print a compiled network: populations, projections, neurocores, losses."""
     from snn_deploy.cli.calibration import describe
     from snn_deploy.cli.console import out, show_table
+    from snn_deploy.ir.connections import n_connections
     from snn_deploy.ir.quantized import UPDATE_ORDER
+    from snn_deploy.profile.neurobench import static_metrics
     from snn_deploy.report.chip import time_of
 
     network = artifact.network
@@ -119,6 +121,12 @@ def show_artifact(artifact: "Artifact") -> None:
             (c.layer, c.kind, c.count, f"{c.largest:.3g}", f"{c.mean:.3g}", c.note)
             for c in graph.changes
         ],
+    )
+    found = static_metrics(graph)
+    out(
+        f"NeuroBench: footprint {found['footprint']:,} bytes, connection sparsity "
+        f"{found['connection_sparsity']}; {n_connections(graph):,} operations a "
+        "timestep if no spike and no weight were 0"
     )
     if artifact.calibration is None:
         out("not calibrated: runs all timesteps")

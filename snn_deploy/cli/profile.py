@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snn_deploy.cli.compile import not_negative
-from snn_deploy.cli.profile_tables import show, show_targets
+from snn_deploy.cli.profile_tables import show, show_neurobench, show_targets
 from snn_deploy.cli.reading import add_model_options, positive
 from snn_deploy.cli.run import BACKENDS
 from snn_deploy.cli.serve import DRIFTED, add_drift_options
@@ -101,6 +101,7 @@ def call(options: argparse.Namespace) -> None:
     )
     from snn_deploy.host.drift import audits
     from snn_deploy.profile.closeups import look_closer
+    from snn_deploy.profile.neurobench import metrics
     from snn_deploy.profile.targets import lay_out, on_targets
     from snn_deploy.report.profile_files import write_profile
     from snn_deploy.target_file import read_target
@@ -131,15 +132,18 @@ def call(options: argparse.Namespace) -> None:
     n_cross_checked = _n_cross_checked(options.backend, options.cross_check)
     profile = measure(artifact, n_cross_checked=n_cross_checked)
     targets = on_targets(profile, elsewhere, measure) if options.targets else ()
+    cutoff = None if calibration is None else calibration.cutoff
+    neurobench = metrics(artifact.network, data.stimuli, len(profile.rows), cutoff)
     verification = None
     if model is not None:
         limit = min(options.limit or MOST_VERIFIED, MOST_VERIFIED)
         verification = make_verification(artifact, model, data, limit=limit)
     closeups = look_closer(profile, data, open_backend(profile.backend))
-    write_profile(profile, options.output, verification, targets, closeups)
+    write_profile(profile, options.output, verification, targets, closeups, neurobench)
     show(profile)
     if targets:
         show_targets(profile, targets)
+    show_neurobench(neurobench)
     if verification is not None:
         show_verification(verification)
     out(f"wrote {options.output / 'inputs.parquet'}, summary.json and report.html")

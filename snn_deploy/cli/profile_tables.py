@@ -26,6 +26,21 @@ def show(profile: "Profile") -> None:
     )
     for line in remarks(summary):
         out(line)
+    out(_conventional(summary["conventional"]))
+
+
+def _conventional(found: dict[str, Any]) -> str:
+    from snn_deploy.report.units import with_prefix
+
+    n = found["multiply_accumulates"]
+    joules = " or ".join(
+        f"{with_prefix(energy, 'J')} ({name})"
+        for name, energy in found["energy_j"].items()
+    )
+    return (
+        f"a conventional network with these connections: {n:,} multiply-accumulates an "
+        f"input, {joules}; {found['energy_source']}"
+    )
 
 
 def show_targets(profile: "Profile", targets: "Sequence[OnTarget]") -> None:
@@ -50,6 +65,30 @@ def show_targets(profile: "Profile", targets: "Sequence[OnTarget]") -> None:
             out(f"not on {target.target}: {target.refusal}")
         elif target.found["energy_note"]:
             out(f"{target.target}: {target.found['energy_note']}")
+
+
+def show_neurobench(found: dict[str, Any]) -> None:
+    """Print the metrics of NeuroBench."""
+    from snn_deploy.cli.console import show_table
+
+    names = {"with_cutoff": "with cutoff", "all_timesteps": "all timesteps"}
+    shown = {text: found[name] for name, text in names.items() if name in found}
+    rows = [
+        (
+            "activation sparsity",
+            *(f"{run['activation_sparsity']:.4f}" for run in shown.values()),
+        )
+    ]
+    for kind in ("Effective_ACs", "Effective_MACs", "Dense"):
+        values = (run["synaptic_operations"][kind] for run in shown.values())
+        name = f"synaptic operations, {kind.replace('_', ' ')}"
+        rows.append((name, *(f"{value:,.0f}" for value in values)))
+    show_table(
+        f"NeuroBench, {found['n_inputs']} inputs: footprint {found['footprint']:,} "
+        f"bytes, connection sparsity {found['connection_sparsity']}",
+        ("", *shown),
+        rows,
+    )
 
 
 def _answers(runs: Sequence[dict[str, Any]]) -> list[Row]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from snn_deploy import __version__
+from snn_deploy.costs.conventional import conventional
 from snn_deploy.host.drift import in_words
 from snn_deploy.profile.intervals import paired_interval
 from snn_deploy.profile.profile import Profile, Schedule
@@ -20,7 +21,11 @@ from snn_deploy.profile.schedules import (
 from snn_deploy.profile.targets import OnTarget
 
 
-def summarize(profile: Profile, targets: Sequence[OnTarget] = ()) -> dict[str, Any]:
+def summarize(
+    profile: Profile,
+    targets: Sequence[OnTarget] = (),
+    neurobench: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Return the summary of a profile, ready for JSON; units are in the names.
 
     Parameters
@@ -28,6 +33,8 @@ def summarize(profile: Profile, targets: Sequence[OnTarget] = ()) -> dict[str, A
     profile : Profile
     targets : sequence of OnTarget
         What the same integers take on several targets, if that was asked.
+    neurobench : dict, optional
+        The ``metrics`` of NeuroBench, if they were measured.
     """
     network = profile.artifact.network
     training = network.graph.training
@@ -54,6 +61,8 @@ def summarize(profile: Profile, targets: Sequence[OnTarget] = ()) -> dict[str, A
         "agreement_at_timestep": [round(float(a), 6) for a in profile.agreement_at],
         "accuracy_lost": _paired_loss(profile),
         "cutoff_costs_more": _warning(profile),
+        "conventional": conventional(network.graph),
+        "neurobench": neurobench,
         "targets": [asdict(target) for target in targets],
         "drift": _drift(profile),
         "energy_note": network.target.energy_note,

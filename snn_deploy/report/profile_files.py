@@ -30,6 +30,7 @@ def write_profile(
     verification: Verification | None = None,
     targets: Sequence[OnTarget] = (),
     closeups: Closeups | None = None,
+    neurobench: dict[str, Any] | None = None,
 ) -> None:
     """Write all files of ``profile`` into ``folder``, or none of them.
 
@@ -37,7 +38,7 @@ def write_profile(
     ``verification.json`` the comparison with the trained model, if it was made. The
     report shows ``closeups``.
     """
-    summary = summarize(profile, targets)
+    summary = summarize(profile, targets, neurobench)
     text = _json(summary)
     page = render(profile, summary, verification, closeups)
     folder.mkdir(parents=True, exist_ok=True)

@@ -371,3 +371,31 @@ def test_targets_that_cannot_be_are_refused_before_the_profile(
 
     assert why in result.error()
     assert files_in(tmp_path / "p") == []
+
+
+def test_neurobench_and_a_conventional_network_stand_beside_the_costs(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    result = command(
+        "profile", home / "model.snn", "--data", home / "test.npz", "-o",
+        tmp_path / "p", "--cross-check", 0,
+    )  # fmt: skip
+
+    summary = json.loads((tmp_path / "p" / "summary.json").read_text())
+    found = summary["neurobench"]
+    assert found["n_inputs"] == N_TEST
+    dense = summary["conventional"]["multiply_accumulates"]
+    for name, timesteps in (
+        ("with_cutoff", summary["with_cutoff"]["mean_timesteps"]),
+        ("all_timesteps", 8),
+    ):
+        operations = found[name]["synaptic_operations"]
+        assert operations["Dense"] == pytest.approx(dense * timesteps)
+        assert 0 < operations["Effective_MACs"] < operations["Effective_ACs"]
+    assert (
+        f"NeuroBench, {N_TEST} inputs: footprint {found['footprint']:,}" in result.out
+    )
+    assert f"{dense:,} multiply-accumulates an input" in result.out
+    assert "Horowitz" in result.out
+    inspected = command("inspect", home / "model.snn")
+    assert f"footprint {found['footprint']:,} bytes" in inspected.out
