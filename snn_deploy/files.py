@@ -45,6 +45,15 @@ def write_together(folder: Path, writers: Mapping[str, Writer]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def text_writer(text: str) -> Writer:
+    """Return what fills a file with ``text``."""
+
+    def write(path: Path) -> None:
+        path.write_text(text, encoding="utf-8")
+
+    return write
+
+
 def _temporary(path: Path) -> Path:
     """Return a new empty file beside ``path``, with the usual permissions."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

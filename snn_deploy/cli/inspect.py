@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snn_deploy.cli.reading import add_model_options, read_model
+from snn_deploy.errors import ArtifactError, DataError
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
@@ -24,18 +25,58 @@ def add_to(commands: Any) -> None:
         description="Show the layers of a model, or a compiled network on its chip.",
     )
     parser.add_argument("file", type=Path, help="model.pt or model.snn")
+    parser.add_argument(
+        "--map",
+        type=Path,
+        metavar="SVG",
+        help="draw a compiled network on its chip, by layer and by utilization",
+    )
+    parser.add_argument(
+        "--profile",
+        type=Path,
+        metavar="FOLDER",
+        help="for --map: draw traffic and busy time too, from what profile has written",
+    )
     add_model_options(parser)
     parser.set_defaults(call=call)
 
 
 def call(options: argparse.Namespace) -> None:
-    """Print the tables."""
+    """Print the tables, draw the map."""
+    from snn_deploy.cli.console import out
+
+    if options.profile is not None and options.map is None:
+        raise DataError("--profile colors a map; give --map map.svg as well")
     if options.file.suffix == ".snn":
         from snn_deploy.artifact import read_artifact
 
-        show_artifact(read_artifact(options.file))
+        artifact = read_artifact(options.file)
+        if options.map is not None:
+            draw_map(artifact, options.map, options.profile)
+        show_artifact(artifact)
+        if options.map is not None:
+            out(f"wrote {options.map}")
+    elif options.map is not None:
+        raise ArtifactError(
+            f"{options.file}: --map draws a compiled network, .snn; compile it first"
+        )
     else:
         show_graph(read_model(options.file, options))
+
+
+def draw_map(artifact: "Artifact", path: Path, profile: Path | None) -> None:
+    """Write the network on its chip as SVG."""
+    from snn_deploy.profile.diff import read_profile
+    from snn_deploy.profile.loads import saved_loads
+    from snn_deploy.report.map_picture import write_map
+
+    network, loads = artifact.network, None
+    if profile is not None:
+        summary = read_profile(profile).summary
+        if summary.get("network_sha256") != artifact.sha256:
+            raise DataError(f"{profile}: of another network; profile this one")
+        loads = saved_loads(summary, network, str(profile))
+    write_map(network, loads, path)
 
 
 def show_graph(graph: "Graph") -> None:

@@ -10,6 +10,7 @@ from snn_deploy import __version__
 from snn_deploy.costs.conventional import conventional
 from snn_deploy.host.drift import in_words
 from snn_deploy.profile.intervals import paired_interval
+from snn_deploy.profile.loads import loads_of
 from snn_deploy.profile.profile import Profile, Schedule
 from snn_deploy.profile.schedules import (
     means,
@@ -63,6 +64,7 @@ def summarize(
         "cutoff_costs_more": _warning(profile),
         "conventional": conventional(network.graph),
         "neurobench": neurobench,
+        "neurocores": loads_of(profile).as_json(network),
         "targets": [asdict(target) for target in targets],
         "drift": _drift(profile),
         "energy_note": network.target.energy_note,

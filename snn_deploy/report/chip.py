@@ -14,6 +14,8 @@ from snn_deploy.ir.quantized import (
     Projection,
     QuantizedGraph,
 )
+from snn_deploy.profile.loads import Loads
+from snn_deploy.report.map_picture import map_figure
 from snn_deploy.report.markup import (
     Html,
     element,
@@ -23,20 +25,21 @@ from snn_deploy.report.markup import (
     table,
     together,
 )
-from snn_deploy.report.units import percent, with_prefix
+from snn_deploy.report.units import UNKNOWN, number, percent, with_prefix
 
 DECAY_UNIT = 4096
 TIMES = "\N{MULTIPLICATION SIGN}"
 MOST_OPEN = 16  # rows of a table that needs no click
 
 
-def network_on_chip(network: MappedNetwork) -> Html:
-    """Return the section on the compiled network."""
+def network_on_chip(network: MappedNetwork, loads: Loads) -> Html:
+    """Return the section on the compiled network and the loads of its neurocores."""
     graph = network.graph
     return section(
         "The network on the chip",
         _semantics(graph),
-        _perhaps_folded("Neurocores", _neurocores(network), len(network.cores)),
+        map_figure(network, loads),
+        _perhaps_folded("Neurocores", _neurocores(network, loads), len(network.cores)),
         _perhaps_folded("Lossy steps", _changes(graph.changes), len(graph.changes)),
         _perhaps_folded("Populations", _populations(network), len(graph.populations)),
         _perhaps_folded(
@@ -74,7 +77,7 @@ def time_of(dt: float | None) -> str:
     return "of no stated length" if dt is None else with_prefix(dt, "s")
 
 
-def _neurocores(network: MappedNetwork) -> Html:
+def _neurocores(network: MappedNetwork, loads: Loads) -> Html:
     limits = network.target.neurocore
     columns = (
         "neurocore", "tile", "populations (neurons)",
@@ -82,6 +85,7 @@ def _neurocores(network: MappedNetwork) -> Html:
         f"synapse bits of {limits.synaptic_memory_bits:,}",
         f"input axons of {limits.input_axons:,}",
         f"output axons of {limits.output_axons:,}",
+        "packets of an input, measured", "busy for an input, modelled",
     )  # fmt: skip
     rows = [
         (
@@ -92,8 +96,10 @@ def _neurocores(network: MappedNetwork) -> Html:
             _used(core.synapse_bits, limits.synaptic_memory_bits),
             _used(core.n_input_axons, limits.input_axons),
             _used(core.n_output_axons, limits.output_axons),
+            number(loads.packets[i].round(1)),
+            UNKNOWN if np.isnan(busy) else with_prefix(busy, "s"),
         )
-        for core in network.cores
+        for i, (core, busy) in enumerate(zip(network.cores, loads.busy_s, strict=True))
     ]
     return table(
         f"Neurocores in use: {len(network.cores)} of {network.target.mesh.neurocores}",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from snn_deploy.profile.closeups import Closeups
+from snn_deploy.profile.loads import loads_of
 from snn_deploy.profile.profile import Profile
 from snn_deploy.report.chip import network_on_chip
 from snn_deploy.report.closeups import closeups as up_close
@@ -59,7 +60,7 @@ def render(
             *detailed,
             costs(summary),
             *verified,
-            network_on_chip(network),
+            network_on_chip(network, loads_of(profile)),
             how_known(network.target, summary),
         ),
         _footer(profile, summary),

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from snn_deploy.files import write_together
+from snn_deploy.files import text_writer, write_together
 from snn_deploy.profile.closeups import Closeups
 from snn_deploy.profile.profile import Profile, Schedule
 from snn_deploy.profile.summary import summarize
@@ -44,8 +44,8 @@ def write_profile(
     folder.mkdir(parents=True, exist_ok=True)
     writers: dict[str, Callable[[Path], None]] = {
         "inputs.parquet": lambda path: write_rows(profile.rows, path),
-        "summary.json": lambda path: _write_text(path, text + "\n"),
-        "report.html": lambda path: _write_text(path, page),
+        "summary.json": text_writer(text + "\n"),
+        "report.html": text_writer(page),
     }
     for schedule, name in FILES.items():
         rows = profile.runs.get(schedule)
@@ -53,7 +53,7 @@ def write_profile(
             writers[name] = partial(write_rows, rows)
     if verification is not None:
         verified = _json(verification.as_json())
-        writers["verification.json"] = lambda path: _write_text(path, verified + "\n")
+        writers["verification.json"] = text_writer(verified + "\n")
     write_together(folder, writers)
     for name in {*FILES.values(), "verification.json"} - set(writers):
         (folder / name).unlink(missing_ok=True)  # of an earlier profile
@@ -61,7 +61,3 @@ def write_profile(
 
 def _json(data: dict[str, Any]) -> str:
     return json.dumps(data, indent=2, sort_keys=True, allow_nan=False)
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

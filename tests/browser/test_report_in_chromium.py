@@ -92,6 +92,24 @@ def test_axe_finds_no_violation(
     assert violations(browser) == []
 
 
+def test_the_map_changes_its_colors_by_click_and_by_key(
+    browser: Page, report: Path
+) -> None:
+    color = "getComputedStyle(document.querySelector('.map .core')).fill"
+    legends = """[...document.querySelectorAll(".map .legend")]
+        .filter(legend => getComputedStyle(legend).display !== "none")
+        .map(legend => legend.className)"""
+    browser.open(report)
+    by_layer = browser.evaluate(color)
+
+    browser.click(".map [value=use]")
+
+    assert browser.evaluate(color) != by_layer
+    assert browser.evaluate(legends) == ["legend use"]
+    browser.press("ArrowRight")
+    assert browser.evaluate(legends) == ["legend traffic"]
+
+
 def test_errors_of_a_page_are_heard(browser: Page, folder: Path) -> None:
     path = folder / "broken.html"
     path.write_text("<script>console.error(7); nobody.knows()</script>")

@@ -56,3 +56,52 @@ def test_a_missing_file_is_named(command: Command, tmp_path: Path, name: str) ->
     result = command("inspect", tmp_path / name)
 
     assert result.error() == f"{tmp_path / name}: no such file; check the path"
+
+
+def test_inspect_draws_the_map(command: Command, home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "map.svg"
+
+    result = command("inspect", home / "plain.snn", "--map", path)
+
+    assert result.status == 0
+    assert f"wrote {path}" in result.out.replace("\n", "")
+    text = path.read_text(encoding="utf-8")
+    assert "by layer" in text
+    assert "by utilization" in text
+    assert "traffic" not in text
+
+
+def test_map_of_a_profile_shows_its_traffic(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    folder, path = tmp_path / "profile", tmp_path / "map.svg"
+    network = home / "plain.snn"
+    data = ("--data", home / "test.npz", "--limit", 3, "--backend", "cpu")
+    command("profile", network, *data, "-o", folder)
+
+    result = command("inspect", network, "--map", path, "--profile", folder)
+
+    assert result.status == 0
+    text = path.read_text(encoding="utf-8")
+    assert "by traffic: packets of an input" in text
+    assert "by busy time of an input, modelled" in text
+    summary = folder / "summary.json"
+    summary.write_text(
+        summary.read_text().replace('"network_sha256": "', '"network_sha256": "0')
+    )
+    other = command("inspect", network, "--map", path, "--profile", folder)
+    assert "of another network; profile this one" in other.error()
+
+
+def test_map_of_what_it_cannot_draw_is_refused(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    path, network = tmp_path / "map.svg", home / "plain.snn"
+
+    for arguments, what in (
+        ((MODEL, "--map", path), "--map draws a compiled network, .snn; compile it"),
+        ((network, "--profile", tmp_path), "--profile colors a map; give --map"),
+        ((network, "--map", path, "--profile", tmp_path), "has no summary.json"),
+    ):
+        assert what in command("inspect", *arguments).error()
+    assert not path.exists()

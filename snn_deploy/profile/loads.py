@@ -1,0 +1,74 @@
+"""What each neurocore has to do for an input: packets, and the time that they take."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from snn_deploy.arrays import FloatArray
+from snn_deploy.costs.prices import cost_of, prices_of
+from snn_deploy.errors import DataError
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.profile.profile import Profile
+from snn_deploy.results import PACKET, PACKET_IN
+
+CENTRAL = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Loads:
+    """Means over the inputs of a profile, for each neurocore of a network."""
+
+    packets: FloatArray  # (n_cores,), sent and received
+    busy_s: FloatArray  # (n_cores,), modelled; not a number: unknown
+
+    def as_json(self, network: MappedNetwork) -> list[dict[str, Any]]:
+        """Return them as ``summary.json`` holds them."""
+        return [
+            {
+                "index": core.index,
+                "mean_packets": float(self.packets[i]),
+                "mean_busy_s": None if np.isnan(self.busy_s[i]) else self.busy_s[i],
+            }
+            for i, core in enumerate(network.cores)
+        ]
+
+
+def loads_of(profile: Profile) -> Loads:
+    """Return the loads of the inputs with the cutoff, if there is one.
+
+    A neurocore is busy while it computes and sends, or receives, whatever takes longer
+    in a timestep of the inputs together.
+    """
+    network, n = profile.artifact.network, len(profile.rows)
+    prices = prices_of(network.target, n_tiles=network.n_tiles, monitor=profile.monitor)
+    counts = profile.totals.cores
+    generating = cost_of(counts, prices.generating)[..., CENTRAL]
+    receiving = cost_of(counts, prices.receiving)[..., CENTRAL]
+    packets = counts[..., PACKET] + counts[..., PACKET_IN]
+    return Loads(
+        packets=packets.sum(axis=0) / n,
+        busy_s=np.maximum(generating, receiving).sum(axis=0) / n,
+    )
+
+
+def saved_loads(summary: dict[str, Any], network: MappedNetwork, where: str) -> Loads:
+    """Return the loads that ``as_json`` has written, of this very network.
+
+    Raises
+    ------
+    DataError
+        If the neurocores are others.
+    """
+    found = {load["index"]: load for load in summary.get("neurocores", ())}
+    indices = [core.index for core in network.cores]
+    if sorted(found) != sorted(indices):
+        raise DataError(
+            f"{where}: profiled on {len(found)} other neurocores than the "
+            f"{len(indices)} of this network; profile again"
+        )
+    busy = [found[i]["mean_busy_s"] for i in indices]
+    return Loads(
+        packets=np.array([found[i]["mean_packets"] for i in indices], np.float64),
+        busy_s=np.array([np.nan if b is None else b for b in busy], np.float64),
+    )

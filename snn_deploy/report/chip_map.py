@@ -1,0 +1,106 @@
+"""What colors the neurocores on a map of the chip: what lies there, or what it does."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from snn_deploy.arrays import FloatArray
+from snn_deploy.ir.mapped import MappedNetwork, Neurocore
+from snn_deploy.profile.loads import Loads
+from snn_deploy.report.units import number, percent, with_prefix
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Coloring:
+    """A quantity of the neurocores, and its colors."""
+
+    key: str
+    name: str
+    colors: tuple[str, ...]  # of the network's neurocores
+    texts: tuple[str, ...]  # and what they are
+    legend: tuple[tuple[str, str], ...]  # color, meaning
+
+
+def colorings(network: MappedNetwork, loads: Loads | None) -> list[Coloring]:
+    """Return the ways to color the map; those of a profile only if there is one."""
+    share = np.array([utilization(network, core) for core in network.cores])
+    found = [_by_layer(network)]
+    found.append(
+        _graded("use", "utilization", share, [percent(s, 0) for s in share.tolist()])
+    )
+    if loads is not None:
+        texts = [number(round(n, 1)) for n in loads.packets.tolist()]
+        name = "traffic: packets of an input"
+        found.append(_graded("traffic", name, loads.packets, texts))
+        if not np.isnan(loads.busy_s).any():
+            texts = [with_prefix(time, "s") for time in loads.busy_s.tolist()]
+            name = "busy time of an input, modelled"
+            found.append(_graded("busy", name, loads.busy_s, texts))
+    return found
+
+
+def utilization(network: MappedNetwork, core: Neurocore) -> float:
+    """Return the share of the resource that is used most."""
+    limits = network.target.neurocore
+    return max(
+        core.n_compartments / limits.compartments,
+        core.synapse_bits / limits.synaptic_memory_bits,
+        core.n_input_axons / limits.input_axons,
+        core.n_output_axons / limits.output_axons,
+    )
+
+
+def _by_layer(network: MappedNetwork) -> Coloring:
+    """Color by the population with most neurons there."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    pairs = [to_hex(colormaps["tab20"](i)) for i in range(20)]
+    palette = [*pairs[::2], *pairs[1::2]]  # strong colors first, then pale ones
+    layers = [p.name for p in network.graph.populations]
+    color = {name: palette[i % len(palette)] for i, name in enumerate(layers)}
+    largest = [
+        max(core.pieces, key=lambda piece: len(piece.neurons)).population
+        for core in network.cores
+    ]
+    texts = tuple(
+        ", ".join(f"{p.population} ({len(p.neurons):,})" for p in core.pieces)
+        for core in network.cores
+    )
+    return Coloring(
+        key="layer",
+        name="layer",
+        colors=tuple(color[name] for name in largest),
+        texts=texts,
+        legend=tuple(
+            (color[name], f"{name}: {_cores(largest.count(name))}")
+            for name in layers
+            if name in largest
+        ),
+    )
+
+
+def _cores(n: int) -> str:
+    return "1 neurocore" if n == 1 else f"{n:,} neurocores"
+
+
+def _graded(key: str, name: str, values: FloatArray, texts: Sequence[str]) -> Coloring:
+    """Color from dark, nothing, to bright, the most."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    top = float(values.max(initial=0.0)) or 1.0
+    colors = [to_hex(colormaps["viridis"](value / top)) for value in values]
+    order = np.argsort(values, kind="stable")
+    marks = [int(order[i]) for i in np.unique([0, len(order) // 2, len(order) - 1])]
+    words = {marks[0]: "least", marks[-1]: "most"}
+    return Coloring(
+        key=key,
+        name=name,
+        colors=tuple(colors),
+        texts=tuple(texts),
+        legend=tuple(
+            (colors[i], f"{words.get(i, 'median')}: {texts[i]}") for i in marks
+        ),
+    )
