@@ -137,7 +137,7 @@ class FloatRun:
             return voltage
         resting = self.resting.get(node.name, np.zeros_like(x))
         voltage = np.where(resting > 0, before, voltage)
-        spikes = n_spikes(node, voltage) * (resting == 0)
+        spikes = self._spikes(node, voltage) * (resting == 0)
         after = (
             0.0 if node.reset is Reset.HARD else voltage - spikes * node.reset_amount
         )
@@ -146,6 +146,9 @@ class FloatRun:
         self.resting[node.name] = np.where(spikes > 0, node.refractory, left)
         sent: FloatArray = spikes * node.spike_value
         return sent
+
+    def _spikes(self, node: Lif, voltage: FloatArray) -> FloatArray:
+        return n_spikes(node, voltage)
 
     def _bias(self, node: Neuron) -> FloatArray:
         biases = [s.bias for s in self.stimuli if s.bias is not None]

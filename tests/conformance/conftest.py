@@ -11,7 +11,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if TALLY.counts:
+    if TALLY.lines():
         terminalreporter.section("networks drawn and compared")
         for line in TALLY.lines():
             terminalreporter.write_line(line)

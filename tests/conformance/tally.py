@@ -18,11 +18,22 @@ class Count:
 
 
 @dataclass
+class Ties:
+    """Spikes of a framework in single precision, and those that rounding decided."""
+
+    networks: int = 0
+    spikes: int = 0  # neurons and timesteps compared
+    ties: int = 0
+    farthest: float = 0.0  # from the threshold, in thresholds
+
+
+@dataclass
 class Tally:
     """The counts of this test run, by comparison."""
 
     factor: int = 1  # how many times as many networks as by default
     counts: dict[str, Count] = field(default_factory=lambda: defaultdict(Count))
+    ties: dict[str, Ties] = field(default_factory=lambda: defaultdict(Ties))
 
     def add(self, comparison: str, timesteps: int, values: int) -> None:
         """Count one network more, compared in so many timesteps and values."""
@@ -31,13 +42,28 @@ class Tally:
         count.timesteps += timesteps
         count.values += values
 
+    def tie(self, comparison: str, spikes: int, ties: int, farthest: float) -> None:
+        """Count one network more, and how many of its spikes are ties."""
+        found = self.ties[comparison]
+        found.networks += 1
+        found.spikes += spikes
+        found.ties += ties
+        found.farthest = max(found.farthest, farthest)
+
     def lines(self) -> list[str]:
         """Return a line for each comparison."""
-        return [
+        equal = [
             f"{name}: {count.networks} networks, {count.timesteps} timesteps, "
             f"{count.values} values equal"
             for name, count in self.counts.items()
         ]
+        ties = [
+            f"{name}: {found.networks} networks, {found.spikes} decisions to spike, "
+            f"{found.ties} decided otherwise"
+            + (f", ties within {found.farthest:.1g} thresholds" if found.ties else "")
+            for name, found in self.ties.items()
+        ]
+        return equal + ties
 
 
 TALLY = Tally()

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import snn_deploy
 from snn_deploy.errors import ModelError
 from snn_deploy.ir.neurons import Comparison, Lif, Reset
 from tests.importers.agreement import agree, louder, stepped, time_first
@@ -176,3 +177,19 @@ def test_single_steps_that_are_given_all_timesteps_are_refused(tmp_path: Path) -
 
     with pytest.raises(ModelError, match="gives other outputs at timestep"):
         saved(louder(module), tmp_path, SHAPE)
+
+
+def test_sums_that_meet_the_threshold_are_no_reason_to_refuse(tmp_path: Path) -> None:
+    linear = nn.Linear(8, 200, bias=False)
+    neurons = neuron.LIFNode(tau=3.0, v_reset=None, v_threshold=0.3)
+    draw = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        linear.weight.copy_(torch.randint(-3, 5, (200, 8), generator=draw) / 4)
+
+    snn_deploy.save(
+        nn.Sequential(linear, neurons),
+        tmp_path / "net.pt",
+        input_shape=(8,),
+        timesteps=8,
+        encoding="events",
+    )
