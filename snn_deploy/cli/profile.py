@@ -73,6 +73,11 @@ def add_to(commands: Any) -> None:
         help="what the same integers would take on other targets: names, or .toml "
         "files",
     )
+    parser.add_argument(
+        "--pictures",
+        action="store_true",
+        help="write the report's pictures as SVG files too, into pictures/ there",
+    )
     add_drift_options(parser)
     add_model_options(parser)
     parser.set_defaults(call=call)
@@ -103,6 +108,7 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.profile.closeups import look_closer
     from snn_deploy.profile.neurobench import metrics
     from snn_deploy.profile.targets import lay_out, on_targets
+    from snn_deploy.report.picture_files import write_pictures
     from snn_deploy.report.profile_files import write_profile
     from snn_deploy.target_file import read_target
 
@@ -138,16 +144,19 @@ def call(options: argparse.Namespace) -> None:
     if model is not None:
         limit = min(options.limit or MOST_VERIFIED, MOST_VERIFIED)
         verification = make_verification(artifact, model, data, limit=limit)
-    closeups = look_closer(profile, data, open_backend(profile.backend))
+    closeups = look_closer(profile, data, open_backend("cpu"))  # equal to the others
     write_profile(profile, options.output, verification, targets, closeups, neurobench)
+    wrote = ["summary.json", "report.html"]
+    if options.pictures:
+        wrote.append(
+            f"{len(write_pictures(profile, closeups, options.output))} pictures"
+        )
     show(profile)
-    if targets:
-        show_targets(profile, targets)
+    show_targets(profile, targets)
     show_neurobench(neurobench)
+    out(f"wrote {', '.join([str(options.output / 'inputs.parquet'), *wrote])}")
     if verification is not None:
         show_verification(verification)
-    out(f"wrote {options.output / 'inputs.parquet'}, summary.json and report.html")
-    if verification is not None:
         refuse(verification, options.network)
     if options.fail_on_drift and profile.drift is not None and profile.drift.is_alarm:
         raise SystemExit(DRIFTED)

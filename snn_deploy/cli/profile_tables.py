@@ -49,6 +49,8 @@ def show_targets(profile: "Profile", targets: "Sequence[OnTarget]") -> None:
     from snn_deploy.profile.profile import Schedule
 
     schedule = Schedule.CUTOFF if profile.has_cutoff else Schedule.SERIAL
+    if not targets:
+        return
     able = [target for target in targets if not target.refusal]
     runs = [target.found["schedules"][schedule.value] for target in able]
     places = [

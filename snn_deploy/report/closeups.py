@@ -112,6 +112,7 @@ def drawing(profile: Profile, closeup: Closeup) -> Html:
         *parts,
         viewBox=f"0 0 {LEFT + WIDTH + RIGHT} {bottom + 34:.0f}",
         role="img",
+        font_family="sans-serif",
         aria_label=f"Input {row.index}: gap and spikes by timestep; its answer is "
         f"taken at timestep {row.timesteps} with a gap of {row.gap}",
     )

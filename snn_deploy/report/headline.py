@@ -8,6 +8,7 @@ import numpy as np
 from snn_deploy.costs.energy import PARTS
 from snn_deploy.profile.intervals import paired_interval
 from snn_deploy.profile.profile import Profile
+from snn_deploy.profile.schedules import verdict
 from snn_deploy.report.markup import Html, element, items
 from snn_deploy.report.units import UNKNOWN, number, percent, with_prefix
 
@@ -16,6 +17,7 @@ Summary = dict[str, Any]
 
 def headline(profile: Profile, summary: Summary) -> Html:
     """Return the head of the page: what ran, under which rule, and what it saves."""
+    best = verdict(summary)
     notes = (*rule(profile, summary), *loss(profile, summary), *warnings(summary))
     return element(
         "header",
@@ -23,6 +25,7 @@ def headline(profile: Profile, summary: Summary) -> Html:
         element("h1", summary["network"]),
         element("p", what_ran(profile, summary), class_="ran"),
         element("p", saving(profile, summary), class_="lead"),
+        element("p", f"{best[:1].upper()}{best[1:]}.", class_="lead best"),
         _tiles(profile, summary),
         items(notes),
     )

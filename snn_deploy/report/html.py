@@ -10,13 +10,14 @@ from snn_deploy.profile.loads import loads_of
 from snn_deploy.profile.profile import Profile
 from snn_deploy.report.chip import network_on_chip
 from snn_deploy.report.closeups import closeups as up_close
+from snn_deploy.report.comparisons import comparisons
 from snn_deploy.report.costs import costs
 from snn_deploy.report.figures import figures
 from snn_deploy.report.headline import headline
 from snn_deploy.report.inputs import inputs
 from snn_deploy.report.markup import Html, element, together
 from snn_deploy.report.sources import how_known
-from snn_deploy.report.sprite import sprite
+from snn_deploy.report.sprite import Sprite, sprite
 from snn_deploy.report.verification import verification_section
 from snn_deploy.report.winners import winners
 from snn_deploy.verify.result import Verification
@@ -47,7 +48,7 @@ def render(
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", f"{summary['network']} on {summary['target']}: profile"),
-        element("style", together([_file("page.css"), pictures.style])),
+        element("style", _style(pictures)),
     )
     body = element(
         "body",
@@ -59,6 +60,7 @@ def render(
             inputs(profile, pictures, close),
             *detailed,
             costs(summary),
+            comparisons(summary),
             *verified,
             network_on_chip(network, loads_of(profile)),
             how_known(network.target, summary),
@@ -68,6 +70,10 @@ def render(
     )
     page = element("html", head, body, lang="en")
     return f"<!DOCTYPE html>\n{page}\n"
+
+
+def _style(pictures: Sprite) -> Html:
+    return together([_file("page.css"), _file("drawing.css"), pictures.style])
 
 
 def _file(name: str) -> Html:

@@ -11,7 +11,7 @@ Summary = dict[str, Any]
 
 
 def winners(summary: Summary) -> Html:
-    """Return the table of schedules, best cells marked, and the verdict in words."""
+    """Return the table of schedules, best cells marked, and what to know of it."""
     columns: list[tuple[str, str, Callable[[Any], str]]] = [
         ("accuracy, measured", "accuracy", percent),
         ("timesteps, measured", "mean_timesteps", number),
@@ -36,7 +36,8 @@ def winners(summary: Summary) -> Html:
             ["schedule", *(name for name, _, _ in columns)],
             rows,
         ),
-        items(f"{line[:1].upper()}{line[1:]}." for line in remarks(summary)),
+        # the first one, the verdict, is in the headline
+        items(f"{line[:1].upper()}{line[1:]}." for line in remarks(summary)[1:]),
     )
 
 

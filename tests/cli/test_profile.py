@@ -399,3 +399,16 @@ def test_neurobench_and_a_conventional_network_stand_beside_the_costs(
     assert "Horowitz" in result.out
     inspected = command("inspect", home / "model.snn")
     assert f"footprint {found['footprint']:,} bytes" in inspected.out
+
+
+def test_pictures_are_written_when_asked_for(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    data = ("--data", home / "test.npz", "--limit", 4, "--backend", "cpu")
+
+    result = command("profile", home / "model.snn", *data, "-o", tmp_path, "--pictures")
+
+    assert result.status == 0
+    assert "summary.json, report.html, 9 pictures" in result.out.replace("\n", " ")
+    names = files_in(tmp_path / "pictures")
+    assert {"accuracy.svg", "map.svg", "timesteps.svg", "input-0.svg"} <= {*names}

@@ -33,6 +33,9 @@ def test_headline_says_what_the_cutoff_saves() -> None:
     assert "accuracy 96.7 % against 100.0 % (lost: 3.33 points, 95 % interval" in text
     assert "mean energy 20.0 µJ against 60.0 µJ" in text
     assert "mean latency 2.00 ms against 6.00 ms" in text
+    assert (
+        "Best for latency and throughput and energy: with cutoff, one by one." in text
+    )
     assert "Rule risk: budget 2 % (accuracy lost), confidence 90 %" in text
     assert "labels were used" in text
     assert "Right answers lost by stopping: 1; won: 0" in text

@@ -1,0 +1,109 @@
+"""The network beside a conventional one, on other targets, and for NeuroBench."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from snn_deploy.report.markup import Html, items, section, table
+from snn_deploy.report.units import number, percent, with_prefix
+
+Summary = dict[str, Any]
+RUNS = {"with_cutoff": "with cutoff", "all_timesteps": "all timesteps"}
+OPERATIONS = {
+    "Effective_ACs": "effective ACs",
+    "Effective_MACs": "effective MACs",
+    "Dense": "dense",
+}
+
+
+def comparisons(summary: Summary) -> Html:
+    """Return the section; what was not asked for is left out."""
+    parts = [_conventional(summary)]
+    if summary["targets"]:
+        parts += _targets(summary["targets"])
+    if summary["neurobench"] is not None:
+        parts.append(_neurobench(summary["neurobench"]))
+    return section("Compared with", *parts)
+
+
+def _conventional(summary: Summary) -> Html:
+    """Return the operations of an input, beside those of the same network unspiking."""
+    found = summary["conventional"]
+    joules = " or ".join(
+        f"{with_prefix(energy, 'J')} ({name})"
+        for name, energy in found["energy_j"].items()
+    )
+    rows: list[Sequence[object]] = []
+    for key, name in RUNS.items():
+        run = summary[key]
+        if run is not None:
+            energy = with_prefix(run["mean_energy_dynamic_j"], "J")
+            rows.append(
+                (
+                    f"this network, {name}",
+                    "synaptic operations, measured",
+                    number(run["mean_synaptic_operations"]),
+                    f"{energy}, modelled: dynamic, all events of {summary['target']}",
+                )
+            )
+    rows.append(
+        (
+            "a conventional network with these connections",
+            "multiply-accumulates, counted",
+            number(found["multiply_accumulates"]),
+            f"{joules}, modelled: {found['energy_source']}",
+        )
+    )
+    columns = ("network", "what", "of an input", "energy")
+    caption = f"Operations of an input; {found['note']}"
+    return table(caption, columns, rows, words=("what", "energy"))
+
+
+def _targets(targets: Sequence[dict[str, Any]]) -> list[Html]:
+    able = [target for target in targets if not target["refusal"]]
+    runs = [next(iter(target["found"]["schedules"].values())) for target in able]
+    rows: list[list[object]] = [
+        [name, *(number(target["found"][name]) for target in able)]
+        for name in ("neurocores", "tiles")
+    ]
+    for name, key, text in _quantities():
+        rows.append([name, *(text(run[key]) for run in runs)])
+    columns = ["", *(target["target"] for target in able)]
+    caption = f"The same integers on each target, {runs[0]['text']}; central prices"
+    notes = [f"Not on {t['target']}: {t['refusal']}." for t in targets if t["refusal"]]
+    notes += [
+        f"{t['target']}: {t['found']['energy_note']}."
+        for t in able
+        if t["found"]["energy_note"]
+    ]
+    return [table(caption, columns, rows), *([items(notes)] if notes else [])]
+
+
+def _quantities() -> list[tuple[str, str, Callable[[Any], str]]]:
+    return [
+        ("packets, measured", "mean_packets", number),
+        ("hops, measured", "mean_hops", number),
+        ("energy, modelled", "mean_energy_j", lambda v: with_prefix(v, "J")),
+        ("latency, modelled", "mean_latency_s", lambda v: with_prefix(v, "s")),
+        ("inputs a second, modelled", "throughput_per_s", number),
+    ]
+
+
+def _neurobench(found: Summary) -> Html:
+    shown = {text: found[name] for name, text in RUNS.items() if name in found}
+    rows: list[list[object]] = [
+        ["footprint", *(f"{found['footprint']:,} bytes" for _ in shown)],
+        [
+            "connection sparsity",
+            *(percent(found["connection_sparsity"]) for _ in shown),
+        ],
+        [
+            "activation sparsity",
+            *(percent(run["activation_sparsity"]) for run in shown.values()),
+        ],
+    ]
+    for kind, name in OPERATIONS.items():
+        values = (run["synaptic_operations"][kind] for run in shown.values())
+        rows.append([f"synaptic operations, {name}", *(number(v) for v in values)])
+    n = f"{found['n_inputs']:,} input{'s' * (found['n_inputs'] > 1)}"
+    caption = f"NeuroBench's metrics, measured, means of {n}"
+    return table(caption, ["", *shown], rows)

@@ -1,0 +1,75 @@
+"""The pictures of a profile as files, for papers and slides."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from snn_deploy.costs.energy import PARTS
+from snn_deploy.files import text_writer, write_together
+from snn_deploy.profile.closeups import Closeups
+from snn_deploy.profile.loads import loads_of
+from snn_deploy.profile.profile import Profile
+from snn_deploy.report.closeups import drawing
+from snn_deploy.report.map_picture import map_file
+from snn_deploy.report.pictures import (
+    accuracy_picture,
+    parts_picture,
+    spread_picture,
+    timesteps_picture,
+)
+
+NAMESPACE = 'xmlns="http://www.w3.org/2000/svg"'
+
+
+def write_pictures(profile: Profile, closeups: Closeups, folder: Path) -> list[Path]:
+    """Write the report's pictures as SVG into ``pictures`` of a profile's folder.
+
+    Those of an earlier profile are gone.
+    """
+    folder = folder / "pictures"
+    found = dict(_pictures(profile, closeups))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_together(folder, {name: text_writer(text) for name, text in found.items()})
+    for path in folder.glob("*.svg"):
+        if path.name not in found:
+            path.unlink()
+    return [folder / name for name in found]
+
+
+def _pictures(profile: Profile, closeups: Closeups) -> Iterator[tuple[str, str]]:
+    rows, network = profile.rows, profile.artifact.network
+    if profile.has_cutoff:
+        yield "timesteps.svg", _alone(timesteps_picture(profile))
+    if len(profile.accuracy_at):
+        yield "accuracy.svg", _alone(accuracy_picture(profile))
+    if not all(np.isnan(rows.part(part)).all() for part in PARTS):
+        yield "energy_parts.svg", _alone(parts_picture(profile))
+        yield "energy_inputs.svg", _alone(spread_picture(profile))
+    yield "map.svg", map_file(network, loads_of(profile))
+    for closeup in closeups.inputs:
+        index = rows[closeup.position].index
+        yield f"input-{index}.svg", _alone(drawing(profile, closeup))
+
+
+def _alone(svg: str) -> str:
+    """Return a drawing of the page as a file, in the colors of the light page."""
+    style = _read("drawing.css")
+    if NAMESPACE not in svg:
+        svg = svg.replace("<svg", f"<svg {NAMESPACE}", 1)
+    svg = re.sub(r"(<svg[^>]*>)", rf"\1<style>{style}</style>", svg, count=1)
+    colored = re.sub(r"var\(--(\w+)\)", lambda match: _colors()[match.group(1)], svg)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{colored}\n'
+
+
+@cache
+def _colors() -> dict[str, str]:
+    """Return the style sheet's colors by name; the first of each are the light ones."""
+    found = re.findall(r"--(\w+): (#[0-9a-f]{6});", _read("page.css"))
+    return dict(reversed(found))
+
+
+def _read(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
