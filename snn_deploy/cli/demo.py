@@ -62,7 +62,7 @@ def _outcome(name: str, home: Path, calibration: "Part", test: "Part") -> "Outco
     from snn_deploy.demo import calibrated, compiled, float_answers, outcome
     from snn_deploy.inputs.data import Data
     from snn_deploy.profile.closeups import look_closer
-    from snn_deploy.report.profile_files import write_profile
+    from snn_deploy.report.profile_files import Additions, write_profile
 
     graph, artifact = compiled(name, TARGET)
     training = graph.training
@@ -81,7 +81,7 @@ def _outcome(name: str, home: Path, calibration: "Part", test: "Part") -> "Outco
     out(f"{name}:")
     profile = make_profile(artifact, data, artifact.calibration, backend="auto")
     closeups = look_closer(profile, data, open_backend("cpu"))
-    write_profile(profile, home / "profile", closeups=closeups)
+    write_profile(profile, home / "profile", Additions(closeups=closeups))
     n = len(data)
     answers = list(with_progress(float_answers(graph, data), n, f"{name}: float"))
     return outcome(name, profile, answers)

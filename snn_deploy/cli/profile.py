@@ -6,7 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snn_deploy.cli.compile import not_negative
-from snn_deploy.cli.profile_tables import show, show_neurobench, show_targets
+from snn_deploy.cli.profile_tables import (
+    show,
+    show_detail,
+    show_neurobench,
+    show_targets,
+)
 from snn_deploy.cli.reading import add_model_options, positive
 from snn_deploy.cli.run import BACKENDS
 from snn_deploy.cli.serve import DRIFTED, add_drift_options
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
     from snn_deploy.host.calibration import Calibration
     from snn_deploy.inputs.data import Data
     from snn_deploy.profile.profile import Profile
+    from snn_deploy.report.profile_files import Additions
 
 MOST_VERIFIED = 100
 
@@ -78,6 +84,15 @@ def add_to(commands: Any) -> None:
         action="store_true",
         help="write the report's pictures as SVG files too, into pictures/ there",
     )
+    parser.add_argument(
+        "--csv", action="store_true", help="write the tables as .csv as well"
+    )
+    parser.add_argument(
+        "--detail",
+        action="store_true",
+        help="events and dynamic energy of each layer, neurocore and chip timestep, "
+        "also as detail.parquet",
+    )
     add_drift_options(parser)
     add_model_options(parser)
     parser.set_defaults(call=call)
@@ -106,10 +121,11 @@ def call(options: argparse.Namespace) -> None:
     )
     from snn_deploy.host.drift import audits
     from snn_deploy.profile.closeups import look_closer
+    from snn_deploy.profile.detail import detail
     from snn_deploy.profile.neurobench import metrics
     from snn_deploy.profile.targets import lay_out, on_targets
     from snn_deploy.report.picture_files import write_pictures
-    from snn_deploy.report.profile_files import write_profile
+    from snn_deploy.report.profile_files import Additions, write_profile
     from snn_deploy.target_file import read_target
 
     artifact = read_artifact(options.network)
@@ -145,21 +161,37 @@ def call(options: argparse.Namespace) -> None:
         limit = min(options.limit or MOST_VERIFIED, MOST_VERIFIED)
         verification = make_verification(artifact, model, data, limit=limit)
     closeups = look_closer(profile, data, open_backend("cpu"))  # equal to the others
-    write_profile(profile, options.output, verification, targets, closeups, neurobench)
+    additions = Additions(
+        verification=verification,
+        targets=targets,
+        closeups=closeups,
+        neurobench=neurobench,
+        detail=detail(profile) if options.detail else None,
+        has_csv=options.csv,
+    )
+    write_profile(profile, options.output, additions)
     wrote = ["summary.json", "report.html"]
     if options.pictures:
         wrote.append(
             f"{len(write_pictures(profile, closeups, options.output))} pictures"
         )
-    show(profile)
-    show_targets(profile, targets)
-    show_neurobench(neurobench)
+    _show(profile, additions)
     out(f"wrote {', '.join([str(options.output / 'inputs.parquet'), *wrote])}")
     if verification is not None:
-        show_verification(verification)
         refuse(verification, options.network)
     if options.fail_on_drift and profile.drift is not None and profile.drift.is_alarm:
         raise SystemExit(DRIFTED)
+
+
+def _show(profile: "Profile", additions: "Additions") -> None:
+    show(profile)
+    if additions.detail is not None:
+        show_detail(additions.detail)
+    show_targets(profile, additions.targets)
+    if additions.neurobench is not None:
+        show_neurobench(additions.neurobench)
+    if additions.verification is not None:
+        show_verification(additions.verification)
 
 
 def _n_cross_checked(backend: str, asked: int | None) -> int:

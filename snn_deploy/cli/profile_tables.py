@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from snn_deploy.arrays import FloatArray
+    from snn_deploy.profile.detail import Detail
     from snn_deploy.profile.profile import Profile
     from snn_deploy.profile.targets import OnTarget
 
@@ -67,6 +69,47 @@ def show_targets(profile: "Profile", targets: "Sequence[OnTarget]") -> None:
             out(f"not on {target.target}: {target.refusal}")
         elif target.found["energy_note"]:
             out(f"{target.target}: {target.found['energy_note']}")
+
+
+def show_detail(found: "Detail") -> None:
+    """Print events and dynamic energy of each layer, and of each chip timestep."""
+    from snn_deploy.cli.console import show_table
+    from snn_deploy.profile.detail import MESH
+    from snn_deploy.results import FIRE, PACKET, SYNAPTIC_OPERATION
+
+    counts = found.cores[..., [FIRE, PACKET, SYNAPTIC_OPERATION]]
+    rows: list[Row] = []
+    for layer in dict.fromkeys(found.layers):
+        here = [name == layer for name in found.layers]
+        n, energy = counts[:, here].sum((0, 1)), found.core_energy[:, here].sum((0, 1))
+        rows.append((layer, f"{sum(here)}", *_counted(n), *_joules(energy)))
+    rows.append((MESH, "", "", "", "", *_joules(found.chip_energy.sum(axis=0))))
+    names = ("spikes", "packets", "synaptic operations", "dynamic energy", "  high")
+    show_table("each layer, mean of an input", ("layer", "neurocores", *names), rows)
+    in_all = found.core_energy.sum(axis=1) + found.chip_energy
+    show_table(
+        "each chip timestep, mean of an input (0 once it has stopped)",
+        ("chip timestep", *names),
+        [
+            (f"{t}", *_counted(n), *_joules(energy))
+            for t, (n, energy) in enumerate(
+                zip(counts.sum(axis=1), in_all, strict=True), start=1
+            )
+        ],
+    )
+
+
+def _counted(counts: "FloatArray") -> Row:
+    from snn_deploy.report.units import number
+
+    return tuple(number(float(n)) for n in counts)
+
+
+def _joules(energy: "FloatArray") -> Row:
+    from snn_deploy.profile.schedules import known
+    from snn_deploy.report.units import with_prefix
+
+    return tuple(with_prefix(known(value), "J") for value in energy)
 
 
 def show_neurobench(found: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Rows as files: Parquet, whose columns carry unit and meaning, and CSV."""
+"""Tables as files: Parquet, whose columns carry unit and meaning, and CSV."""
 
 from pathlib import Path
 from typing import Any
@@ -6,22 +6,50 @@ from typing import Any
 import numpy as np
 
 from snn_deploy.errors import DataError
+from snn_deploy.profile import detail
+from snn_deploy.profile.detail import Detail
 from snn_deploy.profile.rows import COLUMNS, NO_LABEL, Rows, type_of
 
+SCHEMA = Path(__file__).parent / "summary.schema.json"  # of summary.json
 BLOCK = 1 << 16  # rows read or written at once
 
 
-def write_rows(rows: Rows, path: Path) -> None:
-    """Write one row for each input as a Parquet file, in blocks.
+def write_rows(rows: Rows, path: Path, form: str = "parquet") -> None:
+    """Write one row for each input as a file, in blocks.
 
-    Each field carries its unit and its meaning.
+    Each field of a Parquet file carries its unit and its meaning.
+
+    Parameters
+    ----------
+    rows : Rows
+    path : path
+    form : {"parquet", "csv"}
     """
-    import pyarrow.parquet as pq
-
     schema = _schema()
-    with pq.ParquetWriter(path, schema) as writer:
+    with _opened(path, schema, form) as writer:
         for start in range(0, len(rows), BLOCK):
             writer.write_table(_block(rows, start, schema))
+
+
+def write_detail(found: Detail, path: Path, form: str = "parquet") -> None:
+    """Write one row for each chip timestep and neurocore, as ``write_rows`` does."""
+    import pyarrow as pa
+
+    types = dict.fromkeys(detail.TEXTS, pa.string())
+    types.update(dict.fromkeys(detail.INTEGERS, pa.int64()))
+    schema = pa.schema(
+        _field(name, types.get(name, pa.float64()), *about)
+        for name, about in detail.COLUMNS.items()
+    )
+    with _opened(path, schema, form) as writer:
+        writer.write_table(pa.table(found.columns(), schema=schema))
+
+
+def _opened(path: Path, schema: Any, form: str) -> Any:
+    from pyarrow import csv, parquet
+
+    writer = {"parquet": parquet.ParquetWriter, "csv": csv.CSVWriter}[form]
+    return writer(path, schema)
 
 
 def read_rows(path: Path) -> Rows:
@@ -80,10 +108,11 @@ def _schema() -> Any:
 
     types = {np.bool_: pa.bool_(), np.int64: pa.int64(), np.float64: pa.float64()}
     return pa.schema(
-        pa.field(
-            name,
-            types[type_of(name)],
-            metadata={"unit": unit, "meaning": meaning},
-        )
-        for name, (unit, meaning) in COLUMNS.items()
+        _field(name, types[type_of(name)], *about) for name, about in COLUMNS.items()
     )
+
+
+def _field(name: str, type_: Any, unit: str, meaning: str) -> Any:
+    import pyarrow as pa
+
+    return pa.field(name, type_, metadata={"unit": unit, "meaning": meaning})

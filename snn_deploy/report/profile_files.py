@@ -2,61 +2,85 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from snn_deploy.files import text_writer, write_together
 from snn_deploy.profile.closeups import Closeups
+from snn_deploy.profile.detail import Detail
 from snn_deploy.profile.profile import Profile, Schedule
 from snn_deploy.profile.summary import summarize
-from snn_deploy.profile.tables import write_rows
+from snn_deploy.profile.tables import write_detail, write_rows
 from snn_deploy.profile.targets import OnTarget
 from snn_deploy.report.html import render
 from snn_deploy.verify.result import Verification
 
-# the other schedules' rows, where there are some
-FILES = {
-    Schedule.SERIAL: "fixed.parquet",
-    Schedule.STREAMED: "streamed.parquet",
-    Schedule.SERIAL_FIXED: "fewer.parquet",
-    Schedule.STREAMED_FIXED: "fewer_streamed.parquet",
+# the rows of each schedule, where there are some
+TABLES = {
+    None: "inputs",  # the cutoff, else all timesteps one by one
+    Schedule.SERIAL: "fixed",
+    Schedule.STREAMED: "streamed",
+    Schedule.SERIAL_FIXED: "fewer",
+    Schedule.STREAMED_FIXED: "fewer_streamed",
 }
+FORMS = ("parquet", "csv")
+OPTIONAL = (
+    *(f"{name}.{form}" for name in (*TABLES.values(), "detail") for form in FORMS),
+    "verification.json",
+)
+Writers = dict[str, Callable[[Path], None]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Additions:
+    """What stands beside a profile in its files, if it was asked for."""
+
+    verification: Verification | None = None
+    targets: Sequence[OnTarget] = ()
+    closeups: Closeups | None = None
+    neurobench: dict[str, Any] | None = None
+    detail: Detail | None = None
+    has_csv: bool = False  # each table as CSV as well
 
 
 def write_profile(
-    profile: Profile,
-    folder: Path,
-    verification: Verification | None = None,
-    targets: Sequence[OnTarget] = (),
-    closeups: Closeups | None = None,
-    neurobench: dict[str, Any] | None = None,
+    profile: Profile, folder: Path, additions: Additions | None = None
 ) -> None:
     """Write all files of ``profile`` into ``folder``, or none of them.
 
-    ``FILES`` names those with the rows of other schedules than ``inputs.parquet``;
-    ``verification.json`` the comparison with the trained model, if it was made. The
-    report shows ``closeups``.
+    docs/profile.md says what is in them.
     """
-    summary = summarize(profile, targets, neurobench)
+    beside = Additions() if additions is None else additions
+    summary = summarize(profile, beside.targets, beside.neurobench)
     text = _json(summary)
-    page = render(profile, summary, verification, closeups)
+    page = render(profile, summary, beside.verification, beside.closeups)
     folder.mkdir(parents=True, exist_ok=True)
-    writers: dict[str, Callable[[Path], None]] = {
-        "inputs.parquet": lambda path: write_rows(profile.rows, path),
+    writers = {
+        **_tables(profile, beside),
         "summary.json": text_writer(text + "\n"),
         "report.html": text_writer(page),
     }
-    for schedule, name in FILES.items():
-        rows = profile.runs.get(schedule)
-        if rows is not None and rows is not profile.rows:
-            writers[name] = partial(write_rows, rows)
-    if verification is not None:
-        verified = _json(verification.as_json())
+    if beside.verification is not None:
+        verified = _json(beside.verification.as_json())
         writers["verification.json"] = text_writer(verified + "\n")
     write_together(folder, writers)
-    for name in {*FILES.values(), "verification.json"} - set(writers):
+    for name in {*OPTIONAL} - set(writers):
         (folder / name).unlink(missing_ok=True)  # of an earlier profile
+
+
+def _tables(profile: Profile, beside: Additions) -> Writers:
+    """Return what writes each table, in each form."""
+    writers: Writers = {}
+    for form in FORMS if beside.has_csv else FORMS[:1]:
+        for schedule, name in TABLES.items():
+            rows = profile.rows if schedule is None else profile.runs.get(schedule)
+            if rows is not None and (schedule is None or rows is not profile.rows):
+                writers[f"{name}.{form}"] = partial(write_rows, rows, form=form)
+        if beside.detail is not None:
+            writers[f"detail.{form}"] = partial(write_detail, beside.detail, form=form)
+    return writers
 
 
 def _json(data: dict[str, Any]) -> str:

@@ -1,0 +1,99 @@
+"""Where events happen and what they cost: by layer, neurocore and chip timestep."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.costs.energy import dynamic_energy
+from snn_deploy.costs.prices import Prices, prices_of
+from snn_deploy.ir.mapped import Neurocore
+from snn_deploy.profile.profile import Profile
+from snn_deploy.results import CHIP_EVENTS, CORE_EVENTS
+
+NO_NEUROCORE = -1
+MESH = "mesh and host"  # hops, and packets that the host sends
+
+# column: unit, meaning; a row for each chip timestep and neurocore, and one for what
+# belongs to none
+COLUMNS = {
+    "chip_timestep": ("timesteps", "counted from 1, the first of each input"),
+    "neurocore": ("", "its index; null: hops, and packets that the host sends"),
+    "layer": ("", "the populations that lie there, together if they share it"),
+    "access": ("events", "neurons mapped, mean over the inputs"),
+    "update": ("events", "neurons with something to compute, mean"),
+    "fire": ("events", "neurons that spiked, mean"),
+    "packet": ("events", "packets sent, mean"),
+    "packet_in": ("events", "packets received, mean"),
+    "synaptic_operation": (
+        "events", "synapses read, stored zeros included, mean"
+    ),
+    "hop_east_west": ("events", "steps from tile to tile along x, mean"),
+    "hop_north_south": ("events", "steps from tile to tile along y, mean"),
+    "injection": ("events", "packets that the host sends, mean"),
+    "energy_dynamic_j": ("J", "energy of these events, mean, central prices"),
+    "energy_dynamic_high_j": ("J", "energy of these events, mean, high prices"),
+}  # fmt: skip
+TEXTS, INTEGERS = ("layer",), ("chip_timestep", "neurocore")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Detail:
+    """Means over the inputs of a profile's own schedule, one by one.
+
+    Static, reset and host energy are of the whole chip; an input that has stopped
+    counts as 0.
+    """
+
+    layers: tuple[str, ...]  # (n_cores,)
+    neurocores: IntArray  # (n_cores,), their indices
+    cores: FloatArray  # (n_chip_timesteps, n_cores, 6), of CORE_EVENTS
+    chip: FloatArray  # (n_chip_timesteps, 3), of CHIP_EVENTS
+    core_energy: FloatArray  # (n_chip_timesteps, n_cores, 2) [J]
+    chip_energy: FloatArray  # (n_chip_timesteps, 2) [J]
+
+    def columns(self) -> dict[str, list[object]]:
+        """Return the table of ``COLUMNS``; an unknown energy is ``None``."""
+        found: dict[str, list[object]] = {name: [] for name in COLUMNS}
+        none = np.zeros(len(CORE_EVENTS))
+        for t in range(len(self.chip)):
+            for place, (index, layer) in enumerate(
+                zip(self.neurocores, self.layers, strict=True)
+            ):
+                counts = [*self.cores[t, place], *np.zeros(len(CHIP_EVENTS))]
+                energy = self.core_energy[t, place]
+                _append(found, [t + 1, int(index), layer, *counts, *energy])
+            counts = [*none, *self.chip[t]]
+            energy = self.chip_energy[t]
+            _append(found, [t + 1, NO_NEUROCORE, MESH, *counts, *energy])
+        return found
+
+
+def _append(table: dict[str, list[object]], row: list[object]) -> None:
+    for name, value in zip(table, row, strict=True):
+        is_unknown = value != value or (name == "neurocore" and value == NO_NEUROCORE)
+        table[name].append(None if is_unknown else value)
+
+
+def detail(profile: Profile) -> Detail:
+    """Return where the events of a profile happened, with their energy."""
+    network, n = profile.artifact.network, len(profile.rows)
+    prices = prices_of(network.target, n_tiles=network.n_tiles, monitor=profile.monitor)
+    cores, chip = profile.totals.cores, profile.totals.chip
+    return Detail(
+        layers=tuple(_layer(core) for core in network.cores),
+        neurocores=np.array([core.index for core in network.cores]),
+        cores=cores / n,
+        chip=chip / n,
+        core_energy=_of_cores(cores, prices) / n,
+        chip_energy=dynamic_energy(np.zeros_like(cores[:, 0]), chip, prices) / n,
+    )
+
+
+def _of_cores(cores: IntArray, prices: Prices) -> FloatArray:
+    none = np.zeros((*cores.shape[:2], len(CHIP_EVENTS)), np.int64)
+    return dynamic_energy(cores, none, prices)
+
+
+def _layer(core: Neurocore) -> str:
+    return ", ".join(dict.fromkeys(piece.population for piece in core.pieces))
