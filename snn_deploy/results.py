@@ -1,5 +1,6 @@
 """What a run gives: records of timesteps, counts of events, results of inputs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,5 +92,5 @@ class BatchResult:
 
     scores: IntArray  # (n, n_timesteps, n_out), accumulated; undefined behind the stop
     timesteps: IntArray  # (n,), of each input; 0: interrupted before its end
-    activities: tuple[Activity, ...]  # of each input; empty: nobody asked
+    activities: Sequence[Activity]  # of each input; empty: nobody asked
     interrupt: BaseException | None  # Ctrl-C, to be raised once the rest is used

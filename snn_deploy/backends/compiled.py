@@ -7,7 +7,7 @@ the reference.
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -127,10 +127,7 @@ class Engine:
         return BatchResult(
             scores=scores,
             timesteps=timesteps,
-            activities=tuple(
-                activity(rows[: t + 2 * depth], depth)
-                for rows, t in zip(counts, timesteps, strict=is_counted)
-            ),
+            activities=Activities(counts, timesteps, depth),
             interrupt=interrupt,
         )
 
@@ -149,6 +146,30 @@ class Engine:
         if not self._counts:
             add_tallies(self.layout, self.network)
             self._counts = True
+
+
+class Activities(Sequence[Activity]):
+    """The counts of the inputs of a batch, sorted by event when they are read."""
+
+    def __init__(self, counts: IntArray, timesteps: IntArray, depth: int) -> None:
+        self.counts = counts
+        self.timesteps = timesteps
+        self.depth = depth
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @overload
+    def __getitem__(self, index: int) -> Activity: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Activities": ...
+
+    def __getitem__(self, index: int | slice) -> "Activity | Activities":
+        counts, timesteps = self.counts[index], self.timesteps[index]
+        if isinstance(index, slice):
+            return Activities(counts, timesteps, self.depth)
+        return activity(counts[: timesteps + 2 * self.depth], self.depth)
 
 
 class EngineSession:

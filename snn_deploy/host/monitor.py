@@ -45,7 +45,7 @@ def run_inputs(
             continue
         for i in np.flatnonzero(found.timesteps):
             scores = found.scores[i, : found.timesteps[i]]
-            yield _result(batch[i][0], scores, network, found.activities[i])
+            yield _result(batch[i][0], scores, network, found.activities[int(i)])
         if found.interrupt is not None:
             raise found.interrupt
 

@@ -436,10 +436,17 @@ def test_spikes_of_channels_without_weights_reach_nothing() -> None:
     tall = [33, 1, *geometry[2:8], 1, 4, 16]
     with pytest.raises(ValueError, match="too many rows"):
         loaded.add_conv(-1, 0, np.zeros(33 * 64, np.int8), 0, 0, none, True, tall)
+    padded = [*geometry[:4], 1, 1, *geometry[6:]]
+    with pytest.raises(ValueError, match="other positions than its target"):
+        loaded.add_conv(-1, 0, ones, 0, 0, none, False, padded)
 
 
 def test_an_input_that_has_ended_does_not_go_on() -> None:
     session = engine.Session(small(), [(GOOD, False, None)], False)
+    for _ in range(len(GOOD)):
+        session.step(np.zeros(1, np.int64))
+    with pytest.raises(IndexError, match="at its last timestep"):
+        session.step(np.zeros(1, np.int64))
     session.finish(0)
 
     for which in (0, 1, -1):

@@ -4,6 +4,8 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include <cstdlib>
+#include <new>
 #include <vector>
 
 namespace nb = nanobind;
@@ -25,8 +27,9 @@ template <class T>
 nb::ndarray<nb::numpy, T> new_array(std::vector<size_t> shape) {
   size_t size = 1;
   for (size_t n : shape) size *= n;
-  T* data = new T[size ? size : 1]();
-  nb::capsule owner(data, [](void* p) noexcept { delete[] (T*)p; });
+  T* data = (T*)calloc(size ? size : 1, sizeof(T));  // of zeros, written when used
+  if (!data) throw std::bad_alloc();
+  nb::capsule owner(data, [](void* p) noexcept { free(p); });
   return nb::ndarray<nb::numpy, T>(data, shape.size(), shape.data(), owner);
 }
 

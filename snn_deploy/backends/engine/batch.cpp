@@ -1,9 +1,9 @@
 #include "batch.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <cstring>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -13,7 +13,30 @@ namespace engine {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::milliseconds kPatience(50);
+constexpr std::chrono::milliseconds kPatience(50), kShort(1);
+
+// Asks every 50 ms or somewhat later, but looks at the clock about every millisecond:
+// after as many calls as that took.
+class Asking {
+ public:
+  explicit Asking(const std::function<bool()>& is_stopped) : is_stopped_(is_stopped) {}
+
+  bool operator()() {
+    if (--n_left_ > 0) return false;
+    Clock::time_point now = Clock::now();
+    n_calls_ = now - looked_ < kShort ? std::min(2 * n_calls_, 1 << 20) : 1;
+    n_left_ = n_calls_;
+    looked_ = now;
+    if (now - asked_ < kPatience) return false;
+    asked_ = now;
+    return is_stopped_();
+  }
+
+ private:
+  const std::function<bool()>& is_stopped_;
+  int n_calls_ = 1, n_left_ = 1;
+  Clock::time_point looked_ = Clock::now(), asked_ = looked_;
+};
 
 // scores of a timestep, from those before (null in the first one) and a read-out
 void accumulate(Functional functional, const int64_t* before, int64_t* scores, int n) {
@@ -56,7 +79,7 @@ class Work {
   // Takes inputs until none is left; `poll` is called at every timestep.
   template <class Poll>
   void take(Poll poll) {
-    Runner runner(network_, kernels_, results_.counts != nullptr);
+    Runner runner(network_, kernels_);
     for (int i = next_++; i < n_ && !is_over; i = next_++) {
       int timesteps = run_one(runner, i, poll);
       if (timesteps) results_.timesteps[i] = timesteps;
@@ -81,7 +104,8 @@ class Work {
     int n_out = network_.n_out();
     int64_t* scores = results_.scores + (size_t)i * network_.n_timesteps * n_out;
     const int64_t* before = nullptr;
-    runner.start(inputs_[i]);
+    size_t n_counts = (size_t)network_.n_rows() * network_.n_columns;
+    runner.start(inputs_[i], results_.counts ? results_.counts + i * n_counts : nullptr);
     for (int t = 1;; ++t) {
       poll();
       if (is_over) return 0;
@@ -93,12 +117,7 @@ class Work {
       before = scores;
       scores += n_out;
     }
-    if (results_.counts) {
-      size_t n_columns = network_.n_columns;
-      size_t all = (size_t)(network_.n_chip_timesteps() + network_.depth()) * n_columns;
-      size_t used = (size_t)runner.finish() * n_columns;
-      memcpy(results_.counts + i * all, runner.counts().data(), used * sizeof(int32_t));
-    }
+    runner.finish();
     return runner.timestep();
   }
 
@@ -117,11 +136,9 @@ void run(const Network& network, const Kernels& kernels, const Input* inputs, in
          const double* thresholds, int n_threads, const Results& results,
          const std::function<bool()>& is_stopped) {
   Work work(network, kernels, inputs, n, thresholds, results);
-  Clock::time_point asked = Clock::now();
+  Asking asking(is_stopped);
   auto ask = [&] {
-    if (Clock::now() - asked < kPatience) return;
-    asked = Clock::now();
-    if (is_stopped()) work.is_over = true;
+    if (asking()) work.is_over = true;
   };
   std::vector<std::thread> threads;
   auto help = [&work] {

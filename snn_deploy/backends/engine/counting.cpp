@@ -14,7 +14,7 @@ void Runner::count_spikes(int sender, int row) {
   } else {
     kernels_.count(tally.by_kind.sets(), live_[sender].spiked.data(), of_kind, 1);
   }
-  int32_t* counts = counts_.data() + (size_t)row * network_.n_columns;
+  int32_t* counts = counts_ + (size_t)row * network_.n_columns;
   for (int kind = 0; kind < n_kinds; ++kind) {
     int32_t n = of_kind[kind];
     if (!n) continue;
@@ -26,7 +26,7 @@ void Runner::count_spikes(int sender, int row) {
 
 void Runner::count_updates(int index, int row) {
   const Live& live = live_[index];
-  int32_t* counts = counts_.data() + (size_t)row * network_.n_columns + 1;
+  int32_t* counts = counts_ + (size_t)row * network_.n_columns + 1;
   kernels_.count(network_.tally_of(index).by_core.sets(), live.reached.data(), counts, 6);
 }
 

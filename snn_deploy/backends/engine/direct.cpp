@@ -8,6 +8,7 @@ namespace {
 
 constexpr int64_t kMostExpanded = 1 << 17;  // bytes of weights of several pixels
 constexpr int kNarrowest = 48;              // channels that fill a block well enough
+constexpr int64_t kMostBytes = (int64_t)1 << 31;  // of blocks; places have 32 bits
 
 int64_t padded(int64_t n) { return (n + kBlock - 1) / kBlock * kBlock; }
 
@@ -47,8 +48,8 @@ void put(int8_t* row, int64_t i, int8_t weight) {
     word[1] = weight;
 }
 
-Aligned<int8_t> empty_blocks(int64_t n_rows, int64_t stride) {
-  Aligned<int8_t> blocks(n_rows * stride);
+Aligned<int8_t> empty_blocks(int64_t n_bytes) {
+  Aligned<int8_t> blocks(n_bytes);
   for (size_t i = 0; i < blocks.size(); i += 2) blocks[i] = (int8_t)0x80;
   return blocks;
 }
@@ -59,12 +60,13 @@ void lay_out_dense(Projection& p) {
   int64_t n_in = size_of(p.scatter.source), n_out = size_of(target);
   int64_t n = (int64_t)target.width * target.channels;
   if (n < kNarrowest) return;
-  int64_t stride = padded(n);
-  p.blocks = empty_blocks(target.height * n_in, stride);
+  int64_t stride = padded(n), next = (n_in + 1) * stride;
+  if (next >= kMostBytes) return;
+  p.blocks = empty_blocks(target.height * next);
   for (int64_t in = 0; in < n_in; ++in)
     for (int64_t out = 0; out < n_out; ++out)
-      put(&p.blocks[(out / n * n_in + in) * stride], out % n, p.bytes[in * n_out + out]);
-  p.direct.blocks = {p.blocks.data(), 1, stride, n_in * stride, 1, 1};
+      put(&p.blocks[out / n * next + in * stride], out % n, p.bytes[in * n_out + out]);
+  p.direct.blocks = {p.blocks.data(), (int)n_in, 1, stride, next, 1, 1};
 }
 
 // The weights of a convolution. Those of pixel i at once begin i strides further right.
@@ -73,8 +75,9 @@ void lay_out_conv(Projection& p) {
   const int n_pixels = n_pixels_at_once(s), width = kernel_width_of(s, n_pixels);
   const int64_t n_in = s.source.channels, n_out = s.target.channels;
   if (n_pixels * n_out < kNarrowest) return;
-  int64_t stride = padded(n_pixels * n_out);
-  p.blocks = empty_blocks(n_rows_of(s, n_pixels), stride);
+  int64_t stride = padded(n_pixels * n_out), n_rows = n_rows_of(s, n_pixels);
+  if ((n_rows + 1) * stride >= kMostBytes) return;
+  p.blocks = empty_blocks((n_rows + 1) * stride);
   for (int64_t row = 0; row < s.kernel_height; ++row)
     for (int pixel = 0; pixel < n_pixels; ++pixel)
       for (int64_t i = 0; i < s.kernel_width * n_in; ++i) {
@@ -83,8 +86,8 @@ void lay_out_conv(Projection& p) {
         for (int64_t out = 0; out < n_out; ++out)
           put(&p.blocks[place * stride], pixel * n_out + out, from[out]);
       }
-  p.direct.blocks = {p.blocks.data(), n_pixels, stride,
-                     0,               width,    n_pixels * s.stride_x};
+  p.direct.blocks = {p.blocks.data(), (int)n_rows, n_pixels,
+                     stride,          0,           width,    n_pixels * s.stride_x};
 }
 
 }  // namespace
@@ -95,7 +98,7 @@ void lay_out_direct(Projection& p) {
   int64_t n_out = is_conv ? s.target.channels : size_of(s.target);
   int64_t next = (int64_t)s.target.width * s.target.channels;
   Direct& direct = p.direct;
-  direct.single = {p.bytes.data(), 1, n_out, next, s.kernel_width, s.stride_x};
+  direct.single = {p.bytes.data(), 0, 1, n_out, next, s.kernel_width, s.stride_x};
   direct.is_wide = p.is_wide;
   direct.is_conv = is_conv;
   direct.shift = p.shift;

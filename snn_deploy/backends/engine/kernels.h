@@ -12,27 +12,30 @@ namespace {
 // Adds (or, for the first one, writes) what an input sends to a row of neurons. More is
 // written behind the row.
 void sum_row(const Neurons& to, const DirectInput& input, int y, int shift, bool is_first,
-             int32_t* row, int32_t* list, uint8_t* reached) {
+             int32_t* row, int32_t* list, int32_t* marks) {
   const Direct& by = *input.direct;
+  const Target target{row, shift, is_first};
   bool is_graded = input.events->values != nullptr;
   if (!is_graded && by.blocks.rows)
-    sum_row_of<int8_t, false, true>(to, input, y, shift, is_first, row, list);
+    sum_row_of<int8_t, false, true>(to, input, y, target, list);
   else if (is_graded && by.is_wide)
-    sum_row_of<int16_t, true, false>(to, input, y, shift, is_first, row, list);
+    sum_row_of<int16_t, true, false>(to, input, y, target, list);
   else if (is_graded)
-    sum_row_of<int8_t, true, false>(to, input, y, shift, is_first, row, list);
+    sum_row_of<int8_t, true, false>(to, input, y, target, list);
   else if (by.is_wide)
-    sum_row_of<int16_t, false, false>(to, input, y, shift, is_first, row, list);
+    sum_row_of<int16_t, false, false>(to, input, y, target, list);
   else
-    sum_row_of<int8_t, false, false>(to, input, y, shift, is_first, row, list);
-  if (reached) mark_row(to, input, y, list, reached);
+    sum_row_of<int8_t, false, false>(to, input, y, target, list);
+  if (marks) mark_row(to, input, y, list, marks);
 }
 
 void sum(const Neurons& to, const DirectInput& input, int32_t* sums, int32_t* list,
-         uint8_t* reached) {
+         int32_t* marks, uint8_t* reached) {
   for (int y = 0; y < to.height; ++y) {
-    int32_t* row = sums + (ptrdiff_t)y * to.width * to.channels;
-    sum_row(to, input, y, 0, true, row, list, reached);
+    ptrdiff_t first = (ptrdiff_t)y * to.width * to.channels;
+    memset(marks, 0, to.width * sizeof *marks);
+    sum_row(to, input, y, 0, true, sums + first, list, reached ? marks : nullptr);
+    if (reached) spread_marks(to, marks, reached + first / 8);
   }
 }
 
@@ -41,10 +44,12 @@ void arrive(const Step& step, int y) {
   const Neurons& to = *step.neurons;
   int n = to.width * to.channels;
   int32_t* row = step.row;
+  int32_t* marks = step.reached ? step.marks : nullptr;
+  if (marks) memset(marks, 0, to.width * sizeof *marks);
   bool is_first = true;
   for (int i = 0; i < step.n_inputs; ++i) {
     const DirectInput& input = step.inputs[i];
-    sum_row(to, input, y, input.direct->shift, is_first, row, step.list, step.reached);
+    sum_row(to, input, y, input.direct->shift, is_first, row, step.list, marks);
     is_first = false;
   }
   for (int i = 0; i < step.n_addends; ++i) {
@@ -93,7 +98,7 @@ int find(const int32_t* values, int n, int32_t* out, bool* are_ones) {
     for (; j < 64 && i + j + Simd::kLanes <= n; j += Simd::kLanes) {
       Simd::I32 value = Simd::load(values + i + j);
       all = Simd::bor(all, value);
-      Simd::put_bits(Simd::nonzero(value), (uint8_t*)&found + j / 8);
+      found |= (uint64_t)Simd::bits(Simd::nonzero(value)) << j;
     }
     for (; j < 64 && i + j < n; ++j) {
       seen |= values[i + j];

@@ -64,6 +64,7 @@ struct Neurons {
 };
 
 struct State {
+  const int32_t* voltage_before;  // at rest, or voltage
   int32_t* current;
   int32_t* voltage;
   int32_t* resting;  // timesteps for which the voltage stays; null: never
@@ -75,6 +76,7 @@ struct State {
 // kernel and its stride are those of all its pixels together.
 struct Weights {
   const void* rows;    // null: there are none
+  int n_rows;          // blocks: and one more, of zeros
   int n_pixels;        // that a row serves
   ptrdiff_t stride;    // from row to row
   ptrdiff_t next;      // dense: from the weights of a row of neurons to the next one's
@@ -113,8 +115,9 @@ struct Step {
   int n_addends;
   int32_t* row;       // scratch for the sums of a row
   int32_t* list;      // scratch for the events under a kernel, and their values
+  int32_t* marks;     // scratch: -1 for each pixel of a row that an event reached, or 0
   uint8_t* spikes;    // a bit for each neuron that spikes, and a word behind them
-  uint8_t* reached;   // a bit for each neuron that an event reached; null: not counted
+  uint8_t* reached;   // a bit for each neuron, set where an event arrives; null: not counted
   Events out;
 };
 
@@ -144,7 +147,7 @@ struct Kernels {
   // The sums of one projection for a whole population, not shifted; more is written
   // behind them.
   void (*sum)(const Neurons& neurons, const DirectInput& input, int32_t* sums,
-              int32_t* list, uint8_t* reached);
+              int32_t* list, int32_t* marks, uint8_t* reached);
   // Adds what one spike causes.
   void (*scatter)(const Scatter& scatter, int32_t neuron, int32_t value, int32_t* sums,
                   uint8_t* reached);

@@ -3,6 +3,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+
 #include "arrays.h"
 #include "batch.h"
 #include "build.h"
@@ -63,8 +65,7 @@ nb::tuple run_batch(const Network& network, nb::list inputs, Row<double> thresho
   auto timesteps = new_array<int32_t>({n});
   size_t n_counted = is_counted ? n : 0;
   auto counts = new_array<int32_t>(
-      {n_counted, (size_t)(network.n_chip_timesteps() + network.depth()),
-       (size_t)network.n_columns});
+      {n_counted, (size_t)network.n_rows(), (size_t)network.n_columns});
   Results results{scores.data(), timesteps.data(), is_counted ? counts.data() : nullptr};
   nb::object interrupt = nb::none();
   auto is_stopped = [&] {
@@ -92,8 +93,9 @@ class Session {
     const Kernels& used = find_kernels(kernels);
     for (nb::handle item : inputs_) {
       Input input = input_of(network, item);
-      runners_.push_back(std::make_unique<Runner>(network, used, is_counted));
-      runners_.back()->start(input);
+      counts_.emplace_back(is_counted ? (size_t)network.n_rows() * network.n_columns : 0);
+      runners_.push_back(std::make_unique<Runner>(network, used));
+      runners_.back()->start(input, is_counted ? counts_.back().data() : nullptr);
     }
   }
 
@@ -103,7 +105,9 @@ class Session {
   nb::ndarray<nb::numpy, int64_t> step(Row<int64_t> which) {
     size_t n_out = network_.n_out();
     auto values = new_array<int64_t>({which.size(), n_out});
-    for (size_t i = 0; i < which.size(); ++i) (void)at(which.data()[i]);
+    for (size_t i = 0; i < which.size(); ++i)
+      if (at(which.data()[i]).timestep() == network_.n_timesteps)
+        throw nb::index_error("the input is at its last timestep");
     nb::gil_scoped_release released;
     for (size_t i = 0; i < which.size(); ++i) {
       Runner& runner = at(which.data()[i]);
@@ -115,13 +119,12 @@ class Session {
 
   // Ends an input; returns its counts, then those of the stream, see Runner::finish.
   nb::ndarray<nb::numpy, int32_t> finish(int64_t which) {
-    Runner& runner = at(which);
-    size_t n_columns = network_.n_columns, n_rows = runner.finish();
-    auto counts = new_array<int32_t>({n_rows, n_columns});
-    const std::vector<int32_t>& found = runner.counts();
-    size_t n = n_rows * n_columns;
-    if (found.size() >= n) std::copy(found.begin(), found.begin() + n, counts.data());
+    size_t n_columns = network_.n_columns, n_rows = at(which).finish();
+    std::vector<int32_t>& found = counts_[which];
+    auto counts = new_array<int32_t>({found.empty() ? 0 : n_rows, n_columns});
+    std::copy_n(found.begin(), counts.size(), counts.data());
     runners_[which].reset();
+    found = {};
     return counts;
   }
 
@@ -135,6 +138,7 @@ class Session {
 
   const Network& network_;
   nb::list inputs_;  // keeps the arrays
+  std::vector<std::vector<int32_t>> counts_;
   std::vector<std::unique_ptr<Runner>> runners_;
 };
 

@@ -39,6 +39,12 @@ int64_t n_weights(const Network& network, const Projection& p) {
   return (int64_t)s.kernel_height * s.kernel_width * s.groups * s.group_in * s.group_out;
 }
 
+// The positions of a kernel.
+int outputs(int size, int padding, int kernel, int dilation, int stride) {
+  int64_t positions = (int64_t)size + 2 * padding - (int64_t)dilation * (kernel - 1) - 1;
+  return positions < 0 ? 0 : (int)(positions / stride) + 1;
+}
+
 void check_conv(const Scatter& s, const Grid& source, const Grid& target) {
   require(s.kernel_height > 0 && s.kernel_width > 0 && s.stride_y > 0 && s.stride_x > 0 &&
               s.padding_y >= 0 && s.padding_x >= 0 && s.dilation_y > 0 &&
@@ -50,6 +56,12 @@ void check_conv(const Scatter& s, const Grid& source, const Grid& target) {
   require((int64_t)s.groups * s.group_in <= source.channels &&
               (int64_t)s.groups * s.group_out <= target.channels,
           "a convolution has more channels than its ends");
+  int height = outputs(source.height, s.padding_y, s.kernel_height, s.dilation_y,
+                       s.stride_y);
+  int width = outputs(source.width, s.padding_x, s.kernel_width, s.dilation_x,
+                      s.stride_x);
+  require(height == target.height && width == target.width,
+          "a convolution has other positions than its target");
 }
 
 void check_sparse(const Projection& p, int n_in, int n_out) {
@@ -192,11 +204,11 @@ void Network::add(Projection projection) {
   }
   require(p.shift > -32 && p.shift < 32, "an exponent is out of range");
   require(!p.is_direct || p.longest_delay == 0, "direct sums have no delay");
-  if (p.scatter.kind == Scatter::kConv) check_conv(p.scatter, source, target);
   if (!p.is_direct && p.scatter.kind == Scatter::kSparse)
     check_sparse(p, size_of(source), size_of(target));
   require(!p.is_direct || p.scatter.kernel_height <= kMaxKernelRows,
           "a kernel has too many rows for direct sums");
+  if (p.scatter.kind == Scatter::kConv) check_conv(p.scatter, source, target);
   p.scatter.source = source;
   p.scatter.target = target;
   int64_t width = p.is_direct && !p.is_wide ? 1 : 2;

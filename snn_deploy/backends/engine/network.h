@@ -94,6 +94,7 @@ class Network {
   int depth() const { return output().offset; }
   bool is_counted() const { return !tallies.empty(); }
   int n_chip_timesteps() const { return n_timesteps + depth(); }
+  int n_rows() const { return n_chip_timesteps() + depth(); }  // of counts
   const Grid& grid_of(int sender) const {
     return sender < 0 ? source : populations[sender].grid;
   }

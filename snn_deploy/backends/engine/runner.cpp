@@ -26,11 +26,11 @@ void Spikes::allocate(const Grid& grid, bool is_graded) {
   events = {neurons.data(), is_graded ? values.data() : nullptr, begin.data()};
 }
 
-Runner::Runner(const Network& network, const Kernels& kernels, bool is_counted)
-    : network_(network), kernels_(kernels), is_counted_(is_counted) {
+Runner::Runner(const Network& network, const Kernels& kernels)
+    : network_(network), kernels_(kernels) {
   input_spikes_.allocate(network.source, true);
   live_.resize(network.populations.size());
-  size_t widest = 0, most_kinds = 0;
+  size_t widest = 0, most_pixels = 0, most_kinds = 0;
   for (size_t i = 0; i < live_.size(); ++i) {
     const Population& population = network.populations[i];
     Live& live = live_[i];
@@ -45,37 +45,60 @@ Runner::Runner(const Network& network, const Kernels& kernels, bool is_counted)
     live.neurons = population.neurons;
     live.spikes.allocate(population.grid, population.neurons.max_spikes > 1);
     widest = std::max(widest, (size_t)population.grid.width * population.grid.channels);
+    most_pixels = std::max(most_pixels, (size_t)population.grid.width);
   }
+  marks_.resize(most_pixels + kSlack);
   for (const Projection& p : network.projections) {
     if (!p.is_direct) continue;
     const Direct& by = p.direct;
     int width = std::max(by.single.kernel_width, by.blocks.kernel_width);
-    size_t n_events = (size_t)by.kernel_height * width * by.source.channels + kSlack;
-    n_events = std::max(n_events, (size_t)by.source.width + kSlack);
+    size_t n_events = (size_t)by.kernel_height * width * by.source.channels;
+    if (!by.is_conv) n_events = size_of(by.source);
+    size_t n_columns = (size_t)by.source.width + 2 * by.padding_x + 1;  // see mark_row
+    n_events = std::max(n_events, n_columns) + kSlack;
     if (2 * n_events > list_.size()) list_.resize(2 * n_events);
     behind_ = std::max(behind_, (size_t)by.blocks.stride);
   }
   row_.resize(widest + behind_);
   rings_.resize(network.projections.size());
   constant_.resize(network.projections.size());
-  if (!is_counted) return;
-  size_t n_rows = (size_t)network.n_chip_timesteps() + network.depth();
-  counts_.resize(n_rows * network.n_columns);
+  sort_projections();
   for (const Tally& tally : network.tallies)
     most_kinds = std::max(most_kinds, tally.starts.size() - 1);
   of_kind_.resize(most_kinds);
 }
 
-void Runner::start(const Input& input) {
+// Which projections are summed directly depends on whether the input is constant.
+void Runner::sort_projections() {
+  scattered_.assign(network_.from.size(), {});
+  for (size_t i = 0; i < live_.size(); ++i) {
+    Live& live = live_[i];
+    live.inputs.clear();
+    live.later.clear();
+    for (int index : network_.into[i]) {
+      const Projection& p = network_.projections[index];
+      if (p.is_direct && !is_constant(p)) {
+        live.inputs.push_back({&p.direct, &spikes_of(p.source).events});
+        continue;
+      }
+      live.later.push_back(index);
+      if (!is_constant(p)) scattered_[p.source + 1].push_back(index);
+    }
+  }
+}
+
+void Runner::start(const Input& input, int32_t* counts) {
+  bool is_sorted = input.is_constant == input_.is_constant;
   input_ = input;
+  counts_ = counts;
   timestep_ = 0;
+  if (!is_sorted) sort_projections();
   for (size_t i = 0; i < live_.size(); ++i) {
     const Population& population = network_.populations[i];
     Live& live = live_[i];
-    clear(live.current);
+    if (population.neurons.keeps_current) clear(live.current);
     clear(live.resting);
-    live.voltage = population.initial_voltage;
-    live.busy = population.busy;
+    if (counts) live.busy = population.busy;
     live.n_spikes = 0;
     use_bias(population, live);
   }
@@ -92,12 +115,6 @@ void Runner::start(const Input& input) {
     for (int projection : network_.from[0])
       if (is_constant(network_.projections[projection])) sum_constant(projection);
   }
-  if (!is_counted_) return;
-  clear(counts_);
-  int n_cores = (int)network_.mapped.size();
-  for (int row = 0; row < network_.n_chip_timesteps(); ++row)
-    for (int core = 0; core < n_cores; ++core)
-      counts_[(size_t)row * network_.n_columns + core * 6] = network_.mapped[core];
 }
 
 void Runner::use_bias(const Population& population, Live& live) {
@@ -110,7 +127,7 @@ void Runner::use_bias(const Population& population, Live& live) {
   live.registers = blocks_of(population.rows, biases, biases.size());
   live.neurons.registers = live.registers.data();
   live.neurons.is_per_neuron = true;
-  if (is_counted_) live.busy = busy_at_rest(live.voltage, biases);
+  if (counts_) live.busy = busy_at_rest(population.initial_voltage, biases);
 }
 
 void Runner::advance() {
@@ -120,8 +137,11 @@ void Runner::advance() {
 
 int Runner::finish() {
   int last = timestep_ + network_.depth();
-  if (!is_counted_) return last;
-  auto row = [this](int i) { return counts_.begin() + (size_t)i * network_.n_columns; };
+  if (!counts_) return last;
+  auto row = [this](int i) { return counts_ + (size_t)i * network_.n_columns; };
+  int n_cores = (int)network_.mapped.size();
+  for (int i = 0; i < last; ++i)
+    for (int core = 0; core < n_cores; ++core) row(i)[core * 6] += network_.mapped[core];
   std::copy(row(timestep_), row(last), row(last));
   for (int local = timestep_ + 1; local <= last; ++local) advance(local, last);
   return last + network_.depth();
@@ -131,14 +151,13 @@ int Runner::finish() {
 void Runner::advance(int local, int last) {
   read_input(local);
   send(-1, local);
-  if (is_counted_ && local <= last)
-    count_spikes(-1, local - 1);
+  if (counts_ && local <= last) count_spikes(-1, local - 1);
   for (int i = 0; i < (int)live_.size(); ++i) {
     int chip_timestep = local + network_.populations[i].offset;
     if (chip_timestep > last) continue;
     advance_population(i, local);
     send(i, local);
-    if (!is_counted_) continue;
+    if (!counts_) continue;
     count_updates(i, chip_timestep - 1);
     count_spikes(i, chip_timestep - 1);
   }
@@ -192,32 +211,36 @@ void Runner::read_row(int row) {
 
 void Runner::advance_population(int index, int local) {
   Live& live = live_[index];
-  inputs_.clear();
   addends_.clear();
-  if (is_counted_) live.reached = live.busy;  // both are updated
-  for (int projection : network_.into[index]) add_arriving(projection, local, live);
+  if (counts_) live.reached = live.busy;  // both are updated
+  for (int projection : live.later) add_arriving(projection, local, live);
+  const int32_t* before = live.voltage.data();
+  if (local == 1) before = network_.populations[index].initial_voltage.data();
   Step step{&live.neurons,
-            {live.current.data(), live.voltage.data(),
+            {before, live.current.data(), live.voltage.data(),
              live.resting.empty() ? nullptr : live.resting.data(), live.busy.data()},
-            inputs_.data(),
-            (int)inputs_.size(),
+            live.inputs.data(),
+            (int)live.inputs.size(),
             addends_.data(),
             (int)addends_.size(),
             row_.data(),
             list_.data(),
+            marks_.data(),
             live.spiked.data(),
-            is_counted_ ? live.reached.data() : nullptr,
+            counts_ ? live.reached.data() : nullptr,
             live.spikes.events};
   live.n_spikes = kernels_.advance(step);
-  for (int projection : network_.into[index]) {  // free what has arrived
-    Ring& ring = rings_[projection];
-    if (ring.sums.empty()) continue;
-    size_t slot = local % ring.sums.size();
-    if (!ring.is_used[slot]) continue;
-    clear(ring.sums[slot]);
-    clear(ring.reached[slot]);
-    ring.is_used[slot] = 0;
-  }
+  for (int projection : live.later) free_arrived(projection, local);
+}
+
+void Runner::free_arrived(int projection, int local) {
+  Ring& ring = rings_[projection];
+  if (ring.sums.empty()) return;
+  size_t slot = local % ring.sums.size();
+  if (!ring.is_used[slot]) return;
+  clear(ring.sums[slot]);
+  clear(ring.reached[slot]);
+  ring.is_used[slot] = 0;
 }
 
 void Runner::add_arriving(int index, int local, Live& live) {
@@ -226,11 +249,7 @@ void Runner::add_arriving(int index, int local, Live& live) {
     int sent = local - p.delay;
     if (sent < 1 || sent > network_.n_timesteps) return;
     addends_.push_back({constant_[index].sums.data(), p.shift});
-    if (is_counted_) unite(constant_[index].reached, live.reached);
-    return;
-  }
-  if (p.is_direct) {
-    inputs_.push_back({&p.direct, &spikes_of(p.source).events});
+    if (counts_) unite(constant_[index].reached, live.reached);
     return;
   }
   Ring& ring = rings_[index];
@@ -238,7 +257,7 @@ void Runner::add_arriving(int index, int local, Live& live) {
   size_t slot = local % ring.sums.size();
   if (!ring.is_used[slot]) return;
   addends_.push_back({ring.sums[slot].data(), p.shift});
-  if (is_counted_) unite(ring.reached[slot], live.reached);
+  if (counts_) unite(ring.reached[slot], live.reached);
 }
 
 void Runner::sum_constant(int index) {
@@ -247,10 +266,10 @@ void Runner::sum_constant(int index) {
   Sums& known = constant_[index];
   known.sums.assign(target.size() + behind_, 0);
   known.reached.assign(live_[p.target].reached.size(), 0);
-  uint8_t* reached = is_counted_ ? known.reached.data() : nullptr;
+  uint8_t* reached = counts_ ? known.reached.data() : nullptr;
   if (p.is_direct) {
     DirectInput input{&p.direct, &input_spikes_.events};
-    kernels_.sum(target.neurons, input, known.sums.data(), list_.data(),
+    kernels_.sum(target.neurons, input, known.sums.data(), list_.data(), marks_.data(),
                  reached);
     return;
   }
@@ -262,12 +281,10 @@ void Runner::sum_constant(int index) {
 
 // Scatters the spikes of a sender along the projections that are not summed directly.
 void Runner::send(int sender, int local) {
-  for (int index : network_.from[sender + 1]) {
-    const Projection& p = network_.projections[index];
-    if (p.is_direct || is_constant(p)) continue;
+  for (int index : scattered_[sender + 1]) {
     const Spikes& from = spikes_of(sender);
     int n = sender < 0 ? n_input_ : live_[sender].n_spikes;
-    if (n) scatter(p, from, n, local, rings_[index]);
+    if (n) scatter(network_.projections[index], from, n, local, rings_[index]);
   }
 }
 
@@ -290,7 +307,7 @@ void Runner::scatter(const Projection& p, const Spikes& from, int n, int local,
     }
     int32_t value = from.events.values ? from.events.values[i] : 1;
     kernels_.scatter(p.scatter, neuron, value, ring.sums[slot].data(),
-                     is_counted_ ? ring.reached[slot].data() : nullptr);
+                     counts_ ? ring.reached[slot].data() : nullptr);
   }
 }
 

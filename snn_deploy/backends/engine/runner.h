@@ -35,10 +35,11 @@ struct Ring {
 
 class Runner {
  public:
-  Runner(const Network& network, const Kernels& kernels, bool is_counted);
+  Runner(const Network& network, const Kernels& kernels);
 
-  // From rest. What the input points to must live until the next start.
-  void start(const Input& input);
+  // From rest. What the input points to, and the counts, must live until the next start.
+  // `counts` has rows of zeros for network.n_rows() chip timesteps; null: not counted.
+  void start(const Input& input, int32_t* counts);
   // Every population advances by one of its timesteps.
   void advance();
   int timestep() const { return timestep_; }
@@ -46,10 +47,9 @@ class Runner {
   void read_out(int64_t* values) const;
   // Counts what upstream populations do until the chip timestep of a stop. Behind these
   // rows follow, for the chip timesteps since the latest one of the input, those of a
-  // stream of inputs, in which nobody runs ahead. Returns how many rows of counts()
+  // stream of inputs, in which nobody runs ahead. Returns how many rows of the counts
   // hold. The input cannot go on.
   int finish();
-  const std::vector<int32_t>& counts() const { return counts_; }
 
  private:
   struct Live {
@@ -59,6 +59,8 @@ class Runner {
     Neurons neurons;
     Spikes spikes;
     int n_spikes;
+    std::vector<DirectInput> inputs;
+    std::vector<int> later;  // projections into it that are not summed directly
   };
   struct Sums {  // of a constant input
     Aligned<int32_t> sums;
@@ -74,7 +76,9 @@ class Runner {
     return p.source < 0 && input_.is_constant && p.axon_delay.empty();
   }
   void advance_population(int index, int local);
+  void sort_projections();
   void add_arriving(int projection, int local, Live& live);
+  void free_arrived(int projection, int local);
   void send(int sender, int local);
   void scatter(const Projection& p, const Spikes& from, int n, int local, Ring& ring);
   void use_bias(const Population& population, Live& live);
@@ -86,19 +90,19 @@ class Runner {
 
   const Network& network_;
   const Kernels& kernels_;
-  bool is_counted_;
   Input input_{};
+  int32_t* counts_ = nullptr;
   int timestep_ = 0;
   int n_input_ = 0;
   Spikes input_spikes_;
   std::vector<Live> live_;
   std::vector<Ring> rings_;
   std::vector<Sums> constant_;
-  Aligned<int32_t> row_, list_;  // scratch
+  std::vector<std::vector<int>> scattered_;  // projections, by sender + 1
+  Aligned<int32_t> row_, list_, marks_;  // scratch
   size_t behind_ = 0;  // sums that are written behind the end of a row
-  std::vector<DirectInput> inputs_;
   std::vector<Addend> addends_;
-  std::vector<int32_t> counts_, of_kind_;
+  std::vector<int32_t> of_kind_;
 };
 
 }  // namespace engine

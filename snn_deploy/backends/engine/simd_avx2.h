@@ -50,9 +50,10 @@ struct Simd {
   }
   static I32 where(Mask m, I32 a) { return _mm256_and_si256(m, a); }
   static I32 unless(Mask m, I32 a) { return _mm256_andnot_si256(m, a); }
-  static void put_bits(Mask m, uint8_t* to) {
-    *to = (uint8_t)_mm256_movemask_ps(_mm256_castsi256_ps(m));
+  static uint32_t bits(Mask m) {
+    return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(m));
   }
+  static void put_bits(Mask m, uint8_t* to) { *to = (uint8_t)bits(m); }
 
   // |a| * keep / 4096, rounded down, with the sign of a; |a| up to 2^23. The product
   // has 36 bits: the upper and lower 12 bits of |a| are multiplied on their own.

@@ -45,6 +45,7 @@ struct Simd {
   static Mask nonzero(I32 a) { return _mm512_test_epi32_mask(a, a); }
   static I32 where(Mask m, I32 a) { return _mm512_maskz_mov_epi32(m, a); }
   static I32 unless(Mask m, I32 a) { return _mm512_mask_mov_epi32(a, m, zero()); }
+  static uint32_t bits(Mask m) { return m; }
   static void put_bits(Mask m, uint8_t* to) { memcpy(to, &m, sizeof m); }
 
   // a * keep / 4096, rounded toward 0; |a| up to 2^23. The product is rounded toward 0

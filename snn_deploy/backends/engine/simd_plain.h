@@ -47,11 +47,12 @@ struct Simd {
   static Mask nonzero(I32 a) { return a != 0; }
   static I32 where(Mask m, I32 a) { return a & m; }
   static I32 unless(Mask m, I32 a) { return a & ~m; }
-  static void put_bits(Mask m, uint8_t* to) {
-    unsigned found = 0;
-    for (int i = 0; i < kLanes; ++i) found |= (unsigned)(m[i] & 1) << i;
-    *to = (uint8_t)found;
+  static uint32_t bits(Mask m) {
+    uint32_t found = 0;
+    for (int i = 0; i < kLanes; ++i) found |= (uint32_t)(m[i] & 1) << i;
+    return found;
   }
+  static void put_bits(Mask m, uint8_t* to) { *to = (uint8_t)bits(m); }
 
   // |a| * keep / 4096, rounded down, with the sign of a; |a| up to 2^23.
   static I32 decay(I32 a, Keep keep) {

@@ -13,9 +13,13 @@
 namespace engine {
 namespace {
 
+constexpr int kAhead = 4;       // rows of blocks that a turn of a loop takes
+constexpr int kMostRows = 252;  // of blocks, that can be summed in 16 bits
+
 // The rows of weights to be summed.
 struct Reads {
-  const int32_t* rows;
+  const int32_t* rows;    // their numbers; for blocks, their places in bytes, and behind
+                          // the last one kAhead times that of a row of zeros
   const int32_t* values;  // of graded spikes
   int n;
 };
@@ -37,22 +41,27 @@ struct Target {
   }
 };
 
-// n vectors of weights in blocks, of at most 255 events. In a block, weight i lies in the
-// lower byte of word i, with its sign bit flipped, and weight 32 + i in the upper one.
-// Summing words and upper bytes is cheaper than widening every byte: the sum of the
-// lower bytes is the difference. 255 of them, each 128 too large, fit 16 bits.
+// n vectors of weights in blocks, of at most kMostRows events. In a block, weight i lies
+// in the lower byte of word i, with its sign bit flipped, and weight 32 + i in the upper
+// one. Summing words and upper bytes is cheaper than widening every byte: the sum of the
+// lower bytes is the difference. kMostRows of them, each 128 too large, fit 16 bits.
+// Where few vectors belong to a row, kAhead rows are taken in a turn of the loop.
 template <int n>
 inline void sum_words(const int32_t* rows, int n_rows, const int8_t* weights,
-                      ptrdiff_t stride, const Target& target) {
+                      const Target& target) {
   constexpr int kWords = 2 * Simd::kLanes, kVectors = kBlock / (2 * kWords);
+  constexpr int kRows = n <= 2 ? kAhead : 1;
+  n_rows = (n_rows + kRows - 1) / kRows * kRows;
   Simd::I16 words[n], upper[n];
   UNROLL for (int i = 0; i < n; ++i) words[i] = upper[i] = Simd::zero16();
-  for (const int32_t* row = rows; row != rows + n_rows; ++row) {
-    const int8_t* from = weights + *row * stride;
-    UNROLL for (int i = 0; i < n; ++i) {
-      Simd::I16 word = Simd::load16(from + i * 2 * kWords);
-      words[i] = Simd::add16(words[i], word);
-      upper[i] = Simd::add16(upper[i], Simd::upper_byte(word));
+  for (const int32_t* row = rows; row != rows + n_rows; row += kRows) {
+    UNROLL for (int j = 0; j < kRows; ++j) {
+      const int8_t* from = weights + row[j];
+      UNROLL for (int i = 0; i < n; ++i) {
+        Simd::I16 word = Simd::load16(from + i * 2 * kWords);
+        words[i] = Simd::add16(words[i], word);
+        upper[i] = Simd::add16(upper[i], Simd::upper_byte(word));
+      }
     }
   }
   Simd::I16 excess = Simd::set16((int16_t)(128 * n_rows));
@@ -69,17 +78,16 @@ inline void sum_words(const int32_t* rows, int n_rows, const int8_t* weights,
 
 // The same for any number of events.
 template <int n>
-void sum_blocks(const Reads& reads, const int8_t* weights, ptrdiff_t stride,
-                const Target& target) {
-  constexpr int kMost = 255, kSums = 4 * n * Simd::kLanes;
-  if (reads.n <= kMost) {
-    sum_words<n>(reads.rows, reads.n, weights, stride, target);
+void sum_blocks(const Reads& reads, const int8_t* weights, const Target& target) {
+  constexpr int kSums = 4 * n * Simd::kLanes;
+  if (reads.n <= kMostRows) {
+    sum_words<n>(reads.rows, reads.n, weights, target);
     return;
   }
   int32_t full[kSums];
-  for (int first = 0; first < reads.n; first += kMost) {
-    int count = reads.n - first < kMost ? reads.n - first : kMost;
-    sum_words<n>(reads.rows + first, count, weights, stride, {full, 0, first == 0});
+  for (int first = 0; first < reads.n; first += kMostRows) {
+    int count = reads.n - first < kMostRows ? reads.n - first : kMostRows;
+    sum_words<n>(reads.rows + first, count, weights, {full, 0, first == 0});
   }
   for (int i = 0; i < kSums; i += Simd::kLanes) target.put(i, Simd::load(full + i));
 }
@@ -118,7 +126,7 @@ inline void sum_pixel_of_blocks(const Reads& reads, const int8_t* weights,
                                 ptrdiff_t stride, int channel, const Target& target) {
   constexpr int kAtOnce = 4 * n * Simd::kLanes;
   for (; channel + kAtOnce <= stride; channel += kAtOnce)
-    sum_blocks<n>(reads, weights + channel, stride,
+    sum_blocks<n>(reads, weights + channel,
                   {target.sums + channel, target.shift, target.is_first});
   if constexpr (kAtOnce > kBlock)
     sum_pixel_of_blocks<n / 2>(reads, weights, stride, channel, target);
@@ -160,21 +168,37 @@ inline Columns columns_of(const Direct& by, const Weights& weights, int x) {
   return {left, inside(left), inside(right)};
 }
 
-// Collects the events under the kernel; those of a row of the kernel lie together.
-template <bool is_graded>
+// Writes the rows of weights of n events: their numbers, or for blocks their places.
+template <bool is_blocks>
+inline void list_rows(const int32_t* neurons, int n, int offset, const Weights& weights,
+                      int32_t* list) {
+  Simd::I32 shift = Simd::set(offset), size = Simd::set((int32_t)weights.stride);
+  for (int i = 0; i < n; i += Simd::kLanes) {
+    Simd::I32 rows = Simd::add(Simd::load(neurons + i), shift);
+    Simd::store(list + i, is_blocks ? Simd::mul(rows, size) : rows);
+  }
+}
+
+// Ends a list of places with those of rows of zeros.
+inline void end_list(const Weights& weights, int32_t* end) {
+  Simd::store(end, Simd::set((int32_t)(weights.n_rows * weights.stride)));
+}
+
+// Lists the events under the kernel; those of a row of the kernel lie together.
+template <bool is_graded, bool is_blocks>
 inline int gather(const Band& band, const Columns& columns, const Events& events,
-                  int channels, int32_t* list, int32_t* values) {
+                  int channels, const Weights& weights, int32_t* list,
+                  int32_t* values) {
   int n = 0, shift = columns.left * channels;
   for (int row = 0; row < band.n; ++row) {
     int first = band.rows[row].begin[columns.first];
     int count = band.rows[row].begin[columns.last] - first;
-    Simd::I32 offset = Simd::set(band.rows[row].offset - shift);
-    const int32_t* neurons = events.neurons + first;
-    for (int i = 0; i < count; i += Simd::kLanes)
-      Simd::store(list + n + i, Simd::add(Simd::load(neurons + i), offset));
+    list_rows<is_blocks>(events.neurons + first, count, band.rows[row].offset - shift,
+                         weights, list + n);
     if (is_graded) memcpy(values + n, events.values + first, count * sizeof *values);
     n += count;
   }
+  if (is_blocks) end_list(weights, list + n);
   return n;
 }
 
@@ -190,17 +214,21 @@ inline void sum_pixel_of(const Reads& reads, const Weights& weights, const void*
 
 // The sums of a row of neurons.
 template <class Weight, bool is_graded, bool is_blocks>
-void sum_row_of(const Neurons& to, const DirectInput& input, int y, int shift,
-                bool is_first, int32_t* row, int32_t* list) {
+void sum_row_of(const Neurons& to, const DirectInput& input, int y, Target target,
+                int32_t* list) {
   const Direct& by = *input.direct;
   const Events& events = *input.events;
   const Weights& weights = is_blocks ? by.blocks : by.single;
   if (!by.is_conv) {
     int n = events.begin[by.source.height * by.source.width];
     const Weight* rows = (const Weight*)weights.rows + y * weights.next;
+    if (is_blocks) {
+      list_rows<is_blocks>(events.neurons, n, 0, weights, list);
+      end_list(weights, list + n);
+    }
     sum_pixel_of<Weight, is_graded, is_blocks>(
-        {events.neurons, events.values, n}, weights, rows, to.width * to.channels,
-        {row, shift, is_first});
+        {is_blocks ? list : events.neurons, events.values, n}, weights, rows,
+        to.width * to.channels, target);
     return;
   }
   Band band = band_of(by, weights, events, y);
@@ -208,42 +236,48 @@ void sum_row_of(const Neurons& to, const DirectInput& input, int y, int shift,
   int32_t* values = list + band.n * weights.kernel_width * channels + kSlack;
   for (int x = 0; x * weights.n_pixels < to.width; ++x) {
     Columns columns = columns_of(by, weights, x);
-    int n = gather<is_graded>(band, columns, events, channels, list, values);
-    sum_pixel_of<Weight, is_graded, is_blocks>({list, values, n}, weights, weights.rows,
-                                               n_sums, {row, shift, is_first});
-    row += n_sums;
+    int n = gather<is_graded, is_blocks>(band, columns, events, channels, weights, list,
+                                         values);
+    sum_pixel_of<Weight, is_graded, is_blocks>({list, values, n}, weights,
+                                               weights.rows, n_sums, target);
+    target.sums += n_sums;
   }
 }
 
-// Marks the neurons of a row that an event reaches. `before` holds, for the columns of
-// the source, the events in front of each in all rows under the kernel.
+// Marks the pixels of a row that an event reaches; other marks stay. `before` is scratch
+// for the number of events in front of each column, in all rows under the kernel; columns
+// left and right of the source have none.
 void mark_row(const Neurons& to, const DirectInput& input, int y, int32_t* before,
-              uint8_t* reached) {
+              int32_t* marks) {
   const Direct& by = *input.direct;
   const Events& events = *input.events;
-  int n_bytes = to.channels / 8;
-  reached += (ptrdiff_t)y * to.width * n_bytes;
+  const int width = by.source.width, stride = by.single.stride_x;
   if (!by.is_conv) {
-    if (events.begin[by.source.height * by.source.width])
-      memset(reached, 0xff, to.width * n_bytes);
+    bool is_any = events.begin[by.source.height * width] > 0;
+    for (int x = 0; is_any && x < to.width; ++x) marks[x] = -1;
     return;
   }
   Band band = band_of(by, by.single, events, y);
-  for (int x = 0; x <= by.source.width; x += Simd::kLanes) {
+  int32_t* inside = before + by.padding_x;
+  for (int x = 0; x <= width; x += Simd::kLanes) {
     Simd::I32 sum = Simd::zero();
     for (int row = 0; row < band.n; ++row)
       sum = Simd::add(sum, Simd::load(band.rows[row].begin + x));
-    Simd::store(before + x, sum);
+    Simd::store(inside + x, sum);
   }
-  for (int x = 0; x < to.width; ++x) {
-    Columns columns = columns_of(by, by.single, x);
-    uint16_t mask = before[columns.first] < before[columns.last] ? 0xffff : 0;
-    for (int i = 0; i < n_bytes; i += sizeof mask, reached += sizeof mask) {
-      uint16_t bits;
-      memcpy(&bits, reached, sizeof bits);
-      bits |= mask;
-      memcpy(reached, &bits, sizeof bits);
-    }
+  for (int x = 0; x < by.padding_x; ++x) before[x] = inside[0];
+  int end = (to.width - 1) * stride + by.single.kernel_width;
+  for (int x = by.padding_x + width + 1; x <= end; ++x) before[x] = inside[width];
+  const int32_t* behind = before + by.single.kernel_width;
+  if (stride > 1) {
+    for (int x = 0; x < to.width; ++x)
+      marks[x] |= -(int32_t)(behind[x * stride] > before[x * stride]);
+    return;
+  }
+  for (int x = 0; x < to.width; x += Simd::kLanes) {
+    Simd::Mask found = Simd::greater(Simd::load(behind + x), Simd::load(before + x));
+    Simd::I32 marked = Simd::where(found, Simd::set(-1));
+    Simd::store(marks + x, Simd::bor(marked, Simd::load(marks + x)));
   }
 }
 

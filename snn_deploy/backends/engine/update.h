@@ -2,11 +2,28 @@
 #pragma once
 
 #include <cstring>
+#include <type_traits>
 
 #include "layout.h"
 
 namespace engine {
 namespace {
+
+// Sets the bits of a vector of neurons if the mark is -1.
+inline void set_bits(int32_t mark, uint8_t* bits) {
+  using Lanes = std::conditional_t<Simd::kLanes == 16, uint16_t, uint8_t>;
+  Lanes lanes;
+  memcpy(&lanes, bits, sizeof lanes);
+  lanes |= (Lanes)mark;
+  memcpy(bits, &lanes, sizeof lanes);
+}
+
+// Sets the bits of the neurons of marked pixels of a row.
+inline void spread_marks(const Neurons& of, const int32_t* marks, uint8_t* bits) {
+  for (int x = 0; x < of.width; ++x)
+    for (int i = 0; i < of.channels; i += Simd::kLanes, bits += Simd::kLanes / 8)
+      set_bits(marks[x], bits);
+}
 
 // The registers of a vector of neurons.
 struct Loaded {
@@ -22,19 +39,39 @@ struct Loaded {
         current_keep(Simd::load(of.current_keep, lane)) {}
 };
 
-// Updates a vector of neurons, the first of which is `first` of its row.
+// The registers of a row of neurons.
+struct Row {
+  State state;
+  const int32_t* sums;
+  uint8_t* spikes;
+  uint8_t* reached;
+
+  Row(const Step& step, int y)
+      : state(step.state), sums(step.row), spikes(step.spikes), reached(step.reached) {
+    ptrdiff_t first = (ptrdiff_t)y * step.neurons->width * step.neurons->channels;
+    state.voltage_before += first;
+    state.current += first;
+    state.voltage += first;
+    state.busy += first / 8;
+    spikes += first / 8;
+    reached += reached ? first / 8 : 0;
+  }
+};
+
+// Updates a vector of neurons, the first of which is `first` of its row; with the mark of
+// its pixel.
 template <bool keeps_current, bool is_hard, bool is_counted>
-inline void update(const Loaded& of, const int32_t* sums, const State& row,
-                   uint8_t* row_spikes, int first) {
+inline void update(const Loaded& of, const Row& row, int first, int32_t mark) {
   const Simd::I32 half = Simd::set(kVoltageLimit), lowest = Simd::set(-kVoltageLimit);
-  Simd::I32 before = Simd::load(row.voltage + first);
-  Simd::I32 current = Simd::left(Simd::load(sums + first), kInputShift);
+  const State& state = row.state;
+  Simd::I32 before = Simd::load(state.voltage_before + first);
+  Simd::I32 current = Simd::left(Simd::load(row.sums + first), kInputShift);
   if (keeps_current)
-    current = Simd::add(current, Simd::decay(Simd::load(row.current + first),
+    current = Simd::add(current, Simd::decay(Simd::load(state.current + first),
                                              of.current_keep));
   // into (-2^23, 2^23], here still larger by 2^23 - 1; it may have wrapped at 2^32
   current = Simd::band(Simd::add(current, half), Simd::set((1 << kStateBits) - 1));
-  if (keeps_current) Simd::store(row.current + first, Simd::sub(current, half));
+  if (keeps_current) Simd::store(state.current + first, Simd::sub(current, half));
 
   Simd::I32 voltage = Simd::add(Simd::decay(before, of.voltage_keep), of.bias_less_half);
   voltage = Simd::min(Simd::add(voltage, current), half);
@@ -44,11 +81,12 @@ inline void update(const Loaded& of, const int32_t* sums, const State& row,
     voltage = Simd::unless(spikes, voltage);
   else
     voltage = Simd::max(Simd::sub(voltage, Simd::where(spikes, of.amount)), lowest);
-  Simd::store(row.voltage + first, voltage);
-  Simd::put_bits(spikes, row_spikes + first / 8);
+  Simd::store(state.voltage + first, voltage);
+  Simd::put_bits(spikes, row.spikes + first / 8);
   if (is_counted) {
     Simd::I32 busy = Simd::bor(Simd::bor(Simd::sub(current, half), voltage), of.bias);
-    Simd::put_bits(Simd::nonzero(busy), row.busy + first / 8);
+    Simd::put_bits(Simd::nonzero(busy), state.busy + first / 8);
+    set_bits(mark, row.reached + first / 8);
   }
 }
 
@@ -64,22 +102,19 @@ void update_vectors(const Step& step, int y) {
   const Neurons& of = *step.neurons;
   const Registers* registers = registers_of(of, y);
   const int n = of.width * of.channels;
-  State row = step.state;
-  row.current += (ptrdiff_t)y * n;
-  row.voltage += (ptrdiff_t)y * n;
-  row.busy += (ptrdiff_t)y * n / 8;
-  uint8_t* spikes = step.spikes + (ptrdiff_t)y * n / 8;
+  const Row row(step, y);
   if (of.is_per_neuron || of.width == 1) {
-    for (int i = 0; i < n; i += Simd::kLanes) {
-      Loaded loaded(registers[i / kChannels], i % kChannels);
-      update<keeps_current, is_hard, is_counted>(loaded, step.row, row, spikes, i);
-    }
+    for (int x = 0, i = 0; x < of.width; ++x)
+      for (int end = i + of.channels; i < end; i += Simd::kLanes) {
+        Loaded loaded(registers[i / kChannels], i % kChannels);
+        update<keeps_current, is_hard, is_counted>(loaded, row, i, step.marks[x]);
+      }
     return;
   }
   for (int channel = 0; channel < of.channels; channel += Simd::kLanes) {
     Loaded loaded(registers[channel / kChannels], channel % kChannels);
-    for (int i = channel; i < n; i += of.channels)
-      update<keeps_current, is_hard, is_counted>(loaded, step.row, row, spikes, i);
+    for (int x = 0, i = channel; i < n; ++x, i += of.channels)
+      update<keeps_current, is_hard, is_counted>(loaded, row, i, step.marks[x]);
   }
 }
 
@@ -116,6 +151,7 @@ inline int32_t limited(int32_t voltage) {
 // One neuron, with a refractory period and graded spikes; returns its spikes.
 inline int32_t update_one(const Neurons& of, const Registers& registers, int lane,
                           const State& state, ptrdiff_t neuron, int32_t arriving) {
+  const int32_t before = state.voltage_before[neuron];
   int32_t* current = state.current + neuron;
   int32_t* voltage = state.voltage + neuron;
   uint32_t input = (uint32_t)arriving << kInputShift;
@@ -124,9 +160,10 @@ inline int32_t update_one(const Neurons& of, const Registers& registers, int lan
   *current = (int32_t)((sum + kVoltageLimit) & ((1 << kStateBits) - 1)) - kVoltageLimit;
   if (state.resting && state.resting[neuron] > 0) {
     --state.resting[neuron];
+    *voltage = before;
     return 0;
   }
-  int32_t kept = decay_one(*voltage, registers.voltage_keep.of_4096[lane]);
+  int32_t kept = decay_one(before, registers.voltage_keep.of_4096[lane]);
   *voltage = limited(kept + *current + registers.bias[lane]);
   int64_t over = (int64_t)*voltage - registers.threshold[lane];
   if (over <= 0) return 0;
@@ -150,6 +187,7 @@ int update_singly(const Step& step, int y, int n_spikes) {
   const State& state = step.state;
   const Registers* registers = registers_of(of, y);
   ptrdiff_t neuron = (ptrdiff_t)y * of.width * of.channels;
+  if (step.reached) spread_marks(of, step.marks, step.reached + neuron / 8);
   const int32_t* sums = step.row;
   for (int x = 0; x < of.width; ++x) {
     for (int channel = 0; channel < of.channels; ++channel, ++neuron) {
