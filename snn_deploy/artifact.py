@@ -57,9 +57,7 @@ class Artifact:
 
 def pack(network: MappedNetwork, calibration: Calibration | None = None) -> Artifact:
     """Return ``network`` with its hash."""
-    return Artifact(
-        network=network, sha256=_sha256_of(network), calibration=calibration
-    )
+    return Artifact(network=network, sha256=sha256_of(network), calibration=calibration)
 
 
 def write_artifact(artifact: Artifact, path: Path) -> None:
@@ -109,7 +107,7 @@ def read_artifact(path: Path) -> Artifact:
         _check_manifest(path, manifest, packed)
         tensors = _tensors(packed)
         network = decode(MappedNetwork, manifest["network"], tensors)
-        sha256 = _sha256_of(network)
+        sha256 = sha256_of(network)
         if sha256 != manifest["network_sha256"]:
             raise _damaged(path, "the network has another checksum")
         calibration = None
@@ -205,9 +203,10 @@ def _manifest_sha256(manifest: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
-def _sha256_of(network: MappedNetwork) -> str:
+def sha256_of(value: object) -> str:
+    """Return the hash of a network, or of anything that is stored with one."""
     tensors: dict[str, AnyArray] = {}
-    text = json.dumps(encode(network, tensors, "network"), sort_keys=True)
+    text = json.dumps(encode(value, tensors, "network"), sort_keys=True)
     digest = hashlib.sha256(text.encode())
     for name in sorted(tensors):
         digest.update(f"{name}{tensors[name].shape}{tensors[name].dtype}".encode())

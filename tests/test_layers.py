@@ -42,8 +42,8 @@ ALLOWED = {
     "convert": "errors exporters importers ir pipeline target",
     "training": "arrays errors files fixedpoint importers inputs ir passes pipeline "
     "spikes target target_file training.neurons training.tebn",
-    "profile": "arrays artifact backends costs errors host inputs ir passes results "
-    "spikes target",
+    "profile": "arrays artifact backends costs errors files host inputs ir passes "
+    "results spikes target",
     "verify": "arrays artifact backends errors fixedpoint inputs ir passes pipeline "
     "profile spikes",
     "report": "arrays costs files ir profile target verify",

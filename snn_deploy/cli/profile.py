@@ -1,6 +1,8 @@
 """``snn-deploy profile``: what each input gives and costs."""
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from snn_deploy.host.calibration import Calibration
     from snn_deploy.inputs.data import Data
     from snn_deploy.profile.profile import Profile
+    from snn_deploy.profile.store import Unfinished
     from snn_deploy.report.profile_files import Additions
 
 MOST_VERIFIED = 100
@@ -123,6 +126,7 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.profile.closeups import look_closer
     from snn_deploy.profile.detail import detail
     from snn_deploy.profile.neurobench import metrics
+    from snn_deploy.profile.store import Unfinished
     from snn_deploy.profile.targets import lay_out, on_targets
     from snn_deploy.report.picture_files import write_pictures
     from snn_deploy.report.profile_files import Additions, write_profile
@@ -141,6 +145,7 @@ def call(options: argparse.Namespace) -> None:
     elsewhere = lay_out(artifact, [read_target(name) for name in options.targets])
     if artifact.calibration is None:
         out("no cutoff: the network is not calibrated (snn-deploy calibrate)")
+    unfinished = Unfinished(options.output)
     measure = partial(
         make_profile,
         data=data,
@@ -150,26 +155,29 @@ def call(options: argparse.Namespace) -> None:
         limit=options.limit,
         monitor=options.monitor,
         n_cross_checked=0,
+        unfinished=unfinished,
     )
     n_cross_checked = _n_cross_checked(options.backend, options.cross_check)
-    profile = measure(artifact, n_cross_checked=n_cross_checked)
-    targets = on_targets(profile, elsewhere, measure) if options.targets else ()
-    cutoff = None if calibration is None else calibration.cutoff
-    neurobench = metrics(artifact.network, data.stimuli, len(profile.rows), cutoff)
-    verification = None
-    if model is not None:
-        limit = min(options.limit or MOST_VERIFIED, MOST_VERIFIED)
-        verification = make_verification(artifact, model, data, limit=limit)
-    closeups = look_closer(profile, data, open_backend("cpu"))  # equal to the others
-    additions = Additions(
-        verification=verification,
-        targets=targets,
-        closeups=closeups,
-        neurobench=neurobench,
-        detail=detail(profile) if options.detail else None,
-        has_csv=options.csv,
-    )
-    write_profile(profile, options.output, additions)
+    with _kept(unfinished):
+        profile = measure(artifact, n_cross_checked=n_cross_checked)
+        targets = on_targets(profile, elsewhere, measure) if options.targets else ()
+        cutoff = None if calibration is None else calibration.cutoff
+        neurobench = metrics(artifact.network, data.stimuli, len(profile.rows), cutoff)
+        verification = None
+        if model is not None:
+            limit = min(options.limit or MOST_VERIFIED, MOST_VERIFIED)
+            verification = make_verification(artifact, model, data, limit=limit)
+        cpu = open_backend("cpu")  # equal to the others
+        closeups = look_closer(profile, data, cpu)
+        additions = Additions(
+            verification=verification,
+            targets=targets,
+            closeups=closeups,
+            neurobench=neurobench,
+            detail=detail(profile) if options.detail else None,
+            has_csv=options.csv,
+        )
+        write_profile(profile, options.output, additions)
     wrote = ["summary.json", "report.html"]
     if options.pictures:
         wrote.append(
@@ -194,6 +202,20 @@ def _show(profile: "Profile", additions: "Additions") -> None:
         show_verification(additions.verification)
 
 
+@contextmanager
+def _kept(unfinished: "Unfinished") -> Iterator[None]:
+    """Remove what was kept once all is written; say where it lies if it is not."""
+    from snn_deploy.cli.console import note
+
+    try:
+        yield
+    except (KeyboardInterrupt, OSError):
+        if unfinished.n_parts:
+            note(f"what is done lies in {unfinished.path}; the same command goes on")
+        raise
+    unfinished.remove()
+
+
 def _n_cross_checked(backend: str, asked: int | None) -> int:
     """Return how many inputs to repeat on Lava, 2 if nobody asks but the default."""
     if asked and backend == "lava":
@@ -214,8 +236,12 @@ def make_profile(
     limit: int | None = None,
     monitor: str = "embedded",
     n_cross_checked: int = 2,
+    unfinished: "Unfinished | None" = None,
 ) -> "Profile":
-    """Return the profile, with progress bars, and say what else was done."""
+    """Return the profile, with progress bars, and say what else was done.
+
+    It goes on with what lies in ``unfinished``, and keeps there what is done.
+    """
     from snn_deploy.backends import open_backend
     from snn_deploy.cli.console import out, with_progress
     from snn_deploy.crosscheck import cross_check
@@ -225,6 +251,18 @@ def make_profile(
     if n_cross_checked > 0:
         out(cross_check(artifact, data, cutoff, n_cross_checked))
     name = "cpu" if backend == "auto" else backend
+    store = None
+    if unfinished is not None:
+        store = unfinished.place(
+            artifact,
+            data,
+            calibration,
+            n=min(limit or len(data), len(data)),
+            backend=name,
+            monitor=monitor,
+        )
+        if store.hashes:
+            out(f"goes on where it stopped: {len(store.hashes)} parts are done")
     return profile_inputs(
         artifact,
         open_backend(name),
@@ -234,5 +272,6 @@ def make_profile(
         audit=audit,
         monitor=monitor,
         limit=limit,
+        store=store,
         progress=with_progress,
     )

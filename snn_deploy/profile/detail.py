@@ -1,6 +1,7 @@
 """Where events happen and what they cost: by layer, neurocore and chip timestep."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,8 +9,10 @@ from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.costs.energy import dynamic_energy
 from snn_deploy.costs.prices import Prices, prices_of
 from snn_deploy.ir.mapped import Neurocore
-from snn_deploy.profile.profile import Profile
 from snn_deploy.results import CHIP_EVENTS, CORE_EVENTS
+
+if TYPE_CHECKING:
+    from snn_deploy.profile.profile import Profile
 
 NO_NEUROCORE = -1
 MESH = "mesh and host"  # hops, and packets that the host sends
@@ -75,7 +78,7 @@ def _append(table: dict[str, list[object]], row: list[object]) -> None:
         table[name].append(None if is_unknown else value)
 
 
-def detail(profile: Profile) -> Detail:
+def detail(profile: "Profile") -> Detail:
     """Return where the events of a profile happened, with their energy."""
     network, n = profile.artifact.network, len(profile.rows)
     prices = prices_of(network.target, n_tiles=network.n_tiles, monitor=profile.monitor)

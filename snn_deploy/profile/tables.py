@@ -1,5 +1,6 @@
 """Tables as files: Parquet, whose columns carry unit and meaning, and CSV."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,17 @@ from snn_deploy.profile import detail
 from snn_deploy.profile.detail import Detail
 from snn_deploy.profile.rows import COLUMNS, NO_LABEL, Rows, type_of
 
+NOTES = b"notes"  # key of a Parquet file's metadata
 SCHEMA = Path(__file__).parent / "summary.schema.json"  # of summary.json
 BLOCK = 1 << 16  # rows read or written at once
 
 
-def write_rows(rows: Rows, path: Path, form: str = "parquet") -> None:
+def write_rows(
+    rows: Rows,
+    path: Path,
+    form: str = "parquet",
+    notes: dict[str, Any] | None = None,
+) -> None:
     """Write one row for each input as a file, in blocks.
 
     Each field of a Parquet file carries its unit and its meaning.
@@ -24,8 +31,12 @@ def write_rows(rows: Rows, path: Path, form: str = "parquet") -> None:
     rows : Rows
     path : path
     form : {"parquet", "csv"}
+    notes : dict, optional
+        Stored in a Parquet file, as JSON.
     """
     schema = _schema()
+    if notes is not None:
+        schema = schema.with_metadata({NOTES: json.dumps(notes)})
     with _opened(path, schema, form) as writer:
         for start in range(0, len(rows), BLOCK):
             writer.write_table(_block(rows, start, schema))
@@ -81,6 +92,13 @@ def read_rows(path: Path) -> Rows:
             f"{path}: damaged, or no Parquet file ({why}); run snn-deploy profile again"
         ) from error
     return rows
+
+
+def read_notes(path: Path) -> Any:
+    """Return the notes in a file that ``read_rows`` can read; an empty dict if none."""
+    import pyarrow.parquet as pq
+
+    return json.loads((pq.read_schema(path).metadata or {}).get(NOTES, b"{}"))
 
 
 def _values(batch: Any, name: str) -> Any:

@@ -1,5 +1,6 @@
 """What all inputs of a profile made the chip do together."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,3 +28,12 @@ class Totals:
         """Add the counts of an input."""
         self.cores[: len(chip)] += cores
         self.chip[: len(chip)] += chip
+
+
+def sum_of(parts: Sequence[Totals]) -> Totals:
+    """Return the counts of all parts, as long as the longest."""
+    longest = max(parts, key=lambda part: len(part.chip))
+    total = Totals.none(len(longest.chip), longest.cores.shape[1])
+    for part in parts:
+        total.add(part.cores, part.chip)
+    return total

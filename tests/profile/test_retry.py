@@ -1,6 +1,5 @@
 """retry: two streams, priced by hand, and the same numbers from engine and Python."""
 
-from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -17,11 +16,12 @@ from snn_deploy.host.calibration import Calibration, Settings
 from snn_deploy.host.monitor import collect_scores
 from snn_deploy.host.oracle import answers
 from snn_deploy.host.thresholds import stops
+from snn_deploy.profile.parts import Gauge, Part, Way
 from snn_deploy.profile.profile import Profile, Schedule, profile_inputs
-from snn_deploy.profile.retry import TwoStreams
+from snn_deploy.profile.retry import two_streams
 from snn_deploy.profile.schedules import other_monitor
 from snn_deploy.profile.summary import summarize
-from snn_deploy.profile.totals import Totals
+from snn_deploy.profile.totals import sum_of
 from snn_deploy.results import (
     ACCESS,
     CHIP_EVENTS,
@@ -132,27 +132,28 @@ def test_two_inputs_cost_what_a_hand_adds_up() -> None:
         loss=0.0,
         polled=np.array([1, 3]),
     )
+    gauge = Gauge(
+        pricing=pricing, labels=None, hashes=np.array([7, 7]), calibration=rule
+    )
     asked = []
 
-    def run(n_timesteps: int, inputs: IntArray) -> Iterator[RunResult]:
-        asked.append((n_timesteps, inputs.tolist()))
-        for index in inputs.tolist():
-            fired, gap = (1, 6 - index) if n_timesteps == 1 else (2, 9)
-            yield result(index, n_timesteps, fired, gap)
+    def measure(way: Way) -> Part:
+        asked.append((way.n_timesteps, list(way.inputs)))
+        fired, gap = (1, 6) if way.n_timesteps == 1 else (2, 10)
+        results = [result(i, way.n_timesteps, fired, gap - i) for i in way.inputs]
+        part = gauge.part(way, results, 0, range(len(results)))
+        while True:
+            try:
+                next(part)
+            except StopIteration as done:
+                found: Part = done.value
+                return found
 
-    totals = Totals.none(5, 1)
-    streams = TwoStreams(
-        calibration=rule,
-        pricing=pricing,
-        run=run,
-        store=lambda rows, row: rows.append({**row, "input_hash": 7}),
-        count=totals.add,
-    )
+    rows, parts, first_scores = two_streams(rule, 2, measure)
 
-    rows = streams.rows(2)
-
+    totals = sum_of(parts)
     assert asked == [(1, [0, 1]), (3, [1])]
-    assert streams.first_scores == [6, 5]
+    assert first_scores.tolist() == [6, 5]
     expected = {
         "timesteps": (1, 1 + 3),
         "chip_timesteps": (1, 1 + 3),

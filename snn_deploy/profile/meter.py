@@ -1,0 +1,137 @@
+"""Run the inputs of a profile part by part, and keep what is measured."""
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import repeat
+
+from snn_deploy.artifact import Artifact
+from snn_deploy.backends import Backend, Program
+from snn_deploy.costs.pricing import Pricing
+from snn_deploy.host.calibration import Calibration
+from snn_deploy.host.cutoff import Cutoff, never
+from snn_deploy.host.monitor import BATCH, run_inputs
+from snn_deploy.inputs.data import Data
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.profile.parts import Gauge, Part, Way
+from snn_deploy.profile.store import Store
+from snn_deploy.results import RunResult
+
+FEW = 8  # inputs of a part on a machine that takes one at a time
+
+# takes an iterable that yields after each input, how many there are, and of what
+Progress = Callable[[Iterable[None], int, str], Iterable[None]]
+
+
+def measured(meter: "Meter", way: Way, *, store: Store, progress: Progress) -> Part:
+    """Return what all inputs of ``way`` gave, parts from ``store`` among them."""
+    whole = meter.empty(way)
+    for _ in progress(
+        _part_by_part(meter, way, whole, store), len(way.inputs), way.name
+    ):
+        pass
+    return whole
+
+
+def _part_by_part(
+    meter: "Meter", way: Way, whole: Part, store: Store
+) -> Iterator[None]:
+    n, size = len(way.inputs), meter.part_size
+    for start in range(0, n, size):
+        mine = range(start, min(start + size, n))
+        part = store.read(way, mine)
+        if part is None or not part.continues(whole, way, len(mine)):
+            part = yield from meter.part(way, mine)
+            store.keep(way, mine, part)
+        else:
+            yield from repeat(None, len(mine))
+        whole.append(part)
+
+
+class Meter:
+    """A network on a machine that measures parts of a profile."""
+
+    def __init__(
+        self,
+        artifact: Artifact,
+        backend: Backend,
+        data: Data,
+        cutoff: Cutoff | None,
+        calibration: Calibration | None,
+        monitor: str,
+    ) -> None:
+        self.network = artifact.network
+        self.n_timesteps = self.network.graph.training.timesteps
+        self.backend = backend
+        self.data = data
+        self.cutoff = cutoff
+        self.gauge = Gauge(
+            pricing=Pricing(self.network, data.y, monitor),
+            labels=data.y,
+            hashes=data.hashes,
+            calibration=calibration,
+        )
+        self.stack = ExitStack()  # ends the programs
+        self.programs: dict[int, tuple[MappedNetwork, Program]] = {}
+        self.latest: tuple[Way | None, dict[int, RunResult]] = None, {}
+
+    def close(self) -> None:
+        """Free the machine."""
+        self.stack.close()
+
+    @property
+    def part_size(self) -> int:
+        """How many inputs are measured before they are stored."""
+        _, program = self._loaded(self.n_timesteps)
+        return BATCH if program.max_batch > 1 else FEW
+
+    def empty(self, way: Way) -> Part:
+        """Return a part for all inputs of ``way``, none of which is measured yet."""
+        n_cores = len(self.network.cores)
+        depth = self.network.graph.depth
+        return Part.empty(way, len(way.inputs), depth=depth, n_cores=n_cores)
+
+    def part(self, way: Way, mine: range) -> Generator[None, None, Part]:
+        """Return what the inputs at these places of ``way`` gave; yield after each."""
+        lead = way.lead(self.network.graph.depth)
+        first = max(mine.start - lead, 0)
+        last = min(mine.stop + lead, len(way.inputs))
+        results = self._results(way, range(first, last), n_latest=2 * lead)
+        return (yield from self.gauge.part(way, results, first, mine))
+
+    def _results(self, way: Way, places: range, n_latest: int) -> Iterator[RunResult]:
+        """Yield results in order; the first may be known from the part before."""
+        latest_way, latest = self.latest
+        if latest_way is not way:
+            latest = {}
+        start = places.start
+        while start in latest:
+            yield latest[start]
+            start += 1
+        kept = {place: result for place, result in latest.items() if place < start}
+        for place, result in enumerate(
+            self._run(way, range(start, places.stop)), start
+        ):
+            if place >= places.stop - n_latest:
+                kept[place] = result
+            yield result
+        self.latest = way, kept
+
+    def _run(self, way: Way, places: range) -> Iterator[RunResult]:
+        network, program = self._loaded(way.n_timesteps)
+        inputs = (way.inputs[place] for place in places)
+        stimuli = ((i, self.data.stimulus(i)) for i in inputs)
+        cutoff = self.cutoff if way.has_cutoff else never
+        assert cutoff is not None
+        return run_inputs(program, network, stimuli, cutoff)
+
+    def _loaded(self, n_timesteps: int) -> tuple[MappedNetwork, Program]:
+        """Return the network for inputs of so many timesteps."""
+        if n_timesteps not in self.programs:
+            graph = self.network.graph
+            training = replace(graph.training, timesteps=n_timesteps)
+            network = replace(self.network, graph=replace(graph, training=training))
+            program = self.backend.load(network)
+            self.stack.callback(program.close)
+            self.programs[n_timesteps] = network, program
+        return self.programs[n_timesteps]

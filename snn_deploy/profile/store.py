@@ -1,0 +1,186 @@
+"""Parts of an unfinished profile in a folder, so that a killed run can be finished.
+
+A part is a Parquet file of its rows, whose sums stand in the file's metadata. It counts
+once a line of the journal names it with its hash; a line that was cut short, or a file
+that is not what its line says, is as good as absent.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from snn_deploy import __version__
+from snn_deploy.artifact import Artifact, sha256_of
+from snn_deploy.errors import DataError
+from snn_deploy.files import write_whole
+from snn_deploy.host.calibration import Calibration
+from snn_deploy.inputs.data import Data
+from snn_deploy.profile.parts import Part, Way
+from snn_deploy.profile.rows import COLUMNS, Rows
+from snn_deploy.profile.tables import read_notes, read_rows, write_rows
+from snn_deploy.profile.totals import Totals
+
+JOURNAL = "journal.jsonl"
+COUNTS = ("cores", "chip")
+SUMS = ("n_right", "n_agreeing", "is_settled")
+
+
+class Store(Protocol):
+    """Where parts are kept while a profile is unfinished."""
+
+    def read(self, way: Way, places: range) -> Part | None:
+        """Return the part of these inputs, if it is there, whole."""
+
+    def keep(self, way: Way, places: range, part: Part) -> None:
+        """Keep a part."""
+
+
+class NoStore:
+    """Keeps nothing."""
+
+    def read(self, way: Way, places: range) -> Part | None:
+        """Return nothing."""
+        return None
+
+    def keep(self, way: Way, places: range, part: Part) -> None:
+        """Forget a part."""
+
+
+class Folder:
+    """Keeps the parts of one profile in a folder."""
+
+    def __init__(self, path: Path) -> None:
+        """Read what is there of an earlier run, if any."""
+        self.path = path
+        journal = path / JOURNAL
+        text = journal.read_bytes() if journal.is_file() else b""
+        self.is_cut = text[-1:] not in (b"", b"\n")  # amid a line
+        self.hashes = _hashes(text)
+
+    def read(self, way: Way, places: range) -> Part | None:
+        """Return the part of these inputs, if it is there, whole."""
+        name = _name(way, places)
+        file = self.path / name
+        if name not in self.hashes or not file.is_file():
+            return None
+        if _sha256(file) != self.hashes[name]:
+            return None
+        try:
+            return _part(file, n_serial=len(places) * way.is_serial)
+        except (DataError, KeyError, TypeError, ValueError):
+            return None  # none of ours, though its line says so
+
+    def keep(self, way: Way, places: range, part: Part) -> None:
+        """Write a part, then its line in the journal."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        rows = Rows(len(part.serial) + len(part.streamed))
+        for some in (part.serial, part.streamed):
+            rows.extend({name: some.column(name) for name in COLUMNS})
+        sums = {name: getattr(part, name).tolist() for name in (*SUMS, "first_scores")}
+        sums |= {name: getattr(part.totals, name).tolist() for name in COUNTS}
+        name = _name(way, places)
+        write_whole(self.path / name, lambda path: write_rows(rows, path, notes=sums))
+        self.hashes[name] = _sha256(self.path / name)
+        self._append({"file": name, "sha256": self.hashes[name]})
+
+    def _append(self, entry: dict[str, str]) -> None:
+        """Add a line to the journal, and return once it is on the disk."""
+        with (self.path / JOURNAL).open("a", encoding="utf-8") as file:
+            file.write("\n" * self.is_cut + json.dumps(entry) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.is_cut = False
+
+
+class Unfinished:
+    """Where the profiles of a folder are kept until their files are written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / ".unfinished"
+        self.opened: list[Folder] = []
+
+    def place(
+        self,
+        artifact: Artifact,
+        data: Data,
+        calibration: Calibration | None,
+        *,
+        n: int,
+        backend: str,
+        monitor: str,
+    ) -> Folder:
+        """Return where the profile of ``n`` inputs is kept.
+
+        Another network, other thresholds or inputs, or another version of this program
+        have another place, so that no part of theirs is taken for one of these.
+        """
+        labels = b"" if data.y is None else data.y.tobytes()
+        what = [
+            __version__,
+            artifact.sha256,
+            sha256_of(calibration),
+            data.sha256,
+            hashlib.sha256(labels).hexdigest(),
+            str(n),
+            backend,
+            monitor,
+        ]
+        digest = hashlib.sha256(" ".join(what).encode()).hexdigest()
+        self.opened.append(Folder(self.path / digest[:16]))
+        return self.opened[-1]
+
+    @property
+    def n_parts(self) -> int:
+        """How many parts are kept of the profiles that were opened."""
+        return sum(len(folder.hashes) for folder in self.opened)
+
+    def remove(self) -> None:
+        """Remove what was opened: it is finished. Others are left for their own run."""
+        for folder in self.opened:
+            shutil.rmtree(folder.path, ignore_errors=True)
+        if self.path.is_dir() and not any(self.path.iterdir()):
+            self.path.rmdir()
+
+
+def _name(way: Way, places: range) -> str:
+    words = way.name.replace(",", "").replace(" ", "-")
+    return f"{words}-{places.start:09d}-{places.stop:09d}.parquet"
+
+
+def _part(file: Path, n_serial: int) -> Part:
+    rows, sums = read_rows(file), read_notes(file)
+    integers = {name: np.array(sums[name], np.int64) for name in (*COUNTS, *SUMS)}
+    return Part(
+        serial=_rows(rows, 0, n_serial),
+        streamed=_rows(rows, n_serial, len(rows)),
+        totals=Totals(**{name: integers.pop(name) for name in COUNTS}),
+        first_scores=np.array(sums["first_scores"], np.float64),
+        **integers,
+    )
+
+
+def _rows(rows: Rows, start: int, stop: int) -> Rows:
+    found = Rows(stop - start)
+    found.extend({name: rows.column(name)[start:stop] for name in COLUMNS})
+    return found
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _hashes(journal: bytes) -> dict[str, str]:
+    """Return the hash of each file that a whole line of the journal names."""
+    found: dict[str, str] = {}
+    for line in journal.splitlines():
+        try:
+            entry = json.loads(line)
+            found[entry["file"]] = entry["sha256"]
+        except (ValueError, KeyError, TypeError):
+            continue  # cut short
+    return found
