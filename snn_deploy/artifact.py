@@ -53,6 +53,13 @@ class Artifact:
                 f"{self.network.graph.name}: the thresholds were calibrated on another "
                 "network; run snn-deploy calibrate again"
             )
+        n_timesteps = self.network.graph.training.timesteps
+        if mine is not None and mine.timesteps != n_timesteps:
+            raise CalibrationError(
+                f"{self.network.graph.name}: the thresholds are for {mine.timesteps} "
+                f"timesteps, an input lasts {n_timesteps}; run snn-deploy calibrate "
+                "again"
+            )
 
 
 def pack(network: MappedNetwork, calibration: Calibration | None = None) -> Artifact:

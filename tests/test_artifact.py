@@ -98,7 +98,7 @@ def test_processes_with_other_hash_seeds_write_the_same_bytes(tmp_path: Path) ->
 
 def test_what_was_read_is_written_with_the_same_bytes(tmp_path: Path) -> None:
     plain = pack(network())
-    first = written(pack(network(), calibration(plain.sha256)), tmp_path / "a.snn")
+    first = written(pack(network(), calibration(plain.sha256, 6)), tmp_path / "a.snn")
 
     again = written(read_artifact(tmp_path / "a.snn"), tmp_path / "b.snn")
 
@@ -145,7 +145,7 @@ def test_the_arrays_that_are_read_cannot_be_changed(tmp_path: Path) -> None:
 
 def test_the_hash_of_the_network_leaves_the_calibration_out(tmp_path: Path) -> None:
     plain = pack(network())
-    calibrated = pack(network(), calibration(plain.sha256))
+    calibrated = pack(network(), calibration(plain.sha256, 6))
 
     write_artifact(calibrated, tmp_path / "a.snn")
 
@@ -154,13 +154,22 @@ def test_the_hash_of_the_network_leaves_the_calibration_out(tmp_path: Path) -> N
     assert found.calibration is not None
     assert vars(found.calibration).keys() == vars(calibrated.calibration).keys()
     np.testing.assert_array_equal(
-        found.calibration.betas, calibration(plain.sha256).betas
+        found.calibration.betas, calibration(plain.sha256, 6).betas
     )
 
 
 def test_a_calibration_of_another_network_is_refused() -> None:
     with pytest.raises(CalibrationError, match="calibrated on another network; run"):
         pack(network(), calibration("0" * 64))
+
+
+def test_a_calibration_for_other_timesteps_is_refused() -> None:
+    sha256 = pack(network()).sha256
+
+    with pytest.raises(
+        CalibrationError, match="for 7 timesteps, an input lasts 6; run snn-deploy"
+    ):
+        pack(network(), calibration(sha256, 7))
 
 
 def test_networks_that_differ_in_one_weight_have_other_hashes() -> None:

@@ -151,9 +151,14 @@ def _looks(found: "Calibration") -> str:
 def _promise(found: "Calibration", loss: str) -> list[str]:
     if found.rule == "certain":
         return ["promise: no answer changes"]
+    how = f"with confidence {found.confidence:g}"
+    if found.rule == "fixed":
+        return [
+            f"promise: none; had the timestep been chosen on other inputs, {loss} <= "
+            f"{found.loss_bound:.4f}, {how}"
+        ]
     if found.rule not in ("risk", "retry"):
         return ["promise: none"]
-    how = f"with confidence {found.confidence:g}"
     if found.form == "expectation":
         how = "on average"
     n = found.n_inputs

@@ -54,10 +54,10 @@ def _show(best: "list[Option]", goal: str, n: int) -> None:
     if winner.is_cutoff:
         out(f"the cutoff pays: {winner.kind}, {_timesteps(winner)}")
         return
-    saved = next(o for o in best if o.is_cutoff).cost(goal) / winner.cost(goal) - 1
+    more = next(o for o in best if o.is_cutoff).cost(goal) / winner.cost(goal) - 1
     out(
-        f"no cutoff pays for {goal}: {winner.kind}, {_timesteps(winner)}, costs less "
-        f"than the best cutoff, which costs {saved:.1%} more"
+        f"no cutoff pays for {goal}: {winner.kind}, {_timesteps(winner)}; the best "
+        f"cutoff costs {f'{more:.1%} more' if more >= 0.0005 else 'as much'}"
     )
 
 

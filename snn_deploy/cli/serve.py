@@ -11,6 +11,7 @@ from snn_deploy.cli.reading import positive
 if TYPE_CHECKING:
     from io import BufferedReader
 
+    from snn_deploy.host.drift import StreamWatch
     from snn_deploy.inputs.data import Data
     from snn_deploy.ir.quantized import QuantizedGraph
     from snn_deploy.serving import Decision
@@ -85,15 +86,24 @@ def call(options: argparse.Namespace) -> None:
                 note(f"alarm: {in_words(watch.drift)}")
             if is_new_alarm and options.fail_on_drift:
                 break
+    except KeyboardInterrupt:  # the way out of an endless stream
+        note(_summary(watch, n_timesteps))
+        raise
     finally:
         program.close()
+    note(_summary(watch, n_timesteps))
+    if options.fail_on_drift and watch.is_alarm:
+        raise SystemExit(DRIFTED)
+
+
+def _summary(watch: "StreamWatch", n_timesteps: int) -> str:
+    from snn_deploy.host.drift import in_words
+
     mean = n_timesteps / max(watch.n_inputs, 1)
-    note(
+    return (
         f"served {watch.n_inputs} inputs in {mean:.2f} timesteps on average; "
         f"{in_words(watch.drift)}"
     )
-    if options.fail_on_drift and watch.is_alarm:
-        raise SystemExit(DRIFTED)
 
 
 def _arrivals(

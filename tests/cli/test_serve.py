@@ -87,6 +87,22 @@ def test_a_drift_may_end_the_stream_with_a_status_of_its_own(
     assert len(result.out.splitlines()) == 500  # the window that told
 
 
+def test_a_stream_that_is_interrupted_says_what_was_served(
+    command: Command, home: Path, stream: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sleep(seconds: float) -> None:
+        raise KeyboardInterrupt  # while it waits for further files
+
+    monkeypatch.setattr("snn_deploy.inputs.streams.time.sleep", sleep)
+
+    result = command("serve", home / "model.snn", "--data", stream, "--follow")
+
+    assert result.status == 130
+    assert len(result.out.splitlines()) == 3 * N_CALIBRATION
+    assert f"served {3 * N_CALIBRATION} inputs in" in result.err
+    assert result.err.endswith("interrupted\n")
+
+
 def test_audited_inputs_run_all_timesteps(
     command: Command, home: Path, stream: Path
 ) -> None:

@@ -138,6 +138,28 @@ def test_a_loss_over_the_budget_is_found() -> None:
     assert not watch.drift.scores_differ
 
 
+def test_the_alarm_is_raised_once_the_bet_has_won_twenty_times_its_stake() -> None:
+    draw = rng()
+    watch = StreamWatch(calibrated(np.zeros(0), budget=0.02))
+
+    for is_lost_ in draw.random(2000) < 0.05:
+        before = watch.winnings
+        if watch.add(0.0, bool(is_lost_)):
+            break
+
+    assert watch.n_audited > 230
+    assert before < 20 <= watch.winnings
+
+
+def test_the_bet_wins_what_the_likelihood_of_larger_losses_says() -> None:
+    """3 lost of 250 at a budget of 30 %: the larger losses under 1 are 37.5 to 90 %."""
+    watch = StreamWatch(calibrated(np.zeros(0), budget=0.3), n_audited=250, n_lost=3)
+
+    shares = [0.375, 0.45, 0.6, 0.9]
+    won = [(p / 0.3) ** 3 * ((1 - p) / 0.7) ** 247 for p in shares]
+    assert watch.winnings == pytest.approx(np.mean(won))
+
+
 def test_few_audited_inputs_are_not_enough_whatever_they_lose() -> None:
     watch = StreamWatch(calibrated(np.zeros(0)))
 

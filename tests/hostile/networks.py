@@ -40,16 +40,16 @@ def small_artifact(graph: Graph) -> Artifact:
     return pack(network, calibration(artifact.sha256))
 
 
-def calibration(network_sha256: str) -> Calibration:
+def calibration(network_sha256: str, n_timesteps: int = 4) -> Calibration:
     return Calibration(
         rule="risk",
-        betas=np.full(4, 1000.0),
+        betas=np.full(n_timesteps, 1000.0),
         budget=0.01,
         confidence=0.9,
         uses_labels=True,
         n_inputs=300,
         n_inputs_needed=230,
-        timesteps=4,
+        timesteps=n_timesteps,
         network_sha256=network_sha256,
         inputs_sha256="0" * 64,
         mean_timesteps=2.5,
