@@ -125,8 +125,8 @@ def _epochs(recipe: Recipe, checkpoint: Checkpoint) -> str:
     if recipe.grid_tuning is not None:
         target = recipe.grid_tuning.target
         parts.append(f"{recipe.grid_tuning.epochs} on the grid of {target}")
-    of_these = " of these" if len(parts) > 1 else ""
-    return f"{', then '.join(parts)}, number {checkpoint.best_epoch} chosen{of_these}"
+    of_last = " of the last" if len(parts) > 1 else ""
+    return f"{', then '.join(parts)}, number {checkpoint.best_epoch} chosen{of_last}"
 
 
 def _layers(network: nn.Sequential, recipe: Recipe) -> str:

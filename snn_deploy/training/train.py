@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import Progress
-from torch import nn
+from torch import Tensor, nn
 
 from snn_deploy.errors import ModelError, TrainingError
 from snn_deploy.importers.model_file import save
@@ -240,12 +240,23 @@ def _train_epoch(phase: Phase, epoch: int) -> None:
             batch = digits.take(order[start : start + training.batch_size])
             shown = replace(batch, x=augment(batch.x, training, rng))
             with rounded(phase.network, steps):
-                loss = objective(phase, shown)
                 where = f"in epoch {epoch + 1}, batch {index + 1} of {len(starts)}"
+                loss = _objective(phase, shown, where)
                 _check_finite(float(loss.detach()), phase, where)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
+
+
+def _objective(phase: Phase, batch: Part, where: str) -> Tensor:
+    try:
+        return objective(phase, batch)
+    except ValueError as error:  # torch: a single value has no spread to normalize by
+        raise ModelError(
+            f"{phase.recipe.name}: {len(batch)} input(s) {where} are too few for a "
+            f"batch normalization; set another batch_size than "
+            f"{phase.training.batch_size}"
+        ) from error
 
 
 def _advance(

@@ -170,7 +170,8 @@ def test_trained_leak_reaches_the_model_the_card_and_every_spike(
     assert (
         "| 2 with every input shown once, then 1 as a spiking network for all 3 "
         "timesteps, then 2 as a spiking network for all 3 timesteps whose neurons lose "
-        "0.25 per timestep, then 1 on the grid of loihi-sim, number 1 chosen of these |"
+        "0.25 per timestep, then 1 on the grid of loihi-sim, number 1 chosen of the "
+        "last |"
     ) in card
 
 

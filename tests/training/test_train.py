@@ -138,6 +138,27 @@ def test_weights_that_explode_in_the_last_batch_are_not_kept(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_batch_of_one_that_cannot_be_normalized_is_refused(
+    bars: Part, tmp_path: Path
+) -> None:
+    # 36 inputs for training
+    layers = (
+        recipes.Flatten(),
+        recipes.Linear(features=4),
+        recipes.BatchNorm(),
+        recipes.QcfsActivation(levels=4, threshold=1.0),
+        recipes.Linear(features=2),
+    )
+    alone = replace(RECIPE.training, batch_size=7)
+
+    with pytest.raises(
+        ModelError,
+        match=r"tiny: 1 input\(s\) in epoch 1, batch 6 of 6 are too few .*; set "
+        "another batch_size than 7",
+    ):
+        train.fit(replace(RECIPE, layers=layers, training=alone), bars, tmp_path)
+
+
 def test_regularizer_is_added_to_the_loss(bars: Part) -> None:
     network = train.build(RECIPE, bars).eval()
     labels = torch.from_numpy(bars.y.copy())
