@@ -2,7 +2,7 @@
 
 import difflib
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -71,24 +71,26 @@ def _read_file(path: Path) -> Target:
 
 def target_from_table(table: Mapping[str, Any], where: str) -> Target:
     """Return the target that a TOML table describes."""
-    table = {key: _si(value) for key, value in table.items()}
-    costs = table.pop("cost", {})
-    if not isinstance(costs, dict):
-        raise TargetError(
-            f"{where}: 'cost' is no table; write [cost.synaptic_operation]"
-        )
-    unknown = set(costs) - {*EVENTS, *OTHER_COSTS}
-    if unknown:
-        raise TargetError(
-            f"{where}: [cost.{sorted(unknown)[0]}] is no cost; choose from "
-            f"{', '.join(EVENTS + OTHER_COSTS)}"
-        )
     groups: dict[str, Any] = {
         "neurocore": NeurocoreLimits,
         "mesh": Mesh,
         "precision": Precision,
         "barrier": Barrier,
     }
+    texts = {field.name for field in fields(Target)} - {*groups, "costs"}
+    _check_keys(table, {*texts, *groups, "cost"}, where)
+    costs = table.get("cost", {})
+    if not isinstance(costs, dict):
+        raise TargetError(
+            f"{where}: 'cost' is no table; write [cost.synaptic_operation]"
+        )
+    _check_keys(costs, {*EVENTS, *OTHER_COSTS}, f"{where}: [cost]")
+    for key, kind in groups.items():
+        _check_keys(table.get(key, {}), _keys(kind), f"{where}: [{key}]")
+    for key, cost in costs.items():
+        _check_keys(cost, _keys(Cost), f"{where}: [cost.{key}]")
+    table = {key: _si(value) for key, value in table.items()}
+    costs = table.pop("cost", {})
     values = {key: table.pop(key, {}) for key in groups}
     parts = {
         key: _build(kind, values[key], f"{where}: [{key}]")
@@ -99,6 +101,27 @@ def target_from_table(table: Mapping[str, Any], where: str) -> Target:
         for name in sorted(costs)
     )
     return _build(Target, {"energy_note": "", **table, **parts, "costs": prices}, where)
+
+
+def _check_keys(table: object, allowed: Collection[str], where: str) -> None:
+    """Raise a ``TargetError`` that names a key nobody reads, and what it may mean."""
+    if not isinstance(table, Mapping):
+        return  # ``_build`` refuses it
+    for key in table:
+        if key not in allowed:
+            close = difflib.get_close_matches(key, sorted(allowed), n=1)
+            hint = f"did you mean {close[0]!r}?" if close else "remove it; known are "
+            known = "" if close else ", ".join(sorted(allowed))
+            raise TargetError(f"{where}: has an unknown key {key!r}; {hint}{known}")
+
+
+def _keys(kind: type[Any]) -> set[str]:
+    """Return the keys of a table, with every unit that a number may have."""
+    found = set()
+    for field in fields(kind):
+        stem, _, unit = field.name.rpartition("_")
+        found |= {field.name, *(f"{stem}_{u}" for u, si in SI.items() if si == unit)}
+    return found
 
 
 def _with_high(cost: Any) -> Any:
@@ -135,10 +158,6 @@ def _build(kind: type[T], table: object, where: str) -> T:
         if name not in table:
             raise TargetError(f"{where}: has no {name!r}; add it")
     for name, value in table.items():
-        if name not in hints:
-            close = difflib.get_close_matches(name, list(hints), n=1)
-            hint = f"did you mean {close[0]!r}?" if close else "remove it"
-            raise TargetError(f"{where}: has an unknown key {name!r}; {hint}")
         if not _is_a(value, hints[name]):
             wanted = IN_WORDS.get(hints[name], "numbers, 0 or more")
             raise TargetError(f"{where}: {name!r} is {value!r}; give {wanted}")

@@ -165,7 +165,30 @@ def put(part: str, key: str, value: object) -> Callable[[Table], object]:
         (lambda t: t.update(mesh=3), "t.toml: [mesh]: is no table; write one"),
         (lambda t: t.update(cost=3), "t.toml: 'cost' is no table"),
         (put("cost", "fire", 3), "[cost.fire]: is no table"),
-        (put("cost", "fires", {}), "[cost.fires] is no cost; choose from"),
+        (
+            put("cost", "fires", {}),
+            "[cost]: has an unknown key 'fires'; did you mean 'fire'?",
+        ),
+        (
+            put("cost", "xyz", {}),
+            "[cost]: has an unknown key 'xyz'; remove it; known are access, fire,",
+        ),
+        (
+            put("cost", "fire", {"energie_pj": 1, "source": ""}),
+            "[cost.fire]: has an unknown key 'energie_pj'; did you mean 'energy_pj'?",
+        ),
+        (
+            lambda t: t.update(costs=t.pop("cost")),
+            "t.toml: has an unknown key 'costs'; did you mean 'cost'?",
+        ),
+        (
+            lambda t: t.update(neurocores=t.pop("neurocore")),
+            "t.toml: has an unknown key 'neurocores'; did you mean 'neurocore'?",
+        ),
+        (
+            put("neurocore", "compartment", 3),
+            "has an unknown key 'compartment'; did you mean 'compartments'?",
+        ),
         (put("cost", "fire", {"energy_pj": 1}), "[cost.fire]: has no 'source'; add it"),
         (
             put("cost", "fire", {"energy_pj": -1, "source": ""}),

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from snn_deploy.profile.targets import OnTarget
 
 Row = tuple[str, ...]
+UNKNOWN = "unknown"  # as ``units.with_prefix`` says it
 
 
 def show(profile: "Profile") -> None:
@@ -162,7 +163,7 @@ def _costs(runs: Sequence[dict[str, Any]]) -> list[Row]:
     rows.append(_row(runs, "  high", "mean_latency_high_s", "s"))
     rows.append(_row(runs, "inputs in a second", "throughput_per_s"))
     rows.append(_row(runs, "  at high prices", "throughput_low_per_s"))
-    return rows
+    return [row for row in rows if {*row[1:]} != {UNKNOWN}]  # said once, below
 
 
 def _row(
@@ -173,4 +174,4 @@ def _row(
     values = [means[key] for means in runs]
     if unit is not None:
         return name, *(with_prefix(value, unit) for value in values)
-    return name, *("unknown" if v is None else f"{v:,.4g}" for v in values)
+    return name, *(UNKNOWN if v is None else f"{v:,.4g}" for v in values)

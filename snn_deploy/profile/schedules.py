@@ -139,7 +139,8 @@ def remarks(summary: dict[str, Any]) -> list[str]:
     lines.append(summary["cutoff_costs_more"])
     if summary["drift"] is not None:
         lines.append(f"drift: {summary['drift']['text']}")
-    if summary["energy_note"]:
+    energies = (run["mean_energy_dynamic_j"] for run in summary["schedules"].values())
+    if summary["energy_note"] and any(energy is not None for energy in energies):
         lines.append(f"energy and latency are modelled; {summary['energy_note']}")
     if summary["unknown"]:
         lines.append(f"unknown, and left out: {', '.join(summary['unknown'])}")
@@ -150,6 +151,8 @@ def verdict(summary: dict[str, Any]) -> str:
     """Return which schedule is best for which goal."""
     runs, best = summary["schedules"], summary["best_schedule"]
     goals: dict[str, list[str]] = {}
+    if not any(best.values()):
+        return "best schedule: unknown, without prices"
     for goal, name in best.items():
         text = "unknown" if name is None else runs[name]["text"]
         goals.setdefault(text, []).append(goal)

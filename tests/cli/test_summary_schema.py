@@ -94,8 +94,11 @@ def test_other_rules(
     assert profiled(network=network)["cutoff"]["rule"] == rule.partition(":")[0]
 
 
-def test_a_target_without_costs(
-    profiled: Profiled, command: Command, tmp_path: Path
+def test_a_target_without_costs_gives_counters_and_says_once_what_is_unknown(
+    profiled: Profiled,
+    command: Command,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     text = (packaged_folder("targets") / "loihi-sim.toml").read_text(encoding="utf-8")
     (tmp_path / "bare.toml").write_text(text[: text.index("[cost.")], encoding="utf-8")
@@ -111,6 +114,11 @@ def test_a_target_without_costs(
     assert means["throughput_per_s"] is None
     assert set(found["best_schedule"].values()) == {None}
     assert len(found["unknown"]) == len(set(found["unknown"])) > 10
+    shown = capsys.readouterr().out
+    assert "synaptic operations" in shown
+    assert "latency" not in shown
+    assert shown.count("unknown, and left out: energy of synaptic_operation") == 1
+    assert shown.count("unknown") == 2  # and which schedule is best
 
 
 def test_events(profiled: Profiled, command: Command, tmp_path: Path) -> None:

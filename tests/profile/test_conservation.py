@@ -1,0 +1,191 @@
+"""Nothing is lost and nothing is counted twice: trained networks, spike by spike.
+
+What happened is taken from the recorded spikes of every neuron and from where each
+neuron lies; what was counted from the engine.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from snn_deploy.arrays import AnyArray, BoolArray
+from snn_deploy.artifact import Artifact, pack
+from snn_deploy.backends import open_backend
+from snn_deploy.files import packaged_folder
+from snn_deploy.host.cutoff import fixed, never
+from snn_deploy.host.monitor import run_inputs
+from snn_deploy.importers import load_model
+from snn_deploy.inputs.data import Data
+from snn_deploy.inputs.datasets import load_split
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.passes.retarget import retarget
+from snn_deploy.pipeline import compile_model
+from snn_deploy.profile.profile import Schedule, profile_inputs
+from snn_deploy.recording import RawInputs, record
+from snn_deploy.results import (
+    FIRE,
+    INJECTION,
+    PACKET,
+    PACKET_IN,
+    SYNAPTIC_OPERATION,
+    RunResult,
+)
+from snn_deploy.target_file import read_target
+from tests.build import rng
+
+MODELS = ("mnist_counts", "mnist_lif", "nmnist_lif")
+N = 2
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ran:
+    network: MappedNetwork
+    data: Data
+    results: list[RunResult]
+    spikes: list[dict[str, BoolArray]]  # (n_chip_timesteps, n_neurons), by population
+
+
+def inputs(name: str, artifact: Artifact) -> Data:
+    training = artifact.network.graph.training
+    if name == "nmnist_lif":
+        shape = (N, training.timesteps, *artifact.network.graph.source.shape)
+        x: AnyArray = (rng(2).random(shape) < 0.03).astype(np.uint8)
+        return Data(x=x, y=np.arange(N), training=training)
+    part = load_split("mnist5k").test
+    return Data(x=part.x[:N], y=part.y[:N], training=training)
+
+
+@cache
+def ran(name: str) -> Ran:
+    """Return a network on many small neurocores, and what its inputs did."""
+    graph = load_model(packaged_folder("models") / name / "model.pt")
+    chip = read_target("loihi-sim")
+    small = replace(chip, neurocore=replace(chip.neurocore, compartments=512))
+    compiled = compile_model(graph, chip)
+    artifact = pack(retarget(compiled.graph, small))
+    network, data = artifact.network, inputs(name, artifact)
+    assert len(network.cores) > len(compiled.cores)
+    program = open_backend("cpu").load(network)
+    stimuli = tuple(stimulus for _, stimulus in data.stimuli())
+    raw = RawInputs(stimuli=stimuli, n_timesteps=network.graph.training.timesteps)
+    found = record(program, network.graph, raw, ["spikes"], chip_time=True)
+    spikes = [
+        {
+            key.removesuffix("/spikes"): values.reshape(len(values), -1) > 0
+            for key, values in one.items()
+        }
+        for one in found
+    ]
+    results = list(run_inputs(program, network, data.stimuli(), never))
+    return Ran(network=network, data=data, results=results, spikes=spikes)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_spikes_on_the_neurocores_are_those_of_the_layers(name: str) -> None:
+    found = ran(name)
+
+    for result, spikes in zip(found.results, found.spikes, strict=True):
+        counted = result.activity.cores[..., FIRE]
+        expected = np.zeros_like(counted)
+        for population in found.network.graph.populations:
+            if population.spikes:
+                layer = spikes[population.name][: len(counted)]
+                cores = found.network.core_of[population.name]
+                for core in range(counted.shape[1]):
+                    expected[:, core] += layer[:, cores == core].sum(axis=1)
+        # layers in front go on until the answer is out, which nobody records
+        n = found.network.graph.training.timesteps
+        np.testing.assert_array_equal(counted[:n], expected[:n])
+        assert counted.sum() > 0
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_packet_that_is_sent_is_received_or_read(name: str) -> None:
+    found = ran(name)
+
+    readout = found.network.graph.readout
+    for result in found.results:
+        counts = result.activity.cores.sum(axis=(0, 1))
+        injected = result.activity.chip[:, INJECTION].sum()
+        read = int(result.scores[-1].sum()) if readout.spikes else 0
+        assert counts[PACKET] + injected == counts[PACKET_IN] + read
+        assert counts[PACKET] > counts[FIRE]  # several neurocores listen to a spike
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_synapses_read_are_those_of_the_spikes(name: str) -> None:
+    found = ran(name)
+
+    network = found.network
+    for result, spikes in zip(found.results, found.spikes, strict=True):
+        n = network.graph.training.timesteps
+        counted = result.activity.cores[:n, :, SYNAPTIC_OPERATION].sum()
+        expected = 0
+        for population in network.graph.populations:
+            if population.spikes:
+                per_spike = network.routes[population.name].synapses.sum(axis=1)
+                expected += int(
+                    (spikes[population.name][:n].sum(axis=0) * per_spike).sum()
+                )
+        stimulus = found.data.stimulus(result.index).values
+        sent = np.resize(stimulus != 0, (n, *stimulus.shape[1:])).reshape(n, -1)
+        per_input = network.routes[network.graph.source.name].synapses.sum(axis=1)
+        expected += int((sent.sum(axis=0) * per_input).sum())
+        assert counted == expected
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_input_that_stops_has_done_what_a_full_run_had_done_by_then(
+    name: str,
+) -> None:
+    found = ran(name)
+    network = found.network
+    program = open_backend("cpu").load(network)
+
+    for t in (1, 2, network.graph.training.timesteps):
+        stopped = run_inputs(program, network, found.data.stimuli(), fixed(t))
+        for early, full in zip(stopped, found.results, strict=True):
+            n = t + network.graph.depth
+            assert early.activity.n_chip_timesteps == n
+            for one, two in (
+                (early.activity.cores, full.activity.cores),
+                (early.activity.chip, full.activity.chip),
+            ):
+                np.testing.assert_array_equal(one, two[:n])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_cutoff_at_the_last_timestep_is_a_full_run(name: str) -> None:
+    found = ran(name)
+    artifact, backend = pack(found.network), open_backend("cpu")
+    last = fixed(found.network.graph.training.timesteps)
+
+    profile = profile_inputs(artifact, backend, found.data, cutoff=last)
+
+    early, full = (profile.runs[s] for s in (Schedule.CUTOFF, Schedule.SERIAL))
+    for column in full.columns:
+        is_polled = column.split("_")[0] in ("latency", "period") or (
+            "static" in column or "host" in column
+        )
+        if not is_polled:  # T polls instead of one
+            np.testing.assert_array_equal(early.column(column), full.column(column))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_counts_of_two_halves_are_those_of_the_whole(name: str) -> None:
+    found = ran(name)
+    artifact, backend = pack(found.network), open_backend("cpu")
+
+    whole, first, second = (
+        profile_inputs(artifact, backend, part, cutoff=fixed(2))
+        for part in (found.data, found.data.take([0]), found.data.take([1]))
+    )
+
+    for totals in ("cores", "chip"):
+        one, two = getattr(first.totals, totals), getattr(second.totals, totals)
+        np.testing.assert_array_equal(one + two, getattr(whole.totals, totals))
+    for column in ("packets", "hops", "energy_dynamic_j", "energy_static_high_j"):
+        parts = [*first.rows.column(column), *second.rows.column(column)]
+        assert parts == whole.rows.column(column).tolist()
