@@ -65,7 +65,8 @@ ALLOWED = {
 # Heavy packages, and the modules that may import them: running a .snn needs no torch.
 USERS = {
     "torch": "importers/cells importers/check importers/checkpoint "
-    "importers/frameworks importers/layers importers/model_file importers/norse "
+    "importers/feedback importers/frameworks importers/layers "
+    "importers/model_file importers/norse "
     "importers/pt2 importers/pytorch importers/rates importers/sinabs "
     "importers/snntorch importers/spikingjelly importers/torch_ importers/tracing "
     "training/",

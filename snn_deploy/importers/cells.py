@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from snn_deploy.arrays import FloatArray, Shape
+from snn_deploy.arrays import FloatArray, Shape, n_neurons
 from snn_deploy.errors import ModelError
 from snn_deploy.ir.neurons import Comparison, Integrator, Lif, Neuron, Reset
 from snn_deploy.ir.nodes import Conv2d, Linear
@@ -19,6 +19,7 @@ class Cell:
     """The neurons that one module simulates."""
 
     neurons: Neuron
+    weights: Linear | None = None  # those of the input, where the module has its own
     recurrent: Linear | Conv2d | None = None  # brings their spikes a timestep later
     lowest_voltage: FloatArray | None = None  # the module cuts voltages off below it
     silent: Integrator | None = None  # what the voltage alone is, if no spike resets it
@@ -81,6 +82,30 @@ def integrating(name: str, shape: Shape, dynamics: Dynamics) -> Integrator:
     """Return neurons that never spike, without bias, that start at 0."""
     return Integrator(
         name=name, shape=shape, **vars(dynamics), bias=ZERO, initial_voltage=ZERO
+    )
+
+
+def one_to_one(weight: FloatArray, name: str, shape: Shape) -> Linear | Conv2d:
+    """Return a layer that multiplies the spikes of each neuron by its ``weight``."""
+    size = n_neurons(shape)
+    if len(shape) == 1:
+        each = np.diag(np.broadcast_to(weight, shape))
+        return Linear(name=name, weight=each, bias=np.zeros(size))
+    channels = shape[0]
+    rows = np.broadcast_to(weight, shape).reshape(channels, -1)
+    if np.any(rows != rows[:, :1]):
+        raise refuse(
+            name, "V", "different within a channel", "use one value for each channel"
+        )
+    return Conv2d(
+        name=name,
+        weight=rows[:, :1].reshape(channels, 1, 1, 1),
+        bias=np.zeros(channels),
+        stride=(1, 1),
+        padding=(0, 0),
+        dilation=(1, 1),
+        groups=channels,
+        shape=shape,
     )
 
 

@@ -1,6 +1,7 @@
 """Compare a traced graph with the module it was traced from, timestep by timestep."""
 
 import copy
+import pickle
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -98,6 +99,16 @@ def _compare(
         )
 
 
+def copied(model: nn.Module) -> nn.Module:
+    """Return a copy of ``model``, its neurons at rest."""
+    rest(model)  # states with a history cannot be copied
+    try:
+        return copy.deepcopy(model)
+    except AttributeError:  # sinabs' layers with rec_connect
+        found: nn.Module = pickle.loads(pickle.dumps(model))
+        return found
+
+
 class ModuleRun(Protocol):
     """A module in progress."""
 
@@ -117,8 +128,7 @@ class _Watched:
     """A copy in double precision, so that roundings flip no spike; keeps outputs."""
 
     def __init__(self, graph: Graph, model: nn.Module) -> None:
-        rest(model)  # states with a history cannot be copied
-        self.model = copy.deepcopy(model).double().eval()
+        self.model = copied(model).double().eval()
         self.outputs: dict[str, FloatArray] = {}
         self.n_calls: dict[str, int] = {}
         readouts = {node.name for node in graph.nodes_of(Integrator)}

@@ -20,6 +20,7 @@ from snn_deploy.importers.norse import is_norse_sequence, read_norse_cell
 from snn_deploy.importers.sinabs import read_sinabs_cell
 from snn_deploy.importers.snntorch import read_snntorch_cell
 from snn_deploy.importers.spikingjelly import (
+    is_recurrent_container,
     is_spikingjelly_sequence,
     read_spikingjelly_cell,
     takes_all_timesteps,
@@ -73,6 +74,8 @@ def _reader(kind: type) -> Callable[[Any, str, Shape], Cell] | None:
         return _read_own_cell
     if kind.__name__ == "RecurrentOneToOne":  # a part of RLeaky, no neurons
         return None
+    if is_recurrent_container(kind):
+        return read_spikingjelly_cell
     return next((read for p, read in CELLS.items() if _is_in(kind, p)), None)
 
 

@@ -11,8 +11,10 @@ receives ``spikes * weight + bias``, or the bias that comes with the data; witho
 input layer the first weights tell the shape. ``pool`` weights each value of a window
 alike. ``concat`` puts what the layers with these numbers give behind one another, after
 the layer before it unless that is among them. ``average``, as the last layer, becomes
-a sum over each group: the same answer. Other layers, other neurons and a refractory
-delay over 1 are refused.
+a sum over each group: the same answer. ``refDelay`` is after how many timesteps a
+neuron may spike again; until then its voltage stays 0, as in nengo-loihi's emulator.
+Other layers, other neurons and a negative ``wgtExp`` are refused: Lava's loader looks
+at none, and what the chip would drop of a weight is not what Lava drops of a sum.
 """
 
 from dataclasses import replace
@@ -31,11 +33,11 @@ from snn_deploy.importers.lava_dl_layers import (
     fully_connected,
     input_shape,
     pooling,
-    read_neurons,
     recurrent,
     scalar,
     sizes,
 )
+from snn_deploy.importers.lava_dl_neurons import read_neurons
 from snn_deploy.ir.graph import Edge, Functional, Graph, Training
 from snn_deploy.ir.neurons import Lif, Neuron
 from snn_deploy.ir.nodes import Conv2d, Flatten, Input, Linear, Node

@@ -1,4 +1,4 @@
-"""Build layers and neurons from the groups of a ``.net`` file of lava-dl."""
+"""Build layers from the groups of a ``.net`` file of lava-dl."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,13 +7,9 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray, Shape, n_neurons
 from snn_deploy.errors import ModelError
-from snn_deploy.fixedpoint import DECAY_BITS
-from snn_deploy.ir.neurons import Comparison, Integrator, Lif, Neuron, Reset
 from snn_deploy.ir.nodes import Conv2d, Linear
 
-# what lava-dl takes where a layer names none: it adds up for ever and never spikes
-DEFAULT_NEURON = {"type": "CUBA", "iDecay": 0, "vDecay": 4096}
-NEEDED = {"refDelay": 1, "gradedSpike": 0, "weight_exp": 0}
+MOST_EXPONENT = 7  # the largest that the chip knows
 
 
 def scalar(value: Any) -> float:
@@ -220,10 +216,10 @@ def _scaled(name: str, weight: FloatArray, layer: dict[str, Any]) -> FloatArray:
             "export the network quantized"
         )
     exponent = scalar(layer.get("neuron", {}).get("wgtExp", 0))
-    if exponent < 0 or exponent != int(exponent):
+    if exponent not in range(MOST_EXPONENT + 1):
         raise ModelError(
-            f"{name}: wgtExp is {exponent:g}; only 0 and more is exact, since sums "
-            "drop bits otherwise"
+            f"{name}: wgtExp is {exponent:g}; only 0 to {MOST_EXPONENT} is exact, "
+            "since sums drop bits otherwise; export it with larger weights"
         )
     scaled: FloatArray = weight * 2.0**exponent
     return scaled
@@ -232,61 +228,3 @@ def _scaled(name: str, weight: FloatArray, layer: dict[str, Any]) -> FloatArray:
 def _pair(value: Any) -> tuple[int, int]:
     pair = np.broadcast_to(np.asarray(value, int).reshape(-1), 2)
     return int(pair[0]), int(pair[1])
-
-
-def _bias(key: str, layer: dict[str, Any], shape: Shape) -> FloatArray:
-    """Return the bias of each neuron: the chip adds it to the voltage."""
-    bias = np.asarray(layer.get("bias", 0.0), np.float64).reshape(-1)
-    if bias.size == 1:
-        return bias.reshape(())
-    if bias.size == shape[0]:
-        return bias.reshape(-1, *(1,) * (len(shape) - 1))
-    if bias.size != n_neurons(shape):
-        raise ModelError(f"{key}: {bias.size} biases for neurons of shape {shape}")
-    return bias.reshape(shape)
-
-
-def read_neurons(
-    key: str, layer: dict[str, Any], shape: Shape, *, takes_bias: bool
-) -> Neuron:
-    """Return the neurons of a layer.
-
-    Raises
-    ------
-    ModelError
-        If they are of another type, or a parameter has no counterpart.
-    """
-    neuron = layer.get("neuron", DEFAULT_NEURON)
-    kind = neuron["type"]
-    if kind not in ("LOIHI", "CUBA"):
-        raise ModelError(
-            f"{key}: neurons of type {kind!r} cannot be deployed; use LOIHI or CUBA"
-        )
-    for parameter, needed in NEEDED.items():
-        value = scalar(neuron.get(parameter, needed))
-        if value != needed:
-            raise ModelError(
-                f"{key}: {parameter} is {value:g}, only {needed} can be deployed"
-            )
-    unit = 1 << DECAY_BITS
-    dynamics: dict[str, Any] = {
-        "name": key,
-        "shape": shape,
-        "current_decay": np.array(scalar(neuron["iDecay"]) / unit),
-        "voltage_decay": np.array(scalar(neuron["vDecay"]) / unit),
-        "input_gain": np.array(1.0),
-        "bias": _bias(key, layer, shape),
-        "initial_voltage": np.array(0.0),
-        "takes_bias": takes_bias,
-    }
-    if "neuron" not in layer:
-        return Integrator(**dynamics)
-    threshold = np.array(scalar(neuron["vThMant"]))
-    return Lif(
-        **dynamics,
-        threshold=threshold,
-        reset=Reset.HARD,
-        reset_amount=threshold,
-        comparison=Comparison.GREATER,
-        spike_value=1.0,
-    )

@@ -105,6 +105,8 @@ class Layers:
 
     def _cell(self, module: nn.Module, name: str, source: str) -> str:
         cell = read_cell(module, name, self.nodes[source].output_shape)
+        if cell.weights is not None:
+            source = self.add(cell.weights, (source,))
         self.add(cell.neurons, (source,))
         if cell.recurrent is not None:
             back = self.add(cell.recurrent, ())

@@ -6,7 +6,8 @@ by that factor as well (our ``input_gain``). ``LIFCell`` adds the input to its c
 before the voltage sees it and lets the current decay by ``dt * tau_syn_inv`` behind
 it, which is our order. A spike needs ``v > v_th``; the reset is hard, to ``v_reset``,
 or soft. Voltages rest at ``v_leak`` and start there: where that is ``v_reset`` too, we
-count them from it. Adaptive, recurrent and refractory cells are refused, and so are a
+count them from it. ``LIFRecurrentCell`` is a ``LIFCell`` that weighs its input, and its
+own spikes one timestep later. Adaptive and refractory cells are refused, and so are a
 leak of integrators, or of a soft reset, to anything but 0.
 """
 
@@ -19,6 +20,7 @@ from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.cells import Cell, Dynamics, integrating, spiking, values
 from snn_deploy.ir.neurons import Lif, Reset
+from snn_deploy.ir.nodes import Linear
 
 RESETS = {"reset_value": Reset.HARD, "reset_subtract": Reset.SOFT}
 
@@ -40,6 +42,8 @@ def read_norse_cell(cell: nn.Module, name: str, shape: Shape) -> Cell:
     match type(cell).__name__:
         case "LIFCell":
             return Cell(neurons=_spiking(cell, name, shape, _with_current(cell, shape)))
+        case "LIFRecurrentCell":
+            return _recurrent(cell, name, shape)
         case "LIFBoxCell":
             return Cell(neurons=_spiking(cell, name, shape, _boxed(cell, shape)))
         case "IAFCell":
@@ -52,8 +56,26 @@ def read_norse_cell(cell: nn.Module, name: str, shape: Shape) -> Cell:
             return Cell(neurons=integrating(name, shape, _boxed(cell, shape)))
     raise ModelError(
         f"{name}: Norse's {type(cell).__name__} cannot be deployed; use LIFCell, "
-        "LIFBoxCell, IAFCell, LICell or LIBoxCell"
+        "LIFRecurrentCell, LIFBoxCell, IAFCell, LICell or LIBoxCell"
     )
+
+
+def _recurrent(cell: Any, name: str, shape: Shape) -> Cell:
+    weights = _plain(cell.input_weights, f"{name}.input")
+    if shape != weights.input_shape:
+        raise ModelError(
+            f"{name}: takes {weights.input_shape}, but what comes before gives "
+            f"{shape}; flatten it, or make the two fit"
+        )
+    own = weights.output_shape
+    neurons = _spiking(cell, name, own, _with_current(cell, own))
+    recurrent = _plain(cell.recurrent_weights, f"{name}.recurrent")
+    return Cell(neurons=neurons, weights=weights, recurrent=recurrent)
+
+
+def _plain(weight: Any, name: str) -> Linear:
+    matrix = weight.detach().cpu().double().numpy()
+    return Linear(name=name, weight=matrix, bias=np.zeros(len(matrix)))
 
 
 def _with_current(cell: Any, shape: Shape) -> Dynamics:

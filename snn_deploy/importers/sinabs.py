@@ -6,8 +6,9 @@ current keeps alpha_syn, and the input counts alpha_syn. A spike needs
 ``v >= spike_threshold``. ``MultiSpike``, the default, sends floor(v / threshold) spikes
 in one timestep, ``MaxSpike`` at most so many, ``SingleSpike`` one. ``MembraneSubtract``
 is a soft reset, ``MembraneReset()`` a hard one. ``min_v_mem`` is refused unless the
-weights are such that no voltage can reach it. Recurrent and adaptive layers are
-refused.
+weights are such that no voltage can reach it. ``rec_connect`` of recurrent layers
+brings the spikes of the timestep before; its bias, which the first timestep lacks, and
+adaptive layers are refused.
 """
 
 from typing import Any
@@ -28,9 +29,11 @@ from snn_deploy.importers.cells import (
     spiking,
     values,
 )
+from snn_deploy.importers.feedback import fed_back
 from snn_deploy.ir.neurons import Comparison, Lif, Reset
+from snn_deploy.ir.nodes import Conv2d, Linear
 
-READABLE = ("IAF", "LIF", "ExpLeak")
+READABLE = ("IAF", "LIF", "ExpLeak", "IAFRecurrent", "LIFRecurrent")
 SQUEEZE = "Squeeze"  # ends the names of layers that take (batch * time, ...)
 RESHAPING = ("FlattenTime", "UnflattenTime")  # of batch and time, which we go through
 MOST_SPIKES = (1 << PAYLOAD_BITS) - 1  # what one graded spike carries
@@ -57,10 +60,27 @@ def read_sinabs_cell(cell: Any, name: str, shape: Shape) -> Cell:
         )
     dynamics = _dynamics(cell, shape)
     floor = None if cell.min_v_mem is None else values(cell.min_v_mem, shape)
+    back = _recurrent(cell, name, shape) if kind.endswith("Recurrent") else None
     if cell.spike_fn is None:
         neurons = integrating(name, shape, dynamics)
         return Cell(neurons=neurons, lowest_voltage=floor)
-    return Cell(neurons=_spiking(cell, name, shape, dynamics), lowest_voltage=floor)
+    return Cell(
+        neurons=_spiking(cell, name, shape, dynamics),
+        recurrent=back,
+        lowest_voltage=floor,
+    )
+
+
+def _recurrent(cell: Any, name: str, shape: Shape) -> Linear | Conv2d:
+    layer = fed_back(cell.rec_connect, f"{name}.rec_connect", shape)
+    if np.any(layer.bias):  # ours acts at every timestep
+        raise refuse(
+            layer.name,
+            "a bias",
+            "left out at the first timestep",
+            "train with bias=False, the layer before can carry it",
+        )
+    return layer
 
 
 def _dynamics(cell: Any, shape: Shape) -> Dynamics:

@@ -1,4 +1,4 @@
-"""Read the neurons of snnTorch: ``Leaky``, ``Synaptic`` and ``RLeaky``.
+"""Read the neurons of snnTorch: ``Leaky``, ``Synaptic``, ``RLeaky``, ``RSynaptic``.
 
 ``beta`` and ``alpha`` are what voltage and current keep, cut off at 0 and 1. A spike
 needs ``mem > threshold``, the input is not scaled, and a spike is worth
@@ -7,8 +7,8 @@ needs ``mem > threshold``, the input is not scaled, and a spike is worth
 * ``subtract`` takes the threshold off behind the next decay, so before it
   threshold / beta;
 * ``zero`` in ``Leaky`` drops the voltage and keeps the next input, which is our hard
-  reset; in ``Synaptic`` and ``RLeaky`` it drops the next input as well: the voltage
-  rests for one timestep. Without ``reset_delay`` all three reset at once;
+  reset; in the others it drops the next input as well: the voltage rests for one
+  timestep. Without ``reset_delay`` they reset at once;
 * ``none`` is a reset by 0.
 
 ``recurrent`` brings the spikes of the timestep before, and its bias at every timestep.
@@ -20,9 +20,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
-from snn_deploy.arrays import FloatArray, Shape, n_neurons
+from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.cells import (
     ONE,
@@ -30,15 +29,16 @@ from snn_deploy.importers.cells import (
     Cell,
     Dynamics,
     integrating,
+    one_to_one,
     refuse,
     spiking,
     values,
 )
-from snn_deploy.importers.torch_layers import read_layer
+from snn_deploy.importers.feedback import fed_back
 from snn_deploy.ir.neurons import Lif, Reset
 from snn_deploy.ir.nodes import Conv2d, Linear
 
-READABLE = ("Leaky", "Synaptic", "RLeaky")
+READABLE = ("Leaky", "Synaptic", "RLeaky", "RSynaptic")
 
 
 def returns_state(cell: Any) -> bool:
@@ -61,7 +61,7 @@ def read_snntorch_cell(cell: Any, name: str, shape: Shape) -> Cell:
         )
     _check(cell, name)
     current_decay = ONE
-    if kind == "Synaptic":
+    if kind.endswith("Synaptic"):
         current_decay = 1 - np.clip(values(cell.alpha, shape), 0, 1)
     dynamics = Dynamics(
         current_decay=current_decay,
@@ -70,7 +70,7 @@ def read_snntorch_cell(cell: Any, name: str, shape: Shape) -> Cell:
     is_silent = cell.reset_mechanism == "none"
     return Cell(
         neurons=_neurons(cell, name, shape, dynamics),
-        recurrent=_recurrent(cell, name, shape) if kind == "RLeaky" else None,
+        recurrent=_recurrent(cell, name, shape) if kind.startswith("R") else None,
         silent=integrating(name, shape, dynamics) if is_silent else None,
     )
 
@@ -142,32 +142,6 @@ def _check(cell: Any, name: str) -> None:
 
 def _recurrent(cell: Any, name: str, shape: Shape) -> Linear | Conv2d:
     module, name = cell.recurrent, f"{name}.recurrent"
-    if isinstance(module, nn.Linear | nn.Conv2d):
-        layer = read_layer(module, name, shape)
-        assert isinstance(layer, Linear | Conv2d)
-        return layer
-    return _one_to_one(values(module.V, shape), name, shape)
-
-
-def _one_to_one(weight: FloatArray, name: str, shape: Shape) -> Linear | Conv2d:
-    """Return a layer that multiplies the spikes of each neuron by its ``weight``."""
-    size = n_neurons(shape)
-    if len(shape) == 1:
-        each = np.diag(np.broadcast_to(weight, shape))
-        return Linear(name=name, weight=each, bias=np.zeros(size))
-    channels = shape[0]
-    rows = np.broadcast_to(weight, shape).reshape(channels, -1)
-    if np.any(rows != rows[:, :1]):
-        raise refuse(
-            name, "V", "different within a channel", "use one value for each channel"
-        )
-    return Conv2d(
-        name=name,
-        weight=rows[:, :1].reshape(channels, 1, 1, 1),
-        bias=np.zeros(channels),
-        stride=(1, 1),
-        padding=(0, 0),
-        dilation=(1, 1),
-        groups=channels,
-        shape=shape,
-    )
+    if type(module).__name__ == "RecurrentOneToOne":
+        return one_to_one(values(module.V, shape), name, shape)
+    return fed_back(module, name, shape)

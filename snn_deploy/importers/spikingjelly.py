@@ -5,9 +5,12 @@ voltages start there and leak towards it: counted from it, all three are 0. With
 (``None``) a spike takes the threshold off, and voltages leak towards 0. A voltage loses
 1 / tau per timestep, or sigmoid(w) of ``ParametricLIFNode``, and ``decay_input`` scales
 the input by that as well. Step modes ``"s"`` and ``"m"`` compute the same; in ``"m"``
-the first axis is time. ``Simple...`` variants and all other neurons are refused.
+the first axis is time. ``LinearRecurrentContainer`` and, where it adds,
+``ElementWiseRecurrentContainer`` bring the spikes of the timestep before to the neurons
+that they hold. ``Simple...`` variants and all other neurons are refused.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +19,19 @@ from torch import nn
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.cells import Cell, Dynamics, refuse, spiking, values
+from snn_deploy.importers.cells import (
+    Cell,
+    Dynamics,
+    one_to_one,
+    refuse,
+    spiking,
+    values,
+)
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.nodes import Linear
 
 READABLE = ("IFNode", "LIFNode", "ParametricLIFNode")
+RECURRENT = ("LinearRecurrentContainer", "ElementWiseRecurrentContainer")
 CONTAINERS = ("MultiStepContainer", "SeqToANNContainer", "StepModeContainer")
 PACKAGE = "spikingjelly.activation_based"
 
@@ -31,6 +42,11 @@ def is_spikingjelly_sequence(module: nn.Module) -> bool:
     return kind.__module__.startswith(f"{PACKAGE}.layer") and (
         kind.__name__ in CONTAINERS
     )
+
+
+def is_recurrent_container(kind: type) -> bool:
+    """Return whether modules of this type feed the spikes of neurons back to them."""
+    return kind.__module__.startswith(f"{PACKAGE}.layer") and kind.__name__ in RECURRENT
 
 
 def takes_all_timesteps(module: nn.Module) -> bool:
@@ -79,6 +95,8 @@ def read_spikingjelly_cell(cell: Any, name: str, shape: Shape) -> Cell:
         If the cell, or one of its parameters, has no counterpart.
     """
     kind = type(cell).__name__
+    if kind in RECURRENT:
+        return read_recurrent_container(cell, name, shape)
     if kind not in READABLE:
         raise ModelError(
             f"{name}: SpikingJelly's {kind} cannot be deployed; use "
@@ -97,6 +115,43 @@ def read_spikingjelly_cell(cell: Any, name: str, shape: Shape) -> Cell:
         comparison=Comparison.GREATER_EQUAL,
     )
     return Cell(neurons=neurons)
+
+
+def read_recurrent_container(container: Any, name: str, shape: Shape) -> Cell:
+    """Return the neurons in a container that feeds their spikes back to them.
+
+    Raises
+    ------
+    ModelError
+        If it holds no neurons, or combines spikes and input in another way.
+    """
+    back = f"{name}.recurrent"
+    if type(container).__name__ == "ElementWiseRecurrentContainer":
+        _check_sum(container.element_wise_function, name)
+        cell = read_spikingjelly_cell(container.sub_module, name, shape)
+        return replace(cell, recurrent=one_to_one(np.array(1.0), back, shape))
+    layer = container.rc
+    weight = layer.weight.detach().cpu().double().numpy()
+    n_in, n = len(weight), weight.shape[1] - len(weight)
+    if shape != (n,) or n != n_in:
+        raise ModelError(
+            f"{name}: {n_in} features in and {n} out, but what comes before gives "
+            f"{shape}; neurons have as many in as out, flatten what comes before"
+        )
+    bias = np.zeros(n) if layer.bias is None else values(layer.bias, (n,))
+    cell = read_spikingjelly_cell(container.sub_module, name, shape)
+    return replace(
+        cell,
+        weights=Linear(name=f"{name}.input", weight=weight[:, :n], bias=bias),
+        recurrent=Linear(name=back, weight=weight[:, n:], bias=np.zeros(n)),
+    )
+
+
+def _check_sum(function: Any, name: str) -> None:
+    """Raise an error if a function of two tensors is no sum."""
+    probes = torch.randn(2, 100, generator=torch.Generator().manual_seed(0))
+    if not torch.equal(function(probes[0], probes[1]), probes[0] + probes[1]):
+        raise refuse(name, "element_wise_function", "no sum", "use torch.add")
 
 
 def _dynamics(cell: Any, shape: Shape) -> Dynamics:

@@ -1,6 +1,5 @@
 """Compare the spikes of an imported graph with those of the framework itself."""
 
-import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from torch import nn
 
 import snn_deploy
 from snn_deploy.arrays import FloatArray, Shape
+from snn_deploy.importers.check import copied
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Graph
 from snn_deploy.spikes import Stimulus
@@ -56,7 +56,7 @@ def stimuli(graph: Graph, values: FloatArray) -> list[Stimulus]:
 def exact(module: nn.Module, run: Run, x: FloatArray) -> FloatArray:
     """Return the outputs ``(n, timesteps, n_out)`` of a copy in double precision."""
     with torch.no_grad():
-        ours = copy.deepcopy(module).double().eval()
+        ours = copied(module).double().eval()
         for layer in ours.modules():
             layer.register_forward_pre_hook(_doubled)
         output = run(ours, torch.as_tensor(x, dtype=torch.float64))

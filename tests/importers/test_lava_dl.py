@@ -117,8 +117,11 @@ def test_average_at_the_end_adds_up_its_groups(tmp_path: Path) -> None:
     ("change", "message"),
     [
         (lambda n: n.update(type="SDNN"), "1: neurons of type 'SDNN' cannot be"),
-        (lambda n: n.update(refDelay=3), "1: refDelay is 3, only 1 can be deployed"),
-        (lambda n: n.update(wgtExp=-1), "1: wgtExp is -1; only 0 and more is exact"),
+        (lambda n: n.update(refDelay=0), "1: refDelay is 0; it is a whole number from"),
+        (lambda n: n.update(refDelay=65), "1: refDelay is 65; it is a whole number"),
+        (lambda n: n.update(refDelay=1.5), "1: refDelay is 1.5; it is a whole number"),
+        (lambda n: n.update(wgtExp=-1), "1: wgtExp is -1; only 0 to 7 is exact"),
+        (lambda n: n.update(wgtExp=float("inf")), "1: wgtExp is inf; only 0 to 7"),
         (lambda n: n.update(weight_exp=2), "1: weight_exp is 2, only 0 can be"),
         (lambda n: n.update(gradedSpike=True), "1: gradedSpike is 1, only 0 can be"),
         (lambda n: n.update(vDecay=5000), "1: voltage_decay is 1.2"),

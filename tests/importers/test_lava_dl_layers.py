@@ -21,16 +21,23 @@ from tests.importers.test_lava_dl import NEURON, dense, entrance, write
 SHAPE = (2, 6, 6)
 
 
-def spiking(sums: AnyArray, threshold: int = 20) -> IntArray:
-    """Return the spikes for synaptic sums ``(n_timesteps, ...)``, in plain integers."""
+def spiking(sums: AnyArray, threshold: int = 20, refractory: int = 1) -> IntArray:
+    """Return the spikes for synaptic sums ``(n_timesteps, ...)``, in plain integers.
+
+    ``refractory`` counts down behind a spike, as in nengo-loihi's emulator.
+    """
     current, voltage = np.zeros_like(sums[0], int), np.zeros_like(sums[0], int)
+    waiting = np.zeros_like(voltage)
     spikes = []
     for total in sums.astype(int):
         current = np.sign(current) * (np.abs(current) * (4096 - 1024) // 4096)
         current = current + 64 * total
         voltage = np.sign(voltage) * (np.abs(voltage) * (4096 - 128) // 4096) + current
+        voltage[waiting > 0] = 0
         spikes.append((voltage > 64 * threshold).astype(int))
         voltage = voltage * (1 - spikes[-1])
+        waiting[spikes[-1] > 0] = refractory
+        waiting = np.maximum(waiting - 1, 0)
     return np.array(spikes)
 
 
@@ -165,6 +172,21 @@ def test_numbers_stored_as_arrays_and_weights_without_a_trailing_axis(
     np.testing.assert_array_equal(
         found(write(tmp_path / "b.net", [START, odd]), x, "1"), plain
     )
+
+
+@pytest.mark.parametrize("delay", [1, 2, 3, 7])
+def test_neurons_rest_until_the_refractory_delay_is_over(
+    tmp_path: Path, delay: int
+) -> None:
+    weight = 2.0 * rng(1).integers(-15, 40, (4, 6))
+    layer = dense(6, 4, weight=weight, neuron={**NEURON, "refDelay": delay})
+    x = (rng(2).random((40, 6)) < 0.5).astype(np.int64)
+
+    mine = found(write(tmp_path / "net.net", [entrance(6), layer]), x, "1")
+
+    expected = spiking(x @ weight.T, refractory=delay)
+    np.testing.assert_array_equal(mine, expected)
+    assert 20 < expected.sum() <= 4 * 40 / delay + 4
 
 
 def test_an_exponent_of_the_weights_multiplies_them(tmp_path: Path) -> None:

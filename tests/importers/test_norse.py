@@ -27,6 +27,7 @@ from torch import Tensor, nn
 import snn_deploy
 from snn_deploy.errors import ModelError
 from snn_deploy.ir.neurons import Integrator, Lif, Reset
+from tests.importers.agreement import agree, with_states
 from tests.importers.stepping import check, saved, settle
 
 SHAPE = (2, 6, 6)
@@ -92,6 +93,37 @@ def per_channel(values: torch.Tensor) -> torch.Tensor:
 )
 def test_spiking_neurons(tmp_path: Path, cell: nn.Module) -> None:
     check(around(cell), tmp_path, SHAPE)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"v_leak": torch.tensor(-0.1), "v_reset": torch.tensor(-0.1)},
+        {"tau_syn_inv": torch.tensor(600.0)},
+    ],
+)
+@pytest.mark.parametrize("autapses", [False, True])
+def test_recurrent_neurons(
+    tmp_path: Path, options: dict[str, Any], autapses: bool
+) -> None:
+    parameters = LIFParameters(
+        v_th=torch.tensor(0.2), tau_mem_inv=torch.tensor(300.0), **options
+    )
+    network = SequentialState(
+        nn.Flatten(),
+        LIFRecurrentCell(72, 12, parameters, autapses=autapses),
+        nn.Linear(12, 4),
+        LIFBoxCell(LIFBoxParameters(v_th=torch.tensor(0.1))),
+    )
+    settle(network)
+    if not autapses:  # settling has set them
+        with torch.no_grad():
+            network[1].recurrent_weights.fill_diagonal_(0.0)
+
+    graph = agree(network, with_states, tmp_path, SHAPE)
+
+    assert {e.delay for e in graph.edges_into(graph.node("1.recurrent"))} == {1}
 
 
 @pytest.mark.parametrize(
@@ -207,7 +239,7 @@ def reset_halfway(z: Any, v: Any, v_reset: Any, v_th: Any) -> Any:
         (LSNNCell(), "LSNNCell cannot be deployed; use LIFCell"),
         (LIFAdExCell(), "LIFAdExCell cannot be deployed"),
         (LIFRefracCell(), "LIFRefracCell cannot be deployed"),
-        (LIFRecurrentCell(4, 4), "LIFRecurrentCell cannot be deployed"),
+        (LIFRecurrentCell(4, 4), "takes (4,), but what comes before gives (4, 6, 6)"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
 )

@@ -144,6 +144,25 @@ def test_a_network_that_sinabs_converted(tmp_path: Path) -> None:
     agree(network, merged, tmp_path, SHAPE)
 
 
+@pytest.mark.parametrize("spikes", [SINGLE, MULTI])
+@pytest.mark.parametrize("current", [None, 2.0])
+def test_recurrent_layers(tmp_path: Path, spikes: Any, current: float | None) -> None:
+    back = nn.Conv2d(4, 4, 3, padding=1, bias=False)
+    options = {"spike_fn": spikes, "tau_syn": current}
+    module = nn.Sequential(
+        sl.Repeat(nn.Conv2d(2, 4, 3)),
+        sl.LIFRecurrent(3.0, back, norm_input=False, **options),
+        nn.Flatten(start_dim=2),
+        nn.Linear(64, 6),
+        sl.IAFRecurrent(nn.Linear(6, 6, bias=False), **options),
+    )
+
+    graph = agree(louder(module, 0.5), time_second, tmp_path, SHAPE)
+
+    edges = graph.edges_into(graph.node("1.rec_connect"))
+    assert {edge.delay for edge in edges} == {1}
+
+
 def positive(neurons: nn.Module) -> nn.Module:
     """Return a network without inhibition."""
     module = network(neurons)
@@ -192,7 +211,15 @@ def test_a_leak_bounds_the_voltage(tmp_path: Path) -> None:
         (sl.ALIF(2.0, 2.0), "sinabs' ALIF cannot be deployed"),
         (
             sl.LIFRecurrent(2.0, nn.Identity()),
-            "sinabs' LIFRecurrent cannot be deployed",
+            "the connection is Identity, which cannot be deployed; use Linear",
+        ),
+        (
+            sl.LIFRecurrent(2.0, nn.Conv2d(4, 4, 3)),
+            "leads from (4, 4, 4) to (4, 2, 2); it must lead back",
+        ),
+        (
+            sl.LIFRecurrent(2.0, nn.Conv2d(4, 4, 1)),
+            "a bias is left out at the first timestep",
         ),
         (sl.SpikingMaxPooling2dLayer((2, 2)), "SpikingMaxPooling2dLayer cannot"),
         (sl.QuantizeLayer(), "QuantizeLayer cannot be deployed"),

@@ -43,11 +43,17 @@ def recurrent(**options: Any) -> nn.Module:
     return cell
 
 
+def recurrent_synaptic(**options: Any) -> nn.Module:
+    options = {"conv2d_channels": 4, "kernel_size": 3, **options}
+    cell: nn.Module = snn.RSynaptic(alpha=0.4, beta=0.7, init_hidden=True, **options)
+    return cell
+
+
 RESETS = ("subtract", "zero", "none")
 
 
 @pytest.mark.parametrize("reset", RESETS)
-@pytest.mark.parametrize("make", [leaky, synaptic, recurrent])
+@pytest.mark.parametrize("make", [leaky, synaptic, recurrent, recurrent_synaptic])
 def test_resets(tmp_path: Path, make: Any, reset: str) -> None:
     graph = agree(network(make(reset_mechanism=reset)), stepped, tmp_path, SHAPE)
 
@@ -85,6 +91,10 @@ def test_resets_at_once(tmp_path: Path, make: Any, reset: str) -> None:
         synaptic(alpha=1.0, threshold=3.0),
         recurrent(conv2d_channels=None, kernel_size=None, all_to_all=False, V=-0.6),
         recurrent(conv2d_channels=None, kernel_size=None, all_to_all=False, V=BETAS),
+        recurrent_synaptic(threshold=0.5),
+        recurrent_synaptic(
+            conv2d_channels=None, kernel_size=None, all_to_all=False, V=BETAS
+        ),
     ],
     ids=str,
 )
@@ -92,8 +102,11 @@ def test_parameters(tmp_path: Path, cell: nn.Module) -> None:
     agree(network(cell), stepped, tmp_path, SHAPE)
 
 
-def test_a_recurrent_row_that_is_read_out(tmp_path: Path) -> None:
-    last = snn.RLeaky(beta=0.8, linear_features=6, init_hidden=True, output=True)
+@pytest.mark.parametrize(
+    "make", [snn.RLeaky, lambda **options: snn.RSynaptic(alpha=0.5, **options)]
+)
+def test_a_recurrent_row_that_is_read_out(tmp_path: Path, make: Any) -> None:
+    last = make(beta=0.8, linear_features=6, init_hidden=True, output=True)
 
     graph = agree(network(leaky(), last), stepped, tmp_path, SHAPE)
 

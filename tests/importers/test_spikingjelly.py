@@ -153,6 +153,18 @@ def test_states_left_over_from_training_do_not_matter(tmp_path: Path) -> None:
         (neuron.EIFNode(), "SpikingJelly's EIFNode cannot be deployed"),
         (neuron.SimpleIFNode(), "SpikingJelly's SimpleIFNode cannot be deployed"),
         (neuron.NonSpikingLIFNode(), "SpikingJelly's NonSpikingLIFNode cannot"),
+        (
+            layer.ElementWiseRecurrentContainer(neuron.IFNode(), torch.mul),
+            "element_wise_function is no sum",
+        ),
+        (
+            layer.ElementWiseRecurrentContainer(neuron.QIFNode(), torch.add),
+            "SpikingJelly's QIFNode cannot be deployed",
+        ),
+        (
+            layer.LinearRecurrentContainer(neuron.IFNode(), 4, 4),
+            "4 features in and 4 out, but what comes before gives (4, 4, 4)",
+        ),
         (layer.NeuNorm(4, 4, 4, 1), "NeuNorm cannot be deployed"),
         (layer.SynapseFilter(tau=2.0), "SynapseFilter cannot be deployed"),
         (layer.WSConv2d(4, 4, 1), "WSConv2d is a Conv2d with a forward of its own"),
@@ -177,6 +189,27 @@ def test_single_steps_that_are_given_all_timesteps_are_refused(tmp_path: Path) -
 
     with pytest.raises(ModelError, match="gives other outputs at timestep"):
         saved(louder(module), tmp_path, SHAPE)
+
+
+@pytest.mark.parametrize("mode", ["s", "m"])
+@pytest.mark.parametrize("v_reset", [None, 0.0])
+def test_recurrent_containers(tmp_path: Path, v_reset: float | None, mode: str) -> None:
+    def neurons() -> nn.Module:
+        cell: nn.Module = neuron.LIFNode(tau=1.6, v_threshold=0.5, v_reset=v_reset)
+        return cell
+
+    module = nn.Sequential(
+        layer.Conv2d(2, 4, 3),
+        layer.ElementWiseRecurrentContainer(neurons(), lambda x, y: x + y),
+        layer.Flatten(),
+        layer.LinearRecurrentContainer(neurons(), 64, 64),  # weighs its input itself
+        layer.LinearRecurrentContainer(neurons(), 64, 64, bias=False),
+        layer.Linear(64, 6),
+        neurons(),
+    )
+    functional.set_step_mode(module, mode)
+
+    agree(louder(module), stepped if mode == "s" else time_first, tmp_path, SHAPE)
 
 
 def test_sums_that_meet_the_threshold_are_no_reason_to_refuse(tmp_path: Path) -> None:

@@ -46,6 +46,12 @@ def rows(folder: Path) -> None:
     check(folder, [entrance(6), dense(6, 4, weight=weight)], x, spiking(x @ weight.T))
 
 
+def resting(folder: Path) -> None:
+    x, weight = trains(6), mixed(4, 6)
+    layer = dense(6, 4, weight=weight, neuron={**NEURON, "refDelay": 2})
+    check(folder, [entrance(6), layer], x, spiking(x @ weight.T, refractory=2))
+
+
 def flattened(folder: Path) -> None:
     x, weight = images(30), mixed(4, 72)
     flat = {"type": "flatten", "shape": [72, 1, 1]}
@@ -124,6 +130,6 @@ CASES: dict[str, Case] = {
     "recurrent neurons": looped(late=False),
     "adaptive neurons": refused(neuron={**NEURON, "type": "ALIF"}),
     "hard reset": rows,
-    "rest for a timestep after a spike": refused(neuron={**NEURON, "refDelay": 2}),
+    "rest for a timestep after a spike": resting,
     "delays": looped(late=True),
 }

@@ -37,6 +37,18 @@ def conv() -> nn.Module:
     return nn.Conv2d(2, 4, 3)
 
 
+def recurrent() -> nn.Module:
+    draw = torch.Generator().manual_seed(1)
+    cell: nn.Module = LIFRecurrentCell(
+        12,
+        12,
+        LIFParameters(v_th=torch.tensor(0.3)),
+        input_weights=nn.Parameter(torch.randn(12, 12, generator=draw)),
+        recurrent_weights=nn.Parameter(torch.randn(12, 12, generator=draw)),
+    )
+    return cell
+
+
 def both(value: float) -> dict[str, torch.Tensor]:
     return {"v_leak": torch.tensor(value), "v_reset": torch.tensor(value)}
 
@@ -48,7 +60,7 @@ CASES = {
     "LIF with synaptic current": FRAME.case(
         conv, lambda: LIFCell(LIFParameters(v_th=torch.tensor(0.3)))
     ),
-    "recurrent neurons": FRAME.case(conv, lambda: LIFRecurrentCell(6, 6)),
+    "recurrent neurons": FRAME.case(recurrent, shape=(12,)),
     "adaptive neurons": FRAME.case(conv, LSNNCell),
     "leaky integrator as read-out": FRAME.case(conv, box, last=LIBoxCell),
     "hard reset": FRAME.case(conv, box),

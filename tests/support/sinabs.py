@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.importers.agreement import N, merged
+from tests.importers.agreement import N, merged, time_second
 from tests.support.frames import Frame, layer_cases
 
 sl = pytest.importorskip("sinabs.layers")
@@ -26,7 +26,20 @@ def lif(**options: Any) -> nn.Module:
     return cell
 
 
+def recurrent() -> nn.Module:
+    cell: nn.Module = sl.LIFRecurrent(
+        3.0, nn.Linear(9, 9, bias=False), spike_fn=SINGLE, norm_input=False
+    )
+    return cell
+
+
+def spikes() -> nn.Module:
+    cell: nn.Module = sl.IAF(spike_fn=SINGLE)
+    return cell
+
+
 FRAME = Frame(lif, merged)
+TIMED = Frame(spikes, time_second)
 
 
 def conv() -> nn.Module:
@@ -39,7 +52,7 @@ CASES = {
     "integrate-and-fire": FRAME.case(conv, iaf),
     "leaky integrate-and-fire": FRAME.case(conv, lif),
     "LIF with synaptic current": FRAME.case(conv, lambda: lif(tau_syn=2.0)),
-    "recurrent neurons": FRAME.case(conv, lambda: sl.LIFRecurrent(3.0, nn.Identity())),
+    "recurrent neurons": TIMED.case(lambda: nn.Linear(12, 9), recurrent, shape=(12,)),
     "adaptive neurons": FRAME.case(conv, lambda: sl.ALIF(3.0, 3.0)),
     "leaky integrator as read-out": FRAME.case(
         conv, lif, last=lambda: sl.ExpLeakSqueeze(tau_mem=5.0, batch_size=N)
