@@ -10,7 +10,7 @@ from snn_deploy.costs.energy import PARTS
 from snn_deploy.profile.profile import Profile
 from snn_deploy.report.units import UNKNOWN, shared_prefix
 
-DIGITS = 5  # of a cost that the page holds; it shows 3
+DIGITS, DIGITS_SHOWN = 5, 3  # of a cost that the page holds
 MEASURED, MODELLED = "measured", "modelled"
 RESULTS = ("right", "wrong", "lost by stopping", "no label")
 RIGHT, WRONG, LOST, NO_LABEL = range(len(RESULTS))
@@ -27,6 +27,10 @@ class Column:
     words: tuple[str, ...] = ()  # that the values stand for
 
     @property
+    def is_cost(self) -> bool:
+        return self.note.endswith(MODELLED)
+
+    @property
     def numbers(self) -> FloatArray:
         """What to sort by."""
         return self.values.astype(np.float64)
@@ -38,19 +42,23 @@ class Column:
             return self.words[int(value)]
         if value != value:
             return UNKNOWN
-        if isinstance(value, int):
-            return f"{value:,}"
-        exact = f"{float(f'{value:.3g}'):,.12f}"
-        return exact.rstrip("0").rstrip(".")
+        if not self.is_cost:
+            return f"{int(value):,}"
+        places = DIGITS_SHOWN - 1
+        if value:
+            places -= int(f"{value:.{places}e}".split("e")[1])
+        return f"{round(value, places):,.{max(places, 0)}f}"
 
     @property
     def as_json(self) -> dict[str, Any]:
         """What the script reads."""
         values = [None if v != v else v for v in self.values.tolist()]
-        is_cost = self.note.endswith(MODELLED)
         return {
-            "key": self.key, "values": values, "words": self.words, "isCost": is_cost
-        }  # fmt: skip
+            "key": self.key,
+            "values": values,
+            "words": self.words,
+            "isCost": self.is_cost,
+        }
 
 
 def columns(profile: Profile, shown: IntArray) -> list[Column]:

@@ -7,7 +7,8 @@ const columns = Object.fromEntries(data.columns.map(column => [column.key, colum
 const close = new Set(data.close)
 const state = {show: "all", label: "", find: "", by: data.by, down: true, first: 0}
 
-const figures = new Intl.NumberFormat("en-US", {maximumSignificantDigits: 3})
+const figures = new Intl.NumberFormat("en-US",
+  {minimumSignificantDigits: 3, maximumSignificantDigits: 3})
 const whole = new Intl.NumberFormat("en-US")
 
 function text(column, row) {

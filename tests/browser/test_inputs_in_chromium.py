@@ -60,7 +60,7 @@ def test_the_script_writes_what_the_page_held_without_it(
 
 
 def test_a_click_on_a_head_sorts_and_another_turns_the_order(opened: Page) -> None:
-    assert column(opened, "energy") == ["30"] * 13 + ["20"] * 2
+    assert column(opened, "energy") == ["30.0"] * 13 + ["20.0"] * 2
 
     opened.click("#inputs th[data-key=index] button")
 
@@ -127,7 +127,7 @@ def test_energies_follow_the_table(opened: Page) -> None:
 
     assert falling != rising
     assert opened.evaluate("document.querySelectorAll('#strip path').length") == 4
-    assert opened.evaluate("document.querySelector('#highest').innerText") == "30"
+    assert opened.evaluate("document.querySelector('#highest').innerText") == "30.0"
     opened.click("input[value=wrong]")
     assert opened.evaluate("document.querySelectorAll('#strip .frame').length") == 0
 

@@ -60,7 +60,7 @@ def test_the_first_page_is_there_without_a_script() -> None:
 
     assert "input label given answer measured at all timesteps measured" in text
     assert "energy µJ, modelled" in text
-    assert " 2 1 1 1 right 30 12 9 3 6 3 3 6 300 3,000 " in text
+    assert " 2 1 1 1 right 30.0 12.0 9.00 3.00 6.00 3.00 3 6 300 3,000 " in text
     assert text.count(" right ") + text.count(" lost by stopping ") == PAGE_ROWS
 
 
@@ -123,13 +123,19 @@ def test_hostile_text_cannot_end_the_data() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1234, "1,234"), (59.34, "59.3"), (0.00123456, "0.00123"), (250.0, "250"),
-     (0.0, "0"), (1293.0, "1,290"), (float("nan"), "unknown")],
+    [(59.34, "59.3"), (0.00123456, "0.00123"), (250.0, "250"), (3.0, "3.00"),
+     (0.0, "0.00"), (1293.0, "1,290"), (9.996, "10.0"), (float("nan"), "unknown")],
 )  # fmt: skip
-def test_cells_have_three_digits(value: float, text: str) -> None:
-    column = Column(key="a", name="a", note="", values=np.array([value]))
+def test_costs_have_three_digits(value: float, text: str) -> None:
+    column = Column(key="a", name="a", note="J, modelled", values=np.array([value]))
 
     assert column.text(0) == text
+
+
+def test_counts_have_all_their_digits() -> None:
+    column = Column(key="a", name="a", note="measured", values=np.array([1293, 7]))
+
+    assert [column.text(row) for row in range(2)] == ["1,293", "7"]
 
 
 def test_changed_answers_need_no_labels() -> None:
