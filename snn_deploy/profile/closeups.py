@@ -22,6 +22,7 @@ FEWEST_NEURONS = 24  # of a layer
 LARGEST_SIDE = (
     64  # pixels of a picture; of larger ones every second, third, ... is kept
 )
+BRIGHT = 0.9  # of the pixels with events: those beyond are as bright as a pixel can be
 PICTURE_BYTES = 1 << 21  # of all pictures
 
 
@@ -106,7 +107,9 @@ def picture(data: Data, index: int) -> AnyArray:
     step = -(-max(shape[1:]) // LARGEST_SIDE)
     if is_events:
         counts = data.x[index].reshape(-1, *shape).sum(axis=0, dtype=np.int64)
-        pixels = np.rint(255 * counts / max(counts.max(), 1)).astype(np.int64)
+        some = counts[counts > 0] if counts.any() else np.ones(1)
+        bright = np.quantile(some, BRIGHT, method="higher")
+        pixels = np.rint(255 * np.minimum(counts / bright, 1)).astype(np.int64)
     else:
         pixels = to_gray(data.x[index : index + 1])[0].reshape(shape)
     pixels = pixels[:, ::step, ::step]

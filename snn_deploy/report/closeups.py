@@ -13,6 +13,7 @@ from snn_deploy.report.units import number, with_prefix
 
 LEFT, WIDTH, RIGHT = 34, 276, 10  # of the drawing; text is as large as on the page
 TOP, GAP_HEIGHT = 14, 84
+LARGE = 10_000  # from where on a gap is written with a prefix
 MOST_ANSWERS = 20  # timesteps whose answers are written out
 ROW = 0.5  # height of a neuron
 LEAST_BAND, LARGEST_BAND = 14, 64
@@ -152,11 +153,15 @@ def _gap(closeup: Closeup, thresholds: FloatArray) -> Html:
             element("path", d=limits, class_="beta"),
             element("path", d="M" + "L".join(points), class_="gap"),
             element("path", d=dots, class_="dots"),
-            _text(LEFT - 4, TOP + 8, number(top), "end", "tick"),
+            _text(LEFT - 4, TOP + 8, _short(top), "end", "tick"),
             _text(LEFT - 4, TOP + GAP_HEIGHT, 0, "end", "tick"),
             _text(LEFT - 4, TOP + GAP_HEIGHT / 2, "gap", "end", "tick"),
         ]
     )
+
+
+def _short(value: float) -> str:
+    return number(value) if value < LARGE else with_prefix(value, "").rstrip()
 
 
 def _answers(closeup: Closeup, label: int | None, y: float) -> Iterator[Html]:

@@ -31,6 +31,7 @@ lose no more than the cutoff |
 | `summary.json` | means and comparisons |
 | `verification.json` | `--verify`: the comparison with the trained model |
 | `report.html` | all of it, to look at |
+| `pictures/*.svg` | `--pictures`: what the report draws |
 
 Column and unit also stand in the metadata of each field of a Parquet file:
 

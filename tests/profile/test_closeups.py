@@ -118,6 +118,7 @@ def test_events_are_counted_on_in_red_and_off_in_blue() -> None:
 
     pixels = picture(images(spikes, Encoding.EVENTS), 0)
 
+    assert not picture(images(np.zeros_like(spikes), Encoding.EVENTS), 0).any()
     assert pixels.shape == (2, 3, 3)
     assert pixels[0, 0].tolist() == [255, 0, 0]
     assert pixels[1, 2].tolist() == [0, 0, 128]

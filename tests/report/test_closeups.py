@@ -1,6 +1,7 @@
 """closeups: gap, threshold, stop and spikes of an input are where they belong."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,6 +50,12 @@ def test_gaps_are_drawn_to_scale() -> None:
     assert len(points) == N_TIMESTEPS
     np.testing.assert_allclose(np.diff(heights), np.diff(heights)[0], atol=0.11)
     assert heights[0] > heights[-1]
+
+
+def test_large_gaps_are_written_short() -> None:
+    large = replace(closeup(0), gaps=200_000 * np.arange(N_TIMESTEPS))
+
+    assert ">1.00 M<" in drawing(profile(), large)
 
 
 def test_spikes_are_where_they_happened() -> None:
