@@ -1,6 +1,9 @@
 """The map of the chip: in the page, where one chooses its colors, and as a file."""
 
+import math
+from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 
 from snn_deploy.files import text_writer, write_whole
@@ -10,6 +13,7 @@ from snn_deploy.report.chip_map import Coloring, colorings
 from snn_deploy.report.markup import Html, element
 
 CELL, SPACE = 14, 5  # of a neurocore; between tiles
+CHIP_SPACE = 12  # more of it between chips
 LINE = 16  # height of a line of the file
 MOST_LINES = 24  # of a legend in the file
 MOST_TITLES = 2000  # neurocores that say what they are when pointed at
@@ -102,24 +106,50 @@ def _panel(
 
 
 def _size(network: MappedNetwork) -> tuple[int, int]:
-    """Return width and height of the drawing: the chip, and what lies beyond it."""
+    """Return width and height of the drawing: all chips that are in use."""
+    columns, rows = _tiles(network)
+    x, y = _corner(network, columns - 1, rows - 1)
+    return x + _pitch(network), y + _pitch(network)
+
+
+def _tiles(network: MappedNetwork) -> tuple[int, int]:
+    """Return how many tiles lie side by side, and in a column; whole chips."""
+    mesh = network.target.mesh
+    right = max(core.x for core in network.cores)
+    below = max(core.y for core in network.cores)
+    return (
+        mesh.width * (right // mesh.width + 1),
+        mesh.height * (below // mesh.height + 1),
+    )
+
+
+def _corner(network: MappedNetwork, x: int, y: int) -> tuple[int, int]:
+    """Return where a tile begins; chips lie side by side, as on their board."""
     mesh, pitch = network.target.mesh, _pitch(network)
-    columns = max(mesh.width, *(core.x + 1 for core in network.cores))
-    rows = max(mesh.height, *(core.y + 1 for core in network.cores))
-    return pitch * columns, pitch * rows
+    return (
+        x * pitch + x // mesh.width * CHIP_SPACE,
+        y * pitch + y // mesh.height * CHIP_SPACE,
+    )
+
+
+def _pitch(network: MappedNetwork) -> int:
+    return CELL * _side(network) + SPACE
 
 
 def _side(network: MappedNetwork) -> int:
     """Return how many neurocores of a tile lie side by side."""
-    return next(n for n in range(1, 1000) if n * n >= _per_tile(network))
+    return math.isqrt(_per_tile(network) - 1) + 1
 
 
 def _per_tile(network: MappedNetwork) -> int:
     return network.target.mesh.neurocores_per_tile
 
 
-def _pitch(network: MappedNetwork) -> int:
-    return CELL * _side(network) + SPACE
+def _cell(network: MappedNetwork, x: int, y: int, k: int) -> tuple[int, int]:
+    """Return where neurocore ``k`` of a tile is drawn."""
+    left, top = _corner(network, x, y)
+    row, column = divmod(k, _side(network))
+    return left + CELL * column + 1, top + CELL * row + 1
 
 
 def _grid(
@@ -128,27 +158,24 @@ def _grid(
     look: Callable[[int], dict[str, str]],
 ) -> Iterator[Html]:
     """Yield all tiles' outlines, and a square for each neurocore in use."""
-    side, pitch = _side(network), _pitch(network)
-    width, height = (n // pitch for n in _size(network))
+    columns, rows = _tiles(network)
+    places = product(range(columns), range(rows), range(_per_tile(network)))
     outlines = [
-        f"M{x * pitch + CELL * (k % side) + 1} {y * pitch + CELL * (k // side) + 1}"
-        f"h{CELL - 2}v{CELL - 2}h-{CELL - 2}z"
-        for x in range(width)
-        for y in range(height)
-        for k in range(_per_tile(network))
+        "M{} {}h{}v{}h-{}z".format(*_cell(network, *place), *[CELL - 2] * 3)
+        for place in places
     ]
     yield element("path", d="".join(outlines), class_="empty", fill="none",
                   stroke=EMPTY, stroke_width="0.6")  # fmt: skip
-    used: dict[tuple[int, int], int] = {}
+    used: Counter[tuple[int, int]] = Counter()
     for position, core in enumerate(network.cores):
-        k = used.get((core.x, core.y), 0)
-        used[core.x, core.y] = k + 1
+        tile = core.x, core.y
+        x, y = _cell(network, *tile, used[tile])
+        used[tile] += 1
+        size = str(CELL - 2)
         title = _title(network, found, position)
         yield element(
-            "rect", *title,
-            x=str(core.x * pitch + CELL * (k % side) + 1),
-            y=str(core.y * pitch + CELL * (k // side) + 1),
-            width=str(CELL - 2), height=str(CELL - 2), class_="core", **look(position),
+            "rect", *title, x=str(x), y=str(y), width=size, height=size,
+            class_="core", **look(position),
         )  # fmt: skip
 
 

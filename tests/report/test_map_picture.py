@@ -10,7 +10,7 @@ import pytest
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.profile.loads import Loads
 from snn_deploy.report.chip_map import colorings, utilization
-from snn_deploy.report.map_picture import CELL, SPACE, map_figure, map_file
+from snn_deploy.report.map_picture import CELL, CHIP_SPACE, SPACE, map_figure, map_file
 from tests.report.profiles import network
 from tests.report.reading import Reader
 
@@ -51,6 +51,21 @@ def test_neurocores_of_a_tile_lie_side_by_side() -> None:
 
     places = re.findall(r'x="(\d+)" y="(\d+)"[^>]*class="core"', markup)
     assert len(set(places[:2])) == 2
+
+
+def test_chips_lie_side_by_side() -> None:
+    mapped = network()  # a chip has 8 x 4 tiles
+    far = replace(mapped.cores[0], x=9, y=2)
+
+    markup = map_file(replace(mapped, cores=(far,)))
+
+    pitch = 2 * CELL + SPACE
+    x, y = 9 * pitch + CHIP_SPACE + 1, 2 * pitch + 1
+    assert re.findall(r'x="(\d+)" y="(\d+)"[^>]*class="core"', markup) == [
+        (str(x), str(y)), (str(x), str(y))
+    ]  # fmt: skip
+    empty = re.findall(r'd="([^"]*)" class="empty"', markup)[0]
+    assert empty.count("M") == 2 * 128
 
 
 def test_colors_say_how_much() -> None:
