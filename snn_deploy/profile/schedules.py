@@ -135,8 +135,7 @@ def _cost(target: Target, name: str, quantity: str, high: bool) -> float:
 
 def remarks(summary: dict[str, Any]) -> list[str]:
     """Return in sentences which schedule wins, and what to know before quoting it."""
-    lines = [verdict(summary), fair_comparison(summary), *_monitors(summary)]
-    lines.append(summary["cutoff_costs_more"])
+    lines = on_schedules(summary)
     if summary["drift"] is not None:
         lines.append(f"drift: {summary['drift']['text']}")
     energies = (run["mean_energy_dynamic_j"] for run in summary["schedules"].values())
@@ -144,7 +143,13 @@ def remarks(summary: dict[str, Any]) -> list[str]:
         lines.append(f"energy and latency are modelled; {summary['energy_note']}")
     if summary["unknown"]:
         lines.append(f"unknown, and left out: {', '.join(summary['unknown'])}")
-    return [line for line in lines if line]
+    return lines
+
+
+def on_schedules(summary: dict[str, Any]) -> list[str]:
+    """Return in sentences which schedule wins, the verdict first."""
+    lines = [verdict(summary), fair_comparison(summary), *_monitors(summary)]
+    return [line for line in (*lines, summary["cutoff_costs_more"]) if line]
 
 
 def verdict(summary: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from snn_deploy.profile.schedules import GOALS, remarks
+from snn_deploy.profile.schedules import GOALS, on_schedules
 from snn_deploy.report.markup import Html, element, items, section, table
 from snn_deploy.report.units import UNKNOWN, number, percent, with_prefix
 
@@ -37,7 +37,7 @@ def winners(summary: Summary) -> Html:
             rows,
         ),
         # the first one, the verdict, is in the headline
-        items(f"{line[:1].upper()}{line[1:]}." for line in remarks(summary)[1:]),
+        items(f"{line[:1].upper()}{line[1:]}." for line in on_schedules(summary)[1:]),
     )
 
 
