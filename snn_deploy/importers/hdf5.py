@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.sandbox import read_apart
 
+LIBRARIES = ("h5py",)  # see read_apart
 LARGEST_CONTENT = 1 << 31  # bytes of all datasets together
 DEEPEST = 16  # groups inside one another
 MOST_ITEMS = 100_000
@@ -16,6 +18,8 @@ PACKING = 1100  # deflate, the filter in use, makes nothing smaller by more
 def read_hdf5(path: Path) -> dict[str, Any]:
     """Return the file at ``path``: groups as dictionaries, datasets as arrays or text.
 
+    HDF5 itself runs in a process of its own, with limits on memory and time.
+
     A text in an array of one is text. Arrays of several texts are arrays of ``str``.
 
     Raises
@@ -24,13 +28,23 @@ def read_hdf5(path: Path) -> dict[str, Any]:
         If the file is missing, is no HDF5 file or cut short, links to itself or to
         other files, or declares more content than it can hold.
     """
-    import h5py
-
     if not path.is_file():
         raise ModelError(f"{path}: no such file; check the path")
+    found: dict[str, Any] = read_apart(parse_hdf5, path)
+    return found
+
+
+def parse_hdf5(path: Path) -> dict[str, Any]:
+    """Return what ``read_hdf5`` does, in the process that is there for it."""
+    import h5py
+
+    from snn_deploy.importers.sandbox_server import allow_memory
+
+    reader = _Reader(path)
+    allow_memory(3 * reader.limit)
     try:
         with h5py.File(path, "r") as file:
-            return _Reader(path).group(file, 0)
+            return reader.group(file, 0)
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"{path}: not an HDF5 file, or cut short ({error}); export it again"
@@ -42,6 +56,7 @@ class _Reader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.limit = min(LARGEST_CONTENT, PACKING * path.stat().st_size)  # bytes
         self.n_items = 0
         self.n_bytes = 0
 
@@ -72,12 +87,11 @@ class _Reader:
         if dataset.shape is None or dataset.dtype.kind not in "biufSO":
             raise self._refused(dataset.name, f"values of type {dataset.dtype}")
         self.n_bytes += dataset.nbytes
-        limit = min(LARGEST_CONTENT, PACKING * self.path.stat().st_size)
-        if self.n_bytes > limit:
+        if self.n_bytes > self.limit:
             raise self._refused(
                 dataset.name,
                 f"shape {dataset.shape}, which makes {self.n_bytes} bytes of content; "
-                f"a file of this size is read up to {limit}",
+                f"a file of this size is read up to {self.limit}",
             )
         values = np.asarray(dataset[()])
         return _texts(values) if values.dtype.kind in "SO" else values

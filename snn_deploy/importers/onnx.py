@@ -9,16 +9,14 @@ without a counterpart is refused by name.
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, Shape, n_neurons
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.onnx_builder import Builder, Value
-from snn_deploy.importers.onnx_file import load_onnx
+from snn_deploy.importers.onnx_file import Operator, load_onnx
 from snn_deploy.importers.onnx_layers import (
-    attributes_of,
     average_pool,
     batch_norm,
     convolution,
@@ -52,8 +50,8 @@ def read_onnx(path: Path) -> Graph:
     """
     model = load_onnx(path)
     try:
-        builder = _Operators(path, model.graph)
-        for item in model.graph.node:
+        builder = _Operators(path, model)
+        for item in model.operators:
             builder.operator(item)
         return builder.graph(path.stem)
     except _DAMAGED as error:
@@ -66,45 +64,45 @@ def read_onnx(path: Path) -> Graph:
 class _Operators(Builder):
     """Converts operators to layers, or to elementwise steps between them."""
 
-    def _step(self, item: Any, name: str, kind: str, *values: float) -> Value:
+    def _step(self, item: Operator, name: str, kind: str, *values: float) -> Value:
         before = self.value(item.input[0], name)
         steps = before.steps.then(name, kind, *values)
         return Value(before.layer, steps, before.name or name)
 
-    def read_conv(self, item: Any, name: str) -> Value:
+    def read_conv(self, item: Operator, name: str) -> Value:
         source = self.settled(item.input[0], name)
         weight = self.constant(item, 1, name)
         bias = self.constant(item, 2, name) if _has(item, 2) else np.zeros(len(weight))
         shape = self.nodes[source].output_shape
         return self.add(convolution(item, name, weight, bias, shape), source)
 
-    def read_gemm(self, item: Any, name: str) -> Value:
+    def read_gemm(self, item: Operator, name: str) -> Value:
         source = self.settled(item.input[0], name)
         weight = self.constant(item, 1, name)
         bias = self.constant(item, 2, name) if _has(item, 2) else np.zeros(1)
         return self.add(fully_connected(item, name, weight, bias), source)
 
-    def read_matmul(self, item: Any, name: str) -> Value:
+    def read_matmul(self, item: Operator, name: str) -> Value:
         source = self.settled(item.input[0], name)
         weight = self.constant(item, 1, name)
         return self.add(fully_connected(item, name, weight, np.zeros(1)), source)
 
-    def read_batchnormalization(self, item: Any, name: str) -> Value:
+    def read_batchnormalization(self, item: Operator, name: str) -> Value:
         source = self.settled(item.input[0], name)
         parameters = [self.constant(item, at, name) for at in range(1, 5)]
         shape = self.nodes[source].output_shape
         return self.add(batch_norm(item, name, parameters, shape), source)
 
-    def read_averagepool(self, item: Any, name: str) -> Value:
+    def read_averagepool(self, item: Operator, name: str) -> Value:
         source = self.settled(item.input[0], name)
         shape = self.nodes[source].output_shape
         return self.add(average_pool(item, name, shape), source)
 
-    def read_globalaveragepool(self, item: Any, name: str) -> Value:
+    def read_globalaveragepool(self, item: Operator, name: str) -> Value:
         return self._over_all(self.settled(item.input[0], name), name)
 
-    def read_reducemean(self, item: Any, name: str) -> Value:
-        axes = attributes_of(item).get("axes")
+    def read_reducemean(self, item: Operator, name: str) -> Value:
+        axes = item.attributes.get("axes")
         found = self.constant(item, 1, name) if axes is None else np.asarray(axes)
         source = self.settled(item.input[0], name)
         n_axes = len(self.nodes[source].output_shape) + 1
@@ -114,7 +112,7 @@ class _Operators(Builder):
                 "that over all positions of an image can be deployed"
             )
         pooled = self._over_all(source, name)
-        if attributes_of(item).get("keepdims", 1):
+        if item.attributes.get("keepdims", 1):
             return pooled
         return self._row(pooled.layer, f"{name}_flatten")
 
@@ -130,14 +128,14 @@ class _Operators(Builder):
             return Value(source)
         return self.add(Flatten(name=name, shape=shape), source)
 
-    def read_flatten(self, item: Any, name: str) -> Value:
-        axis = attributes_of(item).get("axis", 1)
+    def read_flatten(self, item: Operator, name: str) -> Value:
+        axis = item.attributes.get("axis", 1)
         if axis != 1:
             raise ModelError(f"{name}: flattens from axis {axis}; only 1, the batch "
                              "kept, can be deployed")  # fmt: skip
         return self._row(self.settled(item.input[0], name), name)
 
-    def read_reshape(self, item: Any, name: str) -> Value:
+    def read_reshape(self, item: Operator, name: str) -> Value:
         source = self.settled(item.input[0], name)
         shape = self.nodes[source].output_shape
         wanted = self.constants.get(item.input[1])
@@ -153,13 +151,13 @@ class _Operators(Builder):
             )
         return self._row(source, name)
 
-    def _is_row(self, item: Any, size: int) -> bool:
+    def _is_row(self, item: Operator, size: int) -> bool:
         """Return whether shape inference finds the output to be ``(batch, size)``."""
-        return self.shapes.get(item.output[0], ())[1:] == (size,)
+        return self.shapes.get(item.output[0], [])[1:] == [size]
 
     read_squeeze = read_reshape
 
-    def read_add(self, item: Any, name: str) -> Value:
+    def read_add(self, item: Operator, name: str) -> Value:
         names = [n for n in item.input if n not in self.constants]
         if len(names) == 2:
             sources = [self.settled(n, name) for n in names]
@@ -167,16 +165,16 @@ class _Operators(Builder):
             return self.add(Add(name=name, shape=shape), *sources)
         return self._arithmetic(item, name, "Add", sign=1.0)
 
-    def read_sub(self, item: Any, name: str) -> Value:
+    def read_sub(self, item: Operator, name: str) -> Value:
         return self._arithmetic(item, name, "Add", sign=-1.0)
 
-    def read_mul(self, item: Any, name: str) -> Value:
+    def read_mul(self, item: Operator, name: str) -> Value:
         return self._arithmetic(item, name, "Mul", sign=1.0)
 
-    def read_div(self, item: Any, name: str) -> Value:
+    def read_div(self, item: Operator, name: str) -> Value:
         return self._arithmetic(item, name, "Mul", sign=-1.0)
 
-    def _arithmetic(self, item: Any, name: str, kind: str, sign: float) -> Value:
+    def _arithmetic(self, item: Operator, name: str, kind: str, sign: float) -> Value:
         """Add or multiply by a constant; ``sign`` -1 subtracts or divides by it."""
         first_is_constant = item.input[0] in self.constants
         if len(item.input) != 2 or (first_is_constant and sign < 0):
@@ -199,14 +197,14 @@ class _Operators(Builder):
         pair = (each, neutral) if kind == "Mul" else (neutral, each)
         return self.affine(name, layer, *pair)
 
-    def read_relu(self, item: Any, name: str) -> Value:
+    def read_relu(self, item: Operator, name: str) -> Value:
         return self._step(item, name, "Clip", 0.0, np.inf)
 
-    def read_floor(self, item: Any, name: str) -> Value:
+    def read_floor(self, item: Operator, name: str) -> Value:
         return self._step(item, name, "Floor")
 
-    def read_clip(self, item: Any, name: str) -> Value:
-        found = attributes_of(item)
+    def read_clip(self, item: Operator, name: str) -> Value:
+        found = item.attributes
         ends = [found.get("min", -np.inf), found.get("max", np.inf)]
         for at in (1, 2):
             if _has(item, at):
@@ -214,7 +212,7 @@ class _Operators(Builder):
         return self._step(item, name, "Clip", *ends)
 
 
-def _has(item: Any, position: int) -> bool:
+def _has(item: Operator, position: int) -> bool:
     return len(item.input) > position and item.input[position] != ""
 
 

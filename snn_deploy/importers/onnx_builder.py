@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from snn_deploy.arrays import AnyArray, FloatArray, Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.onnx_activations import Steps, activation
-from snn_deploy.importers.onnx_layers import attributes_of
+from snn_deploy.importers.onnx_file import OnnxModel, Operator
 from snn_deploy.ir.graph import Edge, Graph, Training
 from snn_deploy.ir.nodes import BatchNorm, Input, Node
 from snn_deploy.spikes import Encoding
@@ -46,56 +45,45 @@ class Builder:
     Its methods ``read_<operator>``, of the class derived from it, convert one operator.
     """
 
-    def __init__(self, path: Path, graph: Any) -> None:
-        from onnx import numpy_helper
-
+    def __init__(self, path: Path, model: OnnxModel) -> None:
         self.path = path
         self.nodes: dict[str, Node] = {}
         self.edges: list[Edge] = []
-        self.constants: dict[str, AnyArray] = {
-            tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer
-        }
+        self.constants: dict[str, AnyArray] = dict(model.constants)
         self.values: dict[str, Value | _Unknown] = {}
         self.input_uses: set[tuple[float, float]] = set()  # scale and offset
-        inputs = [item for item in graph.input if item.name not in self.constants]
-        for kind, items in (("inputs", inputs), ("outputs", graph.output)):
+        for kind, items in (("inputs", model.inputs), ("outputs", model.outputs)):
             if len(items) != 1:
-                names = ", ".join(item.name for item in items)
                 raise ModelError(
-                    f"{path}: {len(items)} {kind} ({names}), needed is 1; export the "
-                    "part between one input and one output"
+                    f"{path}: {len(items)} {kind} ({', '.join(items)}), needed is 1; "
+                    "export the part between one input and one output"
                 )
-        self.output = graph.output[0].name
-        self.shapes = {
-            item.name: tuple(d.dim_value for d in item.type.tensor_type.shape.dim)
-            for item in (*graph.value_info, *graph.output)
-        }
-        start = Input(name=_plain(inputs[0].name), shape=self._shape(inputs[0]))
+        (self.output,) = model.outputs
+        self.shapes = model.shapes
+        ((name, sizes),) = model.inputs.items()
+        start = Input(name=_plain(name), shape=self._shape(name, sizes))
         self.nodes[start.name] = start
-        self.values[inputs[0].name] = Value(start.name)
+        self.values[name] = Value(start.name)
 
-    def _shape(self, item: Any) -> Shape:
+    def _shape(self, name: str, sizes: list[int | str]) -> Shape:
         """Return the shape of the input, without the batch."""
-        sizes = [d.dim_value or d.dim_param for d in item.type.tensor_type.shape.dim]
         wrong = [size for size in sizes[1:] if not isinstance(size, int) or size < 1]
         if wrong or len(sizes) not in (2, 3, 4):
             raise ModelError(
-                f"{self.path}: the input {item.name} has shape "
+                f"{self.path}: the input {name} has shape "
                 f"({', '.join(map(str, sizes))}); give a batch, then 1 to 3 axes of "
                 "fixed size, by exporting without dynamic axes but the first"
             )
         rest = tuple(int(size) for size in sizes[1:])
         return (rest[0], 1, rest[1]) if len(rest) == 2 else rest
 
-    def operator(self, item: Any) -> None:
+    def operator(self, item: Operator) -> None:
         """Add one operator of the file."""
-        from onnx import numpy_helper
-
         kind, name = item.op_type, self._name(item)
         if kind == "Constant":
-            value = attributes_of(item).get("value")
+            value = item.attributes.get("value")
             if value is not None:
-                self.constants[item.output[0]] = numpy_helper.to_array(value)
+                self.constants[item.output[0]] = value
             return
         if kind in PASSED:
             source, target = item.input[0], item.output[0]
@@ -110,7 +98,7 @@ class Builder:
             return
         self.values[item.output[0]] = convert(item, name)
 
-    def _name(self, item: Any) -> str:
+    def _name(self, item: Operator) -> str:
         name = _plain(item.name or item.output[0])
         first, _, last = name.rpartition("/")
         return first if first and last.startswith(item.op_type) else name
@@ -130,7 +118,7 @@ class Builder:
             )
         return found
 
-    def constant(self, item: Any, position: int, name: str) -> FloatArray:
+    def constant(self, item: Operator, position: int, name: str) -> FloatArray:
         """Return a weight of an operator."""
         wanted = item.input[position] if position < len(item.input) else ""
         if wanted not in self.constants:

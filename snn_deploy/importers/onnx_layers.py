@@ -7,23 +7,17 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.onnx_file import Operator
 from snn_deploy.ir.nodes import AvgPool2d, BatchNorm, Conv2d, Linear
 
 Pair = tuple[int, int]
 
 
-def attributes_of(item: Any) -> dict[str, Any]:
-    """Return the attributes of an operator."""
-    from onnx import helper
-
-    return {a.name: helper.get_attribute_value(a) for a in item.attribute}
-
-
 def convolution(
-    item: Any, name: str, weight: FloatArray, bias: FloatArray, shape: Shape
+    item: Operator, name: str, weight: FloatArray, bias: FloatArray, shape: Shape
 ) -> Conv2d:
     """Return a 2d convolution; one over a line is one of height 1."""
-    found = attributes_of(item)
+    found = item.attributes
     if weight.ndim == 3:
         weight = weight[:, :, np.newaxis]
     if weight.ndim != 4:
@@ -47,10 +41,10 @@ def convolution(
 
 
 def fully_connected(
-    item: Any, name: str, weight: FloatArray, bias: FloatArray
+    item: Operator, name: str, weight: FloatArray, bias: FloatArray
 ) -> Linear:
     """Return a layer from every value of a row to every other."""
-    found = attributes_of(item)
+    found = item.attributes
     if weight.ndim != 2 or found.get("transA", 0):
         raise ModelError(
             f"{name}: a weight of shape {weight.shape}, transA "
@@ -69,10 +63,10 @@ def fully_connected(
 
 
 def batch_norm(
-    item: Any, name: str, parameters: Sequence[FloatArray], shape: Shape
+    item: Operator, name: str, parameters: Sequence[FloatArray], shape: Shape
 ) -> BatchNorm:
     """Return a normalization with the statistics of the training."""
-    found = attributes_of(item)
+    found = item.attributes
     if found.get("training_mode", 0):
         raise ModelError(
             f"{name}: normalizes by the batch at hand; export the model in evaluation "
@@ -90,9 +84,9 @@ def batch_norm(
     )
 
 
-def average_pool(item: Any, name: str, shape: Shape) -> AvgPool2d:
+def average_pool(item: Operator, name: str, shape: Shape) -> AvgPool2d:
     """Return a pooling; one over a line is one of height 1."""
-    found = attributes_of(item)
+    found = item.attributes
     kernel = _pair(name, found.get("kernel_shape"), 1)
     stride = _pair(name, found.get("strides"), 1)
     padding = _padding(name, found, (kernel[0] - 1, kernel[1] - 1))
@@ -130,7 +124,7 @@ def _pair(name: str, values: Sequence[int] | None, default: int) -> Pair:
 
 def _padding(name: str, found: dict[str, Any], reach: Pair) -> Pair:
     """Return the zeros above and to the left; there are as many on the other sides."""
-    kind = found.get("auto_pad", b"NOTSET").decode()
+    kind = found.get("auto_pad", "NOTSET")
     if kind == "VALID":
         return 0, 0
     strides = found.get("strides", ())
