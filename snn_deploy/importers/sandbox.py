@@ -92,13 +92,15 @@ class _Server:
                         os.close(its)
                     answer = answers.read(MOST_BYTES)
                 status = channel.recv(16)
-            except ConnectionError:  # the server has been ended
-                self.close()
-                return b"", int(signal.SIGKILL)
+            except ConnectionError:
+                status = b""
             except BaseException:  # Ctrl-C: the next file gets a new server
                 self.close()
                 raise
-            return answer, int(status or signal.SIGKILL)
+            if not status:  # somebody has ended the server
+                self.close()
+                return b"", int(signal.SIGKILL)
+            return answer, int(status)
 
     def _channel(self) -> socket.socket:
         if self.channel is not None and self.owner == os.getpid():
