@@ -5,12 +5,21 @@ of a threshold is computed, not estimated.
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
 
-from snn_deploy.arrays import FloatArray
-from snn_deploy.host.thresholds import conformal_threshold, risk_threshold
+from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.host.cutoff import risk
+from snn_deploy.host.oracle import answers, gaps
+from snn_deploy.host.thresholds import (
+    conformal_threshold,
+    critical_scores,
+    risk_threshold,
+    safe_timesteps,
+    stops,
+)
 from tests.build import rng
 
 N_DRAWS = 20_000
@@ -94,3 +103,49 @@ def test_too_few_inputs_never_stop_early(law: Draw, tail: Tail) -> None:
         assert conformal_threshold(law(draw, n), BUDGET) == np.inf
     for n in (0, 1, 150, 229):
         assert risk_threshold(law(draw, n), BUDGET, CONFIDENCE) == np.inf
+
+
+def pool(n_classes: int, n_timesteps: int, seed: int = 0) -> tuple[IntArray, IntArray]:
+    """Return outputs, some equal to others, and labels, mostly the last answers."""
+    size = (3000, n_timesteps, n_classes)
+    scores = rng(seed).integers(0, 30, size).cumsum(axis=1)
+    labels = answers(scores)[:, -1]
+    is_wrong = rng(seed + 1).random(len(labels)) < 0.1
+    return scores, np.where(is_wrong, (labels + 1) % n_classes, labels)
+
+
+EQUAL = (np.full((3000, 4, 3), 7), np.arange(3000) % 3)
+
+
+@pytest.mark.parametrize("has_labels", [True, False])
+@pytest.mark.parametrize(
+    ("scores", "labels"),
+    [
+        pytest.param(*pool(2, 4), id="two classes"),
+        pytest.param(*pool(3, 4), id="three classes"),
+        pytest.param(*pool(3, 1), id="one timestep"),
+        pytest.param(*EQUAL, id="all equal"),
+    ],
+)
+def test_the_promise_is_kept_from_outputs_to_stops(
+    scores: IntArray, labels: IntArray, has_labels: bool
+) -> None:
+    """The law is the pool itself, so the share of it stopped too early is the risk."""
+    known = labels if has_labels else None
+    safe = safe_timesteps(scores, known)
+    polled = np.arange(1, scores.shape[1] + 1)
+    critical = critical_scores(gaps(scores), safe, polled)
+    draw, n, budget = rng(5), 45, 0.05  # the fewest that can promise it
+
+    @cache
+    def risk_of(beta: float) -> float:
+        return float((stops(scores, risk(beta)) < safe).mean())
+
+    drawn = [critical[draw.integers(0, len(critical), n)] for _ in range(N_DRAWS)]
+    sure = np.array([risk_of(risk_threshold(c, budget, CONFIDENCE)) for c in drawn])
+    mean = np.array([risk_of(conformal_threshold(c, budget)) for c in drawn])
+
+    delta = 1 - CONFIDENCE
+    limit = delta + 3 * np.sqrt(delta * CONFIDENCE / N_DRAWS)
+    assert (sure > budget).mean() <= limit
+    assert mean.mean() <= budget + 3 * mean.std() / np.sqrt(N_DRAWS)
