@@ -60,6 +60,30 @@ def test_options_cost_what_a_profile_says() -> None:
         assert option.mean_timesteps == rows.column("timesteps").mean()
 
 
+def test_a_retry_costs_about_what_a_profile_says() -> None:
+    """About: fifty inputs in a stream stand for the undecided ones in theirs."""
+    artifact, _, seen, data = loaded("mnist_lif")
+    backend = open_backend("cpu")
+    _, costs = measure(artifact.network, backend, data.stimuli(), "embedded")
+    settings = Settings(budget=0.01, confidence=0.5)
+
+    (option,) = [
+        o
+        for o in options(seen, costs, settings)
+        if o.settings.rule == "retry" and o.settings.at == 1
+    ]
+
+    rule = calibrate(seen, option.settings)
+    rows = profile_inputs(
+        artifact, backend, data, cutoff=rule.cutoff, calibration=rule
+    ).rows
+    assert 0 < rows.column("stopped_early").mean() < 1
+    assert option.mean_timesteps == pytest.approx(rows.column("timesteps").mean())
+    energy, latency = rows.energy().mean(), rows.column("latency_s").mean()
+    assert option.energy_j == pytest.approx(energy, rel=0.05)
+    assert option.latency_s == pytest.approx(latency, rel=0.05)
+
+
 def test_every_option_keeps_the_budget() -> None:
     seen = labelled()
 
