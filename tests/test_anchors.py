@@ -8,12 +8,12 @@ neuromorphic hardware", 2019 (arXiv 1812.01739). Weights and inputs are random h
 the sizes and activities of the originals.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
-from snn_deploy.arrays import AnyArray
+from snn_deploy.arrays import AnyArray, FloatArray
 from snn_deploy.backends import open_backend
 from snn_deploy.costs.energy import dynamic_energy, energies
 from snn_deploy.costs.latency import timestep_durations
@@ -30,6 +30,7 @@ from snn_deploy.results import Activity
 from snn_deploy.spikes import Stimulus
 from snn_deploy.target_file import read_target
 from tests.build import RATE, dense, integers, population, rng
+from tests.costs.page import check_page
 
 LOIHI = read_target("loihi1")
 
@@ -51,8 +52,11 @@ def ran(network: MappedNetwork, spikes: AnyArray) -> Activity:
     return result.activity
 
 
-def test_a_query_of_pohoiki_springs_costs_up_to_a_quarter_more() -> None:
-    """1.33 mJ: 76,800 patterns of one neuron, some 700 spikes to all, 60 timesteps."""
+def query() -> FloatArray:
+    """Return what a query of Pohoiki Springs takes [J], ``(2,)``.
+
+    76,800 patterns of one neuron, some 700 spikes to all, 60 timesteps.
+    """
     n_patterns, n_here, n_spikes, n_timesteps = 76_800, 96, 700, 60
     draw = rng(0)
     weights = draw.integers(-20, 50, (n_here, n_spikes))
@@ -64,15 +68,11 @@ def test_a_query_of_pohoiki_springs_costs_up_to_a_quarter_more() -> None:
     )
     spikes = np.zeros((n_timesteps, n_spikes))
     spikes[draw.integers(0, n_timesteps, n_spikes), np.arange(n_spikes)] = 1
-
     activity = ran(on_chip(graph), spikes)
-
     prices = prices_of(LOIHI, n_tiles=1, monitor="embedded")
     per_pattern = activity.cores.sum(axis=(0, 1)) / n_here  # all patterns are alike
     none = np.zeros(3, np.int64)
-    central, high = dynamic_energy(n_patterns * per_pattern, none, prices)
-    assert 1.33e-3 <= central <= 1.25 * 1.33e-3
-    assert 1.5 * 1.33e-3 <= high <= 2 * 1.33e-3  # the dearer synapse is too dear
+    return dynamic_energy(n_patterns * per_pattern, none, prices)
 
 
 def convolution(
@@ -87,10 +87,11 @@ def convolution(
     )
 
 
-def test_a_timestep_of_a_network_for_gestures_is_in_the_measured_ranges() -> None:
-    """1 to 4 microjoules, 10 to 30 microseconds; 32 x 32 pixels of an event camera.
+def gestures() -> tuple[FloatArray, FloatArray]:
+    """Return what a timestep of a network for gestures takes [J], [s], ``(2,)``.
 
-    The network fills the chip: packed onto nine neurocores it takes ten times as long.
+    32 x 32 pixels of an event camera. The network fills the chip: packed onto nine
+    neurocores it takes ten times as long.
     """
     draw = rng(1)
     layers = (
@@ -123,13 +124,20 @@ def test_a_timestep_of_a_network_for_gestures_is_in_the_measured_ranges() -> Non
     prices = prices_of(LOIHI, n_tiles=network.n_tiles, monitor="embedded")
     energy = dynamic_energy(activity.cores.sum(axis=1), activity.chip, prices)
     durations = timestep_durations(activity.cores, activity.chip, prices)
-    e, t = energy[5:64].mean(axis=0), durations[5:64].mean(axis=0)
-    assert 1e-6 <= e[0] <= e[1] <= 4e-6
-    assert 10e-6 <= t[0] <= t[1] <= 30e-6
+    return energy[5:64].mean(axis=0), durations[5:64].mean(axis=0)
 
 
-def test_static_power_dominates_the_keyword_spotter() -> None:
-    """0.372 mJ an input without the host, which drives each of its 10 timesteps."""
+@dataclass(frozen=True, kw_only=True)
+class Spotter:
+    """What a keyword takes: without the host, which drives each of 10 timesteps."""
+
+    wall_s: float
+    dynamic_j: float
+    static_j: float
+
+
+def keyword_spotter() -> Spotter:
+    """Return what the keyword spotter 390-256-256-29 takes at central prices."""
     draw = rng(2)
     sizes = {"one": 256, "two": 256, "out": 29}
     thresholds = (1500, 1500, 1500)
@@ -159,7 +167,62 @@ def test_static_power_dominates_the_keyword_spotter() -> None:
     dynamic, static, _, _ = energies(activity.cores, activity.chip, wall_s, prices)[
         :, 0
     ]
-    assert wall_s[0] == pytest.approx(1 / 296.5, rel=0.15)
-    assert 3e-6 <= dynamic <= 13e-6
-    assert static / (static + dynamic) > 0.9
-    assert static + dynamic == pytest.approx(0.372e-3, rel=0.15)
+    return Spotter(wall_s=wall_s[0], dynamic_j=dynamic, static_j=static)
+
+
+QUERY_J = 1.33e-3  # of the neurocores
+GESTURE_J, GESTURE_S = (1e-6, 4e-6), (10e-6, 30e-6)
+KEYWORDS_PER_S, KEYWORD_J = 296.5, 0.372e-3
+
+
+def test_a_query_of_pohoiki_springs_costs_up_to_a_quarter_more() -> None:
+    central, high = query()
+
+    assert QUERY_J <= central <= 1.25 * QUERY_J
+    assert 1.5 * QUERY_J <= high <= 2 * QUERY_J  # the dearer synapse is too dear
+
+
+def test_a_timestep_of_a_network_for_gestures_is_in_the_measured_ranges() -> None:
+    energy, duration = gestures()
+
+    for found, (least, most) in ((energy, GESTURE_J), (duration, GESTURE_S)):
+        assert least <= found[0] <= found[1] <= most
+
+
+def test_static_power_dominates_the_keyword_spotter() -> None:
+    found = keyword_spotter()
+
+    on_chip_j = found.static_j + found.dynamic_j
+    assert found.wall_s == pytest.approx(1 / KEYWORDS_PER_S, rel=0.15)
+    assert 3e-6 <= found.dynamic_j <= 13e-6
+    assert found.static_j / on_chip_j > 0.9
+    assert on_chip_j == pytest.approx(KEYWORD_J, rel=0.15)
+
+
+def test_the_table_of_the_anchors_is_up_to_date(request: pytest.FixtureRequest) -> None:
+    check_page("anchors", anchors(), request)
+
+
+def anchors() -> str:
+    """Return a row for each measurement."""
+    central, high = query()
+    energy, duration = gestures()
+    keyword = keyword_spotter()
+    on_chip_j = keyword.static_j + keyword.dynamic_j
+    rows = (
+        ("query of Pohoiki Springs, dynamic", "1.33 mJ", f"{central * 1e3:.2f} mJ",
+         f"{high * 1e3:.2f} mJ", f"{central / QUERY_J - 1:+.0%}"),
+        ("timestep of a network for gestures, dynamic", "1 to 4 µJ",
+         f"{energy[0] * 1e6:.2f} µJ", f"{energy[1] * 1e6:.2f} µJ", "inside"),
+        ("the same, time", "10 to 30 µs", f"{duration[0] * 1e6:.1f} µs",
+         f"{duration[1] * 1e6:.1f} µs", "inside"),
+        ("keyword, static and dynamic", "372 µJ", f"{on_chip_j * 1e6:.0f} µJ", "",
+         f"{on_chip_j / KEYWORD_J - 1:+.0%}"),
+        ("the same, static part", "dominates", f"{keyword.static_j / on_chip_j:.0%}",
+         "", ""),
+        ("keywords in a second", f"{KEYWORDS_PER_S}", f"{1 / keyword.wall_s:.0f}", "",
+         f"{1 / keyword.wall_s / KEYWORDS_PER_S - 1:+.0%}"),
+    )  # fmt: skip
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    head = ("measured on Loihi 1", "measured", "central", "high", "central against it")
+    return "\n".join([f"| {' | '.join(head)} |", "|" + "---|" * len(head), *lines])

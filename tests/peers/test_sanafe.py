@@ -13,29 +13,37 @@ and spikes, are taken out before anything is compared.
 
 import json
 import subprocess
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from snn_deploy.arrays import IntArray
+from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.backends import QUANTITIES, Recording, open_backend
 from snn_deploy.costs.energy import dynamic_energy
 from snn_deploy.costs.latency import timestep_durations
-from snn_deploy.costs.prices import Prices, prices_of
+from snn_deploy.costs.prices import prices_of
 from snn_deploy.host.cutoff import never
 from snn_deploy.host.monitor import run_inputs
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore, Piece
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.quantized import Population, Projection
 from snn_deploy.ir.synapses import DenseSynapses, SparseSynapses
-from snn_deploy.results import CORE_EVENTS, FIRE, INJECTION, PACKET, UPDATE
+from snn_deploy.results import (
+    CORE_EVENTS,
+    FIRE,
+    INJECTION,
+    PACKET,
+    SYNAPTIC_OPERATION,
+    UPDATE,
+)
 from snn_deploy.spikes import Stimulus
 from snn_deploy.target import Target
 from snn_deploy.target_file import target_from_table
 from tests.build import RATE, dense, integers, population
+from tests.costs.page import check_page
 from tests.peers.sanafe_runner import CORES_PER_TILE, HEIGHT, TILES
 from tests.test_target import table
 
@@ -73,6 +81,26 @@ NAMES = {
 pytestmark = pytest.mark.skipif(
     not PEER.is_file(), reason="SANA-FE is not installed: make peers"
 )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Compared:
+    """A network, what it does here, and what SANA-FE makes of it."""
+
+    network: MappedNetwork
+    stimulus: Stimulus
+    states: Recording
+    cores: IntArray  # (n_chip_timesteps, n_cores, 6)
+    chip: IntArray  # (n_chip_timesteps, 3)
+    energy_j: FloatArray  # (n_chip_timesteps,)
+    durations_s: FloatArray
+    peer: dict[str, Any]
+
+    @property
+    def more_in_detail(self) -> float:
+        """How much longer it takes by SANA-FE's detailed timing, as a share."""
+        latency = float(self.peer["detailed"]["latency_s"])
+        return latency / float(self.durations_s.sum()) - 1
 
 
 def target_of(prices: dict[str, tuple[float, float]]) -> Target:
@@ -229,49 +257,95 @@ def told(network: MappedNetwork, stimulus: Stimulus) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def pairs(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> list[tuple[MappedNetwork, Stimulus, dict[str, Any]]]:
-    """Return networks, their inputs, and what SANA-FE makes of them."""
+def compared(tmp_path_factory: pytest.TempPathFactory) -> list[Compared]:
+    """Return networks and their inputs, run here and by SANA-FE."""
     folder = tmp_path_factory.mktemp("sanafe")
     cases = [drawn(seed) for seed in range(N_NETWORKS)]
     (folder / "cases.json").write_text(json.dumps([told(*case) for case in cases]))
     command = [PEER, RUNNER, folder / "cases.json", folder / "found.json"]
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     found = json.loads((folder / "found.json").read_text())
-    return [(*case, peer) for case, peer in zip(cases, found, strict=True)]
+    return [ours(*case, peer) for case, peer in zip(cases, found, strict=True)]
 
 
-def prices(network: MappedNetwork) -> Prices:
-    return prices_of(network.target, n_tiles=1, monitor="embedded")
+def ours(network: MappedNetwork, stimulus: Stimulus, peer: dict[str, Any]) -> Compared:
+    """Return what the network does here, beside what it does there."""
+    program = open_backend("cpu").load(network)
+    (result,) = run_inputs(program, network, [(0, stimulus)], never)
+    states = program.record(stimulus, QUANTITIES, n_timesteps=TIMESTEPS)
+    cores, chip = result.activity.cores.copy(), result.activity.chip
+    cores[..., UPDATE] -= left_over(network, stimulus, states)
+    prices = prices_of(network.target, n_tiles=1, monitor="embedded")
+    return Compared(
+        network=network,
+        stimulus=stimulus,
+        states=states,
+        cores=cores,
+        chip=chip,
+        energy_j=dynamic_energy(cores.sum(axis=1), chip, prices)[:, 0],
+        durations_s=timestep_durations(cores, chip, prices)[:, 0],
+        peer=peer,
+    )
 
 
 def test_spikes_counts_energy_and_latency_are_those_of_sanafe(
-    pairs: list[tuple[MappedNetwork, Stimulus, dict[str, Any]]],
+    compared: list[Compared],
 ) -> None:
     totals = np.zeros(len(CORE_EVENTS), np.int64)
-    for network, stimulus, peer in pairs:
-        program = open_backend("cpu").load(network)
-        (result,) = run_inputs(program, network, [(0, stimulus)], never)
-        states = program.record(stimulus, QUANTITIES, n_timesteps=TIMESTEPS)
-        cores, chip = result.activity.cores.copy(), result.activity.chip
-        cores[..., UPDATE] -= left_over(network, stimulus, states)
-        totals += cores.sum(axis=(0, 1))
-        check_spikes(network, states, peer["simple"]["spikes"])
-        check_counts(network, cores, chip, stimulus, peer["simple"])
-        energy = dynamic_energy(cores.sum(axis=1), chip, prices(network))[:, 0]
-        theirs = peer["simple"]["per_timestep"]["total_energy"]
-        np.testing.assert_allclose(energy, theirs, rtol=1e-9)
-        np.testing.assert_allclose(energy.sum(), peer["simple"]["energy_j"], rtol=1e-9)
-        durations = timestep_durations(cores, chip, prices(network))[:, 0]
-        theirs = peer["simple"]["per_timestep"]["sim_time"]
-        np.testing.assert_allclose(durations, theirs, rtol=1e-9)
-        np.testing.assert_allclose(
-            durations.sum(), peer["simple"]["latency_s"], rtol=1e-9
-        )
-        more = peer["detailed"]["latency_s"] / durations.sum() - 1
-        assert -1e-9 <= more <= 0.35
+    for found in compared:
+        simple = found.peer["simple"]
+        totals += found.cores.sum(axis=(0, 1))
+        check_spikes(found.network, found.states, simple["spikes"])
+        check_counts(found.network, found.cores, found.chip, found.stimulus, simple)
+        for mine, each, in_all in (
+            (found.energy_j, "total_energy", "energy_j"),
+            (found.durations_s, "sim_time", "latency_s"),
+        ):
+            theirs = simple["per_timestep"][each]
+            np.testing.assert_allclose(mine, theirs, rtol=1e-9)
+            np.testing.assert_allclose(mine.sum(), simple[in_all], rtol=1e-9)
+        assert -1e-9 <= found.more_in_detail <= 0.35
     assert (totals > 1000).all()  # there was something to compare
+
+
+def test_the_table_of_the_comparison_is_up_to_date(
+    compared: list[Compared], request: pytest.FixtureRequest
+) -> None:
+    check_page("SANA-FE", table_of(compared), request)
+
+
+def table_of(compared: list[Compared]) -> str:
+    """Return one row for each network."""
+    lines = [
+        "| network | neurons | neurocores | spikes | packets | hops | synaptic "
+        "operations | energy [nJ] | differs by | latency [µs] | differs by | detailed "
+        "timing |",
+        "|" + "---|" * 12,
+    ]
+    for number, found in enumerate(compared, start=1):
+        simple, counts = found.peer["simple"], found.cores.sum(axis=(0, 1))
+        chip = found.chip.sum(axis=0)
+        figures = (
+            number,
+            sum(p.size for p in found.network.graph.populations),
+            len(found.network.cores),
+            counts[FIRE],
+            counts[PACKET] + chip[INJECTION],
+            chip[0] + chip[1],
+            counts[SYNAPTIC_OPERATION],
+            f"{found.energy_j.sum() * 1e9:.3f}",
+            differs(found.energy_j.sum(), simple["energy_j"]),
+            f"{found.durations_s.sum() * 1e6:.3f}",
+            differs(found.durations_s.sum(), simple["latency_s"]),
+            f"{found.more_in_detail:+.1%}",
+        )
+        lines.append("| " + " | ".join(map(str, figures)) + " |")
+    return "\n".join(lines)
+
+
+def differs(mine: float, theirs: float) -> str:
+    """Return a bound on a relative difference, the same on every machine."""
+    return "under 1e-12" if abs(mine / theirs - 1) < 1e-12 else "under 1e-9"
 
 
 def left_over(
