@@ -71,6 +71,8 @@ USERS = {
     "importers/snntorch importers/spikingjelly importers/torch_ importers/tracing "
     "training/",
     "norse": "training/",
+    "dask": "profile/workers",
+    "distributed": "profile/workers",
     "lava": "backends/lava",
     "mlxtend": "inputs/datasets",
     "sklearn": "inputs/datasets",

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from snn_deploy.inputs.data import Data
     from snn_deploy.profile.profile import Profile
     from snn_deploy.profile.store import Unfinished
+    from snn_deploy.profile.workers import Workers
     from snn_deploy.report.profile_files import Additions
 
 MOST_VERIFIED = 100
@@ -96,6 +97,16 @@ def add_to(commands: Any) -> None:
         help="events and dynamic energy of each layer, neurocore and chip timestep, "
         "also as detail.parquet",
     )
+    many = parser.add_mutually_exclusive_group()
+    many.add_argument(
+        "--workers", type=positive, metavar="N", help="measure on N processes"
+    )
+    many.add_argument(
+        "--scheduler",
+        default="",
+        metavar="ADDRESS",
+        help="measure on a cluster of Dask, such as tcp://host:8786",
+    )
     add_drift_options(parser)
     add_model_options(parser)
     parser.set_defaults(call=call)
@@ -158,7 +169,8 @@ def call(options: argparse.Namespace) -> None:
         unfinished=unfinished,
     )
     n_cross_checked = _n_cross_checked(options.backend, options.cross_check)
-    with _kept(unfinished):
+    with _kept(unfinished), _workers(options) as workers:
+        measure = partial(measure, workers=workers)
         profile = measure(artifact, n_cross_checked=n_cross_checked)
         targets = on_targets(profile, elsewhere, measure) if options.targets else ()
         cutoff = None if calibration is None else calibration.cutoff
@@ -202,6 +214,14 @@ def _show(profile: "Profile", additions: "Additions") -> None:
         show_verification(additions.verification)
 
 
+def _workers(options: argparse.Namespace) -> "AbstractContextManager[Workers | None]":
+    if not options.workers and not options.scheduler:
+        return nullcontext()
+    from snn_deploy.profile.workers import open_workers
+
+    return open_workers(options.workers or 0, options.scheduler)
+
+
 @contextmanager
 def _kept(unfinished: "Unfinished") -> Iterator[None]:
     """Remove what was kept once all is written; say where it lies if it is not."""
@@ -237,6 +257,7 @@ def make_profile(
     monitor: str = "embedded",
     n_cross_checked: int = 2,
     unfinished: "Unfinished | None" = None,
+    workers: "Workers | None" = None,
 ) -> "Profile":
     """Return the profile, with progress bars, and say what else was done.
 
@@ -273,5 +294,6 @@ def make_profile(
         monitor=monitor,
         limit=limit,
         store=store,
+        workers=workers,
         progress=with_progress,
     )

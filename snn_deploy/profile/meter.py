@@ -1,6 +1,6 @@
 """Run the inputs of a profile part by part, and keep what is measured."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import repeat
@@ -17,7 +17,7 @@ from snn_deploy.profile.parts import Gauge, Part, Way
 from snn_deploy.profile.store import Store
 from snn_deploy.results import RunResult
 
-FEW = 8  # inputs of a part on a machine that takes one at a time
+FEW = 8  # inputs of a part on Lava, which takes one at a time
 
 # takes an iterable that yields after each input, how many there are, and of what
 Progress = Callable[[Iterable[None], int, str], Iterable[None]]
@@ -37,8 +37,9 @@ def _part_by_part(
     meter: "Meter", way: Way, whole: Part, store: Store
 ) -> Iterator[None]:
     n, size = len(way.inputs), meter.part_size
-    for start in range(0, n, size):
-        mine = range(start, min(start + size, n))
+    parts = [range(start, min(start + size, n)) for start in range(0, n, size)]
+    meter.expect(way, [mine for mine in parts if not store.names(way, mine)])
+    for mine in parts:
         part = store.read(way, mine)
         if part is None or not part.continues(whole, way, len(mine)):
             part = yield from meter.part(way, mine)
@@ -82,8 +83,10 @@ class Meter:
     @property
     def part_size(self) -> int:
         """How many inputs are measured before they are stored."""
-        _, program = self._loaded(self.n_timesteps)
-        return BATCH if program.max_batch > 1 else FEW
+        return FEW if self.backend.name == "lava" else BATCH
+
+    def expect(self, way: Way, parts: Sequence[range]) -> None:
+        """Say which parts will be asked for, in this order."""
 
     def empty(self, way: Way) -> Part:
         """Return a part for all inputs of ``way``, none of which is measured yet."""

@@ -22,6 +22,7 @@ from snn_deploy.profile.retry import two_streams
 from snn_deploy.profile.rows import Rows
 from snn_deploy.profile.store import NoStore, Store
 from snn_deploy.profile.totals import Totals, sum_of
+from snn_deploy.profile.workers import Workers
 
 
 class Schedule(Enum):
@@ -91,6 +92,7 @@ def profile_inputs(
     monitor: str = "embedded",
     limit: int | None = None,
     store: Store | None = None,
+    workers: Workers | None = None,
     progress: Progress = lambda done, n, what: done,
 ) -> Profile:
     """Run every input with the cutoff, and again for all timesteps, and price both.
@@ -116,13 +118,16 @@ def profile_inputs(
         Only the first inputs.
     store : Store, optional
         Keeps parts as they are measured, and gives those that were measured before.
+    workers : Workers, optional
+        Who measures, in place of this process.
     progress : callable
         Wraps an iterable that yields after each input, of known length.
     """
     n = len(data) if limit is None else min(limit, len(data))
     if store is None:
         store = NoStore()
-    meter = Meter(artifact, backend, data, cutoff, calibration, monitor)
+    new_meter = Meter if workers is None else workers.meter
+    meter = new_meter(artifact, backend, data, cutoff, calibration, monitor)
     with closing(meter):
         measure = partial(measured, meter, store=store, progress=progress)
         runs: dict[Schedule, Rows] = {}

@@ -33,6 +33,9 @@ SUMS = ("n_right", "n_agreeing", "is_settled")
 class Store(Protocol):
     """Where parts are kept while a profile is unfinished."""
 
+    def names(self, way: Way, places: range) -> bool:
+        """Whether the part of these inputs was kept; it may be damaged by now."""
+
     def read(self, way: Way, places: range) -> Part | None:
         """Return the part of these inputs, if it is there, whole."""
 
@@ -42,6 +45,10 @@ class Store(Protocol):
 
 class NoStore:
     """Keeps nothing."""
+
+    def names(self, way: Way, places: range) -> bool:
+        """Return no."""
+        return False
 
     def read(self, way: Way, places: range) -> Part | None:
         """Return nothing."""
@@ -61,6 +68,10 @@ class Folder:
         text = journal.read_bytes() if journal.is_file() else b""
         self.is_cut = text[-1:] not in (b"", b"\n")  # amid a line
         self.hashes = _hashes(text)
+
+    def names(self, way: Way, places: range) -> bool:
+        """Whether the journal names the part of these inputs."""
+        return _name(way, places) in self.hashes
 
     def read(self, way: Way, places: range) -> Part | None:
         """Return the part of these inputs, if it is there, whole."""

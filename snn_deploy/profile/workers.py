@@ -1,0 +1,182 @@
+"""Measure a profile on several processes, here or on other machines, with Dask.
+
+The network and the inputs are shipped once to each worker. A part depends on no other,
+so neither the number of workers nor their death changes what is found: a part that is
+lost is measured again, elsewhere.
+"""
+
+import logging
+import pickle
+import threading
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import repeat
+from typing import Any
+
+from snn_deploy.artifact import Artifact
+from snn_deploy.backends import Backend, open_backend
+from snn_deploy.errors import BackendError
+from snn_deploy.host.calibration import Calibration
+from snn_deploy.host.cutoff import Cutoff
+from snn_deploy.inputs.data import Data
+from snn_deploy.profile.meter import Meter
+from snn_deploy.profile.parts import Part, Way
+
+AHEAD = 4  # parts that wait for each thread of a worker
+TIMEOUT = 10  # seconds to connect to a scheduler
+RETRIES = 10  # times that a part may be lost with its worker
+
+_mine = threading.local()  # of a worker's thread: the meter that it has set up
+
+
+class Workers:
+    """Processes that measure parts of profiles."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    def meter(
+        self,
+        artifact: Artifact,
+        backend: Backend,
+        data: Data,
+        cutoff: Cutoff | None,
+        calibration: Calibration | None,
+        monitor: str,
+    ) -> "SharedMeter":
+        """Return a meter that lets the workers do what it is asked."""
+        return SharedMeter(
+            self.client, artifact, backend, data, cutoff, calibration, monitor
+        )
+
+
+@contextmanager
+def open_workers(n: int, scheduler: str) -> Iterator[Workers]:
+    """Start ``n`` processes, or connect to the ``scheduler`` of a cluster.
+
+    Raises
+    ------
+    BackendError
+        If Dask is not installed, or nobody answers there.
+    """
+    if find_spec("distributed") is None:
+        raise BackendError(
+            "several workers need Dask, which is not installed; pip install "
+            "'snn-deploy[cluster]', or leave out --workers and --scheduler"
+        )
+    import dask
+
+    distributed: Any = import_module("distributed")  # without types
+    quiet = {
+        "distributed.scheduler.allowed-failures": RETRIES,
+        "distributed.admin.large-graph-warning-threshold": "100GB",
+    }
+    with dask.config.set(quiet):
+        if not scheduler:
+            with (
+                distributed.LocalCluster(
+                    n_workers=n,
+                    threads_per_worker=1,
+                    dashboard_address=":0",  # any port is right
+                    silence_logs=logging.CRITICAL,
+                ) as cluster,
+                distributed.Client(cluster) as client,
+            ):
+                yield Workers(client)
+            return
+        try:
+            client = distributed.Client(scheduler, timeout=TIMEOUT)
+        except (OSError, ValueError) as error:
+            raise BackendError(
+                f"{scheduler}: no Dask scheduler answers ({error}); start one with "
+                "dask scheduler, and workers with dask worker"
+            ) from error
+        with client:
+            yield Workers(client)
+
+
+class SharedMeter(Meter):
+    """A meter whose parts are measured by workers, several at a time."""
+
+    def __init__(
+        self,
+        client: Any,
+        artifact: Artifact,
+        backend: Backend,
+        data: Data,
+        cutoff: Cutoff | None,
+        calibration: Calibration | None,
+        monitor: str,
+    ) -> None:
+        super().__init__(artifact, backend, data, cutoff, calibration, monitor)
+        # a calibration makes its rule anew: rules are functions, which do not travel
+        rule = cutoff if calibration is None else None
+        what = (artifact, backend.name, data, rule, calibration, monitor)
+        self.client = client
+        # a task, not data that is scattered: it is made again if its worker is lost
+        self.setup = client.submit(bytes, pickle.dumps(what), pure=False)
+        self.waiting: deque[range] = deque()
+        self.futures: dict[range, Any] = {}
+
+    def close(self) -> None:
+        """Forget what is not done."""
+        self.client.cancel([self.setup, *self.futures.values()])
+        super().close()
+
+    def expect(self, way: Way, parts: Sequence[range]) -> None:
+        """Say which parts will be asked for, in this order."""
+        self.waiting = deque(parts)
+
+    def part(self, way: Way, mine: range) -> Generator[None, None, Part]:
+        """Return what the inputs at these places of ``way`` gave; yield after each."""
+        n_threads = sum(self.client.nthreads().values())
+        self._submit(way, mine)
+        while self.waiting and len(self.futures) < AHEAD * max(n_threads, 1):
+            self._submit(way, self.waiting.popleft())
+        part: Part = self._result(mine)
+        yield from repeat(None, len(mine))
+        return part
+
+    def _submit(self, way: Way, mine: range) -> None:
+        if mine not in self.futures:
+            self.futures[mine] = self.client.submit(
+                _measured, self.setup, self.setup.key, way, mine, pure=False
+            )
+        if mine in self.waiting:
+            self.waiting.remove(mine)
+
+    def _result(self, mine: range) -> Part:
+        from distributed import CancelledError, KilledWorker
+
+        try:
+            part: Part = self.futures.pop(mine).result()
+        except (KilledWorker, CancelledError) as error:
+            raise BackendError(
+                f"inputs {mine.start} to {mine.stop - 1}: lost with {RETRIES} workers, "
+                "one after the other; look at their logs for memory or crashes, and "
+                "run the same command again to go on"
+            ) from error
+        return part
+
+
+def _measured(setup: bytes, key: str, way: Way, mine: range) -> Part:
+    """Measure a part, in a worker."""
+    if getattr(_mine, "key", None) != key:
+        artifact, name, data, cutoff, calibration, monitor = pickle.loads(setup)
+        if calibration is not None:
+            cutoff = calibration.cutoff
+        if hasattr(_mine, "meter"):
+            _mine.meter.close()
+        backend = open_backend(name)
+        _mine.meter = Meter(artifact, backend, data, cutoff, calibration, monitor)
+        _mine.key = key
+    steps = _mine.meter.part(way, mine)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            part: Part = done.value
+            return part

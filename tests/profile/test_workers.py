@@ -1,0 +1,155 @@
+"""Workers: their number, and their death, change nothing."""
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snn_deploy.backends import open_backend
+from snn_deploy.errors import BackendError
+from snn_deploy.host.calibration import Calibration
+from snn_deploy.profile import meter as meter_module
+from snn_deploy.profile import workers as workers_module
+from snn_deploy.profile.profile import Profile, profile_inputs
+from snn_deploy.profile.store import Folder
+from snn_deploy.profile.workers import Workers, open_workers
+from tests.profile.test_profile import artifact, data
+from tests.profile.test_retry import calibrated
+from tests.profile.test_store import RULES, EndedError, Stopping, assert_same
+
+pytest.importorskip("distributed", reason="several workers need Dask")
+
+N = 200
+
+
+@pytest.fixture(autouse=True)
+def parts_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meter_module, "BATCH", 4)
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Workers]:
+    with open_workers(2, "") as workers:
+        yield workers
+
+
+def profiled(
+    rule: Calibration | None,
+    workers: Workers | None = None,
+    store: Folder | None = None,
+    progress: Any = lambda done, n, what: done,
+) -> Profile:
+    return profile_inputs(
+        artifact(),
+        open_backend("cpu"),
+        data(N),
+        cutoff=None if rule is None else rule.cutoff,
+        calibration=rule,
+        store=store,
+        workers=workers,
+        progress=progress,
+    )
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_two_workers_find_what_one_process_does(rule: str, pair: Workers) -> None:
+    assert_same(profiled(RULES[rule]()), profiled(RULES[rule](), pair))
+
+
+def test_a_scheduler_elsewhere_is_connected_to(pair: Workers) -> None:
+    address = pair.client.scheduler.address
+
+    with open_workers(0, address) as workers:
+        assert_same(profiled(None), profiled(None, workers))
+
+
+def test_what_was_stored_is_not_measured_again(pair: Workers, tmp_path: Path) -> None:
+    rule = calibrated(3, 0)
+    with pytest.raises(EndedError):
+        profiled(rule, pair, Stopping(tmp_path, n=7))
+
+    store = Folder(tmp_path)
+
+    assert len(store.hashes) == 7
+    assert_same(profiled(rule), profiled(rule, pair, store))
+
+
+class Killer:
+    """Kills workers at random moments, until it has killed so many."""
+
+    def __init__(self, workers: Workers, n_kills: int) -> None:
+        self.workers, self.left = workers, n_kills
+        self.rng = random.Random(n_kills)
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self) -> None:
+        while self.left and not self.ended.wait(self.rng.random() * 0.5):
+            nannies = list(self.workers.client.cluster.workers.values())
+            process = self.rng.choice(nannies).process
+            if process is not None and process.pid is not None:
+                os.kill(process.pid, signal.SIGKILL)
+                self.left -= 1
+
+    def end(self) -> None:
+        self.ended.set()
+        self.thread.join()
+
+
+def drill(n_kills: int) -> None:
+    whole = profiled(None)
+    with open_workers(2, "") as workers:
+        while n_kills:
+            killer = Killer(workers, n_kills)
+            try:
+                found = profiled(None, workers, progress=slowly)
+            finally:
+                killer.end()
+            assert_same(whole, found)
+            n_kills = killer.left
+
+
+def slowly(done: Iterator[None], n: int, what: str) -> Iterator[None]:
+    """Leave time for a worker to die between two parts."""
+    for _ in done:
+        time.sleep(0.002)
+        yield
+
+
+def test_killed_workers_change_nothing() -> None:
+    drill(3)
+
+
+@pytest.mark.slow
+def test_200_killed_workers_change_nothing() -> None:
+    drill(200)
+
+
+def test_a_scheduler_that_nobody_is_at_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workers_module, "TIMEOUT", 0.5)
+    with (
+        pytest.raises(BackendError, match="no Dask scheduler answers"),
+        open_workers(0, "tcp://127.0.0.1:9"),
+    ):
+        pass
+
+
+def test_without_dask_the_error_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workers_module, "find_spec", lambda name: None)
+
+    with (
+        pytest.raises(BackendError, match=r"pip install 'snn-deploy\[cluster\]'"),
+        open_workers(2, ""),
+    ):
+        pass
