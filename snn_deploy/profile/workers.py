@@ -7,6 +7,7 @@ lost is measured again, elsewhere.
 
 import logging
 import pickle
+import signal
 import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -85,6 +86,7 @@ def open_workers(n: int, scheduler: str) -> Iterator[Workers]:
                 ) as cluster,
                 distributed.Client(cluster) as client,
             ):
+                client.register_plugin(_deaf_worker())
                 yield Workers(client)
             return
         try:
@@ -96,6 +98,17 @@ def open_workers(n: int, scheduler: str) -> Iterator[Workers]:
             ) from error
         with client:
             yield Workers(client)
+
+
+def _deaf_worker() -> Any:
+    """Return what keeps a Ctrl-C, which is this process's to handle, from workers."""
+    from distributed import WorkerPlugin
+
+    class Deaf(WorkerPlugin):
+        def setup(self, worker: Any) -> None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    return Deaf()
 
 
 class SharedMeter(Meter):

@@ -132,18 +132,23 @@ def test_a_copy_of_the_folder_amid_a_run_goes_on(folder: Path, tmp_path: Path) -
     assert_finished(folder, copy)
 
 
+@pytest.mark.parametrize("options", [[], ["--workers", "2"]])
 def test_ctrl_c_says_where_the_work_lies_and_the_next_run_goes_on(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    options: list[str],
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     output = tmp_path / "profile"
     run = subprocess.Popen(
-        [sys.executable, "-m", "snn_deploy", *arguments(folder, output)],
+        [sys.executable, "-m", "snn_deploy", *arguments(folder, output), *options],
+        start_new_session=True,
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     wait_for_parts(output, 2)
-    os.kill(run.pid, signal.SIGINT)
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does
     _, error = run.communicate(timeout=30)
     assert run.returncode == 130, error
     last = error.splitlines()
