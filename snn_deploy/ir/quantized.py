@@ -45,6 +45,7 @@ LOSSY_STEPS = (
     "floor sums",
     "round bias",
     "round threshold",
+    "compare strictly",
     "round reset amount",
     "round initial voltage",
     "round current decay",

@@ -38,7 +38,7 @@ def abilities(node: Neuron, target: Target) -> Abilities:
 
     Neurons that spike at ``voltage >= threshold`` do so on a chip that compares with
     ``>`` if they start one unit higher and keep that lead: with a soft reset and
-    without leak.
+    without leak. ``compare_strictly`` sees to the others.
 
     Raises
     ------
@@ -63,13 +63,7 @@ def abilities(node: Neuron, target: Target) -> Abilities:
         return strict
     if node.reset is Reset.SOFT and not np.any(node.voltage_decay):
         return Abilities(comparison=Comparison.GREATER, head_start=1)
-    if target.precision.greater_equal:
-        return Abilities(comparison=Comparison.GREATER_EQUAL, head_start=0)
-    raise FitError(
-        f"{node.name}: spikes at voltage >= threshold; {target.name} compares with >, "
-        "where only neurons with soft reset and without leak can do that; choose a "
-        "target that can"
-    )
+    return Abilities(comparison=Comparison.GREATER_EQUAL, head_start=0)
 
 
 def largest_count(

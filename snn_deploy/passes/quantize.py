@@ -30,6 +30,7 @@ from snn_deploy.ir.synapses import (
 )
 from snn_deploy.passes.abilities import abilities, check_input, largest_count
 from snn_deploy.passes.collect import Arrival, bias_source, collect, synapses_of
+from snn_deploy.passes.compare_strictly import compare_strictly
 from snn_deploy.passes.grid import as_they_stand, weights_on_grid
 from snn_deploy.passes.scales import WEIGHT_LIMIT, choose_scales
 from snn_deploy.target import Target
@@ -63,7 +64,7 @@ def quantize(graph: Graph, target: Target) -> QuantizedGraph:
         if isinstance(node, Neuron):
             layers.append(_Layer(graph, node, target, largest))
             largest[node.name] = layers[-1].max_spikes
-    return QuantizedGraph(
+    quantized = QuantizedGraph(
         name=graph.name,
         source=source,
         populations=tuple(p for layer in layers for p in layer.populations()),
@@ -74,6 +75,7 @@ def quantize(graph: Graph, target: Target) -> QuantizedGraph:
         changes=tuple(change for layer in layers for change in layer.changes),
         used_inputs=to_integers(graph.used_inputs),
     )
+    return compare_strictly(quantized)
 
 
 class _Layer:

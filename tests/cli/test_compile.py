@@ -125,7 +125,7 @@ def test_a_bare_state_dict_is_compiled_with_its_builder(
     ("options", "status", "words"),
     [
         ((), 1, "--builder package.module:function"),
-        (("--builder", BUILDER), 1, "--input-shape 1,28,28, and --timesteps"),
+        (("--builder", BUILDER), 1, "give --input-shape 1,28,28 and --timesteps"),
         (("--builder", BUILDER, "--input-shape", "1,x"), 2, "'1,x' is no shape"),
         (("--builder", BUILDER, "--input-shape", "0,8"), 2, "'0,8' is no shape"),
         (

@@ -116,16 +116,6 @@ def test_without_leak_and_with_soft_reset_every_target_can_spike_at_the_threshol
     assert np.all(quantized.populations[0].initial_voltage == 1)
 
 
-@pytest.mark.parametrize(
-    "changes", [{"reset": Reset.SOFT}, {"voltage_decay": np.array(0.0)}], ids=str
-)
-def test_a_target_that_compares_strictly_refuses_other_neurons_by_name(
-    changes: dict[str, Any],
-) -> None:
-    with pytest.raises(FitError, match=r"a: spikes at voltage >= threshold; loihi-sim"):
-        quantize(to_spiking(network(**changes)), without_greater_equal())
-
-
 def test_a_target_without_graded_spikes_refuses_several_in_a_timestep() -> None:
     target = read_target("loihi1")
     soft = replace(target, precision=replace(target.precision, soft_reset=True))
