@@ -218,10 +218,11 @@ def _tiles(profile: Profile, summary: Summary) -> Html:
             *(element("dd", line) for line in (against, note) if line),
         )
 
-    depth = summary["pipeline_depth"]
+    pipeline = f"and {summary['pipeline_depth']} of pipeline on the chip"
+    if profile.is_retry:
+        pipeline = "in two streams, which fill the pipeline"
     tiles = [
-        tile("timesteps", lambda m: number(m["mean_timesteps"]),
-             f"and {depth} of pipeline on the chip"),
+        tile("timesteps", lambda m: number(m["mean_timesteps"]), pipeline),
         tile("accuracy", lambda m: percent(m["accuracy"]), _interval_note(summary)),
         tile("energy", mean_energy, "modelled, central"),
         tile("latency", lambda m: with_prefix(m["mean_latency_s"], "s"),

@@ -151,6 +151,18 @@ def without_cutoff(n: int = 30, **changes: Any) -> Profile:
     return profile(n, **{**settings, "has_cutoff": False, **changes})
 
 
+def retried(n: int = 30) -> Profile:
+    """Return two streams: two timesteps for all, all six again for every third."""
+    rows = [
+        row(i, 2 if i % 3 else 2 + N_TIMESTEPS, stopped_early=i % 3 > 0)
+        for i in range(n)
+    ]
+    streamed = [replace(r, chip_timesteps=r.timesteps) for r in rows]
+    looks = np.array([2, N_TIMESTEPS])
+    artifact = calibrated(network(), rule="retry", polled=looks)
+    return profile(n, rows=tuple(streamed), artifact=artifact, looks=looks, retry_at=2)
+
+
 @cache
 def page(profiled: Profile) -> str:
     return render(profiled, summarize(profiled))
@@ -168,6 +180,7 @@ CASES = {
     "no prices": profile(
         rows=early_rows(30, **NO_ENERGY), fixed_rows=fixed_rows(30, **NO_ENERGY)
     ),
+    "retry": retried(),
     "one input": without_cutoff(1),
     "one input, cutoff": profile(1),
 }

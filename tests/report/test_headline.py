@@ -50,6 +50,19 @@ def test_a_cutoff_that_costs_more_than_it_saves_is_said_to() -> None:
     assert "the cutoff costs more time (+50%) than it saves: it polls" in text
 
 
+def test_two_streams_are_said_to_be_two_streams() -> None:
+    text = head(CASES["retry"])  # ten inputs take 8 timesteps, twenty take 2
+
+    assert "takes 4 of 6 timesteps on average (on the chip 4; all 6 take 8" in text
+    assert "in two streams, which fill the pipeline" in text
+    assert "of pipeline on the chip" not in text
+    assert "An input stops after timestep 2 if its best output leads" in text
+    assert (
+        "those of serving 2 timesteps, the undecided again for 6, streamed; all "
+        "timesteps are one by one"
+    ) in text
+
+
 def test_without_cutoff_nothing_is_said_to_be_saved() -> None:
     text = head(without_cutoff())
 
