@@ -12,7 +12,7 @@ import numpy as np
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.backends import Backend
 from snn_deploy.costs.energy import PARTS
-from snn_deploy.costs.prices import prices_of
+from snn_deploy.costs.prices import prices_for
 from snn_deploy.costs.pricing import Pricing
 from snn_deploy.costs.stopping import CENTRAL, stopping_costs
 from snn_deploy.errors import CalibrationError
@@ -89,7 +89,7 @@ def measure(
         found = stopping_costs(network, result.activity, NOBODY, monitor)
         serial.append(np.stack(found, axis=-1))
     program.close()
-    prices = prices_of(network.target, n_tiles=network.n_tiles, monitor=monitor)
+    prices = prices_for(network, monitor)
     poll_s = prices.poll[CENTRAL]
     power = prices.static[CENTRAL] + prices.host[CENTRAL]
     costs = Costs(

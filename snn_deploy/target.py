@@ -141,7 +141,10 @@ EVENTS = (
     "hop_east_west",
     "hop_north_south",
 )
-OTHER_COSTS = ("static", "reset", "injection", "poll_embedded", "poll_host", "host")
+OTHER_COSTS = (
+    "static", "reset", "injection", "poll_embedded", "poll_host", "host",
+    "barrier_of_chips",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -171,7 +171,7 @@ def put(part: str, key: str, value: object) -> Callable[[Table], object]:
         ),
         (
             put("cost", "xyz", {}),
-            "[cost]: has an unknown key 'xyz'; remove it; known are access, fire,",
+            "[cost]: has an unknown key 'xyz'; remove it; known are access,",
         ),
         (
             put("cost", "fire", {"energie_pj": 1, "source": ""}),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.results import CHIP_EVENTS, CORE_EVENTS, INJECTION
 from snn_deploy.target import CENTRAL, EVENTS, Target, high_name
 
@@ -28,13 +29,36 @@ class Prices:
     injection: FloatArray  # (2,), time of an input packet; 0 where unknown
     barrier: FloatArray  # (2,), time at the end of a timestep
     poll: FloatArray  # (2,), time to read the outputs
-    static: FloatArray  # (2,), power of the chip
+    static: FloatArray  # (2,), power of the chips
     host: FloatArray  # (2,), power of the processor that feeds and polls it
     reset: FloatArray  # (2,), energy between two inputs
 
 
-def prices_of(target: Target, *, n_tiles: int, monitor: str) -> Prices:
-    """Return what a network on ``n_tiles`` tiles pays, polled by a ``monitor``."""
+def prices_for(network: MappedNetwork, monitor: str) -> Prices:
+    """Return what a network pays where it lies, polled by a ``monitor``."""
+    return prices_of(
+        network.target,
+        n_tiles=network.n_tiles,
+        n_chips=chips_in_use(network),
+        monitor=monitor,
+    )
+
+
+def chips_in_use(network: MappedNetwork) -> int:
+    """Return how many chips hold a neurocore: meshes that lie side by side."""
+    mesh = network.target.mesh
+    places = {(core.x // mesh.width, core.y // mesh.height) for core in network.cores}
+    return max(len(places), 1)
+
+
+def prices_of(
+    target: Target, *, n_tiles: int, monitor: str, n_chips: int = 1
+) -> Prices:
+    """Return what a network on ``n_tiles`` tiles of ``n_chips`` chips pays.
+
+    Leakage and clearing are of every chip, and all of them wait for one another. What
+    a packet pays from chip to chip is unknown and left out.
+    """
     injection = _price(target, "injection", "time_s")
     return Prices(
         core_energy=_prices(target, CORE_EVENTS, CORE_EVENTS, "energy_j"),
@@ -45,14 +69,18 @@ def prices_of(target: Target, *, n_tiles: int, monitor: str) -> Prices:
         generating=_prices(target, CORE_EVENTS, GENERATING, "time_s"),
         receiving=_prices(target, CORE_EVENTS, RECEIVING, "time_s"),
         injection=np.nan_to_num(injection),
-        barrier=np.array(
-            [target.barrier.time(n_tiles, high=end == "high") for end in BAND]
-        ),
+        barrier=_barrier(target, n_tiles, n_chips),
         poll=_price(target, f"poll_{monitor}", "time_s"),
-        static=_price(target, "static", "power_w"),
+        static=n_chips * _price(target, "static", "power_w"),
         host=_price(target, "host", "power_w"),
-        reset=_price(target, "reset", "energy_j"),
+        reset=n_chips * _price(target, "reset", "energy_j"),
     )
+
+
+def _barrier(target: Target, n_tiles: int, n_chips: int) -> FloatArray:
+    if n_chips > 1:
+        return _price(target, "barrier_of_chips", "time_s")
+    return np.array([target.barrier.time(n_tiles, high=end == "high") for end in BAND])
 
 
 def _prices(
@@ -85,14 +113,16 @@ def cost_of(counts: IntArray, prices: FloatArray) -> FloatArray:
     return total
 
 
-def unknown_prices(target: Target, monitor: str) -> list[str]:
+def unknown_prices(target: Target, monitor: str, n_chips: int = 1) -> list[str]:
     """Return what costs energy or time that nobody has published."""
     energies = [(name, "energy") for name in (*EVENTS, "reset")]
     powers = [(name, "power") for name in ("static", "host")]
-    timed = (*GENERATING, *RECEIVING, "injection", f"poll_{monitor}")
+    timed = [*GENERATING, *RECEIVING, "injection", f"poll_{monitor}"]
+    timed += ["barrier_of_chips"] * (n_chips > 1)
     times = [(name, "time") for name in timed]
     quantities = dict(zip(("energy", "time", "power"), CENTRAL, strict=True))
-    return [
+    links = ["energy and time of links between chips"] if n_chips > 1 else []
+    return links + [
         f"{'time' if kind == 'time' else 'energy'} of {name}"
         for name, kind in (*energies, *powers, *times)
         if getattr(target.cost(name), quantities[kind]) is None
@@ -117,6 +147,7 @@ def price_list(target: Target) -> list[ListedPrice]:
         *((name, "power_w") for name in ("static", "host")),
         *((name, "time_s") for name in (*GENERATING, *RECEIVING, "injection")),
         *((f"poll_{monitor}", "time_s") for monitor in MONITORS),
+        ("barrier_of_chips", "time_s"),
     ]
     listed = [_listed(target, name, quantity) for name, quantity in asked]
     barrier = target.barrier

@@ -8,7 +8,7 @@ import numpy as np
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.costs.energy import PARTS, energies
 from snn_deploy.costs.latency import Stream, timestep_durations
-from snn_deploy.costs.prices import prices_of
+from snn_deploy.costs.prices import prices_for
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.results import (
     ACCESS,
@@ -32,9 +32,7 @@ class Pricing:
     ) -> None:
         self.network = network
         self.labels = labels
-        self.prices = prices_of(
-            network.target, n_tiles=network.n_tiles, monitor=monitor
-        )
+        self.prices = prices_for(network, monitor)
 
     def serial(self, result: RunResult, *, n_polls: int) -> Values:
         """Return the row of an input that has the chip for itself.

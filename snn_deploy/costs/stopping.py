@@ -5,7 +5,7 @@ import numpy as np
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.costs.energy import dynamic_energy
 from snn_deploy.costs.latency import timestep_durations
-from snn_deploy.costs.prices import prices_of
+from snn_deploy.costs.prices import prices_for
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.results import Activity
 
@@ -29,7 +29,7 @@ def stopping_costs(
         The timesteps at which the host reads the outputs.
     monitor : {"embedded", "host"}
     """
-    prices = prices_of(network.target, n_tiles=network.n_tiles, monitor=monitor)
+    prices = prices_for(network, monitor)
     cores, chip = activity.cores, activity.chip
     durations = timestep_durations(cores, chip, prices)[:, CENTRAL]
     events = (cores.sum(axis=1).cumsum(axis=0), chip.cumsum(axis=0))

@@ -7,7 +7,7 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.costs.energy import dynamic_energy
-from snn_deploy.costs.prices import Prices, prices_of
+from snn_deploy.costs.prices import Prices, prices_for
 from snn_deploy.ir.mapped import Neurocore
 from snn_deploy.results import CHIP_EVENTS, CORE_EVENTS
 
@@ -81,7 +81,7 @@ def _append(table: dict[str, list[object]], row: list[object]) -> None:
 def detail(profile: "Profile") -> Detail:
     """Return where the events of a profile happened, with their energy."""
     network, n = profile.artifact.network, len(profile.rows)
-    prices = prices_of(network.target, n_tiles=network.n_tiles, monitor=profile.monitor)
+    prices = prices_for(network, profile.monitor)
     cores, chip = profile.totals.cores, profile.totals.chip
     return Detail(
         layers=tuple(_layer(core) for core in network.cores),

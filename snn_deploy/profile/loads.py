@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from snn_deploy.arrays import FloatArray
-from snn_deploy.costs.prices import cost_of, prices_of
+from snn_deploy.costs.prices import cost_of, prices_for
 from snn_deploy.errors import DataError
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.profile.profile import Profile
@@ -41,7 +41,7 @@ def loads_of(profile: Profile) -> Loads:
     in a timestep of the inputs together.
     """
     network, n = profile.artifact.network, len(profile.rows)
-    prices = prices_of(network.target, n_tiles=network.n_tiles, monitor=profile.monitor)
+    prices = prices_for(network, profile.monitor)
     counts = profile.totals.cores
     generating = cost_of(counts, prices.generating)[..., CENTRAL]
     receiving = cost_of(counts, prices.receiving)[..., CENTRAL]
