@@ -50,9 +50,9 @@ def to_integers(values: FloatArray | float) -> IntArray:
     return np.rint(np.asarray(values, dtype=np.float64)).astype(np.int64)
 
 
-def to_even_integers(values: FloatArray) -> IntArray:
-    """Return the nearest even integers: weights of mixed sign drop the lowest bit."""
-    return 2 * to_integers(np.asarray(values, dtype=np.float64) / 2)
+def to_multiples(values: FloatArray, step: int) -> IntArray:
+    """Return the nearest multiples of ``step``, as weights drop their lowest bits."""
+    return step * to_integers(np.asarray(values, dtype=np.float64) / step)
 
 
 def bias_registers(values: FloatArray) -> tuple[IntArray, int]:

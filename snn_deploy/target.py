@@ -72,7 +72,7 @@ class Precision:
 
     def __post_init__(self) -> None:
         for name, low, high in (
-            ("weight_bits", 8, 8),  # what quantize can do
+            ("weight_bits", 2, 8),
             ("accumulator_bits", 9, 24),
             ("weight_exponent_max", self.weight_exponent_min, 32),
             ("current_decay_offset", 0, 1),
@@ -81,6 +81,16 @@ class Precision:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise TargetError(f"{name!r} is {value}; allowed is {low} to {high}")
+
+    @property
+    def weight_step(self) -> int:
+        """How far apart weights of mixed sign lie, which reach from -256 to 255."""
+        return 1 << (9 - self.weight_bits)
+
+    @property
+    def weight_limit(self) -> int:
+        """The largest weight of mixed sign."""
+        return 256 - self.weight_step
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from snn_deploy.fixedpoint import (
     exponent_for,
     saturate_voltage,
     shift,
-    to_even_integers,
+    to_multiples,
     wrap_current,
 )
 
@@ -57,7 +57,7 @@ def test_negative_exponent_rounds_down() -> None:
 def test_even_integers_are_the_nearest(values: list[float]) -> None:
     array = np.array(values)
 
-    even = to_even_integers(array)
+    even = to_multiples(array, 2)
 
     assert not np.any(even % 2)
     assert np.abs(even - array).max() <= 1

@@ -153,7 +153,7 @@ def put(part: str, key: str, value: object) -> Callable[[Table], object]:
         (put("mesh", "neurocores_per_tile", 0), "[mesh]: 'neurocores_per_tile' is 0"),
         (put("precision", "soft_reset", 1), "'soft_reset' is 1; give true or false"),
         (put("precision", "source", 3), "'source' is 3; give a text"),
-        (put("precision", "weight_bits", 4), "'weight_bits' is 4; allowed is 8 to 8"),
+        (put("precision", "weight_bits", 9), "'weight_bits' is 9; allowed is 2 to 8"),
         (put("precision", "accumulator_bits", 64), "is 64; allowed is 9 to 24"),
         (put("precision", "weight_exponent_max", -9), "is -9; allowed is -8 to 32"),
         (put("precision", "delay_max", -1), "'delay_max' is -1; allowed is 0 to"),

@@ -13,6 +13,7 @@ from snn_deploy.passes.collect import Arrival
 from snn_deploy.passes.scales import Scales
 from snn_deploy.target import Precision
 
+BITS, FINEST = 8, 1  # as many hold odd weights too, if a projection has one sign
 LOWEST_WEIGHT, HIGHEST_WEIGHT = -256, 255  # 8 bits and the shift of a mixed sign
 ROUNDING = 1e-9  # relative, by which a product of floats may miss an integer
 
@@ -50,7 +51,9 @@ def _is_outside(weight: FloatArray, exponent: int) -> BoolArray:
     return outside
 
 
-def weights_on_grid(layer: Linear | Conv2d, exponent: int) -> IntArray:
+def weights_on_grid(
+    layer: Linear | Conv2d, exponent: int, precision: Precision
+) -> IntArray:
     """Return the weights, which must be integers that fit the chip's.
 
     Raises
@@ -70,5 +73,13 @@ def weights_on_grid(layer: Linear | Conv2d, exponent: int) -> IntArray:
         raise PassError(
             f"{layer.name}: {outside.size} weights such as {outside[0]:g} lie outside "
             f"{LOWEST_WEIGHT} to {HIGHEST_WEIGHT}; export it with 8-bit weights"
+        )
+    fine = FINEST if precision.weight_bits == BITS else precision.weight_step
+    between = weight[np.rint(weight) % fine != 0]
+    if between.size:
+        raise PassError(
+            f"{layer.name}: {between.size} weights such as {between[0]:g} are no "
+            f"multiples of {fine}, all that {precision.weight_bits} bits can hold; "
+            "export it with as few bits, or choose a target with more"
         )
     return to_integers(weight)

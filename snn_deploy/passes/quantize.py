@@ -13,8 +13,8 @@ from snn_deploy.fixedpoint import (
     DECAY_BITS,
     INPUT_SHIFT,
     bias_registers,
-    to_even_integers,
     to_integers,
+    to_multiples,
 )
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Comparison, Lif, Neuron, Reset
@@ -32,7 +32,7 @@ from snn_deploy.passes.abilities import abilities, check_input, largest_count
 from snn_deploy.passes.collect import Arrival, bias_source, collect, synapses_of
 from snn_deploy.passes.compare_strictly import compare_strictly
 from snn_deploy.passes.grid import as_they_stand, weights_on_grid
-from snn_deploy.passes.scales import WEIGHT_LIMIT, choose_scales
+from snn_deploy.passes.scales import choose_scales
 from snn_deploy.target import Target
 
 logger = logging.getLogger(__name__)
@@ -249,9 +249,10 @@ class _Layer:
         unit = self.scales.synaptic * 2.0**exponent
         unit = unit.reshape(-1, *(1,) * (layer.weight.ndim - 1))
         if self.is_on_grid:
-            return synapses_of(layer, weights_on_grid(layer, exponent))
-        weights = to_even_integers(layer.weight / unit)
-        clipped = np.clip(weights, -WEIGHT_LIMIT - 2, WEIGHT_LIMIT)
+            return synapses_of(layer, weights_on_grid(layer, exponent, self.precision))
+        step, limit = self.precision.weight_step, self.precision.weight_limit
+        weights = to_multiples(layer.weight / unit, step)
+        clipped = np.clip(weights, -limit - step, limit)
         self._note("round weights", clipped * unit, layer.weight, layer.name)
         return synapses_of(layer, clipped)
 

@@ -36,7 +36,6 @@ from snn_deploy.ir.neurons import Lif, Neuron
 from snn_deploy.passes.collect import Arrival, per_channel
 from snn_deploy.target import Precision
 
-WEIGHT_LIMIT = 254  # largest even weight of 8 bits and a shift, positive side
 SUM_LIMIT = (1 << (STATE_BITS - 1 - INPUT_SHIFT)) - 1
 THRESHOLD_LIMIT = (1 << THRESHOLD_BITS) - 1
 BIAS_LIMIT = ((1 << (BIAS_MANTISSA_BITS - 1)) - 1) << ((1 << BIAS_EXPONENT_BITS) - 1)
@@ -93,13 +92,13 @@ def choose_scales(
     unit = _smallest_unit(node, sums, bias, precision, n_timesteps) * MARGIN
     binary = [peak for peak, x in zip(peaks, largest, strict=True) if x == 1]
     if binary:
-        unit = np.maximum(unit, np.min(binary, axis=0) / WEIGHT_LIMIT)
+        unit = np.maximum(unit, np.min(binary, axis=0) / precision.weight_limit)
     exponents = []
     for peak, total in zip(peaks, sums, strict=True):
         unit = _shared(unit) if is_common else unit
         exponent = _exponent(peak, total, unit, precision)
         exponents.append(exponent)
-        unit = np.maximum(unit, peak / (WEIGHT_LIMIT * 2.0**exponent))
+        unit = np.maximum(unit, peak / (precision.weight_limit * 2.0**exponent))
     unit = _shared(unit) if is_common else unit
     return Scales(synaptic=_exact_threshold(node, unit), exponents=tuple(exponents))
 
@@ -159,7 +158,7 @@ def _exponent(
     ratios = peak / unit * (1 - 1e-9)  # a ratio of 254 is one, whatever rounding did
     accumulator = (1 << (precision.accumulator_bits - 1)) - 1
     exponent = max(
-        exponent_for(float(np.median(ratios)), WEIGHT_LIMIT),
+        exponent_for(float(np.median(ratios)), precision.weight_limit),
         exponent_for(float((total / unit).max()), accumulator),
     )
     if exponent > precision.weight_exponent_max:

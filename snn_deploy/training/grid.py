@@ -60,8 +60,8 @@ def _steps_on_chip(graph: Graph, target: Target) -> Iterator[tuple[str, FloatArr
             weight = arrival.layer.weight
             peak = np.abs(weight).reshape(len(weight), -1).max(axis=1)
             unit = scale * 2.0 ** (INPUT_SHIFT + projection.exponent)
-            # stored weights of mixed sign are even
-            yield arrival.layer.name, 2 * unit / np.where(peak > 0, peak, 1.0)
+            step = target.precision.weight_step * unit
+            yield arrival.layer.name, step / np.where(peak > 0, peak, 1.0)
 
 
 def weight_of(network: nn.Module, name: str) -> Tensor:

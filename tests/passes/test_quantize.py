@@ -1,12 +1,14 @@
 """quantize: integers that compute nearly the same, and a list of what was lost."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snn_deploy.arrays import IntArray
-from snn_deploy.errors import FitError
+from snn_deploy.errors import FitError, PassError
 from snn_deploy.fixedpoint import shift
 from snn_deploy.ir.dynamics import SynapticSum
 from snn_deploy.ir.floating import evaluate
@@ -17,9 +19,11 @@ from snn_deploy.ir.quantized import (
     QuantizedGraph,
 )
 from snn_deploy.ir.reference import Simulation
+from snn_deploy.passes.grid import weights_on_grid
 from snn_deploy.passes.quantize import quantize
 from snn_deploy.pipeline import to_spiking
 from snn_deploy.spikes import Encoding, Stimulus
+from snn_deploy.target import Target
 from snn_deploy.target_file import read_target
 from tests.build import RATE, chain, conv, graph, images, lif, linear, simulator, trains
 
@@ -212,3 +216,43 @@ def test_values_on_the_grid_of_the_chip_are_not_logged() -> None:
     network = quantize(to_spiking(chain(layer, neurons, training=RATE)), simulator())
 
     assert network.changes == ()
+
+
+def with_weights_of(n_bits: int) -> Target:
+    target = simulator()
+    return replace(target, precision=replace(target.precision, weight_bits=n_bits))
+
+
+@pytest.mark.parametrize("n_bits", range(2, 9))
+def test_weights_have_as_many_values_as_bits_hold(n_bits: int) -> None:
+    network = quantize(to_spiking(small(3, RATE)), with_weights_of(n_bits))
+
+    step = 2 ** (9 - n_bits)
+    for projection in network.projections:
+        weights = projection.synapses.weights
+        assert not np.any(weights % step)
+        assert -256 <= weights.min() < weights.max() <= 256 - step
+        assert len(np.unique(weights)) <= 2**n_bits
+        # they are used up to the end, where a layer has both signs
+        assert max(weights.max() + step, -weights.min()) == 256
+
+
+def test_fewer_bits_lose_more() -> None:
+    means = []
+    for n_bits in (8, 6, 4, 2):
+        network = quantize(to_spiking(small(3, RATE)), with_weights_of(n_bits))
+        means.append([c.mean for c in network.changes if c.kind == "round weights"])
+
+    assert np.all(np.diff(np.array(means), axis=0) > 0)
+
+
+def test_integers_of_a_file_that_fewer_bits_cannot_hold_are_refused() -> None:
+    weight = np.array([[32.0, -64.0, 34.0]])
+    layer = Linear(name="dense", weight=weight, bias=np.zeros(1))
+
+    with pytest.raises(PassError, match=r"dense: 1 weights such as 34 are no multip"):
+        weights_on_grid(layer, 0, with_weights_of(4).precision)
+
+    assert weights_on_grid(layer, 0, with_weights_of(8).precision).tolist() == [
+        [32, -64, 34]
+    ]
