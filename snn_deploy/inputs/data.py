@@ -18,6 +18,7 @@ from snn_deploy.errors import DataError
 from snn_deploy.ir.graph import Training
 from snn_deploy.spikes import Encoding, Stimulus, encode, input_hashes, to_gray
 
+BLOCK = 1 << 10  # inputs that are copied at once
 # what numpy and zipfile raise for a file that is none of theirs, or damaged
 _NO_NPZ = (
     EOFError,
@@ -65,13 +66,20 @@ class Data:
         """How many values lie between the levels that the chip receives."""
         if self.training.encoding is Encoding.EVENTS:
             return 0
-        return to_gray(self.x)[1]
+        return sum(to_gray(x)[1] for x in self._blocks())
 
     @cached_property
     def hashes(self) -> IntArray:
         """A number for each input, the same wherever the chip receives the same."""
         is_events = self.training.encoding is Encoding.EVENTS
-        return input_hashes(self.x if is_events else to_gray(self.x)[0])
+        return np.concatenate(
+            [input_hashes(x if is_events else to_gray(x)[0]) for x in self._blocks()]
+        )
+
+    def _blocks(self) -> Iterator[AnyArray]:
+        """Yield all inputs, few enough at once for copies of them."""
+        for start in range(0, len(self), BLOCK):
+            yield self.x[start : start + BLOCK]
 
     @property
     def sha256(self) -> str:
@@ -152,7 +160,7 @@ def _row(shape: Shape) -> Shape:
 def _check_values(path: Path, name: str, x: AnyArray, training: Training) -> None:
     if training.encoding is not Encoding.EVENTS:
         try:
-            to_gray(x)
+            to_gray(x if x.dtype != np.uint8 else x[:0])  # every byte is a level
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
     elif not np.isin(x, (0, 1)).all():

@@ -10,7 +10,7 @@ import numpy as np
 from snn_deploy.arrays import AnyArray, BoolArray, FloatArray
 from snn_deploy.costs.energy import PARTS
 
-IN_MEMORY = 1 << 25  # bytes of a column; larger ones lie in a file that has no name
+IN_MEMORY = 1 << 22  # bytes of a column; larger ones lie in a file that has no name
 NO_LABEL = -1
 
 

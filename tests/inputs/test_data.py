@@ -1,3 +1,4 @@
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +154,19 @@ def test_rows_of_several_channels_are_maps_of_height_one(tmp_path: Path) -> None
     data = read_data(tmp_path / "data.npz", (3, 1, 3), DIRECT)
 
     np.testing.assert_array_equal(data.x[:, :, 0], X[:, 0])
+
+
+def test_many_inputs_are_hashed_without_a_copy_of_them_all() -> None:
+    n = 20_000
+    image = np.random.default_rng(1).integers(0, 256, (1, 1, 28, 28)).astype(np.uint8)
+    x = np.broadcast_to(image, (n, 1, 28, 28))  # as large as one to store
+    data = Data(x=x, y=None, training=DIRECT)
+
+    tracemalloc.start()
+    hashes, n_rounded = data.hashes, data.n_rounded
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < x.nbytes / 2
+    assert hashes.tolist() == [Data(x=image, y=None, training=DIRECT).hashes[0]] * n
+    assert n_rounded == 0
