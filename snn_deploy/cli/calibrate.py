@@ -41,7 +41,6 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--confidence",
         type=float,
-        default=0.9,
         help="probability with which the bound holds (default 0.9)",
     )
     parser.add_argument(
@@ -78,7 +77,6 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--monitor",
         choices=("embedded", "host"),
-        default="embedded",
         help="with --optimize: which processor polls the chip (default: embedded)",
     )
     parser.set_defaults(call=call)
@@ -89,13 +87,14 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.artifact import pack, read_artifact, write_artifact
     from snn_deploy.cli.calibration import describe, show_budgets, show_classes, verdict
     from snn_deploy.cli.console import out
-    from snn_deploy.cli.reading import read_inputs
+    from snn_deploy.cli.reading import note_repeated, read_inputs
     from snn_deploy.host.calibrate import best_score, calibrate, require_inputs
 
     settings = read_settings(options)
     artifact = read_artifact(options.network)
     data = read_inputs(options.data, artifact.network.graph)
     _check(artifact, data, settings)
+    note_repeated(data, options.data)
     if options.optimize:
         settings, shown = _optimized(options, artifact, data, settings)
         certified = shown
@@ -136,14 +135,24 @@ def rule_at(text: str) -> tuple[str, int]:
 
 def read_settings(options: argparse.Namespace) -> "Settings":
     """Return what the command line asks for."""
+    from snn_deploy.errors import CalibrationError
     from snn_deploy.host.calibration import Settings
 
     rule, at = options.rule
+    if options.monitor and not options.optimize:
+        raise CalibrationError(
+            "--monitor says who polls for --optimize; leave it out, or add --optimize"
+        )
+    if options.confidence is not None and options.promise == "expectation":
+        raise CalibrationError(
+            "--confidence is none of a promise on average; leave it out, or ask for "
+            "--promise probability"
+        )
     return Settings(
         rule=rule,
         at=at,
         budget=0.01 if options.budget is None else options.budget,
-        confidence=options.confidence,
+        confidence=0.9 if options.confidence is None else options.confidence,
         form=options.promise,
         score="gap" if options.score == "best" else options.score,
         poll=options.poll,
@@ -185,7 +194,7 @@ def _optimized(
         artifact.network,
         open_backend("cpu"),
         data.stimuli(),
-        options.monitor,
+        options.monitor or "embedded",
         lambda results: with_progress(results, len(data), "inputs"),
     )
     evidence = _as_evidence(artifact, data, scores)

@@ -128,8 +128,8 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.backends import open_backend
     from snn_deploy.cli.console import out
     from snn_deploy.cli.reading import (
+        asked_calibration,
         note_overlap,
-        read_calibration,
         read_inputs,
         read_trained,
     )
@@ -148,9 +148,8 @@ def call(options: argparse.Namespace) -> None:
     data = read_inputs(options.data, graph)
     model = read_trained(options.verify, options, graph) if options.verify else None
     options.output.mkdir(parents=True, exist_ok=True)  # fails now, not at the end
-    calibration = None
-    if not options.no_cutoff and (artifact.calibration or options.poll):
-        calibration = read_calibration(artifact, options.network, poll=options.poll)
+    calibration = asked_calibration(artifact, options)
+    if calibration is not None:
         note_overlap(calibration, data, options.data)
     next(audits(options.audit))  # fails now, not at the end
     elsewhere = lay_out(artifact, [read_target(name) for name in options.targets])

@@ -208,6 +208,47 @@ def read_calibration(
     return calibration if poll is None else calibration.polled_every(poll)
 
 
+def asked_calibration(
+    artifact: "Artifact", options: argparse.Namespace
+) -> "Calibration | None":
+    """Return the thresholds to run with; ``None``: all timesteps.
+
+    Raises
+    ------
+    CalibrationError
+        If options ask about a cutoff that there is not.
+    """
+    from snn_deploy.errors import CalibrationError
+
+    given = vars(options)
+    about = [
+        f"--{name.replace('_', '-')}"
+        for name in ("poll", "audit", "fail_on_drift")
+        if given.get(name)
+    ]
+    if options.no_cutoff and about:
+        raise CalibrationError(
+            f"{', '.join(about)}: --no-cutoff leaves no cutoff to look at; leave out "
+            "the one or the other"
+        )
+    if options.no_cutoff or (artifact.calibration is None and not about):
+        return None
+    return read_calibration(artifact, options.network, poll=options.poll)
+
+
+def note_repeated(data: "Data", path: Path) -> None:
+    """Say on stderr how many of the inputs are the same as others."""
+    import numpy as np
+
+    n = len(data) - len(np.unique(data.hashes))
+    if n:
+        print(
+            f"note: {path}: {n} of {len(data)} inputs repeat others; the promise takes "
+            "them for independent ones, and is too good if they are copies",
+            file=sys.stderr,
+        )
+
+
 def note_overlap(calibration: "Calibration", data: "Data", path: Path) -> None:
     """Say on stderr how many of the inputs the cutoff was calibrated on."""
     import numpy as np

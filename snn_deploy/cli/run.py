@@ -157,16 +157,14 @@ def _check_indices(options: argparse.Namespace, n: int) -> None:
 def _run(options: argparse.Namespace) -> None:
     from snn_deploy.artifact import read_artifact
     from snn_deploy.backends import open_backend
-    from snn_deploy.cli.reading import note_overlap, read_calibration, read_inputs
+    from snn_deploy.cli.reading import asked_calibration, note_overlap, read_inputs
     from snn_deploy.cli.watch import watch_inputs
 
     artifact = read_artifact(options.network)
     data = read_inputs(options.data, artifact.network.graph)
     options.index = options.index or [0]
     _check_indices(options, len(data))
-    calibration = None
-    if not options.no_cutoff and (artifact.calibration or options.poll):
-        calibration = read_calibration(artifact, options.network, poll=options.poll)
+    calibration = asked_calibration(artifact, options)
     if calibration is not None:
         note_overlap(calibration, data.take(options.index), options.data)
     name = _backend(options)

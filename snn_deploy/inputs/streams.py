@@ -26,6 +26,8 @@ def from_folder(
     With ``follow`` it waits for further files, for ever; names that begin with a dot
     are left alone, so that a file can be written under one and then renamed.
     """
+    if folder.is_file():
+        raise DataError(f"{folder}: is a file; name the folder that it is in")
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; check the path")
     seen: set[str] = set()

@@ -81,17 +81,23 @@ def _cutoff(profile: Profile) -> dict[str, Any] | None:
     calibration = profile.artifact.calibration
     if not profile.has_cutoff or calibration is None:
         return None
+    looks = profile.looks if len(profile.looks) else calibration.looks
+    is_looked_at = np.isin(np.arange(1, calibration.timesteps + 1), looks)
+    betas = np.where(is_looked_at, calibration.betas, np.inf)
     return {
         "rule": calibration.rule,
         "budget": calibration.budget,
         "confidence": calibration.confidence,
+        "form": calibration.form,
+        "score": calibration.score,
         "uses_labels": calibration.uses_labels,
         "n_calibration_inputs": calibration.n_inputs,
         "n_calibration_inputs_needed": calibration.n_inputs_needed,
         "stops_early": calibration.stops_early,
         "mean_timesteps_calibration": calibration.mean_timesteps,
         "loss_calibration": calibration.loss,
-        "beta": [float(b) if np.isfinite(b) else str(b) for b in calibration.betas],
+        "beta": [float(b) if np.isfinite(b) else str(b) for b in betas],
+        "looks": looks.tolist(),
     }
 
 

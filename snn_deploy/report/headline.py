@@ -104,10 +104,13 @@ def rule(profile: Profile, summary: Summary) -> list[str]:
         return ["Rule: a cutoff that does not come from this network's calibration."]
     kind = "accuracy lost" if calibration.uses_labels else "answers changed"
     labels = "labels were" if calibration.uses_labels else "no labels were"
-    n, confidence = calibration.n_inputs, percent(calibration.confidence, 0)
+    n, how = calibration.n_inputs, "on average"
+    if calibration.form == "probability":
+        how = f"with confidence {percent(calibration.confidence, 0)}"
+    terms = f", {how}" if calibration.rule in ("risk", "retry") else ""
     lines = [
-        f"Rule {calibration.rule}: budget {_budget(calibration.budget)} ({kind}), "
-        f"confidence {confidence}, calibrated on {_plural(n, 'input')}; {labels} used."
+        f"Rule {calibration.rule}: budget {_budget(calibration.budget)} ({kind})"
+        f"{terms}, calibrated on {_plural(n, 'input')}; {labels} used."
     ]
     if not calibration.stops_early:
         lines.append(_refusal(calibration))
@@ -116,15 +119,15 @@ def rule(profile: Profile, summary: Summary) -> list[str]:
         lines.append(
             f"An input stops {when} its best output leads the second best by more than "
             f"{calibration.betas[calibration.looks[0] - 1]:g}. Promise: {kind} at most "
-            f"{_budget(calibration.budget)}, with confidence {confidence} over the "
-            "draw of the calibration inputs."
+            f"{_budget(calibration.budget)}, {how} over the draw of the calibration "
+            "inputs."
         )
     elif calibration.rule == "topk":
         betas = ", ".join(f"{beta:g}" for beta in calibration.betas)
         lines.append(
             f"An input stops once its best output leads the second best by more than "
             f"its timestep's threshold: {betas}. This is the published rule, and it "
-            "promises nothing about other inputs: the confidence above is not used."
+            "promises nothing about other inputs."
         )
     if summary["drift"] is not None:
         alarm = "Drift alarm" if summary["drift"]["is_alarm"] else "No drift alarm"

@@ -2,13 +2,14 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from snn_deploy.artifact import pack, read_artifact, write_artifact
 from snn_deploy.spikes import input_hashes
-from tests.cli.conftest import N_CALIBRATION, Command, files_in
+from tests.cli.conftest import N_CALIBRATION, N_TEST, Command, files_in
 
 
 @pytest.fixture
@@ -247,6 +248,67 @@ def test_the_cheapest_way_to_serve_is_chosen_on_one_half(
     pays = "the cutoff pays: " in result.out
     assert pays != (f"no cutoff pays for {goal}: " in result.out)
     assert pays == (calibration.rule in ("risk", "retry"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--monitor", "host"), "--monitor says who polls for --optimize; leave it"),
+        (
+            ("--promise", "expectation", "--confidence", 0.99),
+            "--confidence is none of a promise on average; leave it out",
+        ),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(
+    command: Command, home: Path, network: Path, options: tuple[Any, ...], message: str
+) -> None:
+    result = command("calibrate", network, "--data", home / "calib.npz", *options)
+
+    assert message in result.error()
+
+
+def test_inputs_that_repeat_others_are_counted(
+    command: Command, home: Path, network: Path, tmp_path: Path
+) -> None:
+    with np.load(home / "calib.npz") as data:
+        x, y = data["x"][:30], data["y"][:30]
+    path = tmp_path / "copies.npz"
+    np.savez(path, x=np.concatenate([x] * 10), y=np.concatenate([y] * 10))
+
+    result = command("calibrate", network, "--data", path)
+    alone = command("calibrate", network, "--data", home / "calib.npz")
+
+    assert f"note: {path}: 270 of 300 inputs repeat others; " in result.err
+    assert "repeat" not in alone.err
+
+
+def test_a_retry_is_two_streams_in_table_and_files(
+    command: Command, home: Path, network: Path, tmp_path: Path
+) -> None:
+    command("calibrate", network, "--data", home / "calib.npz", "--rule", "retry:2")
+    folder = tmp_path / "profile"
+
+    result = command(
+        "profile",
+        network,
+        "--data",
+        home / "test.npz",
+        "-o",
+        folder,
+        "--backend",
+        "cpu",
+    )
+
+    summary = json.loads((folder / "summary.json").read_text())
+    text = "2 timesteps, the undecided again for 8, streamed"
+    assert result.status == 0, result.err
+    assert summary["schedules"]["cutoff"]["text"] == text
+    assert summary["cutoff"]["looks"] == [2, 8]
+    timesteps = summary["with_cutoff"]["mean_timesteps"]
+    assert (timesteps - 2) / 8 * N_TEST == pytest.approx(
+        N_TEST - N_TEST * summary["with_cutoff"]["stopped_early"]
+    )
 
 
 def test_what_is_to_be_optimized_cannot_be_given(

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -168,6 +169,32 @@ def test_polling_rarely_stops_at_polled_timesteps(command: Command, home: Path) 
     )
 
     assert json.loads(result.out)["timesteps"] in (4, 8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("run", "--poll", 2), "--poll"),
+        (("profile", "--poll", 2), "--poll"),
+        (("profile", "--audit", 0.5, "--fail-on-drift"), "--audit, --fail-on-drift"),
+    ],
+)
+def test_what_asks_about_a_cutoff_needs_one(
+    command: Command, home: Path, tmp_path: Path, arguments: tuple[Any, ...], named: str
+) -> None:
+    name, *options = arguments
+    data: tuple[Any, ...] = ("--data", home / "test.npz")
+    if name == "profile":
+        data = (*data, "-o", tmp_path / "profile")
+
+    off = command(name, home / "model.snn", *data, *options, "--no-cutoff")
+    plain = command(name, home / "plain.snn", *data, *options)
+
+    assert off.error() == (
+        f"{named}: --no-cutoff leaves no cutoff to look at; leave out the one or the "
+        "other"
+    )
+    assert "plain.snn: the network is not calibrated; run" in plain.error()
 
 
 def test_calibration_inputs_are_counted_in_a_note(command: Command, home: Path) -> None:

@@ -125,8 +125,10 @@ def test_bad_streams_are_refused(command: Command, home: Path, tmp_path: Path) -
     uncalibrated = command("serve", home / "plain.snn", "--data", tmp_path)
     share = command("serve", network, "--data", tmp_path, "--audit", 2)
     poll = command("serve", network, "--data", tmp_path, "--poll", 9)
+    file = command("serve", network, "--data", home / "test.npz")
 
     assert missing.error().endswith("none: no such folder; check the path")
     assert "is not calibrated; run snn-deploy calibrate" in uncalibrated.error()
     assert share.error() == "audit is 2; choose a share from 0 to 1"
     assert "poll interval is 9" in poll.error()
+    assert "test.npz: is a file; name the folder" in file.error()

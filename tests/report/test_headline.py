@@ -36,7 +36,7 @@ def test_headline_says_what_the_cutoff_saves() -> None:
     assert (
         "Best for latency and throughput and energy: with cutoff, one by one." in text
     )
-    assert "Rule risk: budget 2 % (accuracy lost), confidence 90 %" in text
+    assert "Rule risk: budget 2 % (accuracy lost), with confidence 90 %" in text
     assert "labels were used" in text
     assert "Right answers lost by stopping: 1; won: 0" in text
     assert "4 with the cutoff, 8 for all timesteps one by one, 6 in a stream" in text
@@ -48,6 +48,16 @@ def test_a_cutoff_that_costs_more_than_it_saves_is_said_to() -> None:
     text = head(profile(rows=rows))
 
     assert "the cutoff costs more time (+50%) than it saves: it polls" in text
+
+
+def test_a_promise_on_average_has_no_confidence() -> None:
+    artifact = calibrated(network(), form="expectation")
+
+    text = head(profile(artifact=artifact))
+
+    assert "budget 2 % (accuracy lost), on average, calibrated" in text
+    assert "at most 2 %, on average over the draw of the calibration inputs" in text
+    assert "confidence 90" not in text
 
 
 def test_two_streams_are_said_to_be_two_streams() -> None:
