@@ -5,25 +5,31 @@ network is cut as if they could. Weights do not matter but for their shapes, so 
 untrained network gives the same answer.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from snn_deploy.errors import FitError
 from snn_deploy.ir.graph import Graph
-from snn_deploy.ir.mapped import Piece
 from snn_deploy.ir.neurons import Neuron
 from snn_deploy.ir.quantized import Population, QuantizedGraph
 from snn_deploy.ir.synapses import ConvSynapses
 from snn_deploy.passes.abilities import abilities, check_input
-from snn_deploy.passes.partition import Partition, one_neuron, partition, whole
+from snn_deploy.passes.blocks import Cut
+from snn_deploy.passes.bounds import (
+    BITS,
+    COMPARTMENTS,
+    INPUT_AXONS,
+    OUTPUT_AXONS,
+    Bounds,
+)
+from snn_deploy.passes.loads import Load, Loads, cut_apart
+from snn_deploy.passes.partition import partition
 from snn_deploy.passes.quantize import quantize
 from snn_deploy.passes.retime import late, retime
 from snn_deploy.pipeline import to_spiking
 from snn_deploy.target import Target
 
 MAX_DELAY = 1 << 16
-COMPARTMENTS, BITS = "compartments", "bits of synaptic memory"
-INPUT_AXONS, OUTPUT_AXONS = "input axons", "output axons"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +39,7 @@ class Use:
     what: str
     used: int  # on its fullest neurocore
     limit: int
+    one_neuron: int  # what takes most; over the limit: no cut can help
     least_cores: int  # the layer needs at least so many for this resource alone
 
 
@@ -75,8 +82,14 @@ class Fit:
     problems: tuple[Problem, ...]
 
     @property
-    def least_cores(self) -> int:
-        """No cut layer by layer needs fewer: the sum of the binding resources."""
+    def least_cores(self) -> int | None:
+        """No cut layer by layer needs fewer: the sum of the binding resources.
+
+        ``None``: not even a single neuron of some layer fits a neurocore.
+        """
+        uses = [use for layer in self.layers for use in layer.uses]
+        if any(use.one_neuron > use.limit for use in uses):
+            return None
         return sum(layer.binding.least_cores for layer in self.layers)
 
 
@@ -94,16 +107,17 @@ def fit(graph: Graph, target: Target) -> Fit:
     integers = retime(quantize(spiking, able), able)
     problems += [_problem(error) for error in late(integers, target)]
     cut = partition(integers, target)
-    layers = tuple(_layer(cut, target, p) for p in integers.populations)
-    for population in integers.populations:
-        problems += _over(cut, target, population)
+    bounds = Bounds(Loads(graph=integers, target=target))
+    layers = tuple(_layer(bounds, p, cut.cuts) for p in integers.populations)
+    for layer in layers:
+        problems += _over(integers, layer)
     problems += _too_many(target, layers)
     return Fit(
         network=graph.name,
         target=target.name,
         layers=layers,
         n_cores=len(cut.pieces),
-        n_cores_allowed=target.mesh.neurocores,
+        n_cores_allowed=target.neurocores,
         problems=tuple(problems),
     )
 
@@ -140,22 +154,24 @@ def _able(target: Target) -> Target:
     return replace(target, precision=precision)
 
 
-def _layer(cut: Partition, target: Target, population: Population) -> LayerFit:
-    pieces = [piece for piece in cut.pieces if piece.population == population.name]
-    amounts = [_amounts(piece) for piece in pieces]
-    entire = _amounts(whole(cut.graph, target, population))
+def _layer(bounds: Bounds, population: Population, cuts: Mapping[str, Cut]) -> LayerFit:
+    loads, cut = bounds.loads, cuts[population.name]
+    used = _amounts(loads.of(population, cut, cuts))
+    alone = _amounts(loads.of(population, cut_apart(population.shape), cuts))
+    least = bounds.of(population)
     return LayerFit(
         name=population.name,
         n_neurons=population.size,
-        n_cores=len(pieces),
+        n_cores=cut.n_blocks,
         uses=tuple(
             Use(
                 what=what,
-                used=max(amount[what] for amount in amounts),
+                used=used[what],
                 limit=limit,
-                least_cores=max(1, -(-entire[what] // limit)),
+                one_neuron=alone[what],
+                least_cores=least[what],
             )
-            for what, limit in _limits(target).items()
+            for what, limit in _limits(loads.target).items()
         ),
     )
 
@@ -170,25 +186,26 @@ def _limits(target: Target) -> dict[str, int]:
     }
 
 
-def _amounts(piece: Piece) -> dict[str, int]:
+def _amounts(load: Load) -> dict[str, int]:
+    """Return what the fullest block takes of each resource."""
     return {
-        COMPARTMENTS: len(piece.neurons),
-        BITS: piece.synapse_bits,
-        INPUT_AXONS: piece.n_input_axons,
-        OUTPUT_AXONS: piece.n_output_axons,
+        COMPARTMENTS: int(load.n_neurons.max()),
+        BITS: int(load.synapse_bits.max()),
+        INPUT_AXONS: int(load.n_input_axons.max()),
+        OUTPUT_AXONS: int(load.n_output_axons.max()),
     }
 
 
-def _over(cut: Partition, target: Target, population: Population) -> Iterator[Problem]:
+def _over(graph: QuantizedGraph, layer: LayerFit) -> Iterator[Problem]:
     """Yield the limits that one neuron alone exceeds: no cut can help."""
-    alone = _amounts(one_neuron(cut, target, population))
-    for what, limit in _limits(target).items():
-        if alone[what] > limit:
+    for use in layer.uses:
+        if use.one_neuron > use.limit:
+            share = use.limit / use.one_neuron
             yield Problem(
-                where=population.name,
-                what=f"one neuron takes {alone[what]:,} {what}, a neurocore has "
-                f"{limit:,}",
-                advice=_advice(cut.graph, population, what, limit / alone[what]),
+                where=layer.name,
+                what=f"one neuron takes {use.one_neuron:,} {use.what}, a neurocore has "
+                f"{use.limit:,}",
+                advice=_advice(graph, graph.population(layer.name), use.what, share),
             )
 
 
@@ -214,7 +231,7 @@ def _advice(
 
 
 def _too_many(target: Target, layers: tuple[LayerFit, ...]) -> list[Problem]:
-    allowed, found = target.mesh.neurocores, sum(layer.n_cores for layer in layers)
+    allowed, found = target.neurocores, sum(layer.n_cores for layer in layers)
     if found <= allowed:
         return []
     largest = sorted(layers, key=lambda layer: -layer.n_cores)[:3]
@@ -224,7 +241,7 @@ def _too_many(target: Target, layers: tuple[LayerFit, ...]) -> list[Problem]:
     share = allowed / found
     return [
         Problem(
-            where=f"{target.name}, one chip",
+            where=target.size_name,
             what=f"{found} neurocores, allowed are {allowed}; most take {parts}",
             advice=f"about {share:.0%} of the channels there would fit, or a larger "
             "target",

@@ -12,15 +12,22 @@ def high_name(name: str) -> str:
     return f"{name[:-2]}_high_{name[-1]}"
 
 
-def _check_counts(limits: object) -> None:
+def _check_counts(limits: object, *, or_none: tuple[str, ...] = ()) -> None:
     for name, value in vars(limits).items():
-        if type(value) is int and value < 1:
-            raise TargetError(f"{name!r} is {value}; at least 1 is needed")
+        least = 0 if name in or_none else 1
+        if type(value) is int and value < least:
+            raise TargetError(f"{name!r} is {value}; at least {least} is needed")
 
 
 @dataclass(frozen=True, kw_only=True)
 class NeurocoreLimits:
-    """What one neurocore holds."""
+    """What one neurocore holds, and how synapses lie in its memory.
+
+    Neurons of a layer can share an input axon, if each says with its spike which of
+    them it is: those at one position of a convolution's input, or any of a dense
+    layer's. Weights lie in blocks with a header, rounded up to words; weights that are
+    not dense have an index each.
+    """
 
     compartments: int
     synaptic_memory_bits: int
@@ -28,9 +35,24 @@ class NeurocoreLimits:
     output_axons: int
     shares_kernels: bool  # True: a convolution stores each kernel once per neurocore
     source: str
+    neurons_per_axon: int = 1  # that can share an input axon
+    index_bits: int = 0  # of a weight in a convolution, or one of single synapses
+    synapses_per_block: int = 1
+    block_header_bits: int = 0
+    memory_word_bits: int = 1
 
     def __post_init__(self) -> None:
-        _check_counts(self)
+        _check_counts(self, or_none=("index_bits", "block_header_bits"))
+
+    def memory_bits(self, n_weights: int, weight_bits: int) -> int:
+        """Return the memory that a run of weights takes, their indices included."""
+        n_blocks, rest = divmod(n_weights, self.synapses_per_block)
+        full = self._block_bits(self.synapses_per_block, weight_bits)
+        return n_blocks * full + (self._block_bits(rest, weight_bits) if rest else 0)
+
+    def _block_bits(self, n_weights: int, weight_bits: int) -> int:
+        bits = n_weights * weight_bits + self.block_header_bits
+        return -(-bits // self.memory_word_bits) * self.memory_word_bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +73,22 @@ class Mesh:
                 f"'neurocores' is {self.neurocores}, but {self.height} x {self.width} "
                 f"tiles of {self.neurocores_per_tile} hold {room}; correct one of them"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """Chips side by side, their meshes joined by links at the edges."""
+
+    height: int = 1  # chips
+    width: int = 1
+    source: str = "one chip"
+
+    def __post_init__(self) -> None:
+        _check_counts(self)
+
+    @property
+    def chips(self) -> int:
+        return self.height * self.width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +207,18 @@ class Target:
     precision: Precision
     barrier: Barrier
     costs: tuple[tuple[str, Cost], ...]
+    board: Board = Board()
+
+    @property
+    def neurocores(self) -> int:
+        """Those of all chips."""
+        return self.mesh.neurocores * self.board.chips
+
+    @property
+    def size_name(self) -> str:
+        """Name and number of chips."""
+        n = self.board.chips
+        return f"{self.name}, {'one chip' if n == 1 else f'{n} chips'}"
 
     def cost(self, name: str) -> Cost:
         """Return a price; everything in it is unknown where the file has none."""

@@ -14,6 +14,7 @@ from snn_deploy.target import (
     EVENTS,
     OTHER_COSTS,
     Barrier,
+    Board,
     Cost,
     Mesh,
     NeurocoreLimits,
@@ -76,6 +77,7 @@ def target_from_table(table: Mapping[str, Any], where: str) -> Target:
         "mesh": Mesh,
         "precision": Precision,
         "barrier": Barrier,
+        "board": Board,
     }
     texts = {field.name for field in fields(Target)} - {*groups, "costs"}
     _check_keys(table, {*texts, *groups, "cost"}, where)
@@ -179,4 +181,6 @@ def _is_a(value: object, hint: Any) -> bool:
         )
     if isinstance(value, list):
         return all(_is_a(x, float | None) for x in value)
-    return isinstance(value, tuple | NeurocoreLimits | Mesh | Precision | Barrier)
+    return isinstance(
+        value, tuple | NeurocoreLimits | Mesh | Precision | Barrier | Board
+    )

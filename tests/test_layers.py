@@ -80,7 +80,8 @@ USERS = {
     "pyarrow": "profile/tables",
     "rich": "cli/ training/train",
     "safetensors": "artifact",
-    "scipy": "backends/counting host/ ir/dynamics profile/intervals verify/simulate",
+    "scipy": "backends/counting host/ ir/dynamics ir/mapped passes/place "
+    "profile/intervals profile/neurobench verify/simulate",
     "matplotlib": "report/",
 }
 

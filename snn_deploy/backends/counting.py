@@ -85,31 +85,42 @@ class Counter:
     def _per_spike(self, name: str, routes: Routes) -> sparse.csr_array:
         """Return, for one spike of each neuron, fired, sent, received, read; hops."""
         graph, cores = self.network.graph, self.network.cores
-        x = np.array([core.x for core in cores])
-        y = np.array([core.y for core in cores])
         is_input = name == graph.source.name
-        from_x = 0 if is_input else x[routes.core][:, np.newaxis]
-        from_y = 0 if is_input else y[routes.core][:, np.newaxis]
-        packets = routes.packets
-        n_packets = packets.sum(axis=1)
-        hops_x = (packets * np.abs(x - from_x)).sum(axis=1)
-        hops_y = (packets * np.abs(y - from_y)).sum(axis=1)
+        tiles = np.array([(core.x, core.y) for core in cores])
+        n_packets, hops = _travel(routes, tiles, is_input=is_input)
         injected = n_packets if is_input else np.zeros_like(n_packets)
         if name == graph.output and graph.readout.spikes:  # one more packet to the host
             n_packets = n_packets + 1
-            hops_x = hops_x + x[routes.core]
-            hops_y = hops_y + y[routes.core]
-        lies = _one_hot(routes.core, self.n_cores).toarray()
+            hops = hops + tiles[routes.core]
+        lies = _one_hot(routes.core, self.n_cores)
         if is_input:
-            lies = np.zeros_like(lies)
+            lies = sparse.csr_array(lies.shape, dtype=np.int64)
         blocks = [
             lies,
             lies * n_packets[:, np.newaxis],
-            packets,
+            routes.packets,
             routes.synapses,
-            np.stack([hops_x, hops_y, injected], axis=1),
+            sparse.csr_array(np.column_stack([hops, injected])),
         ]
-        return sparse.csr_array(np.concatenate(blocks, axis=1))
+        found = sparse.csr_array(sparse.hstack(blocks, format="csr"))
+        found.eliminate_zeros()
+        return found
+
+
+def _travel(
+    routes: Routes, tiles: IntArray, *, is_input: bool
+) -> tuple[IntArray, IntArray]:
+    """Return the packets of one spike of each neuron, and their hops ``(n, 2)``."""
+    packets = sparse.coo_array(routes.packets)
+    sender, receiver = packets.row, packets.col
+    start = 0 if is_input else tiles[routes.core[sender]]
+    ways = np.abs(tiles[receiver] - start)
+    n = len(routes.core)
+    sums = [
+        np.bincount(sender, along, minlength=n).astype(np.int64) for along in ways.T
+    ]
+    n_packets: IntArray = np.bincount(sender, minlength=n)
+    return n_packets, np.stack(sums, axis=1)
 
 
 def _one_hot(cores: IntArray, n_cores: int) -> sparse.csr_array:

@@ -86,9 +86,11 @@ def _show(found: "Fit") -> None:
         columns,
         rows,
     )
+    least = found.least_cores
+    needed = "no number is enough" if least is None else f"at least {least} are needed"
     out(
         f"{found.n_cores} of {found.n_cores_allowed} neurocores; cut layer by layer, "
-        f"at least {found.least_cores} are needed"
+        f"{needed}"
     )
     for problem in found.problems:
         out(f"does not fit: {problem}")

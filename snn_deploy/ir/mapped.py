@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 
-from snn_deploy.arrays import IntArray, read_only
+from snn_deploy.arrays import IntArray, Shape, n_neurons, read_only
 from snn_deploy.errors import PassError
 from snn_deploy.ir.quantized import (
     Projection,
@@ -69,16 +70,16 @@ class Neurocore:
 class Routes:
     """Where the spikes of one population, or of the input, go.
 
-    The rows are its neurons; the columns of ``synapses`` are all neurocores.
+    The rows are its neurons, the columns all neurocores; what is not there is 0.
     """
 
-    synapses: IntArray  # (n_neurons, n_cores), synapses read there by one spike
+    synapses: sparse.csr_array  # (n_neurons, n_cores), read there by one spike
     core: IntArray  # (n_neurons,), where the neuron lies; 0 for the input
 
     @cached_property
-    def packets(self) -> IntArray:
+    def packets(self) -> sparse.csr_array:
         """Packets that one spike sends: 1 for each neurocore with a synapse of it."""
-        return np.minimum(self.synapses, 1)
+        return reached(self.synapses)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -123,8 +124,8 @@ class MappedNetwork:
         found = {}
         for name in (graph.source.name, *(p.name for p in graph.populations)):
             leaving = [p for p in graph.projections if p.source == name]
-            size = int(np.prod(graph.shape_of(name)))
-            synapses = np.zeros((size, len(self.cores)), np.int64)
+            size = n_neurons(graph.shape_of(name))
+            synapses = sparse.csr_array((size, len(self.cores)), dtype=np.int64)
             for projection in leaving:
                 cores = self.core_of[projection.target]
                 synapses += synapses_on(graph, projection, cores, len(self.cores))
@@ -137,10 +138,22 @@ class MappedNetwork:
         """How many tiles hold a neurocore in use."""
         return len({(core.x, core.y) for core in self.cores})
 
+    @cached_property
+    def chips(self) -> IntArray:
+        """Column and row of each neurocore's chip on the board, ``(n_cores, 2)``."""
+        mesh = self.target.mesh
+        tiles = np.array([(core.x, core.y) for core in self.cores]).reshape(-1, 2)
+        return np.asarray(tiles // [mesh.width, mesh.height])
+
+    @property
+    def n_chips(self) -> int:
+        """How many chips hold a neurocore in use."""
+        return len(np.unique(self.chips, axis=0))
+
 
 def synapses_on(
     graph: QuantizedGraph, projection: Projection, cores: IntArray, n_cores: int
-) -> IntArray:
+) -> sparse.csr_array:
     """Return how many synapses one spike reads, by source neuron and place.
 
     Parameters
@@ -152,16 +165,16 @@ def synapses_on(
 
     Returns
     -------
-    array, (n_source_neurons, n_cores)
+    sparse array, (n_source_neurons, n_cores)
     """
     synapses = projection.synapses
     if isinstance(synapses, DenseSynapses):
-        per_core = np.bincount(cores, minlength=n_cores)
-        return np.tile(per_core, (synapses.weights.shape[1], 1))
+        per_core = np.bincount(cores, minlength=n_cores)[np.newaxis]
+        every = np.ones((synapses.weights.shape[1], 1), np.int64)
+        return sparse.csr_array(sparse.kron(every, per_core), dtype=np.int64)
     if isinstance(synapses, SparseSynapses):
-        found = np.zeros((synapses.size[1], n_cores), np.int64)
-        np.add.at(found, (synapses.sources, cores[synapses.targets]), 1)
-        return found
+        places = (synapses.sources, cores[synapses.targets])
+        return _counted(*places, (synapses.size[1], n_cores))
     return _conv_synapses_on(graph, projection, synapses, cores, n_cores)
 
 
@@ -171,44 +184,62 @@ def _conv_synapses_on(
     synapses: ConvSynapses,
     cores: IntArray,
     n_cores: int,
-) -> IntArray:
+) -> sparse.csr_array:
     shape = graph.shape_of(projection.source)
-    out_shape = graph.shape_of(projection.target)
-    n_groups = synapses.groups
-    # target neurons per group of channels, position and place
-    places = cores.reshape(n_groups, -1, *out_shape[1:])
-    here = np.stack([(places == core).sum(axis=1) for core in range(n_cores)], axis=-1)
-    counts = np.zeros((n_groups, *shape[1:], n_cores), np.int64)
-    for (top, left), window in conv_windows(synapses, shape, out_shape):
-        rows, columns = window
-        counts[:, top, left] += here[:, rows, columns]
-    per_channel = np.repeat(counts, shape[0] // n_groups, axis=0)
-    return per_channel.reshape(-1, n_cores)
+    out_shape = synapses.output_shape(shape)
+    assert out_shape is not None  # the graph has checked it
+    rows, columns = (taps(synapses, shape, out_shape, axis) for axis in (0, 1))
+    windows = sparse.csr_array(  # (positions, target positions)
+        sparse.kron(rows, columns), dtype=np.int64
+    )
+    n_positions = windows.shape[1]
+    positions = np.arange(cores.size) % n_positions
+    found = []
+    for part, where in zip(
+        np.split(cores, synapses.groups),
+        np.split(positions, synapses.groups),
+        strict=True,
+    ):
+        of_group = windows @ _counted(where, part, (n_positions, n_cores))
+        found += [of_group] * (shape[0] // synapses.groups)
+    return sparse.csr_array(sparse.vstack(found, format="csr"))
 
 
-def conv_windows(
-    synapses: ConvSynapses, shape: tuple[int, ...], out_shape: tuple[int, ...]
-) -> list[tuple[tuple[slice, slice], tuple[slice, slice]]]:
-    """Return, for each kernel position, the input and output positions it connects."""
+def _counted(rows: IntArray, columns: IntArray, shape: Shape) -> sparse.csr_array:
+    """Return how often each pair of row and column comes."""
+    ones = np.ones(len(rows), np.int64)
+    return sparse.csr_array((ones, (rows, columns)), shape=shape)
 
-    def along(axis: int, offset: int) -> tuple[slice, slice] | None:
-        stride, padding = synapses.stride[axis], synapses.padding[axis]
-        shifted = offset * synapses.dilation[axis] - padding
-        size, out_size = shape[axis + 1], out_shape[axis + 1]
-        first = max(0, -(shifted // stride))  # smallest output that stays inside
-        last = min(out_size - 1, (size - 1 - shifted) // stride)
-        if last < first:
-            return None
-        start = first * stride + shifted
-        stop = last * stride + shifted + 1
-        return slice(start, stop, stride), slice(first, last + 1)
 
-    windows = []
-    height, width = synapses.weights.shape[2:]
-    for row in range(height):
-        for column in range(width):
-            vertical, horizontal = along(0, row), along(1, column)
-            if vertical is not None and horizontal is not None:
-                inside = (vertical[0], horizontal[0])
-                windows.append((inside, (vertical[1], horizontal[1])))
-    return windows
+def reached(synapses: sparse.csr_array) -> sparse.csr_array:
+    """Return 1 where there are synapses."""
+    ones = np.ones_like(synapses.data)
+    return sparse.csr_array(
+        (ones, synapses.indices, synapses.indptr), shape=synapses.shape
+    )
+
+
+def taps(
+    synapses: ConvSynapses, shape: Shape, out_shape: Shape, axis: int
+) -> sparse.csr_array:
+    """Return how often an output row, or column, reads an input one.
+
+    Parameters
+    ----------
+    synapses, shape, out_shape
+        A convolution and the shapes ``(channel, height, width)`` that it connects.
+    axis : int
+        0 for rows, 1 for columns.
+
+    Returns
+    -------
+    sparse array, (n_inputs, n_outputs)
+    """
+    size, n_outputs = shape[1 + axis], out_shape[1 + axis]
+    n_kernel = synapses.weights.shape[2 + axis]
+    start = np.arange(n_outputs) * synapses.stride[axis] - synapses.padding[axis]
+    offsets = np.arange(n_kernel)[:, np.newaxis] * synapses.dilation[axis]
+    read = (start + offsets).reshape(-1)
+    outputs = np.tile(np.arange(n_outputs), n_kernel)
+    is_inside = (read >= 0) & (read < size)
+    return _counted(read[is_inside], outputs[is_inside], (size, n_outputs))

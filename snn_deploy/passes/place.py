@@ -1,33 +1,62 @@
 """Give each piece a neurocore on the mesh, so that packets have short ways."""
 
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy import sparse
 
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.ir.mapped import MappedNetwork, Neurocore, synapses_on
+from snn_deploy.ir.mapped import MappedNetwork, Neurocore, Piece, reached, synapses_on
 from snn_deploy.passes.partition import Partition
-from snn_deploy.target import Mesh, Target
+from snn_deploy.target import Target
 
-MOVES = 200  # swaps tried, for each neurocore
 SEED = 0
+MOST_SWEEPS = 1500
+MOST_DISTANCES = 60_000_000  # that the search looks at, some seconds
+HEAT = 0.1  # of the hops of a piece, at the start
+SHARE = 0.3  # of the pairs that would change places, those that do
+CROSSING = 4  # a link between chips counts as so many hops more
 
 
-def place(cut: Partition, target: Target) -> MappedNetwork:
+def place(
+    cut: Partition,
+    target: Target,
+    *,
+    spikes: Mapping[str, FloatArray] | None = None,
+    seconds: float = float("inf"),
+) -> MappedNetwork:
     """Return the network with its pieces on neurocores.
 
-    It takes as few tiles as it can, in a corner of the mesh. On these, pieces are
-    swapped by simulated annealing [1]_, with a fixed seed, so that packets travel few
-    hops if all neurons spike alike. A network with more pieces than the chip has
-    neurocores is laid out past its edge; ``check_rules`` refuses it.
+    It takes as few chips and tiles as it can, in a corner of the board. Pieces start in
+    the order of their layers along a space-filling curve [1]_; then many pairs at once
+    are swapped by simulated annealing [2]_, with a fixed seed, so that packets travel
+    few hops. A network with more pieces than there are neurocores is laid out past the
+    edge; ``check_rules`` refuses it.
+
+    Parameters
+    ----------
+    cut, target
+    spikes : mapping, optional
+        How often the neurons of each piece of a population spike, on average; all
+        neurons alike if it is not given.
+    seconds : float
+        The search ends by then, wherever it is.
 
     References
     ----------
-    .. [1] S. Kirkpatrick, C. Gelatt, M. Vecchi, "Optimization by simulated annealing",
+    .. [1] D. Hilbert, "Ueber die stetige Abbildung einer Linie auf ein Flaechenstueck",
+       Mathematische Annalen 38, 1891.
+    .. [2] S. Kirkpatrick, C. Gelatt, M. Vecchi, "Optimization by simulated annealing",
        Science 220, 1983.
     """
-    slots = _slots(target.mesh, len(cut.pieces))
-    slots = _annealed(traffic(cut), slots)
+    slots = slots_of(target, len(cut.pieces))
+    slots = _annealed(traffic(cut, spikes), slots, target, seconds)
+    return laid_out(cut, target, slots)
+
+
+def laid_out(cut: Partition, target: Target, slots: IntArray) -> MappedNetwork:
+    """Return the network with a place for each piece, in their order."""
     cores = tuple(
         Neurocore(index=index, x=int(x), y=int(y), pieces=(piece,))
         for index, (piece, (x, y)) in enumerate(zip(cut.pieces, slots, strict=False))
@@ -35,93 +64,169 @@ def place(cut: Partition, target: Target) -> MappedNetwork:
     return MappedNetwork(graph=cut.graph, target=target, cores=cores)
 
 
-def traffic(cut: Partition) -> FloatArray:
+def traffic(
+    cut: Partition, spikes: Mapping[str, FloatArray] | None = None
+) -> sparse.csr_array:
     """Return the packets between all pieces if every neuron spikes once.
+
+    Parameters
+    ----------
+    cut : Partition
+    spikes : mapping, optional
+        How often the neurons of each piece of a population spike instead.
 
     Returns
     -------
-    array, (n_pieces, n_pieces)
+    sparse array, (n_pieces, n_pieces)
         From, to.
     """
     n = len(cut.pieces)
     members: dict[str, list[int]] = {p.name: [] for p in cut.graph.populations}
-    place_of: dict[str, IntArray] = {
-        p.name: np.zeros(p.size, np.int64) for p in cut.graph.populations
-    }
     for index, piece in enumerate(cut.pieces):
-        mine = members[piece.population]
-        place_of[piece.population][piece.neurons] = len(mine)
-        mine.append(index)
-    reached: dict[str, IntArray] = {}  # synapses of each neuron, by piece
-    for name, population in place_of.items():
-        reached[name] = np.zeros((len(population), n), np.int64)
-    for projection in cut.graph.projections:
-        if projection.source in reached:
-            targets = members[projection.target]
-            places = place_of[projection.target]
-            found = synapses_on(cut.graph, projection, places, len(targets))
-            reached[projection.source][:, targets] += found
-    packets = [
-        (reached[piece.population][piece.neurons] > 0).sum(axis=0)
-        for piece in cut.pieces
-    ]
-    return np.array(packets, np.float64).reshape(n, n)
+        members[piece.population].append(index)
+    place_of = {
+        p.name: _places(cut.pieces, members[p.name], p.size)
+        for p in cut.graph.populations
+    }
+    total = sparse.csr_array((n, n), dtype=np.float64)
+    for name, places in place_of.items():
+        leaving = [p for p in cut.graph.projections if p.source == name]
+        if leaving:
+            sent = reached(
+                sum(
+                    synapses_on(cut.graph, p, place_of[p.target], n) for p in leaving
+                ).tocsr()
+            )
+            weights = np.ones(n) if spikes is None else np.zeros(n)
+            if spikes is not None:
+                weights[members[name]] = spikes[name]
+            rows = np.arange(len(places))
+            lies = sparse.csr_array((weights[places], (places, rows)), (n, len(places)))
+            total += lies @ sent
+    return total
 
 
-def _slots(mesh: Mesh, n: int) -> IntArray:
-    """Return places ``(n_slots, 2)`` for ``n`` pieces: whole tiles, near a corner."""
-    n_tiles = -(-n // mesh.neurocores_per_tile)
-    width = max(mesh.width, -(-n_tiles // mesh.height))
-    tiles = [(x, y) for x in range(width) for y in range(mesh.height)]
+def _places(pieces: Sequence[Piece], members: Sequence[int], size: int) -> IntArray:
+    found = np.zeros(size, np.int64)
+    for index in members:
+        found[pieces[index].neurons] = index
+    return found
+
+
+def slots_of(target: Target, n: int) -> IntArray:
+    """Return places ``(n_slots, 2)`` for ``n`` pieces: whole tiles, near a corner.
+
+    They come chip by chip, in each along a curve on which neighbors are near.
+    """
+    mesh, board = target.mesh, target.board
+    per_tile, per_chip = mesh.neurocores_per_tile, mesh.neurocores
+    width = max(board.width, -(-n // (per_chip * board.height)))
+    chips = [(x, y) for x in range(width) for y in range(board.height)]
+    chips.sort(key=lambda chip: (max(chip), chip))
+    found: list[IntArray] = []
+    for x, y in chips[: max(1, -(-n // per_chip))]:
+        tiles = _tiles(target, min(n, per_chip))
+        here = np.repeat(tiles, per_tile, axis=0)[:per_chip]
+        found.append(here + np.array([x * mesh.width, y * mesh.height]))
+        n -= per_chip
+    return np.concatenate(found)
+
+
+def _tiles(target: Target, n: int) -> IntArray:
+    """Return the tiles of one chip that ``n`` pieces fill, along a curve."""
+    mesh = target.mesh
+    tiles = [(x, y) for x in range(mesh.width) for y in range(mesh.height)]
     tiles.sort(key=lambda tile: (max(tile), tile))
-    return np.repeat(np.array(tiles[:n_tiles]), mesh.neurocores_per_tile, axis=0)
+    n_tiles = -(-n // mesh.neurocores_per_tile)
+    return np.array(sorted(tiles[:n_tiles], key=_on_curve))
 
 
-def _annealed(packets: FloatArray, slots: IntArray) -> IntArray:
+def _on_curve(tile: tuple[int, int]) -> int:
+    """Return the position of a tile along the curve of Hilbert."""
+    x, y = tile
+    position, side = 0, 1 << 16  # more tiles than any board has
+    while side > 1:
+        side //= 2
+        right, up = int(x & side > 0), int(y & side > 0)
+        position += side * side * ((3 * right) ^ up)
+        if not up:
+            if right:
+                x, y = side - 1 - (x & (side - 1)), side - 1 - (y & (side - 1))
+            x, y = y, x
+    return position
+
+
+def _annealed(
+    packets: sparse.csr_array, slots: IntArray, target: Target, seconds: float
+) -> IntArray:
     """Return the slots in another order: the first for the first piece, and so on."""
-    search = _Search(_both_ways(packets, len(slots)), slots.astype(np.float64))
-    best, least = search.slots.copy(), search.cost()
-    cost = least
+    search = _Search(packets, slots, target)
+    best, least = search.at.copy(), search.cost
     rng = np.random.default_rng(SEED)
-    n_moves = MOVES * len(slots)
-    pairs = rng.integers(0, len(slots), (n_moves, 2))
-    luck = -np.log(rng.random(n_moves))
-    hottest = 0.1 * least / len(slots)
-    for move, (a, b) in enumerate(pairs):
-        more = search.change(a, b)
-        if more < luck[move] * hottest * (1 - move / n_moves) ** 2:
-            search.swap(a, b)
-            cost += more
-            if cost < least:
-                best, least = search.slots.copy(), cost
-    return best.astype(np.int64)
+    n_sweeps = MOST_DISTANCES // max(1, search.weights.size)
+    n_sweeps = max(1, min(MOST_SWEEPS, n_sweeps))
+    hottest = HEAT * least / len(slots)
+    end = time.monotonic() + seconds
+    for sweep in range(n_sweeps):
+        if len(slots) < 2 or time.monotonic() > end:
+            break
+        search.swap(rng, hottest * (1 - sweep / n_sweeps) ** 3)
+        if search.cost < least:
+            best, least = search.at.copy(), search.cost
+    return slots[best]
 
 
-def _both_ways(packets: FloatArray, n_slots: int) -> FloatArray:
-    """Return the packets between two pieces in either direction; empty slots have 0."""
-    n_free = n_slots - len(packets)
-    return np.pad(packets + packets.T, (0, n_free))
-
-
-@dataclass
 class _Search:
-    """Pieces on slots, and what it costs to swap two of them."""
+    """Pieces on slots; swaps of many pairs at once."""
 
-    packets: FloatArray  # (n, n), symmetric
-    slots: FloatArray  # (n, 2)
+    def __init__(
+        self, packets: sparse.csr_array, slots: IntArray, target: Target
+    ) -> None:
+        both = sparse.coo_array(packets + packets.T)
+        self.one, self.other, self.weights = both.row, both.col, both.data
+        chips = slots // [target.mesh.width, target.mesh.height]
+        places = np.column_stack([slots, CROSSING * chips]).astype(np.int32)
+        self.axes = [axis.copy() for axis in places.T if np.ptp(axis)]
+        self.at = np.arange(len(slots))
+        self.ways = self._ways(self.at)
 
+    @property
     def cost(self) -> float:
-        """Return the hops of all packets."""
-        hops = np.abs(self.slots[:, np.newaxis] - self.slots).sum(axis=2)
-        return float((self.packets * hops).sum() / 2)
+        """The hops of all packets."""
+        return float(self.ways.sum() / 2)
 
-    def change(self, a: int, b: int) -> float:
-        """Return how many hops more it takes with two pieces swapped."""
-        near_a = np.abs(self.slots - self.slots[a]).sum(axis=1)
-        near_b = np.abs(self.slots - self.slots[b]).sum(axis=1)
-        between = 2 * self.packets[a, b] * near_a[b]
-        return float((self.packets[a] - self.packets[b]) @ (near_b - near_a) + between)
+    def _ways(self, moved: IntArray) -> FloatArray:
+        """Return the hops of the packets of each two pieces, the first one moved."""
+        one, other = moved[self.one], self.at[self.other]
+        found = np.zeros(len(one), np.int32)
+        for axis in self.axes:
+            found += np.abs(axis[one] - axis[other])
+        ways: FloatArray = self.weights * found
+        return ways
 
-    def swap(self, a: int, b: int) -> None:
-        """Let two pieces change places."""
-        self.slots[[a, b]] = self.slots[[b, a]]
+    def swap(self, rng: np.random.Generator, heat: float) -> None:
+        """Let random pairs change places, where that saves hops, or at random.
+
+        Each pair counts what it saves while all others stay, and of those that would
+        swap only a part does, so that few of them move while their neighbors do.
+        """
+        n = len(self.at)
+        order = rng.permutation(n)
+        half = n // 2
+        partner = np.arange(n)
+        partner[order[:half]], partner[order[half : 2 * half]] = (
+            order[half : 2 * half],
+            order[:half],
+        )
+        new = self._ways(self.at[partner])
+        is_pair = self.other == partner[self.one]
+        new[is_pair] = self.ways[is_pair]  # as far from each other as before
+        more = np.bincount(self.one, new - self.ways, minlength=n)
+        more = more + more[partner]
+        luck = -np.log(rng.random(n))
+        does = rng.random(n) < max(SHARE, min(1.0, 8 / n))
+        a = order[:half]
+        a = a[(more[a] < luck[a] * heat) & does[a]]
+        b = partner[a]
+        self.at[a], self.at[b] = self.at[b], self.at[a]
+        self.ways = self._ways(self.at)

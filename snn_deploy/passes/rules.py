@@ -26,10 +26,10 @@ Rule = Callable[[MappedNetwork], Iterator[Violation]]
 
 def neurocores_suffice(network: MappedNetwork) -> Iterator[Violation]:
     """Every piece of the network has a neurocore."""
-    limit = network.target.mesh.neurocores
+    limit = network.target.neurocores
     if len(network.cores) > limit:
-        name = network.target.name
-        yield Violation(f"{name}, one chip", "neurocores", len(network.cores), limit)
+        where = network.target.size_name
+        yield Violation(where, "neurocores", len(network.cores), limit)
 
 
 def compartments_suffice(network: MappedNetwork) -> Iterator[Violation]:

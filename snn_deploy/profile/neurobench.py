@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from snn_deploy.arrays import IntArray
 from snn_deploy.backends import open_backend
@@ -179,7 +180,7 @@ class _Senders(MappedNetwork):
                 if projection.source == name:
                     synapses[:, place] += effective_connections(graph, projection)
             core = self.core_of.get(name, np.zeros(size, np.int64))
-            found[name] = Routes(synapses=synapses, core=core)
+            found[name] = Routes(synapses=sparse.csr_array(synapses), core=core)
         return found
 
 

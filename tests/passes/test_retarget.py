@@ -14,7 +14,7 @@ from snn_deploy.ir.quantized import Projection, QuantizedGraph
 from snn_deploy.ir.synapses import ConvSynapses, SparseSynapses
 from snn_deploy.passes.retarget import retarget
 from snn_deploy.pipeline import compile_model
-from snn_deploy.target import Target
+from snn_deploy.target import Board, Target
 from snn_deploy.target_file import read_target
 from tests.build import dense, integers, population, simulator
 
@@ -175,6 +175,7 @@ def test_the_largest_sum_of_a_convolution_is_that_of_its_kernels() -> None:
 def test_what_does_not_fit_is_refused_by_the_rules() -> None:
     chip = simulator()
     mesh = replace(chip.mesh, neurocores=1)
+    chip = replace(chip, mesh=mesh, board=Board())
 
     with pytest.raises(FitError, match="does not fit"):
-        retarget(graph(), replace(chip, mesh=mesh))
+        retarget(graph(), chip)

@@ -1,0 +1,142 @@
+"""Cuts of a population into blocks of channels, rows and columns, all alike."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import pairwise
+
+import numpy as np
+
+from snn_deploy.arrays import IntArray, Shape, n_neurons
+from snn_deploy.ir.mapped import taps
+from snn_deploy.ir.synapses import ConvSynapses
+
+AXES = 3
+
+
+def three_axes(shape: Shape) -> tuple[int, int, int]:
+    """Return a shape as channels, rows and columns; further axes join the columns."""
+    channels, rows, *rest = (*shape, 1)
+    return channels, rows, n_neurons(tuple(rest))
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A grid of blocks over a population: how many along each axis."""
+
+    sizes: tuple[int, int, int]
+    parts: tuple[int, int, int]
+
+    @property
+    def n_blocks(self) -> int:
+        return n_neurons(self.parts)
+
+    @cached_property
+    def edges(self) -> tuple[IntArray, ...]:
+        """For each axis where its bands start, and where the last one ends."""
+        return tuple(
+            -(-np.arange(n + 1) * size // n)
+            for size, n in zip(self.sizes, self.parts, strict=True)
+        )
+
+    @cached_property
+    def n_neurons(self) -> IntArray:
+        """Neurons of each block, ``(n_blocks,)``."""
+        return outer(*(np.diff(edges) for edges in self.edges))
+
+    def sums(self, values: tuple[IntArray, ...]) -> IntArray:
+        """Return the sum over each block of a value for each neuron.
+
+        ``values`` are the factors along the three axes, or one array of all values.
+        """
+        if len(values) == AXES:
+            along = zip(values, self.edges, strict=True)
+            return outer(*(np.add.reduceat(v, edges[:-1]) for v, edges in along))
+        total = values[0].reshape(self.sizes)
+        for axis, edges in enumerate(self.edges):
+            total = np.add.reduceat(total, edges[:-1], axis=axis)
+        return total.reshape(-1)
+
+    def neurons(self) -> Iterator[IntArray]:
+        """Yield the neurons of each block, positions in the flattened population."""
+        bands = [[np.arange(a, b) for a, b in pairwise(edges)] for edges in self.edges]
+        _, height, width = self.sizes
+        for channels in bands[0]:
+            for rows in bands[1]:
+                lines = (channels[:, np.newaxis] * height + rows).reshape(-1, 1) * width
+                for columns in bands[2]:
+                    yield (lines + columns).reshape(-1)
+
+    def places(self) -> IntArray:
+        """Return the number of the block of each neuron."""
+        found = np.zeros(n_neurons(self.sizes), np.int64)
+        for number, neurons in enumerate(self.neurons()):
+            found[neurons] = number
+        return found
+
+
+def outer(channels: IntArray, rows: IntArray, columns: IntArray) -> IntArray:
+    """Return the product of values of each axis, for each block ``(n_blocks,)``."""
+    found: IntArray = np.multiply.outer(np.multiply.outer(channels, rows), columns)
+    return found.reshape(-1)
+
+
+def cuts(sizes: tuple[int, int, int], fewest: int, largest: int) -> Iterator[Cut]:
+    """Yield all cuts into ``fewest`` blocks or more, by number of blocks.
+
+    No block has more than ``largest`` neurons, if that is possible.
+    """
+    parts = [
+        np.array([n for n in range(1, s + 1) if _is_distinct(s, n)]) for s in sizes
+    ]
+    grid = np.stack(np.meshgrid(*parts, indexing="ij"), axis=-1).reshape(-1, AXES)
+    n_blocks = grid.prod(axis=1)
+    in_block = (-(-np.array(sizes) // grid)).prod(axis=1)
+    is_wanted = (n_blocks >= fewest) & (in_block <= largest)
+    grid, n_blocks = grid[is_wanted], n_blocks[is_wanted]
+    for row in grid[np.argsort(n_blocks, kind="stable")]:
+        a, b, c = (int(n) for n in row)
+        yield Cut(sizes=sizes, parts=(a, b, c))
+
+
+def _is_distinct(size: int, n_parts: int) -> bool:
+    """Return whether no smaller number of parts has the same largest part."""
+    return n_parts == 1 or -(-size // n_parts) < -(-size // (n_parts - 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """What bands of output rows, or columns, read of the input's."""
+
+    n_reached: IntArray  # (n_bands,), input rows that a band reads
+    n_taps: IntArray  # (n_bands,), pairs of an input row and an output row
+    n_readers: IntArray  # (n_inputs,), bands that read a row
+    lists: tuple[tuple[tuple[int, int], ...], ...]  # by band: taps of a row, how many
+
+
+class Windows:
+    """The windows of a convolution, for any number of bands."""
+
+    def __init__(self, synapses: ConvSynapses, shape: Shape, out_shape: Shape) -> None:
+        self.matrices = [taps(synapses, shape, out_shape, axis) for axis in (0, 1)]
+        self.window = lru_cache(maxsize=None)(self._window)
+
+    def _window(self, axis: int, n_bands: int) -> Window:
+        matrix = self.matrices[axis]
+        n_outputs = matrix.shape[1]
+        edges = -(-np.arange(n_bands + 1) * n_outputs // n_bands)
+        band = np.repeat(np.arange(n_bands), np.diff(edges))
+        one_hot = np.zeros((n_outputs, n_bands), np.int64)
+        one_hot[np.arange(n_outputs), band] = 1
+        read = np.asarray(matrix @ one_hot)  # (n_inputs, n_bands)
+        return Window(
+            n_reached=(read > 0).sum(axis=0),
+            n_taps=read.sum(axis=0),
+            n_readers=(read > 0).sum(axis=1),
+            lists=tuple(_tally(column[column > 0]) for column in read.T),
+        )
+
+
+def _tally(values: IntArray) -> tuple[tuple[int, int], ...]:
+    found, counts = np.unique(values, return_counts=True)
+    return tuple(zip(found.tolist(), counts.tolist(), strict=True))

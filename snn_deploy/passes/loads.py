@@ -1,0 +1,246 @@
+"""What the blocks of a population take of a neurocore, without looking at synapses.
+
+Blocks read boxes of a convolution's input, so that what they take is a product over the
+axes. Only single synapses, and several projections from one sender, are looked at.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+
+from snn_deploy.arrays import IntArray, Shape
+from snn_deploy.ir.mapped import reached, synapses_on
+from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
+from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses
+from snn_deploy.passes.blocks import Cut, Windows, outer, three_axes
+from snn_deploy.target import NeurocoreLimits, Target
+
+
+@dataclass(frozen=True, eq=False)
+class Load:
+    """What each block takes, ``(n_blocks,)`` each."""
+
+    n_neurons: IntArray
+    synapse_bits: IntArray
+    n_input_axons: IntArray
+    n_output_axons: IntArray
+    n_synapses: IntArray
+    n_packets: dict[str, int]  # from each sender, if all its neurons spike once
+
+    def fits(self, limits: NeurocoreLimits) -> bool:
+        """Return whether every block fits a neurocore."""
+        return bool(
+            self.n_neurons.max() <= limits.compartments
+            and self.synapse_bits.max() <= limits.synaptic_memory_bits
+            and self.n_input_axons.max() <= limits.input_axons
+            and self.n_output_axons.max() <= limits.output_axons
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What one sender adds to the load of each block."""
+
+    bits: IntArray
+    axons: IntArray
+    synapses: IntArray
+    packets: int
+    receivers: tuple[IntArray, ...]  # blocks that a neuron sends to; see Cut.sums
+
+
+@dataclass(eq=False)
+class Loads:
+    """The loads of all cuts of a network's populations."""
+
+    graph: QuantizedGraph
+    target: Target
+    _windows: dict[str, Windows] = field(default_factory=dict)
+    _sent_by: dict[tuple[str, str, Cut], tuple[IntArray, ...]] = field(
+        default_factory=dict
+    )
+
+    def of(self, population: Population, cut: Cut, cuts: Mapping[str, Cut]) -> Load:
+        """Return what each block takes, beside ``cuts`` of the other populations."""
+        parts = {
+            name: self.part(name, population, cut) for name in self.senders(population)
+        }
+        zero = np.zeros(cut.n_blocks, np.int64)
+        return Load(
+            n_neurons=cut.n_neurons,
+            synapse_bits=sum((part.bits for part in parts.values()), zero),
+            n_input_axons=sum((part.axons for part in parts.values()), zero),
+            n_output_axons=self._output_axons(population, cut, cuts),
+            n_synapses=sum((part.synapses for part in parts.values()), zero),
+            n_packets={name: part.packets for name, part in parts.items()},
+        )
+
+    def senders(self, population: Population) -> list[str]:
+        """Return the names of those that send to a population, each once."""
+        projections = self.graph.projections_into(population)
+        return list(dict.fromkeys(p.source for p in projections))
+
+    def part(self, sender: str, population: Population, cut: Cut) -> Part:
+        """Return what a sender's synapses take on each block of ``population``."""
+        between = [
+            p for p in self.graph.projections_into(population) if p.source == sender
+        ]
+        match [p.synapses for p in between]:
+            case [DenseSynapses()]:
+                return self._dense(between[0], cut)
+            case [ConvSynapses() as synapses] if self._is_aligned(between[0], cut):
+                return self._convolution(between[0], synapses, cut)
+        return self._single(between, cut)
+
+    def _is_aligned(self, projection: Projection, cut: Cut) -> bool:
+        """Return whether the target has the shape of the convolution's output."""
+        shape = self.graph.shape_of(projection.source)
+        return projection.synapses.output_shape(shape) == cut.sizes
+
+    def _dense(self, projection: Projection, cut: Cut) -> Part:
+        limits = self.target.neurocore
+        n_sources = projection.synapses.fan_in
+        shared = limits.neurons_per_axon
+        groups = [shared] * (n_sources // shared) + [n_sources % shared]
+        runs = {n: groups.count(n) for n in {*groups} - {0}}
+
+        def bits(n: int) -> int:
+            return sum(k * self._bits(m * n) for m, k in runs.items())
+
+        shape = three_axes(self.graph.shape_of(projection.source))
+        channels, *others = (np.ones(size, np.int64) for size in shape)
+        return Part(
+            bits=_each(bits, cut.n_neurons),
+            axons=np.full(cut.n_blocks, sum(runs.values())),
+            synapses=cut.n_neurons * n_sources,
+            packets=n_sources * cut.n_blocks,
+            receivers=(channels * cut.n_blocks, *others),
+        )
+
+    def _bits(self, n_weights: int, *, is_indexed: bool = False) -> int:
+        limits = self.target.neurocore
+        index = limits.index_bits if is_indexed else 0
+        bits = self.target.precision.weight_bits + index
+        return limits.memory_bits(n_weights, bits)
+
+    def _convolution(
+        self, projection: Projection, synapses: ConvSynapses, cut: Cut
+    ) -> Part:
+        shape = self.graph.shape_of(projection.source)
+        windows = self._windows.setdefault(
+            projection.name, Windows(synapses, shape, cut.sizes)
+        )
+        rows, columns = (windows.window(axis, cut.parts[1 + axis]) for axis in (0, 1))
+        shared = self.target.neurocore.neurons_per_axon
+        n_in = synapses.weights.shape[1]  # channels of a group
+        of_group = _overlaps(cut.edges[0], len(synapses.weights) // synapses.groups)
+        n_groups = (of_group > 0).sum(axis=1)
+        n_channels = np.diff(cut.edges[0])
+        boxes = outer(n_groups, rows.n_reached, columns.n_reached)
+        if self.target.neurocore.shares_kernels:
+            kernels = _each(
+                lambda n: self._bits(n * synapses.fan_in, is_indexed=True), n_channels
+            )
+            bits = outer(kernels, *(np.ones_like(w.n_reached) for w in (rows, columns)))
+        else:
+            bits = self._lists(of_group, n_in, rows.lists, columns.lists)
+        readers = (of_group > 0).sum(axis=0)
+        return Part(
+            bits=bits,
+            axons=boxes * -(-n_in // shared),
+            synapses=outer(n_channels * n_in, rows.n_taps, columns.n_taps),
+            packets=int(boxes.sum()) * n_in,
+            receivers=(np.repeat(readers, n_in), rows.n_readers, columns.n_readers),
+        )
+
+    def _lists(
+        self,
+        of_group: IntArray,
+        n_in: int,
+        rows: tuple[tuple[tuple[int, int], ...], ...],
+        columns: tuple[tuple[tuple[int, int], ...], ...],
+    ) -> IntArray:
+        """Return the bits where every source neuron has a list of its own."""
+
+        @cache
+        def bits(
+            groups: tuple[int, ...],
+            down: tuple[tuple[int, int], ...],
+            along: tuple[tuple[int, int], ...],
+        ) -> int:
+            return n_in * sum(
+                k * m * self._bits(n * a * b, is_indexed=True)
+                for n in groups
+                for a, k in down
+                for b, m in along
+            )
+
+        bands = [tuple(int(n) for n in row if n) for row in of_group]
+        return np.array([bits(g, a, b) for g in bands for a in rows for b in columns])
+
+    def _single(self, between: list[Projection], cut: Cut) -> Part:
+        found = sum(
+            synapses_on(self.graph, p, cut.places(), cut.n_blocks) for p in between
+        )
+        lists = found.tocsc()
+        bits = _each(lambda n: self._bits(n, is_indexed=True), lists.data)
+        ends = np.concatenate([[0], np.cumsum(bits)])[lists.indptr]
+        pattern = reached(found)
+        return Part(
+            bits=np.diff(ends),
+            axons=np.asarray(pattern.sum(axis=0)),
+            synapses=np.asarray(found.sum(axis=0)),
+            packets=int(pattern.sum()),
+            receivers=(np.asarray(pattern.sum(axis=1)),),
+        )
+
+    def _output_axons(
+        self, population: Population, cut: Cut, cuts: Mapping[str, Cut]
+    ) -> IntArray:
+        """Return for each block the blocks that its neurons send to, as far as cut."""
+        total = np.zeros(cut.n_blocks, np.int64)
+        for receiver in self.receivers(population.name):
+            there = cut if receiver == population.name else cuts.get(receiver)
+            if there is not None:
+                total += cut.sums(self.sent(population.name, receiver, there))
+        return total
+
+    def receivers(self, sender: str) -> list[str]:
+        """Return the names of those that a population sends to, each once."""
+        projections = self.graph.projections
+        return list(dict.fromkeys(p.target for p in projections if p.source == sender))
+
+    def sent(self, sender: str, receiver: str, cut: Cut) -> tuple[IntArray, ...]:
+        """Return to how many blocks of a receiver each neuron sends; see Cut.sums."""
+        key = (sender, receiver, cut)
+        if key not in self._sent_by:
+            population = self.graph.population(receiver)
+            self._sent_by[key] = self.part(sender, population, cut).receivers
+        return self._sent_by[key]
+
+
+def _each(function: Callable[[int], int], values: IntArray) -> IntArray:
+    """Return a function of whole numbers for each of an array."""
+    found, where = np.unique(values, return_inverse=True)
+    results = [function(int(value)) for value in found]
+    return np.array(results, np.int64)[where]
+
+
+def _overlaps(edges: IntArray, n: int) -> IntArray:
+    """Return how many of each ``n`` neighbors lie in a band, ``(n_bands, groups)``."""
+    starts = np.arange(0, edges[-1], n)
+    low = np.maximum(edges[:-1, np.newaxis], starts)
+    high = np.minimum(edges[1:, np.newaxis], starts + n)
+    found: IntArray = np.maximum(high - low, 0)
+    return found
+
+
+def cut_whole(shape: Shape) -> Cut:
+    """Return a population in one block."""
+    return Cut(sizes=three_axes(shape), parts=(1, 1, 1))
+
+
+def cut_apart(shape: Shape) -> Cut:
+    """Return every neuron as a block of its own."""
+    return Cut(sizes=three_axes(shape), parts=three_axes(shape))
