@@ -1,5 +1,6 @@
 """Build layers from the groups of a ``.net`` file of lava-dl."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray, Shape, n_neurons
 from snn_deploy.errors import ModelError
+from snn_deploy.ir.graph import LARGEST_LAYER
 from snn_deploy.ir.nodes import Conv2d, Linear
 
 MOST_EXPONENT = 7  # the largest that the chip knows
@@ -68,6 +70,12 @@ def each(name: str, shape: Shape, weight: float) -> Linear | Conv2d:
     """Return a layer that multiplies every value."""
     if len(shape) == 1:
         n = shape[0]
+        if n * n > LARGEST_LAYER:
+            raise ModelError(
+                f"{name}: {n} values in a row, each with a neuron, of which "
+                f"{math.isqrt(LARGEST_LAYER)} can be read; give the input a shape of "
+                "three axes"
+            )
         return Linear(name=name, weight=weight * np.eye(n), bias=np.zeros(n))
     return _by_channel(name, np.full((1, 1), weight), shape)
 
@@ -97,6 +105,12 @@ def _by_channel(
 def pooling(name: str, layer: dict[str, Any], shape: Shape) -> Conv2d:
     """Return the weighted sum over each window."""
     size = _pair(layer["kernelSize"])
+    if len(shape) != 3 or np.any(
+        np.add(shape[1:], 2 * np.array(_pair(layer["padding"]))) < size
+    ):
+        raise ModelError(
+            f"{name}: windows of {size} on maps of {shape}; make the two fit"
+        )
     kernel = np.asarray(_real(name, layer["weight"]), np.float64)
     kernel = np.broadcast_to(np.squeeze(kernel), size) if kernel.size == 1 else kernel
     if kernel.size != size[0] * size[1]:

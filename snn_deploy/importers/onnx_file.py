@@ -198,7 +198,8 @@ def _check_weights(path: Path, model: Any) -> None:
         if total > LARGEST_WEIGHTS:
             raise ModelError(
                 f"{path}: {tensor.name}: declares shape {tuple(tensor.dims)}, which "
-                f"makes {total} bytes of weights; {LARGEST_WEIGHTS} can be read"
+                f"makes {total} bytes of weights, of which {LARGEST_WEIGHTS} can be "
+                "read; export the model again, or a smaller one"
             )
         if tensor.data_location == TensorProto.EXTERNAL:
             outside += _check_external(path, tensor)

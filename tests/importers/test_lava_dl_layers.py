@@ -232,6 +232,14 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], str]] = {
         [START, {"type": "concat", "shape": [5, 6, 6], "layers": [0]}],
         r"1: joins the layers \[0\] of 72 values, its shape says 180",
     ),
+    "windows larger than the map": (
+        [START, pool(kernelSize=[10**6, 10**6])],
+        r"1_pool: windows of \(1000000, 1000000\) on maps of \(2, 6, 6\)",
+    ),
+    "a long row with neurons": (
+        [{"type": "input", "shape": [1, 1, 10**6], "neuron": NEURON}],
+        "0_transform: 1000000 values in a row, each with a neuron, of which 4096",
+    ),
     "biases of another size": (
         [entrance(3), dense(3, 2, bias=np.ones(5))],
         r"1: 5 biases for neurons of shape \(2,\)",
