@@ -7,6 +7,7 @@ namespace engine {
 namespace {
 
 constexpr int64_t kMostExpanded = 1 << 17;  // bytes of weights of several pixels
+constexpr int64_t kMostValues = 1 << 24;      // of the image of a constant input
 constexpr int kNarrowest = 48;              // channels that fill a block well enough
 constexpr int64_t kMostBytes = (int64_t)1 << 31;  // of blocks; places have 32 bits
 
@@ -90,6 +91,39 @@ void lay_out_conv(Projection& p) {
                      stride,          0,           width,    n_pixels * s.stride_x};
 }
 
+template <class Weight>
+void put_pairs(const Projection& p, int64_t n_pairs, int16_t* pairs) {
+  const Scatter& s = p.scatter;
+  const Weight* weights = (const Weight*)p.bytes.data();
+  int64_t n = (int64_t)s.kernel_width * s.source.channels, n_out = s.target.channels;
+  for (int64_t row = 0; row < s.kernel_height; ++row)
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t out = 0; out < n_out; ++out)
+        pairs[((row * n_pairs + i / 2) * n_out + out) * 2 + i % 2] =
+            weights[(row * n + i) * n_out + out];
+}
+
+// The weights of a convolution of a constant input; see layout.h.
+void lay_out_dense_conv(Projection& p) {
+  const Scatter& s = p.scatter;
+  int64_t channels = s.source.channels, n_out = s.target.channels;
+  int64_t width = (s.source.width + 2 * (int64_t)s.padding_x) * channels;
+  int64_t height = s.source.height + 2 * (int64_t)s.padding_y;
+  int64_t step_x = s.stride_x * channels;
+  int64_t n_pairs = (s.kernel_width * channels + 1) / 2;
+  int64_t n_values = width * height + kPixels * step_x + 2;
+  if (n_values > kMostValues) return;
+  p.pairs.resize(s.kernel_height * n_pairs * n_out);
+  int16_t* pairs = (int16_t*)p.pairs.data();
+  if (p.is_wide)
+    put_pairs<int16_t>(p, n_pairs, pairs);
+  else
+    put_pairs<int8_t>(p, n_pairs, pairs);
+  p.dense = {p.pairs.data(),  s.kernel_height,      (int)n_pairs,
+             (ptrdiff_t)width, (ptrdiff_t)(s.stride_y * width), (ptrdiff_t)step_x};
+  p.n_image = (size_t)n_values;
+}
+
 }  // namespace
 
 void lay_out_direct(Projection& p) {
@@ -107,6 +141,7 @@ void lay_out_direct(Projection& p) {
   direct.stride_y = s.stride_y;
   direct.padding_y = s.padding_y;
   direct.padding_x = s.padding_x;
+  if (is_conv && p.source < 0) lay_out_dense_conv(p);
   if (p.is_wide) return;
   if (is_conv)
     lay_out_conv(p);

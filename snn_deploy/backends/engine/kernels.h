@@ -4,6 +4,7 @@
 
 #include "sums.h"
 #include "update.h"
+#include "dense.h"
 #include "scatter.h"
 
 namespace engine {
@@ -29,13 +30,17 @@ void sum_row(const Neurons& to, const DirectInput& input, int y, int shift, bool
   if (marks) mark_row(to, input, y, list, marks);
 }
 
-void sum(const Neurons& to, const DirectInput& input, int32_t* sums, int32_t* list,
-         int32_t* marks, uint8_t* reached) {
-  for (int y = 0; y < to.height; ++y) {
-    ptrdiff_t first = (ptrdiff_t)y * to.width * to.channels;
+void sum(const Neurons& to, const DirectInput& input, int32_t* sums, int32_t* list) {
+  for (int y = 0; y < to.height; ++y, sums += (ptrdiff_t)to.width * to.channels)
+    sum_row(to, input, y, 0, true, sums, list, nullptr);
+}
+
+void mark(const Neurons& to, const DirectInput& input, int32_t* list, int32_t* marks,
+          uint8_t* reached) {
+  for (int y = 0; y < to.height; ++y, reached += to.width * to.channels / 8) {
     memset(marks, 0, to.width * sizeof *marks);
-    sum_row(to, input, y, 0, true, sums + first, list, reached ? marks : nullptr);
-    if (reached) spread_marks(to, marks, reached + first / 8);
+    mark_row(to, input, y, list, marks);
+    spread_marks(to, marks, reached);
   }
 }
 

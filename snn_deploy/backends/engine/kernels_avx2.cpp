@@ -4,6 +4,7 @@
 
 namespace engine {
 
-const Kernels kAvx2Kernels = {"avx2", advance, sum, scatter, count, find, begin};
+const Kernels kAvx2Kernels = {"avx2", advance, sum, sum_dense, mark,
+                              scatter,  count,   find, begin};
 
 }  // namespace engine

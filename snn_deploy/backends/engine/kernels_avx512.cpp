@@ -4,6 +4,7 @@
 
 namespace engine {
 
-const Kernels kAvx512Kernels = {"avx512", advance, sum, scatter, count, find, begin};
+const Kernels kAvx512Kernels = {"avx512", advance, sum, sum_dense, mark,
+                                scatter,  count,   find, begin};
 
 }  // namespace engine

@@ -4,6 +4,7 @@
 
 namespace engine {
 
-const Kernels kPlainKernels = {"plain", advance, sum, scatter, count, find, begin};
+const Kernels kPlainKernels = {"plain", advance, sum, sum_dense, mark,
+                               scatter,  count,   find, begin};
 
 }  // namespace engine

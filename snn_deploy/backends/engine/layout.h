@@ -94,6 +94,18 @@ struct Direct {
   int kernel_height, stride_y, padding_y, padding_x;
 };
 
+// Pixels whose sums of a constant input are computed at once.
+constexpr int kPixels = 4;
+
+// A convolution of a constant input, given as an image: height x width x channels, with
+// a border of zeros, and some more behind it. Two values that follow each other in a row
+// are multiplied by a pair of weights. Steps and widths are numbers of values.
+struct Dense {
+  const int32_t* weights;  // [kernel row][pair][out], pairs of int16; null: none
+  int kernel_height, n_pairs;
+  ptrdiff_t width, step_y, step_x;  // of the image; from an output pixel to the next
+};
+
 struct DirectInput {
   const Direct* direct;
   const Events* events;
@@ -147,7 +159,13 @@ struct Kernels {
   // The sums of one projection for a whole population, not shifted; more is written
   // behind them.
   void (*sum)(const Neurons& neurons, const DirectInput& input, int32_t* sums,
-              int32_t* list, int32_t* marks, uint8_t* reached);
+              int32_t* list);
+  // The same for a constant input.
+  void (*sum_dense)(const Neurons& neurons, const Dense& by, const int16_t* image,
+                    int32_t* sums);
+  // Sets the bits of the neurons that an event reaches.
+  void (*mark)(const Neurons& neurons, const DirectInput& input, int32_t* list,
+               int32_t* marks, uint8_t* reached);
   // Adds what one spike causes.
   void (*scatter)(const Scatter& scatter, int32_t neuron, int32_t value, int32_t* sums,
                   uint8_t* reached);

@@ -51,8 +51,11 @@ struct Projection {
   bool is_direct;  // else scattered
   bool is_wide;    // direct: weights of int16 instead of int8
   Aligned<int8_t> bytes, blocks;
+  Aligned<int32_t> pairs;
   std::vector<int32_t> starts, targets;
   Direct direct;
+  Dense dense;     // of a constant input
+  size_t n_image;  // values of its image
   Scatter scatter;
 };
 

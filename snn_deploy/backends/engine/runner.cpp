@@ -110,11 +110,7 @@ void Runner::start(const Input& input, int32_t* counts) {
       ring.is_used[slot] = 0;
     }
   }
-  if (input.is_constant) {
-    read_row(0);
-    for (int projection : network_.from[0])
-      if (is_constant(network_.projections[projection])) sum_constant(projection);
-  }
+  if (input.is_constant) sum_input();
 }
 
 void Runner::use_bias(const Population& population, Live& live) {
@@ -258,25 +254,6 @@ void Runner::add_arriving(int index, int local, Live& live) {
   if (!ring.is_used[slot]) return;
   addends_.push_back({ring.sums[slot].data(), p.shift});
   if (counts_) unite(ring.reached[slot], live.reached);
-}
-
-void Runner::sum_constant(int index) {
-  const Projection& p = network_.projections[index];
-  const Population& target = network_.populations[p.target];
-  Sums& known = constant_[index];
-  known.sums.assign(target.size() + behind_, 0);
-  known.reached.assign(live_[p.target].reached.size(), 0);
-  uint8_t* reached = counts_ ? known.reached.data() : nullptr;
-  if (p.is_direct) {
-    DirectInput input{&p.direct, &input_spikes_.events};
-    kernels_.sum(target.neurons, input, known.sums.data(), list_.data(), marks_.data(),
-                 reached);
-    return;
-  }
-  const Events& events = input_spikes_.events;
-  for (int i = 0; i < n_input_; ++i)
-    kernels_.scatter(p.scatter, events.neurons[i], events.values ? events.values[i] : 1,
-                     known.sums.data(), reached);
 }
 
 // Scatters the spikes of a sender along the projections that are not summed directly.

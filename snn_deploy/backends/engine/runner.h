@@ -65,12 +65,16 @@ class Runner {
   struct Sums {  // of a constant input
     Aligned<int32_t> sums;
     std::vector<uint8_t> reached;
+    bool is_known;
   };
 
   void advance(int local, int last);
   void read_input(int local);
   void read_row(int row);
-  void sum_constant(int projection);
+  void sum_input();
+  bool sum_image(int projection);
+  bool fill_image(const Projection& p);
+  void sum_spikes(int projection);
   // Whether the sums of a projection are known from the start of the input.
   bool is_constant(const Projection& p) const {
     return p.source < 0 && input_.is_constant && p.axon_delay.empty();
@@ -98,6 +102,7 @@ class Runner {
   std::vector<Live> live_;
   std::vector<Ring> rings_;
   std::vector<Sums> constant_;
+  Aligned<int16_t> image_;  // of a constant input
   std::vector<std::vector<int>> scattered_;  // projections, by sender + 1
   Aligned<int32_t> row_, list_, marks_;  // scratch
   size_t behind_ = 0;  // sums that are written behind the end of a row

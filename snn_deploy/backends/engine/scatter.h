@@ -8,7 +8,7 @@
 namespace engine {
 namespace {
 
-inline void mark(uint8_t* reached, ptrdiff_t first, int n) {
+inline void set_range(uint8_t* reached, ptrdiff_t first, int n) {
   if (!reached) return;
   for (ptrdiff_t i = first; i < first + n; ++i) reached[i / 8] |= (uint8_t)(1 << i % 8);
 }
@@ -47,7 +47,7 @@ void scatter_conv(const Scatter& by, int32_t neuron, int32_t value, int32_t* sum
       ptrdiff_t to = ((ptrdiff_t)to_y * by.target.width + to_x) * by.target.channels +
                      (ptrdiff_t)group * by.group_out;
       add_row(weights + from, by.group_out, value, sums + to);
-      mark(reached, to, by.group_out);
+      set_range(reached, to, by.group_out);
     }
   }
 }
@@ -64,7 +64,7 @@ void scatter(const Scatter& by, int32_t neuron, int32_t value, int32_t* sums,
   } else {
     for (int i = by.starts[neuron]; i < by.starts[neuron + 1]; ++i) {
       add_row(weights + i, 1, value, sums + by.targets[i]);
-      mark(reached, by.targets[i], 1);
+      set_range(reached, by.targets[i], 1);
     }
   }
 }

@@ -36,6 +36,8 @@ struct Simd {
   static I32 zero() { return _mm256_setzero_si256(); }
   static I32 add(I32 a, I32 b) { return _mm256_add_epi32(a, b); }
   static I32 sub(I32 a, I32 b) { return _mm256_sub_epi32(a, b); }
+  // of the two halves of each lane, added
+  static I32 products(I32 a, I32 b) { return _mm256_madd_epi16(a, b); }
   static I32 mul(I32 a, I32 b) { return _mm256_mullo_epi32(a, b); }
   static I32 band(I32 a, I32 b) { return _mm256_and_si256(a, b); }
   static I32 bor(I32 a, I32 b) { return _mm256_or_si256(a, b); }

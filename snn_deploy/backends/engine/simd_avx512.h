@@ -33,6 +33,8 @@ struct Simd {
   static I32 zero() { return _mm512_setzero_si512(); }
   static I32 add(I32 a, I32 b) { return _mm512_add_epi32(a, b); }
   static I32 sub(I32 a, I32 b) { return _mm512_sub_epi32(a, b); }
+  // of the two halves of each lane, added
+  static I32 products(I32 a, I32 b) { return _mm512_madd_epi16(a, b); }
   static I32 mul(I32 a, I32 b) { return _mm512_mullo_epi32(a, b); }
   static I32 band(I32 a, I32 b) { return _mm512_and_si512(a, b); }
   static I32 bor(I32 a, I32 b) { return _mm512_or_si512(a, b); }

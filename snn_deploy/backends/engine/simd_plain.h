@@ -36,6 +36,10 @@ struct Simd {
   static I32 add(I32 a, I32 b) { return (I32)((U32)a + (U32)b); }
   static I32 sub(I32 a, I32 b) { return (I32)((U32)a - (U32)b); }
   static I32 mul(I32 a, I32 b) { return (I32)((U32)a * (U32)b); }
+  // of the two halves of each lane, added
+  static I32 products(I32 a, I32 b) {
+    return add(mul(lower_half(a), lower_half(b)), mul(a >> 16, b >> 16));
+  }
   static I32 band(I32 a, I32 b) { return a & b; }
   static I32 bor(I32 a, I32 b) { return a | b; }
   static I32 min(I32 a, I32 b) { return choose(a < b, a, b); }
@@ -97,6 +101,7 @@ struct Simd {
   }
 
  private:
+  static I32 lower_half(I32 a) { return (I32)((U32)a << 16) >> 16; }
   static I32 choose(Mask m, I32 a, I32 b) { return (a & m) | (b & ~m); }
 };
 
