@@ -1,8 +1,6 @@
 // The part of a Runner that sums a constant input, once.
 #include "runner.h"
 
-#include <algorithm>
-
 namespace engine {
 
 void Runner::sum_input() {
@@ -30,6 +28,20 @@ bool Runner::sum_image(int index) {
   return true;
 }
 
+namespace {
+
+// Copies a row; returns bits that are 0 if its values have 16 bits.
+inline int32_t copy_row(const int32_t* values, int n, int step, int16_t* to) {
+  int32_t beyond = 0;
+  for (int i = 0; i < n; ++i) {
+    to[(ptrdiff_t)i * step] = (int16_t)values[i];
+    beyond |= values[i] ^ (int16_t)values[i];
+  }
+  return beyond;
+}
+
+}  // namespace
+
 // Writes the image that a projection sees; returns whether its values have 16 bits.
 bool Runner::fill_image(const Projection& p) {
   const Grid& grid = network_.source;
@@ -41,10 +53,9 @@ bool Runner::fill_image(const Projection& p) {
   for (int channel = 0; channel < grid.channels; ++channel) {
     for (int y = 0; y < grid.height; ++y, values += grid.width) {
       int16_t* row = first + y * p.dense.width + channel;
-      for (int x = 0; x < grid.width; ++x) {
-        row[(ptrdiff_t)x * grid.channels] = (int16_t)values[x];
-        beyond |= values[x] ^ (int16_t)values[x];
-      }
+      beyond |= grid.channels == 1  // compiled to vectors
+                    ? copy_row(values, grid.width, 1, row)
+                    : copy_row(values, grid.width, grid.channels, row);
     }
   }
   return beyond == 0;
