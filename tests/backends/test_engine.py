@@ -51,9 +51,12 @@ sets = pytest.mark.parametrize(
 )
 
 
-def wide(n_in: int, n_out: int, seed: int = 0, **changes: Any) -> QuantizedGraph:
+def wide(
+    n_in: int, n_out: int, seed: int = 0, bits: int = 8, **changes: Any
+) -> QuantizedGraph:
     """Return one layer of extreme weights, between ``n_in`` and ``n_out`` neurons."""
-    weights = rng(seed).choice([-256, 254, -2, 0], (n_out, n_in))
+    least = -(1 << bits)
+    weights = rng(seed).choice([least, -least - 2, -2, 0], (n_out, n_in))
     neurons = population("a", (n_out,), threshold=np.array(3000), **changes)
     return integers([neurons], [dense("input", "a", weights)], shape=(n_in,))
 
@@ -132,11 +135,14 @@ def check_equal(found: list[RunResult], wanted: list[RunResult]) -> None:
 
 @sets
 @pytest.mark.parametrize("n_out", [1, 16, 17, 40, 70, 130, 300, 530])
-@pytest.mark.parametrize("n_in", [1, 255, 256, 300, 1100])
+@pytest.mark.parametrize(
+    ("n_in", "bits"),
+    [(1, 8), (255, 8), (256, 8), (300, 8), (1100, 8), (3, 7), (255, 7), (1100, 7)],
+)
 def test_wide_layers_of_extreme_weights(
-    instruction_set: str, n_in: int, n_out: int
+    instruction_set: str, n_in: int, bits: int, n_out: int
 ) -> None:
-    graph = wide(n_in, n_out)
+    graph = wide(n_in, n_out, bits=bits)
     ones = Stimulus(values=np.ones((6, n_in), np.int32), is_constant=False)
     stimuli = [ones, *trains(2, 6, (n_in,))]
 
@@ -235,20 +241,27 @@ def test_outputs_accumulate_as_trained(functional: Functional) -> None:
     check_equal(found, list(run_inputs(Reference(chip), chip, stimuli, risk(1))))
 
 
-def test_constant_inputs_of_gray_levels() -> None:
-    graph = pictures((3, 20, 33))
+@sets
+@pytest.mark.parametrize("largest", [255, 32767, 32768, 1 << 20])  # to 16 bits, beyond
+@pytest.mark.parametrize("channels", [(1, 16), (3, 20, 33), (2, 70)])
+def test_constant_inputs_of_gray_levels(
+    instruction_set: str, channels: tuple[int, ...], largest: int
+) -> None:
+    graph = pictures(channels)
     training = Training(timesteps=6, encoding=Encoding.DIRECT)
-    graph = replace(
-        graph, training=training, source=replace(graph.source, largest_value=255)
-    )
+    source = replace(graph.source, largest_value=largest)
+    graph = replace(graph, training=training, source=source)
     chip = mapped(retime(graph, simulator()))
-    values = rng().integers(0, 256, (5, 1, 3, 9, 7))
+    values = rng().integers(-largest, largest + 1, (5, 1, channels[0], 9, 7))
     stimuli = [Stimulus(values=x, is_constant=True) for x in values]
+    loaded = program(chip, instruction_set, 1)
 
-    found = list(run_inputs(CpuProgram(chip), chip, enumerate(stimuli), fixed(4)))
+    alone = list(run_inputs(loaded, chip, enumerate(stimuli), fixed(4)))
+    uncounted = collect_scores(loaded, chip, list(enumerate(stimuli)))
 
     wanted = run_inputs(Reference(chip), chip, enumerate(stimuli), fixed(4))
-    check_equal(found, list(wanted))
+    check_equal(alone, list(wanted))
+    np.testing.assert_array_equal(uncounted, by_reference(graph, stimuli))
 
 
 @pytest.mark.parametrize("largest", [1, 9])

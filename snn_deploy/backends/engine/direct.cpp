@@ -39,19 +39,26 @@ int n_pixels_at_once(const Scatter& s) {
   return n;
 }
 
+// What is added to weights in lower bytes: 64 if all of them have 7 bits.
+int excess_of(const Projection& p) {
+  for (int8_t weight : p.bytes)
+    if (weight < -64 || weight > 63) return 128;
+  return 64;
+}
+
 // Puts a weight into its block, see sums.h.
-void put(int8_t* row, int64_t i, int8_t weight) {
+void put(int8_t* row, int64_t i, int8_t weight, int excess) {
   int64_t half = kBlock / 2, place = i % kBlock;
   int8_t* word = row + i - place + place % half * 2;
   if (place < half)
-    word[0] = (int8_t)(weight ^ 0x80);
+    word[0] = (int8_t)(weight + excess);
   else
     word[1] = weight;
 }
 
-Aligned<int8_t> empty_blocks(int64_t n_bytes) {
+Aligned<int8_t> empty_blocks(int64_t n_bytes, int excess) {
   Aligned<int8_t> blocks(n_bytes);
-  for (size_t i = 0; i < blocks.size(); i += 2) blocks[i] = (int8_t)0x80;
+  for (size_t i = 0; i < blocks.size(); i += 2) blocks[i] = (int8_t)excess;
   return blocks;
 }
 
@@ -63,11 +70,13 @@ void lay_out_dense(Projection& p) {
   if (n < kNarrowest) return;
   int64_t stride = padded(n), next = (n_in + 1) * stride;
   if (next >= kMostBytes) return;
-  p.blocks = empty_blocks(target.height * next);
+  const int excess = excess_of(p);
+  p.blocks = empty_blocks(target.height * next, excess);
   for (int64_t in = 0; in < n_in; ++in)
     for (int64_t out = 0; out < n_out; ++out)
-      put(&p.blocks[out / n * next + in * stride], out % n, p.bytes[in * n_out + out]);
-  p.direct.blocks = {p.blocks.data(), (int)n_in, 1, stride, next, 1, 1};
+      put(&p.blocks[out / n * next + in * stride], out % n, p.bytes[in * n_out + out],
+          excess);
+  p.direct.blocks = {p.blocks.data(), (int)n_in, excess == 64, 1, stride, next, 1, 1};
 }
 
 // The weights of a convolution. Those of pixel i at once begin i strides further right.
@@ -78,17 +87,18 @@ void lay_out_conv(Projection& p) {
   if (n_pixels * n_out < kNarrowest) return;
   int64_t stride = padded(n_pixels * n_out), n_rows = n_rows_of(s, n_pixels);
   if ((n_rows + 1) * stride >= kMostBytes) return;
-  p.blocks = empty_blocks((n_rows + 1) * stride);
+  const int excess = excess_of(p);
+  p.blocks = empty_blocks((n_rows + 1) * stride, excess);
   for (int64_t row = 0; row < s.kernel_height; ++row)
     for (int pixel = 0; pixel < n_pixels; ++pixel)
       for (int64_t i = 0; i < s.kernel_width * n_in; ++i) {
         const int8_t* from = &p.bytes[(row * s.kernel_width * n_in + i) * n_out];
         int64_t place = (row * width + pixel * s.stride_x) * n_in + i;
         for (int64_t out = 0; out < n_out; ++out)
-          put(&p.blocks[place * stride], pixel * n_out + out, from[out]);
+          put(&p.blocks[place * stride], pixel * n_out + out, from[out], excess);
       }
-  p.direct.blocks = {p.blocks.data(), (int)n_rows, n_pixels,
-                     stride,          0,           width,    n_pixels * s.stride_x};
+  p.direct.blocks = {p.blocks.data(), (int)n_rows, excess == 64, n_pixels, stride, 0,
+                     width, n_pixels * s.stride_x};
 }
 
 template <class Weight>
@@ -132,7 +142,7 @@ void lay_out_direct(Projection& p) {
   int64_t n_out = is_conv ? s.target.channels : size_of(s.target);
   int64_t next = (int64_t)s.target.width * s.target.channels;
   Direct& direct = p.direct;
-  direct.single = {p.bytes.data(), 0, 1, n_out, next, s.kernel_width, s.stride_x};
+  direct.single = {p.bytes.data(), 0, false, 1, n_out, next, s.kernel_width, s.stride_x};
   direct.is_wide = p.is_wide;
   direct.is_conv = is_conv;
   direct.shift = p.shift;

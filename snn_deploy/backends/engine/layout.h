@@ -77,6 +77,7 @@ struct State {
 struct Weights {
   const void* rows;    // null: there are none
   int n_rows;          // blocks: and one more, of zeros
+  bool is_narrow;      // blocks: weights of 7 bits
   int n_pixels;        // that a row serves
   ptrdiff_t stride;    // from row to row
   ptrdiff_t next;      // dense: from the weights of a row of neurons to the next one's

@@ -72,6 +72,7 @@ struct Simd {
 
   static I16 zero16() { return _mm256_setzero_si256(); }
   static I16 add16(I16 a, I16 b) { return _mm256_add_epi16(a, b); }
+  static I16 add8(I16 a, I16 b) { return _mm256_add_epi8(a, b); }
   static I16 load16(const int8_t* p) {
     I16 a = _mm256_loadu_si256((const __m256i*)p);
     asm("" : "+x"(a));  // in a register: GCC would load it for each use

@@ -63,6 +63,7 @@ struct Simd {
 
   static I16 zero16() { return _mm512_setzero_si512(); }
   static I16 add16(I16 a, I16 b) { return _mm512_add_epi16(a, b); }
+  static I16 add8(I16 a, I16 b) { return _mm512_add_epi8(a, b); }
   static I16 load16(const int8_t* p) {
     I16 a = _mm512_loadu_si512(p);
     asm("" : "+v"(a));  // in a register: GCC would load it for each use

@@ -12,6 +12,7 @@ struct Simd {
   typedef uint32_t U32 __attribute__((vector_size(32)));
   typedef int16_t Half __attribute__((vector_size(16)));
   typedef uint16_t UHalf __attribute__((vector_size(16)));
+  typedef uint8_t Bytes __attribute__((vector_size(16)));
   typedef int8_t Quarter __attribute__((vector_size(8)));
   static constexpr int kLanes = 8;   // of an I32
   static constexpr int kAtOnce = 2;  // vectors of weights
@@ -72,6 +73,10 @@ struct Simd {
   static I16 zero16() { return set16(0); }
   static I16 set16(int16_t a) { return {Half{} + a, Half{} + a}; }
   static I16 load16(const int8_t* p) { return {read<Half>(p), read<Half>(p + 16)}; }
+  static I16 add8(I16 a, I16 b) {
+    return {(Half)((Bytes)a.first + (Bytes)b.first),
+            (Half)((Bytes)a.second + (Bytes)b.second)};
+  }
   static I16 add16(I16 a, I16 b) {
     return {(Half)((UHalf)a.first + (UHalf)b.first),
             (Half)((UHalf)a.second + (UHalf)b.second)};

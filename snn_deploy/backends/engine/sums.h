@@ -45,26 +45,31 @@ struct Target {
 // in the lower byte of word i, with its sign bit flipped, and weight 32 + i in the upper
 // one. Summing words and upper bytes is cheaper than widening every byte: the sum of the
 // lower bytes is the difference. kMostRows of them, each 128 too large, fit 16 bits.
-// Where few vectors belong to a row, kAhead rows are taken in a turn of the loop.
-template <int n>
+// Where few vectors belong to a row, kAhead rows are taken in a turn of the loop. Weights
+// of 7 bits, of which the lower ones are 64 too large, are added in pairs of bytes first.
+template <int n, bool is_narrow>
 inline void sum_words(const int32_t* rows, int n_rows, const int8_t* weights,
                       const Target& target) {
   constexpr int kWords = 2 * Simd::kLanes, kVectors = kBlock / (2 * kWords);
-  constexpr int kRows = n <= 2 ? kAhead : 1;
+  constexpr int kRows = n <= 2 ? kAhead : is_narrow ? 2 : 1, kPairs = is_narrow ? 2 : 1;
   n_rows = (n_rows + kRows - 1) / kRows * kRows;
   Simd::I16 words[n], upper[n];
   UNROLL for (int i = 0; i < n; ++i) words[i] = upper[i] = Simd::zero16();
   for (const int32_t* row = rows; row != rows + n_rows; row += kRows) {
-    UNROLL for (int j = 0; j < kRows; ++j) {
+    UNROLL for (int j = 0; j < kRows; j += kPairs) {
       const int8_t* from = weights + row[j];
       UNROLL for (int i = 0; i < n; ++i) {
         Simd::I16 word = Simd::load16(from + i * 2 * kWords);
+        if (is_narrow) {
+          const int8_t* other = weights + row[j + 1] + i * 2 * kWords;
+          word = Simd::add8(word, Simd::load16(other));
+        }
         words[i] = Simd::add16(words[i], word);
         upper[i] = Simd::add16(upper[i], Simd::upper_byte(word));
       }
     }
   }
-  Simd::I16 excess = Simd::set16((int16_t)(128 * n_rows));
+  Simd::I16 excess = Simd::set16((int16_t)((is_narrow ? 64 : 128) * n_rows));
   UNROLL for (int i = 0; i < n; ++i) {
     Simd::I16 lower = Simd::sub16(words[i], Simd::to_upper_byte(upper[i]));
     lower = Simd::sub16(lower, excess);
@@ -77,17 +82,17 @@ inline void sum_words(const int32_t* rows, int n_rows, const int8_t* weights,
 }
 
 // The same for any number of events.
-template <int n>
+template <int n, bool is_narrow>
 void sum_blocks(const Reads& reads, const int8_t* weights, const Target& target) {
   constexpr int kSums = 4 * n * Simd::kLanes;
   if (reads.n <= kMostRows) {
-    sum_words<n>(reads.rows, reads.n, weights, target);
+    sum_words<n, is_narrow>(reads.rows, reads.n, weights, target);
     return;
   }
   int32_t full[kSums];
   for (int first = 0; first < reads.n; first += kMostRows) {
     int count = reads.n - first < kMostRows ? reads.n - first : kMostRows;
-    sum_words<n>(reads.rows + first, count, weights, {full, 0, first == 0});
+    sum_words<n, is_narrow>(reads.rows + first, count, weights, {full, 0, first == 0});
   }
   for (int i = 0; i < kSums; i += Simd::kLanes) target.put(i, Simd::load(full + i));
 }
@@ -121,15 +126,15 @@ inline void sum_pixel(const Reads& reads, const Weight* weights, ptrdiff_t strid
     sum_full<Weight, is_graded, 1>(reads, weights, stride, channel, target);
 }
 
-template <int n>
+template <int n, bool is_narrow>
 inline void sum_pixel_of_blocks(const Reads& reads, const int8_t* weights,
                                 ptrdiff_t stride, int channel, const Target& target) {
   constexpr int kAtOnce = 4 * n * Simd::kLanes;
   for (; channel + kAtOnce <= stride; channel += kAtOnce)
-    sum_blocks<n>(reads, weights + channel,
+    sum_blocks<n, is_narrow>(reads, weights + channel,
                   {target.sums + channel, target.shift, target.is_first});
   if constexpr (kAtOnce > kBlock)
-    sum_pixel_of_blocks<n / 2>(reads, weights, stride, channel, target);
+    sum_pixel_of_blocks<n / 2, is_narrow>(reads, weights, stride, channel, target);
 }
 
 // The rows of a source that a row of neurons sees.
@@ -206,9 +211,12 @@ template <class Weight, bool is_graded, bool is_blocks>
 inline void sum_pixel_of(const Reads& reads, const Weights& weights, const void* rows,
                          int n_sums, const Target& target) {
   const Weight* first = (const Weight*)rows;
-  if constexpr (is_blocks)
-    sum_pixel_of_blocks<Simd::kAtOnce>(reads, first, weights.stride, 0, target);
-  else
+  if constexpr (is_blocks) {
+    if (weights.is_narrow)
+      sum_pixel_of_blocks<Simd::kAtOnce, true>(reads, first, weights.stride, 0, target);
+    else
+      sum_pixel_of_blocks<Simd::kAtOnce, false>(reads, first, weights.stride, 0, target);
+  } else
     sum_pixel<Weight, is_graded>(reads, first, weights.stride, n_sums, target);
 }
 
