@@ -468,7 +468,8 @@ def test_an_input_that_has_ended_does_not_go_on() -> None:
 
 
 SLOW = """
-import sys, numpy as np
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # even where tests ignore it
 from snn_deploy.backends.cpu import CpuProgram
 from snn_deploy.host.cutoff import never
 from snn_deploy.host.monitor import run_inputs

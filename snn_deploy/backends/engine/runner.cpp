@@ -200,9 +200,9 @@ void Runner::read_row(int row) {
   begin[n_pixels] = n;
   n_input_ = n;
   spikes.events.values = is_binary ? nullptr : spikes.values.data();
-  if (row + 1 < input_.n_rows)  // the next one is wanted soon
+  if (row + 1 < input_.n_rows)  // the next one is wanted soon; L1 is for weights
     for (int i = 0; i < size; i += 64 / (int)sizeof *values)
-      __builtin_prefetch(values + size + i);
+      __builtin_prefetch(values + size + i, 0, 2);
 }
 
 void Runner::advance_population(int index, int local) {
