@@ -12,9 +12,10 @@ from benchmarks.networks import NETWORKS, inputs, mapped
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends.cpu import CpuProgram
-from snn_deploy.demo import calibrated
+from snn_deploy.calibrating import calibrated
 from snn_deploy.errors import DataError
 from snn_deploy.files import packaged_folder
+from snn_deploy.host.calibration import Settings
 from snn_deploy.host.cutoff import risk
 from snn_deploy.host.monitor import collect_scores
 from snn_deploy.host.thresholds import stops
@@ -144,10 +145,10 @@ def _trained_case(name: str, data_dirs: Sequence[Path]) -> Case:
     artifact = pack(compile_model(graph, read_target(TARGET)))
     training = artifact.network.graph.training
     split = split_of(read_recipe(folder / "recipe.toml"), data_dirs)
-    program = CpuProgram(artifact.network)
     part = split.calibration
     data = Data(x=part.x[:N_CALIBRATION], y=part.y[:N_CALIBRATION], training=training)
-    artifact = calibrated(artifact, program, data, BUDGET, CONFIDENCE, iter)
+    settings = Settings(budget=BUDGET, confidence=CONFIDENCE)
+    artifact = calibrated(artifact, data, settings)
     assert artifact.calibration is not None
     test = Data(x=split.test.x, y=split.test.y, training=training)
     return Case(

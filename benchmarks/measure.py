@@ -8,7 +8,9 @@ import numpy as np
 from snn_deploy.arrays import IntArray
 from snn_deploy.artifact import pack
 from snn_deploy.backends import open_backend
-from snn_deploy.demo import calibrated, float_answers
+from snn_deploy.calibrating import calibrated
+from snn_deploy.demo import float_answers
+from snn_deploy.host.calibration import Settings
 from snn_deploy.host.monitor import collect_scores
 from snn_deploy.host.oracle import answers, gaps
 from snn_deploy.host.thresholds import stops
@@ -62,9 +64,8 @@ def measure(model: Path, split: Split, budget: float) -> Measured:
         Data(x=part.x, y=part.y, training=network.graph.training)
         for part in (split.calibration, split.test)
     )
-    artifact = calibrated(
-        artifact, program, calibration, budget, CONFIDENCE, lambda results: results
-    )
+    settings = Settings(budget=budget, confidence=CONFIDENCE)
+    artifact = calibrated(artifact, calibration, settings)
     assert artifact.calibration is not None
     scores = collect_scores(program, network, test.stimuli(), lambda results: results)
     return Measured(

@@ -1,18 +1,13 @@
 """The steps of the demonstration, and what it compares."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from snn_deploy.arrays import IntArray
 from snn_deploy.artifact import Artifact, pack
-from snn_deploy.backends import Program
 from snn_deploy.files import packaged_folder, write_whole
-from snn_deploy.host.calibrate import Evidence, calibrate
-from snn_deploy.host.calibration import Settings
-from snn_deploy.host.monitor import collect_scores
 from snn_deploy.importers import load_model
 from snn_deploy.inputs.data import Data
 from snn_deploy.inputs.datasets import Part
@@ -63,28 +58,6 @@ def compiled(name: str, target: str) -> tuple[Graph, Artifact]:
     """Return a reference model as it was trained, and compiled."""
     graph = load_model(packaged_folder("models") / name / "model.pt")
     return graph, pack(compile_model(graph, read_target(target)))
-
-
-def calibrated(
-    artifact: Artifact,
-    program: Program,
-    data: Data,
-    budget: float,
-    confidence: float,
-    progress: Callable[[Iterable[IntArray]], Iterable[IntArray]],
-) -> Artifact:
-    """Return the artifact with the threshold of the rule ``risk``."""
-    scores = collect_scores(program, artifact.network, data.stimuli(), progress)
-    evidence = Evidence(
-        scores=scores,
-        labels=data.y,
-        graph=artifact.network.graph,
-        network_sha256=artifact.sha256,
-        inputs_sha256=data.sha256,
-        input_hashes=data.hashes,
-    )
-    calibration = calibrate(evidence, Settings(budget=budget, confidence=confidence))
-    return pack(artifact.network, calibration)
 
 
 def float_answers(graph: Graph, data: Data) -> Iterator[int]:

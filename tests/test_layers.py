@@ -48,15 +48,18 @@ ALLOWED = {
     "profile spikes",
     "report": "arrays costs files ir profile target verify",
     "crosscheck": "artifact backends errors host inputs results",
-    "demo": "arrays artifact backends files host importers inputs ir pipeline "
-    "profile target_file",
+    "calibrating": "arrays artifact backends host inputs",
+    "demo": "artifact files importers inputs ir pipeline profile target_file",
+    "sweep": "artifact backends calibrating errors files host importers inputs ir "
+    "pipeline profile target_file",
     "fit": "errors ir passes pipeline target",
     "doctor": "arrays backends errors ir pipeline spikes target_file",
     "testing": "arrays artifact backends errors importers inputs ir pipeline profile "
     "recording target_file",
-    "cli": "arrays artifact backends conversion_gap convert costs crosscheck demo "
-    "doctor errors fit host importers inputs ir optimize pipeline profile recording "
-    "report results serving target target_file training verify",
+    "cli": "arrays artifact backends calibrating conversion_gap convert costs "
+    "crosscheck demo doctor errors fit host importers inputs ir optimize "
+    "pipeline profile recording report results serving sweep target "
+    "target_file training verify",
     "__init__": "artifact backends host importers inputs pipeline profile report "
     "target_file",
     "__main__": "cli",

@@ -21,6 +21,7 @@ from snn_deploy.cli import (
     profile,
     run,
     serve,
+    sweep,
     targets,
     train,
     verify,
@@ -28,7 +29,7 @@ from snn_deploy.cli import (
 from snn_deploy.errors import SnnDeployError
 
 COMMANDS = (
-    fit, compile, convert, calibrate, run, serve, profile, diff, verify, inspect,
+    fit, compile, convert, calibrate, run, serve, profile, sweep, diff, verify, inspect,
     targets, data, train, demo, doctor,
 )  # fmt: skip
 WRONG_PATH = (

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from snn_deploy.cli.reading import positive
 
 if TYPE_CHECKING:
-    from snn_deploy.arrays import IntArray
     from snn_deploy.artifact import Artifact
     from snn_deploy.host.calibrate import Evidence
     from snn_deploy.host.calibration import Settings
@@ -180,6 +179,7 @@ def _optimized(
 ) -> "tuple[Settings, Evidence]":
     """Return the settings that cost least, and the inputs to certify them on."""
     from snn_deploy.backends import open_backend
+    from snn_deploy.calibrating import evidence_of
     from snn_deploy.cli.console import with_progress
     from snn_deploy.cli.optimize import choose
     from snn_deploy.errors import CalibrationError
@@ -197,35 +197,15 @@ def _optimized(
         options.monitor or "embedded",
         lambda results: with_progress(results, len(data), "inputs"),
     )
-    evidence = _as_evidence(artifact, data, scores)
+    evidence = evidence_of(artifact, data, scores)
     return choose(evidence, costs, settings, options.optimize)
 
 
 def _evidence(artifact: "Artifact", data: "Data") -> "Evidence":
     """Return the outputs of all inputs."""
-    from snn_deploy.backends import open_backend
+    from snn_deploy.calibrating import collect_evidence
     from snn_deploy.cli.console import with_progress
-    from snn_deploy.host.monitor import collect_scores
 
-    network = artifact.network
-    program = open_backend("cpu").load(network)
-    scores = collect_scores(
-        program,
-        network,
-        data.stimuli(),
-        lambda results: with_progress(results, len(data), "inputs"),
-    )
-    return _as_evidence(artifact, data, scores)
-
-
-def _as_evidence(artifact: "Artifact", data: "Data", scores: "IntArray") -> "Evidence":
-    from snn_deploy.host.calibrate import Evidence
-
-    return Evidence(
-        scores=scores,
-        labels=data.y,
-        graph=artifact.network.graph,
-        network_sha256=artifact.sha256,
-        inputs_sha256=data.sha256,
-        input_hashes=data.hashes,
+    return collect_evidence(
+        artifact, data, lambda results: with_progress(results, len(data), "inputs")
     )

@@ -57,23 +57,22 @@ def call(options: argparse.Namespace) -> None:
 def _outcome(name: str, home: Path, calibration: "Part", test: "Part") -> "Outcome":
     from snn_deploy.artifact import write_artifact
     from snn_deploy.backends import open_backend
+    from snn_deploy.calibrating import calibrated
     from snn_deploy.cli.console import out, with_progress
     from snn_deploy.cli.profile import make_profile
-    from snn_deploy.demo import calibrated, compiled, float_answers, outcome
+    from snn_deploy.demo import compiled, float_answers, outcome
+    from snn_deploy.host.calibration import Settings
     from snn_deploy.inputs.data import Data
     from snn_deploy.profile.closeups import look_closer
     from snn_deploy.report.profile_files import Additions, write_profile
 
     graph, artifact = compiled(name, TARGET)
     training = graph.training
-    program = open_backend("cpu").load(artifact.network)
     data = Data(x=calibration.x, y=calibration.y, training=training)
     artifact = calibrated(
         artifact,
-        program,
         data,
-        BUDGET,
-        CONFIDENCE,
+        Settings(budget=BUDGET, confidence=CONFIDENCE),
         lambda results: with_progress(results, len(data), f"{name}: calibration"),
     )
     write_artifact(artifact, home / "model.snn")

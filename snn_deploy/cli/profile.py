@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from snn_deploy.cli.run import BACKENDS
 from snn_deploy.cli.serve import DRIFTED, add_drift_options
 from snn_deploy.cli.verify import make_verification, refuse
 from snn_deploy.cli.verify import show as show_verification
+from snn_deploy.cli.workers import add_worker_options, workers_of
 from snn_deploy.errors import BackendError
 
 if TYPE_CHECKING:
@@ -97,16 +98,7 @@ def add_to(commands: Any) -> None:
         help="events and dynamic energy of each layer, neurocore and chip timestep, "
         "also as detail.parquet",
     )
-    many = parser.add_mutually_exclusive_group()
-    many.add_argument(
-        "--workers", type=positive, metavar="N", help="measure on N processes"
-    )
-    many.add_argument(
-        "--scheduler",
-        default="",
-        metavar="ADDRESS",
-        help="measure on a cluster of Dask, such as tcp://host:8786",
-    )
+    add_worker_options(parser)
     add_drift_options(parser)
     add_model_options(parser)
     parser.set_defaults(call=call)
@@ -168,7 +160,7 @@ def call(options: argparse.Namespace) -> None:
         unfinished=unfinished,
     )
     n_cross_checked = _n_cross_checked(options.backend, options.cross_check)
-    with _kept(unfinished), _workers(options) as workers:
+    with _kept(unfinished), workers_of(options) as workers:
         measure = partial(measure, workers=workers)
         profile = measure(artifact, n_cross_checked=n_cross_checked)
         targets = on_targets(profile, elsewhere, measure) if options.targets else ()
@@ -211,14 +203,6 @@ def _show(profile: "Profile", additions: "Additions") -> None:
         show_neurobench(additions.neurobench)
     if additions.verification is not None:
         show_verification(additions.verification)
-
-
-def _workers(options: argparse.Namespace) -> "AbstractContextManager[Workers | None]":
-    if not options.workers and not options.scheduler:
-        return nullcontext()
-    from snn_deploy.profile.workers import open_workers
-
-    return open_workers(options.workers or 0, options.scheduler)
 
 
 @contextmanager

@@ -10,12 +10,12 @@ import pickle
 import signal
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import repeat
-from typing import Any
+from typing import Any, TypeVar
 
 from snn_deploy.artifact import Artifact
 from snn_deploy.backends import Backend, open_backend
@@ -25,6 +25,10 @@ from snn_deploy.host.cutoff import Cutoff
 from snn_deploy.inputs.data import Data
 from snn_deploy.profile.meter import Meter
 from snn_deploy.profile.parts import Part, Way
+
+S = TypeVar("S")
+T = TypeVar("T")
+R = TypeVar("R")
 
 AHEAD = 4  # parts that wait for each thread of a worker
 TIMEOUT = 10  # seconds to connect to a scheduler
@@ -52,6 +56,23 @@ class Workers:
         return SharedMeter(
             self.client, artifact, backend, data, cutoff, calibration, monitor
         )
+
+    def map(
+        self, call: Callable[[S, T], R], shared: S, items: Sequence[T]
+    ) -> Iterator[R]:
+        """Yield ``call(shared, item)`` for each item, in order.
+
+        ``shared`` is shipped once to each worker.
+        """
+        setup = self.client.submit(bytes, pickle.dumps(shared), pure=False)
+        futures = [
+            self.client.submit(_called, call, setup, item, pure=False) for item in items
+        ]
+        try:
+            for future in futures:
+                yield future.result()
+        finally:
+            self.client.cancel([setup, *futures])
 
 
 @contextmanager
@@ -173,6 +194,11 @@ class SharedMeter(Meter):
                 "run the same command again to go on"
             ) from error
         return part
+
+
+def _called(call: Callable[[S, T], R], shared: bytes, item: T) -> R:
+    """Make a call, in a worker."""
+    return call(pickle.loads(shared), item)
 
 
 def _measured(setup: bytes, key: str, way: Way, mine: range) -> Part:

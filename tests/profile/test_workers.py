@@ -103,6 +103,10 @@ class Killer:
         self.thread.join()
 
 
+def test_calls_come_back_in_order(pair: Workers) -> None:
+    assert list(pair.map(pow, 3, [5, 1, 2])) == [243, 3, 9]
+
+
 def drill(n_kills: int) -> None:
     whole = profiled(None)
     with open_workers(2, "") as workers:

@@ -1,0 +1,92 @@
+"""``snn-deploy sweep``: one network, compiled and stopped in many ways."""
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snn_deploy.cli.workers import add_worker_options, workers_of
+
+if TYPE_CHECKING:
+    from snn_deploy.sweep import Outcome
+
+
+def add_to(commands: Any) -> None:
+    """Add this command to the parser's."""
+    parser = commands.add_parser(
+        "sweep",
+        help="compare targets, weight bits, timesteps and budgets",
+        description="Compile, calibrate and profile a network in every way that a TOML "
+        "file lists, and say which ways no other beats. What is done is kept: the same "
+        "command goes on where it stopped.",
+    )
+    parser.add_argument("sweep", type=Path, help="what to vary, a .toml file")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("sweep"), help="folder (sweep/)"
+    )
+    add_worker_options(parser)
+    parser.set_defaults(call=call)
+
+
+def call(options: argparse.Namespace) -> None:
+    """Measure, write the files, print the table."""
+    from snn_deploy.cli.console import note, out, with_progress
+    from snn_deploy.report.sweep import write_sweep
+    from snn_deploy.sweep import (
+        Bench,
+        Measure,
+        one_by_one,
+        read_sweep,
+        run_sweep,
+        unbeaten,
+    )
+
+    sweep = read_sweep(options.sweep)
+    folder = options.output / "ways"
+    try:
+        with workers_of(options) as workers:
+            measure: Measure = one_by_one
+            if workers is not None:
+                measure = partial(workers.map, Bench.measure)
+            outcomes = run_sweep(sweep, folder, measure, with_progress)
+    except (KeyboardInterrupt, OSError):
+        note(f"what is done lies in {folder}; the same command goes on")
+        raise
+    best = unbeaten(outcomes)
+    write_sweep(outcomes, best, options.output)
+    _show(outcomes, best)
+    out(f"wrote {options.output / 'sweep.csv'} and sweep.svg")
+
+
+def _show(outcomes: Sequence["Outcome"], best: Sequence[bool]) -> None:
+    from snn_deploy.cli.console import note, out, show_table
+
+    done = [(o, b) for o, b in zip(outcomes, best, strict=True) if not o["refusal"]]
+    columns = ("", "target", "weight bits", "timesteps", "budget", "neurocores")
+    results = ("accuracy", "mean timesteps", "energy", "latency")
+    rows = [tuple(_cells(outcome, is_best)) for outcome, is_best in done]
+    show_table("* no other way beats it", (*columns, *results), rows)
+    refused = Counter((o["target"], o["refusal"]) for o in outcomes if o["refusal"])
+    for (target, refusal), n in refused.items():
+        note(f"{n} ways on {target}: {refusal}")
+    if not done:
+        out("no way is possible")
+
+
+def _cells(outcome: "Outcome", is_best: bool) -> Iterator[str]:
+    from snn_deploy.report.units import percent, with_prefix
+
+    yield "*" if is_best else ""
+    yield outcome["target"]
+    for name in ("weight_bits", "timesteps"):
+        yield str(outcome[name] or "as is")
+    yield percent(outcome["budget"])
+    yield str(outcome["neurocores"])
+    accuracy = outcome["accuracy"]
+    yield "unknown" if accuracy is None else percent(accuracy)
+    yield f"{outcome['mean_timesteps']:.2f}"
+    for name, unit in (("energy_j", "J"), ("latency_s", "s")):
+        value = outcome[name]
+        yield "unknown" if value is None else with_prefix(value, unit)
