@@ -209,14 +209,14 @@ def read_calibration(
 
 
 def asked_calibration(
-    artifact: "Artifact", options: argparse.Namespace
+    artifact: "Artifact", options: argparse.Namespace, data: "Data"
 ) -> "Calibration | None":
     """Return the thresholds to run with; ``None``: all timesteps.
 
     Raises
     ------
     CalibrationError
-        If options ask about a cutoff that there is not.
+        If options ask about a cutoff that there is not, or what ``data`` cannot tell.
     """
     from snn_deploy.errors import CalibrationError
 
@@ -233,7 +233,13 @@ def asked_calibration(
         )
     if options.no_cutoff or (artifact.calibration is None and not about):
         return None
-    return read_calibration(artifact, options.network, poll=options.poll)
+    calibration = read_calibration(artifact, options.network, poll=options.poll)
+    if given.get("audit") and calibration.uses_labels and data.y is None:
+        raise CalibrationError(
+            f"{options.data}: --audit needs labels y to see what is lost; add them, or "
+            "calibrate without labels to audit the answers that change"
+        )
+    return calibration
 
 
 def note_repeated(data: "Data", path: Path) -> None:

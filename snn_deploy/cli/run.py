@@ -164,7 +164,7 @@ def _run(options: argparse.Namespace) -> None:
     data = read_inputs(options.data, artifact.network.graph)
     options.index = options.index or [0]
     _check_indices(options, len(data))
-    calibration = asked_calibration(artifact, options)
+    calibration = asked_calibration(artifact, options, data)
     if calibration is not None:
         note_overlap(calibration, data.take(options.index), options.data)
     name = _backend(options)

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -76,9 +76,8 @@ def call(options: argparse.Namespace) -> None:
     program = open_backend(options.backend).load(network)
     n_timesteps = 0
     try:
-        for found in serve(
-            program, network, calibration, arrivals, audit=options.audit
-        ):
+        decisions = serve(program, network, calibration, arrivals, audit=options.audit)
+        for found in _labels_missed(decisions):
             print(_as_json(found), flush=True)
             n_timesteps += found.timesteps
             is_new_alarm = watch.add(found.first_score, found.is_lost)
@@ -94,6 +93,21 @@ def call(options: argparse.Namespace) -> None:
     note(_summary(watch, n_timesteps))
     if options.fail_on_drift and watch.is_alarm:
         raise SystemExit(DRIFTED)
+
+
+def _labels_missed(decisions: "Iterable[Decision]") -> "Iterator[Decision]":
+    """Yield the decisions; say once if an audited one cannot be judged."""
+    from snn_deploy.cli.console import note
+
+    is_said = False
+    for found in decisions:
+        if found.is_audited and found.is_lost is None and not is_said:
+            is_said = True
+            note(
+                f"{found.source}: audited, but without a label nobody knows what is "
+                "lost; calibrate without labels to audit the answers that change"
+            )
+        yield found
 
 
 def _summary(watch: "StreamWatch", n_timesteps: int) -> str:

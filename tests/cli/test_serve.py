@@ -68,6 +68,26 @@ def test_arrays_on_standard_input_are_served(
     assert {line["label"] for line in lines} == {None}
 
 
+def test_an_audit_without_labels_is_said_to_tell_nothing(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "stream"
+    folder.mkdir()
+    with np.load(home / "test.npz") as data:
+        np.savez(folder / "x.npz", x=data["x"])
+    arguments = ("serve", home / "model.snn", "--data", folder)
+
+    audited = command(*arguments, "--audit", 1)
+    profiled = command(
+        "profile", home / "model.snn", "--data", folder / "x.npz", "--audit", 1,
+        "-o", tmp_path / "profile",
+    )  # fmt: skip
+
+    assert audited.err.count("x.npz: audited, but without a label nobody knows") == 1
+    assert "x.npz: --audit needs labels y to see what is lost" in profiled.error()
+    assert "audited, but" not in command(*arguments).err
+
+
 def test_a_stream_that_drifts_alarms(
     command: Command, home: Path, stream: Path
 ) -> None:
