@@ -63,10 +63,14 @@ def call(options: argparse.Namespace) -> None:
 def _show(outcomes: Sequence["Outcome"], best: Sequence[bool]) -> None:
     from snn_deploy.cli.console import note, out, show_table
 
-    done = [(o, b) for o, b in zip(outcomes, best, strict=True) if not o["refusal"]]
-    columns = ("", "target", "weight bits", "timesteps", "budget", "neurocores")
+    done = [
+        (way, o, b)
+        for way, (o, b) in enumerate(zip(outcomes, best, strict=True), 1)
+        if not o["refusal"]
+    ]
+    columns = ("way", "", "target", "weight bits", "timesteps", "budget", "neurocores")
     results = ("accuracy", "mean timesteps", "energy", "latency")
-    rows = [tuple(_cells(outcome, is_best)) for outcome, is_best in done]
+    rows = [(way, *_cells(outcome, is_best)) for way, outcome, is_best in done]
     show_table("* no other way beats it", (*columns, *results), rows)
     refused = Counter((o["target"], o["refusal"]) for o in outcomes if o["refusal"])
     for (target, refusal), n in refused.items():

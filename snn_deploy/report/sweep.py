@@ -1,6 +1,7 @@
 """The outcomes of a sweep as a table and as a picture."""
 
 import csv
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from snn_deploy.files import write_together
 
 COLUMNS = {
+    "way": "its number in the picture",
     "target": "",
     "weight_bits": "0: the target's",
     "timesteps": "given; 0: the model's",
@@ -46,8 +48,8 @@ def _write_table(
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="raise")
         writer.writeheader()
-        for outcome, is_best in zip(outcomes, best, strict=True):
-            writer.writerow({**outcome, "is_unbeaten": is_best})
+        for way, (outcome, is_best) in enumerate(zip(outcomes, best, strict=True), 1):
+            writer.writerow({"way": way, **outcome, "is_unbeaten": is_best})
 
 
 def _write_picture(
@@ -57,39 +59,34 @@ def _write_picture(
     from matplotlib import style
     from matplotlib.figure import Figure
 
-    pairs = zip(outcomes, best, strict=True)
-    done = [(o, b) for o, b in pairs if not o["refusal"] and o["accuracy"] is not None]
-    is_priced = bool(done) and all(o["energy_j"] is not None for o, _ in done)
+    done = [
+        (way, o, b)
+        for way, (o, b) in enumerate(zip(outcomes, best, strict=True), 1)
+        if not o["refusal"] and o["accuracy"] is not None
+    ]
+    is_priced = all(o["energy_j"] is not None for _, o, _ in done)
     name, unit = ("energy_j", 1e-6) if is_priced else ("mean_timesteps", 1)
+    ways = defaultdict[tuple[float, float], list[str]](list)  # that share a place
+    for way, outcome, _ in done:
+        ways[outcome[name] / unit, 100 * outcome["accuracy"]].append(str(way))
     with style.context(["default", {"svg.fonttype": "none", "svg.hashsalt": "sweep"}]):
         figure = Figure(figsize=(6, 4), layout="constrained")
         axes = figure.add_subplot()
         for is_best, marker, label in ((False, "x", "beaten"), (True, "o", "unbeaten")):
-            some = [o for o, b in done if b is is_best]
+            some = [o for _, o, b in done if b is is_best]
             x = [o[name] / unit for o in some]
             y = [100 * o["accuracy"] for o in some]
             axes.scatter(x, y, marker=marker, label=label)
-        for outcome, is_best in done:
-            if is_best:
-                where = (outcome[name] / unit, 100 * outcome["accuracy"])
-                axes.annotate(
-                    _short(outcome),
-                    where,
-                    xytext=(4, 4),
-                    textcoords="offset points",
-                    fontsize=7,
-                )
+        for where, numbers in ways.items():
+            axes.annotate(
+                ", ".join(numbers),
+                where,
+                xytext=(4, 4),
+                textcoords="offset points",
+                fontsize=8,
+            )
         axes.set_xlabel("energy of an input [µJ]" if is_priced else "mean timesteps")
         axes.set_ylabel("accuracy with the cutoff [%]")
         axes.legend(frameon=False)
         nothing = {"Date": None, "Creator": None}
         figure.savefig(path, format="svg", metadata=nothing)
-
-
-def _short(outcome: Mapping[str, Any]) -> str:
-    words = [outcome["target"].rpartition("/")[2]]
-    if outcome["weight_bits"]:
-        words.append(f"{outcome['weight_bits']} bits")
-    if outcome["timesteps"]:
-        words.append(f"T {outcome['timesteps']}")
-    return f"{', '.join(words)}, {100 * outcome['budget']:g} %"
