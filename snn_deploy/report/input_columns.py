@@ -91,9 +91,9 @@ def columns(profile: Profile, shown: IntArray) -> list[Column]:
             Column(key="full", name="at all timesteps", note=MEASURED, values=values),
         )
     found += [_cost("energy", rows.energy()[shown], "J")]
-    unit_of = rows.energy()[shown]
-    for part in PARTS:
-        found.append(_cost(part, rows.part(part)[shown], "J", like=unit_of))
+    parts = {part: rows.part(part)[shown] for part in PARTS}
+    known = np.nansum([*parts.values()], axis=0)  # all parts in the unit that suits it
+    found += [_cost(part, parts[part], "J", like=known) for part in PARTS]
     found.append(_cost("latency", rows.column("latency_s")[shown], "s"))
     found += [
         Column(key=key, name=name, note=MEASURED, values=values[shown])
@@ -113,7 +113,7 @@ def results(profile: Profile) -> IntArray:
 def _cost(
     key: str, values: AnyArray, unit: str, *, like: AnyArray | None = None
 ) -> Column:
-    scale = values if like is None or np.isnan(like).all() else like
+    scale = values if like is None else like
     worth, name = shared_prefix([float(np.nan_to_num(scale).max())], unit)
     with np.errstate(divide="ignore"):
         digits = DIGITS - 1 - np.floor(np.log10(np.abs(values / worth)))

@@ -49,6 +49,15 @@ class _Shown:
         }
 
     @property
+    def parts(self) -> list[str]:
+        """The parts of the energy that are known."""
+        return [
+            column.key
+            for column in self.columns
+            if column.key in PARTS and not np.isnan(column.numbers).all()
+        ]
+
+    @property
     def by(self) -> str:
         """The first order: by what it costs, as far as that is known."""
         known = [c.key for c in self.columns if not np.isnan(c.numbers).any()]
@@ -111,8 +120,15 @@ def _controls(shown: _Shown) -> Html:
 
 def _strip(shown: _Shown) -> Html:
     """Return where the script draws the energies of the inputs it shows."""
-    note = next(c.note for c in shown.columns if c.key == "energy")
-    key = [together([element("i", class_=f"key {part}"), f"{part} "]) for part in PARTS]
+    if not shown.parts:
+        return element("p", "Energies are unknown: the target has no public price.")
+    note = next(c.note for c in shown.columns if c.key == shown.parts[0])
+    key = [
+        together([element("i", class_=f"key {part}"), f"{part} "])
+        for part in shown.parts
+    ]
+    left_out = [part for part in PARTS if part not in shown.parts]
+    unknown = f" Unknown, and left out: {', '.join(left_out)}." if left_out else ""
     drawing = element(
         "svg", id="strip", viewBox="0 0 1000 150", preserveAspectRatio="none",
         role="img", aria_label="Energy of each input by part, as the table sorts",
@@ -121,7 +137,7 @@ def _strip(shown: _Shown) -> Html:
         "figcaption",
         element("span", *key, class_="keys"),
         f"Energy of each input [{note}], in the order of the table; the frame is the "
-        "page that it shows. Highest: ",
+        f"page that it shows.{unknown} Highest: ",
         element("span", id="highest"),
     )
     return element("figure", drawing, caption, id="energies", class_="broad", hidden="")
@@ -189,7 +205,7 @@ def _data(shown: _Shown) -> Html:
         "pictures": [shown.pictures.places.get(p, -1) for p in positions],
         "close": [row for row, p in enumerate(positions) if p in shown.close],
         "by": shown.by,
-        "parts": PARTS,
+        "parts": shown.parts,
         "rows": PAGE_ROWS,
         "across": ACROSS,
     }

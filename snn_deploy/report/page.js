@@ -66,6 +66,7 @@ function tableRow(row) {
 
 // one step for each input, or for a few neighbors where there are more than pixels
 function drawEnergies(rows) {
+  if (!data.parts.length) return
   const parts = data.parts.map(key => columns[key].values)
   const n = Math.min(rows.length, 1000)
   const heights = parts.map(values => Array.from({length: n}, (_, i) => {
@@ -94,7 +95,9 @@ function drawEnergies(rows) {
   const page = {x: 1000 * state.first / (rows.length || 1), y: 0, height: 150,
     width: 1000 * data.rows / (rows.length || 1)}
   if (rows.length > data.rows) addTo(strip, "rect", {class: "frame", ...page})
-  document.getElementById("highest").textContent = figures.format(top)
+  const energies = rows.map(row => parts.reduce((sum, part) => sum + (part[row] ?? 0), 0))
+  const highest = energies.reduce((a, b) => Math.max(a, b), 0)
+  document.getElementById("highest").textContent = figures.format(highest)
 }
 
 function addTo(svg, tag, attributes) {

@@ -412,3 +412,16 @@ def test_pictures_are_written_when_asked_for(
     assert "summary.json, report.html, 9 pictures" in result.out.replace("\n", " ")
     names = files_in(tmp_path / "pictures")
     assert {"accuracy.svg", "map.svg", "timesteps.svg", "input-0.svg"} <= {*names}
+
+
+def test_pictures_that_cannot_be_written_are_refused_before_the_work(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "pictures").touch()
+    data = ("--data", home / "test.npz", "--limit", 4, "--backend", "cpu")
+
+    result = command("profile", home / "model.snn", *data, "-o", tmp_path, "--pictures")
+
+    assert result.status == 1
+    assert "pictures: File exists" in result.err
+    assert files_in(tmp_path) == ["pictures"]

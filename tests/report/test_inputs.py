@@ -81,7 +81,24 @@ def test_unknown_costs_are_null_and_do_not_sort() -> None:
 
     assert values(found, "energy") == [None] * 30
     assert data(found)["by"] == "latency"
+    assert data(found)["parts"] == []
+    assert 'id="strip"' not in section(found)
+    assert "Energies are unknown" in words(section(found))
     assert "unknown" in words(section(found))
+
+
+def test_parts_without_a_price_are_left_out_and_named() -> None:
+    unknown = {"energy_host_j": None, "energy_host_high_j": None}
+    rows = early_rows(3, **unknown)
+    found = profile(3, rows=[replace(r, energy_reset_j=1e-9) for r in rows])
+
+    assert data(found)["parts"] == ["dynamic", "static", "reset"]
+    assert values(found, "dynamic")[:3] == [4.0, 8.0, 12.0]
+    assert values(found, "reset")[:3] == [0.001] * 3
+    assert re.findall(r"(dynamic|static|reset)<small>(\w+), ", section(found)) == [
+        ("dynamic", "µJ"), ("static", "µJ"), ("reset", "µJ")
+    ]  # fmt: skip
+    assert "Unknown, and left out: host. Highest:" in words(section(found))
 
 
 @pytest.mark.parametrize("case", CASES)
