@@ -139,7 +139,8 @@ def call(options: argparse.Namespace) -> None:
     graph = artifact.network.graph
     data = read_inputs(options.data, graph)
     model = read_trained(options.verify, options, graph) if options.verify else None
-    options.output.mkdir(parents=True, exist_ok=True)  # fails now, not at the end
+    pictures = options.output / ("pictures" if options.pictures else "")
+    pictures.mkdir(parents=True, exist_ok=True)  # fails now, not at the end
     calibration = asked_calibration(artifact, options, data)
     if calibration is not None:
         note_overlap(calibration, data, options.data)

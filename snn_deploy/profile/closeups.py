@@ -80,20 +80,31 @@ def worth_a_look(profile: Profile, n: int) -> IntArray:
     cost = rows.energy()
     if np.isnan(cost).any():
         cost = np.nan_to_num(rows.column("latency_s")) + 1e-9 * rows.column("timesteps")
-    by_cost = np.argsort(-cost, kind="stable")
-    by_gap = np.argsort(-rows.column("gap"), kind="stable")
+    gap = rows.column("gap")
     is_changed = rows.column("prediction") != fixed.column("prediction")
     is_wrong = ~rows.is_right & rows.has_labels
-    lists = [by_gap[is_wrong[by_gap]], by_cost, by_gap[is_changed[by_gap]]]
-    lists.append(by_cost[::-1])
+    lists = (
+        _largest(gap, n, is_wrong),
+        _largest(cost, n),
+        _largest(gap, n, is_changed),
+        _largest(-cost, n),
+    )
     turns = np.full((min(n, len(rows)), len(lists)), -1, np.int64)
     for column, found in enumerate(lists):
-        some = found[: len(turns)]
-        turns[: len(some), column] = some
+        turns[: len(found), column] = found
     flat = turns[turns >= 0]
     _, first = np.unique(flat, return_index=True)
     order: IntArray = flat[np.sort(first)][:n]
     return order
+
+
+def _largest(values: AnyArray, n: int, among: BoolArray | None = None) -> IntArray:
+    """Return the positions of the largest values, of equal ones the first."""
+    found = np.arange(len(values)) if among is None else np.flatnonzero(among)
+    if len(found) > n:  # sorting all of millions takes memory
+        last = np.partition(values[found], len(found) - n)[len(found) - n]
+        found = found[values[found] >= last]
+    return found[np.argsort(-values[found], kind="stable")][:n]
 
 
 def picture(data: Data, index: int) -> AnyArray:

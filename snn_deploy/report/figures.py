@@ -35,7 +35,8 @@ def _timesteps(profile: Profile, summary: Summary) -> Html:
     means = summary["with_cutoff"]
     n, stopped = summary["n_inputs"], int(profile.rows.column("stopped_early").sum())
     caption = (
-        f"{stopped:,} of {n:,} inputs stop before timestep {n_timesteps}; the mean is "
+        f"Measured: {stopped:,} of {n:,} inputs stop before timestep {n_timesteps}; "
+        "the mean is "
         f"{number(means['mean_timesteps'])}."
     )
     return _figure(title, timesteps_picture, profile, caption)
@@ -47,8 +48,8 @@ def _accuracy(profile: Profile, summary: Summary) -> Html:
     if not curve:
         return _instead(title, "Unknown: the data have no labels.")
     caption = (
-        f"Line: every input stopped at the same timestep, {percent(curve[0])} at the "
-        f"first, {percent(curve[-1])} at the last."
+        "Measured. Line: every input stopped at the same timestep, "
+        f"{percent(curve[0])} at the first, {percent(curve[-1])} at the last."
     )
     if profile.has_cutoff:
         means = summary["with_cutoff"]
@@ -74,7 +75,7 @@ def _energy(profile: Profile, summary: Summary) -> list[Html]:
     key = [together([element("i", class_=f"key {part}"), f"{part} "]) for part in known]
     what = f"Modelled, mean at central prices: {means}.{left_out}"
     parts = together([element("span", *key, class_="keys"), what])
-    spread = f"Filled: at central prices. Outline: at high prices.{left_out}"
+    spread = f"Modelled. Filled: at central prices. Outline: at high prices.{left_out}"
     return [
         _figure("Energy of an input, by part", parts_picture, profile, parts),
         _figure("Energy, input by input", spread_picture, profile, spread),

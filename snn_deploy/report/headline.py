@@ -221,9 +221,9 @@ def _tiles(profile: Profile, summary: Summary) -> Html:
             *(element("dd", line) for line in (against, note) if line),
         )
 
-    pipeline = f"and {summary['pipeline_depth']} of pipeline on the chip"
+    pipeline = f"measured; and {summary['pipeline_depth']} of pipeline on the chip"
     if profile.is_retry:
-        pipeline = "in two streams, which fill the pipeline"
+        pipeline = "measured; in two streams, which fill the pipeline"
     tiles = [
         tile("timesteps", lambda m: number(m["mean_timesteps"]), pipeline),
         tile("accuracy", lambda m: percent(m["accuracy"]), _interval_note(summary)),
@@ -238,7 +238,9 @@ def _interval_note(summary: Summary) -> str:
     lost = summary["accuracy_lost"]
     if summary["all_timesteps"]["accuracy"] is None:
         return "there are no labels"
-    return "" if lost is None else f"lost: {_points(lost['mean'])} points"
+    if lost is None:
+        return "measured"
+    return f"measured; lost: {_points(lost['mean'])} points"
 
 
 def _accuracy(means: Summary) -> str:

@@ -132,7 +132,11 @@ def accuracy_picture(profile: Profile) -> str:
 def parts_picture(profile: Profile) -> str:
     """Return the parts of the mean energy of an input, at both ends of the band."""
     runs = _runs(profile)
-    means = [energies(r, end).mean(axis=0) for _, r, _ in runs for end in ENDS]
+    means = [
+        np.array([part.mean() for part in _known_parts(rows, end)])
+        for _, rows, _ in runs
+        for end in ENDS
+    ]
     longest = max(float(parts.sum()) for parts in means)
     unit, unit_name = shared_prefix([longest], "J")
     names = [f"{name}, {end}" for name, _, _ in runs for end in ("central", "high")]
@@ -156,13 +160,10 @@ def parts_picture(profile: Profile) -> str:
 
 def spread_picture(profile: Profile) -> str:
     """Return how the inputs' energies differ, all known parts together."""
-    totals = [
-        (energies(rows, end).sum(axis=1), end, name, color)
-        for name, rows, color in _runs(profile)
-        for end in ENDS
-    ]
-    lowest = min(float(total.min()) for total, _, _, _ in totals)
-    highest = max(float(total.max()) for total, _, _, _ in totals)
+    runs = [(*run, end) for run in _runs(profile) for end in ENDS]
+    sums = [_sums(rows, end) for _, rows, _, end in runs]
+    lowest = min(float(total.min()) for total in sums)
+    highest = max(float(total.max()) for total in sums)
     unit, unit_name = shared_prefix([lowest], "J")
     edges = _energy_bins(lowest / unit, highest / unit)
     with _drawing() as figure:
@@ -170,7 +171,7 @@ def spread_picture(profile: Profile) -> str:
         if lowest > 0:
             axes.set_xscale("log")
             _plain_log_ticks(axes, edges[0], edges[-1])
-        for total, end, name, color in totals:
+        for total, (name, _, color, end) in zip(sums, runs, strict=True):
             counts, _ = np.histogram(total / unit, edges)
             _steps(axes, 100 * counts / len(total), edges, end, color)
             if end == "j":
@@ -194,10 +195,18 @@ def _runs(profile: Profile) -> list[tuple[str, Rows, str]]:
     return [early, fixed] if profile.has_cutoff else [fixed]
 
 
-def energies(rows: Rows, end: str) -> FloatArray:
-    """Return the energies by input and part [J], ``(n, 4)``; unknown parts are 0."""
-    parts = [rows.part(part, high=end != "j") for part in PARTS]
-    return np.nan_to_num(np.stack(parts, axis=1))
+def _known_parts(rows: Rows, end: str) -> Iterator[FloatArray]:
+    """Yield the energies by input of each part [J]; unknown ones are 0."""
+    for part in PARTS:
+        yield np.nan_to_num(rows.part(part, high=end != "j"))
+
+
+def _sums(rows: Rows, end: str) -> FloatArray:
+    """Return the energies by input [J] of all parts that are known."""
+    total = np.zeros(len(rows))
+    for part in _known_parts(rows, end):
+        total += part
+    return total
 
 
 def _stack(axes: "Axes", y: float, parts: FloatArray) -> None:
