@@ -101,8 +101,11 @@ def _neurocores(network: MappedNetwork, loads: Loads) -> Html:
         )
         for i, (core, busy) in enumerate(zip(network.cores, loads.busy_s, strict=True))
     ]
+    n_chips = network.n_chips
+    each = f"{network.target.mesh.neurocores:,}"
+    where = f"of {each}" if n_chips == 1 else f"on {n_chips} chips of {each}"
     return table(
-        f"Neurocores in use: {len(network.cores)} of {network.target.mesh.neurocores}",
+        f"Neurocores in use: {len(network.cores):,} {where}",
         columns,
         rows,
         words=("populations (neurons)",),

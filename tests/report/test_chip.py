@@ -1,5 +1,7 @@
 """chip: every neurocore with its limits, every loss, what neurons do."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from snn_deploy.profile.loads import Loads
@@ -27,3 +29,14 @@ def test_lossless_network_says_so() -> None:
     text = words(network_on_chip(network(changes=()), LOADS))
 
     assert "Nothing was lost" in text
+
+
+def test_chips_are_counted() -> None:
+    mapped = network()
+    far = replace(mapped.cores[0], index=0, x=9, pieces=mapped.cores[0].pieces[:1])
+    here = replace(mapped.cores[0], pieces=mapped.cores[0].pieces[1:])
+    loads = Loads(packets=np.ones(2), busy_s=np.ones(2))
+
+    text = words(network_on_chip(replace(mapped, cores=(here, far)), loads))
+
+    assert "Neurocores in use: 2 on 2 chips of 128" in text
