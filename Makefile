@@ -3,6 +3,7 @@
 # make test-all  the slow tests as well
 # make sanitize  the engine's tests, with AddressSanitizer and UBSan built in
 # make fuzz-engine  damaged networks loaded for ten minutes, and one network 10,000 times
+# make fuzz    spoilt files for each reader, SECONDS (600) for each
 # make bench   engine and peers side by side, 12 minutes; writes benchmarks/results;
 #              DATA_DIR="cifar10 nmnist": folders, for the networks trained on these data
 # make peers   SANA-FE, which tests compare counts and costs with, in its own environment
@@ -15,7 +16,7 @@ INSTALLED := $(VENV)/.installed
 PYTHONS ?= python3.10 python3.12
 SECONDS ?= 600
 
-.PHONY: demo test test-all sanitize fuzz-engine bench peers check-pythons install clean
+.PHONY: demo test test-all sanitize fuzz fuzz-engine bench peers check-pythons install clean
 
 demo: $(INSTALLED)
 	$(BIN)/snn-deploy demo -o demo
@@ -47,6 +48,9 @@ sanitize: $(INSTALLED)
 peers:
 	$(PYTHON) -m venv build/peers/sanafe
 	build/peers/sanafe/bin/python -m pip install --quiet --disable-pip-version-check sanafe==2.2.9 numpy
+
+fuzz: $(INSTALLED)
+	$(BIN)/python -m tests.hostile.fuzz --seconds $(SECONDS)
 
 fuzz-engine: $(INSTALLED)
 	$(BIN)/python -m tests.backends.fuzz_engine --seconds $(SECONDS)

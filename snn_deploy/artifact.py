@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from snn_deploy import __version__
+from snn_deploy.archives import check_archive
 from snn_deploy.arrays import AnyArray
 from snn_deploy.errors import ArtifactError, CalibrationError, SnnDeployError
 from snn_deploy.files import write_whole
@@ -156,6 +157,7 @@ def _read_zip(path: Path) -> tuple[dict[str, Any], bytes]:
     try:
         with zipfile.ZipFile(path) as archive:
             _check_entries(path, archive.infolist())
+            check_archive(archive, may_pack=False)
             manifest = json.loads(archive.read(MANIFEST))
             packed = archive.read(TENSORS)
     except zipfile.BadZipFile as error:

@@ -1,7 +1,6 @@
 """Read the TOML files that describe chips."""
 
 import difflib
-import sys
 from collections.abc import Collection, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -22,11 +21,7 @@ from snn_deploy.target import (
     Target,
     high_name,
 )
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from snn_deploy.toml_file import read_toml
 
 T = TypeVar("T")
 
@@ -62,10 +57,10 @@ def read_target(name: str) -> Target:
 
 def _read_file(path: Path) -> Target:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = read_toml(path)
     except FileNotFoundError:
         raise TargetError(f"{path}: no such file; check the path") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise TargetError(f"{path}: not a TOML file ({error}); mend it") from None
     return target_from_table(table, str(path))
 

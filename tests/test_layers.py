@@ -14,20 +14,22 @@ MAX_LINES = 300
 # module or a folder of the package; ``training.neurons`` and ``training.tebn``, which
 # importers know, lie deeper than the rest of ``training``, which saves models.
 ALLOWED = {
+    "archives": "",
     "arrays": "",
     "errors": "",
     "files": "",
     "fixedpoint": "arrays",
     "results": "arrays",
+    "toml_file": "",
     "target": "errors",
-    "target_file": "errors files target",
+    "target_file": "errors files target toml_file",
     "spikes": "arrays errors",
     "ir": "arrays errors fixedpoint spikes target",
-    "inputs": "arrays errors ir spikes",
+    "inputs": "archives arrays errors ir spikes",
     "training.neurons": "",
     "training.tebn": "",
-    "importers": "arrays errors files fixedpoint ir spikes training.neurons "
-    "training.tebn",
+    "importers": "archives arrays errors files fixedpoint ir spikes "
+    "training.neurons training.tebn",
     "exporters": "arrays errors files fixedpoint ir",
     "passes": "arrays errors fixedpoint ir spikes target",
     "backends": "arrays errors fixedpoint ir results spikes",
@@ -35,13 +37,13 @@ ALLOWED = {
     "host": "arrays backends errors fixedpoint ir results spikes",
     "serving": "arrays backends host inputs ir spikes",
     "costs": "arrays ir results target",
-    "artifact": "arrays errors files host ir",
+    "artifact": "archives arrays errors files host ir",
     "pipeline": "errors ir passes target",
     "optimize": "arrays backends costs errors host ir results spikes",
     "conversion_gap": "errors inputs ir pipeline",
     "convert": "errors exporters importers ir pipeline target",
     "training": "arrays errors files fixedpoint importers inputs ir passes pipeline "
-    "spikes target target_file training.neurons training.tebn",
+    "spikes target target_file toml_file training.neurons training.tebn",
     "profile": "arrays artifact backends costs errors files host inputs ir passes "
     "results spikes target",
     "verify": "arrays artifact backends errors fixedpoint inputs ir passes pipeline "

@@ -6,6 +6,8 @@ import json
 import operator
 import os
 import pickle
+import pickletools
+import re
 import warnings
 import zipfile
 from dataclasses import replace
@@ -16,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from snn_deploy.archives import check_archive
 from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.errors import ModelError, SnnDeployError
 from snn_deploy.files import write_whole
@@ -27,6 +30,10 @@ from snn_deploy.spikes import Encoding, input_hashes, to_gray
 
 FORMAT = "snn-deploy model"
 VERSION = 1
+_MAKES_TENSORS = re.compile(
+    r"collections OrderedDict|torch \w+Storage|torch\._utils "
+    r"_rebuild_(tensor(_v2)?|parameter)"
+)
 # what a description raises that a program other than this one has written
 _DAMAGED = (
     ArithmeticError,
@@ -178,6 +185,8 @@ def read_model(path: Path) -> Graph:
                 f"{VERSION}; save the model again"
             )
         text, stored = content["graph"], content["tensors"]
+        for name, tensor in stored.items():
+            _check_size(name, tensor)
         if content["sha256"] != _sha256(text, stored):
             raise ValueError("its checksum is another")
         tensors = {name: tensor.double().numpy() for name, tensor in stored.items()}
@@ -211,6 +220,8 @@ def unpickled(path: Path, *, trusts: bool = False) -> Any:
         raise ModelError(f"{path}: no such file; check the path")
     try:
         _check_integrity(path)
+        if not trusts:
+            _check_objects(path)
         with warnings.catch_warnings():  # of a file that is refused anyway
             warnings.simplefilter("ignore")
             return torch.load(path, weights_only=not trusts, map_location="cpu")
@@ -219,6 +230,11 @@ def unpickled(path: Path, *, trusts: bool = False) -> Any:
             f"{path}: holds Python objects, which could run code; save the model with "
             "snn_deploy.save(model, path, ...), or its state_dict, or trust the file "
             "with --trust-pickle"
+        ) from error
+    except zipfile.BadZipFile as error:
+        raise ModelError(
+            f"{path}: not a model, or cut short ({error}); save it again with "
+            "snn_deploy.save(model, path, ...)"
         ) from error
     except Exception as error:  # torch's unpickler, and code, raise almost anything
         raise ModelError(
@@ -246,6 +262,32 @@ def _check_integrity(path: Path) -> None:
     """Raise an error if a checksum is wrong: torch writes them and never looks."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
+            check_archive(archive, may_pack=False)
             damaged = archive.testzip()
         if damaged is not None:
             raise zipfile.BadZipFile(damaged)
+
+
+def _check_objects(path: Path) -> None:
+    """Raise an error if other things are called for than those that make tensors.
+
+    What ``torch.load`` allows beyond them can fill the memory.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = [n for n in archive.namelist() if n.endswith("/data.pkl")]
+            contents = [archive.read(name) for name in names]
+    else:
+        contents = []  # of before PyTorch 1.6: several pickles and raw bytes
+    for content in contents:
+        for opcode, argument, _ in pickletools.genops(content):
+            if opcode.name == "STACK_GLOBAL":
+                raise pickle.UnpicklingError("a name that is computed")
+            if opcode.name == "GLOBAL" and not _MAKES_TENSORS.fullmatch(str(argument)):
+                raise pickle.UnpicklingError(argument)
+
+
+def _check_size(name: str, tensor: torch.Tensor) -> None:
+    """Raise an error if a tensor declares to be larger than what is stored of it."""
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise ValueError(f"{name}: {tuple(tensor.shape)} is more than is stored")

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from snn_deploy.archives import check_archive
 from snn_deploy.arrays import Shape
 from snn_deploy.errors import ModelError
 
@@ -89,6 +90,7 @@ class _Archive:
                 f"{path}: {packed[0].filename} is compressed, which torch.export never "
                 "does; save it again with torch.export.save"
             )
+        check_archive(archive, may_pack=False)
         models = [n for n in self.sizes if "/models/" in n and n.endswith(".json")]
         if len(models) != 1:
             raise ModelError(

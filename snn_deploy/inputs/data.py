@@ -8,11 +8,13 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
+from numpy.lib import format as npy
 
+from snn_deploy.archives import check_archive
 from snn_deploy.arrays import AnyArray, IntArray, Shape
 from snn_deploy.errors import DataError
 from snn_deploy.ir.graph import Training
@@ -180,10 +182,16 @@ def load_arrays(path: Path) -> dict[str, AnyArray]:
     if not path.is_file():
         raise DataError(f"{path}: no such file; check the path")
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                check_archive(archive, may_pack=True)
+                entries = archive.infolist()
+                return {
+                    entry.filename.removesuffix(".npy"): _array(archive, entry)
+                    for entry in entries
+                }
         with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if isinstance(archive, NpzFile):
-                return {name: np.asarray(archive[name]) for name in archive.files}
+            np.load(file, allow_pickle=False)
     except MemoryError as error:
         raise DataError(
             f"{path}: larger than the memory; cut it into several files"
@@ -195,6 +203,25 @@ def load_arrays(path: Path) -> dict[str, AnyArray]:
             "with np.savez(path, x=..., y=...)"
         ) from error
     raise DataError(f"{path}: one array, not an .npz; store it with np.savez")
+
+
+def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> AnyArray:
+    """Return one array, unless its header declares another size than it has."""
+    with archive.open(entry) as file:
+        version = npy.read_magic(file)
+        if version == (1, 0):
+            shape, _, dtype = npy.read_array_header_1_0(file)
+        else:
+            shape, _, dtype = npy.read_array_header_2_0(file)
+        declared = file.tell() + prod(shape) * dtype.itemsize
+    if not dtype.hasobject and declared != entry.file_size:
+        raise ValueError(
+            f"{entry.filename}: shape {shape} makes {declared} bytes, it has "
+            f"{entry.file_size}"
+        )
+    with archive.open(entry) as file:
+        array: AnyArray = npy.read_array(file, allow_pickle=False)
+    return array
 
 
 def _labels(

@@ -83,7 +83,13 @@ def read_rows(path: Path) -> Rows:
                     f"{path}: its columns are not those of this version; run "
                     "snn-deploy profile again"
                 )
-            rows = Rows(file.metadata.num_rows)
+            n = file.metadata.num_rows
+            if n > path.stat().st_size:  # a row takes over a byte
+                raise DataError(
+                    f"{path}: declares {n} rows, more than it can hold; run snn-deploy "
+                    "profile again"
+                )
+            rows = Rows(n)
             for batch in file.iter_batches(BLOCK):
                 rows.extend({name: _values(batch, name) for name in COLUMNS})
     except (pa.ArrowException, OSError) as error:

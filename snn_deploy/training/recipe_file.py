@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from snn_deploy.errors import ModelError
+from snn_deploy.toml_file import read_toml
 from snn_deploy.training import recipes
 from snn_deploy.training.recipes import FineTuning, GridTuning, Recipe, Training
 
@@ -80,10 +81,10 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read, {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ModelError(f"{path}: not a TOML file, {error}") from error
 
 

@@ -1,0 +1,139 @@
+"""Every reader of files from strangers, and a valid file for each to start from."""
+
+import hashlib
+import io
+import json
+import random
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import torch
+
+from snn_deploy.artifact import _manifest_sha256, read_artifact
+from snn_deploy.files import packaged_folder
+from snn_deploy.importers import model_file
+from snn_deploy.importers.model_file import read_model
+from snn_deploy.importers.pt2 import read_pt2
+from snn_deploy.inputs.data import read_data
+from snn_deploy.ir.graph import Training
+from snn_deploy.profile.parts import Way
+from snn_deploy.profile.rows import Row, Rows
+from snn_deploy.profile.store import Folder
+from snn_deploy.profile.tables import read_rows, write_rows
+from snn_deploy.spikes import Encoding
+from snn_deploy.target_file import read_target
+from snn_deploy.training.recipe_file import read_recipe
+from tests.hostile.mutations import spoilt, spoilt_entry
+from tests.hostile.networks import SHAPE, write_all
+from tests.hostile.test_fuzz_formats import original
+from tests.hostile.test_fuzz_formats import read as read_network
+
+Mutation = Callable[[bytes, random.Random], bytes]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What reads a file of this name, and how such a file may be spoilt."""
+
+    name: str
+    read: Callable[[Path], object]
+    mutations: tuple[Mutation, ...] = (spoilt,)
+
+    @property
+    def content(self) -> bytes:
+        """A valid file."""
+        return (originals() / self.name).read_bytes()
+
+
+def _data(path: Path) -> object:
+    training = Training(timesteps=4, encoding=Encoding.DIRECT)
+    return read_data(path, SHAPE, training, n_outputs=3)
+
+
+def _journal(path: Path) -> object:
+    """Read the journal of an unfinished profile, and the parts that it names."""
+    return Folder(path.parent).read(Way(name="all", inputs=range(9), n_timesteps=4),
+                                    range(9))  # fmt: skip
+
+
+def _spoilt_artifact(content: bytes, rng: random.Random) -> bytes:
+    """Return an artifact with another manifest, or tensors, and right checksums."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    name = rng.choice(list(entries))
+    entries[name] = spoilt(entries[name], rng)
+    try:
+        manifest = json.loads(entries["manifest.json"])
+        packed = entries["tensors.safetensors"]
+        manifest["tensors_sha256"] = hashlib.sha256(packed).hexdigest()
+        manifest.pop("manifest_sha256", None)
+        manifest["manifest_sha256"] = _manifest_sha256(manifest)
+        entries["manifest.json"] = json.dumps(manifest).encode()
+    except (AttributeError, RecursionError, TypeError, ValueError):
+        pass  # no JSON any more
+    spoilt_zip = io.BytesIO()
+    with zipfile.ZipFile(spoilt_zip, "w") as archive:
+        for name, entry in entries.items():
+            archive.writestr(name, entry)
+    return spoilt_zip.getvalue()
+
+
+def _spoilt_model(content: bytes, rng: random.Random) -> bytes:
+    """Return a model with another description, and its checksum."""
+    loaded = torch.load(io.BytesIO(content), weights_only=True)
+    text = spoilt(loaded["graph"].encode(), rng).decode(errors="replace")
+    loaded["graph"] = text
+    loaded["sha256"] = model_file._sha256(text, loaded["tensors"])
+    packed = io.BytesIO()
+    torch.save(loaded, packed)
+    return packed.getvalue()
+
+
+@cache
+def originals() -> Path:
+    """Return a folder with a valid file for each reader."""
+    folder = Path(mkdtemp(prefix="snn-deploy-fuzz"))
+    write_all(folder)
+    for ending in ("nir", "net", "onnx"):
+        (folder / f"net.{ending}").write_bytes(original(ending))
+    with torch.random.fork_rng(devices=[]):
+        layers = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.ReLU(),
+                                     torch.nn.Linear(4, 3))  # fmt: skip
+        program = torch.export.export(layers.eval(), (torch.zeros(2, 6),))
+    torch.export.save(program, folder / "model.pt2")
+    for kind, source in (
+        ("target", packaged_folder("targets") / "loihi1.toml"),
+        ("recipe", packaged_folder("models") / "mnist_lif" / "recipe.toml"),
+    ):
+        (folder / f"{kind}.toml").write_bytes(source.read_bytes())
+    write_rows(rows(), folder / "rows.parquet")
+    return folder
+
+
+def rows() -> Rows:
+    """Return nine rows."""
+    numbers = dict.fromkeys(Row.__dataclass_fields__, 1)
+    return Rows.of([Row(**{**numbers, "index": i}) for i in range(9)])  # type: ignore[arg-type]
+
+
+READERS = {
+    reader.name: reader
+    for reader in (
+        Reader("model.pt", read_model, (spoilt, spoilt_entry, _spoilt_model)),
+        Reader("model.pt2", lambda path: read_pt2(path, "direct"),
+               (spoilt, spoilt_entry)),
+        Reader("model.snn", read_artifact, (spoilt, _spoilt_artifact)),
+        Reader("net.nir", read_network),
+        Reader("net.onnx", read_network),
+        Reader("net.net", read_network),
+        Reader("data.npz", _data, (spoilt, spoilt_entry)),
+        Reader("packed.npz", _data, (spoilt, spoilt_entry)),
+        Reader("target.toml", lambda path: read_target(str(path))),
+        Reader("recipe.toml", read_recipe),
+        Reader("rows.parquet", read_rows),
+    )
+}  # fmt: skip
