@@ -136,7 +136,7 @@ def _si(value: Any) -> Any:
     converted: dict[str, Any] = {}
     for key, item in value.items():
         prefix, _, unit = key.rpartition("_")
-        if unit in UNITS and isinstance(item, list):
+        if unit in UNITS and isinstance(item, list) and _is_a(item, None):
             converted[f"{prefix}_{SI[unit]}"] = [x * UNITS[unit] for x in item]
         elif unit in UNITS and isinstance(item, int | float):
             converted[f"{prefix}_{SI[unit]}"] = item * UNITS[unit]
@@ -155,8 +155,9 @@ def _build(kind: type[T], table: object, where: str) -> T:
         if name not in table:
             raise TargetError(f"{where}: has no {name!r}; add it")
     for name, value in table.items():
-        if not _is_a(value, hints[name]):
-            wanted = IN_WORDS.get(hints[name], "numbers, 0 or more")
+        hint = hints.get(name, float | None)  # in another unit, and no number
+        if not _is_a(value, hint):
+            wanted = IN_WORDS.get(hint, "numbers, 0 or more")
             raise TargetError(f"{where}: {name!r} is {value!r}; give {wanted}")
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
     try:

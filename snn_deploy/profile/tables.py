@@ -92,7 +92,7 @@ def read_rows(path: Path) -> Rows:
             rows = Rows(n)
             for batch in file.iter_batches(BLOCK):
                 rows.extend({name: _values(batch, name) for name in COLUMNS})
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         why = str(error).splitlines()[0]
         raise DataError(
             f"{path}: damaged, or no Parquet file ({why}); run snn-deploy profile again"

@@ -37,7 +37,7 @@ def problem(reader: Reader, path: Path) -> str | None:
         if "\n" in str(error):
             return f"an error of several lines: {error}"
     except BaseException:
-        return traceback.format_exc()
+        return traceback.format_exc(limit=-1)
     taken, memory = time.monotonic() - started, _peak() - before
     if taken > MOST_S:
         return f"{taken:.1f} s"
