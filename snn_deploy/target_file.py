@@ -136,12 +136,13 @@ def _si(value: Any) -> Any:
     converted: dict[str, Any] = {}
     for key, item in value.items():
         prefix, _, unit = key.rpartition("_")
-        if unit in UNITS and isinstance(item, list) and _is_a(item, None):
-            converted[f"{prefix}_{SI[unit]}"] = [x * UNITS[unit] for x in item]
-        elif unit in UNITS and isinstance(item, int | float):
-            converted[f"{prefix}_{SI[unit]}"] = item * UNITS[unit]
-        else:
+        numbers = item if isinstance(item, list) else [item]
+        if unit not in UNITS or not all(isinstance(x, int | float) for x in numbers):
             converted[key] = _si(item)
+        elif isinstance(item, list):
+            converted[f"{prefix}_{SI[unit]}"] = [x * UNITS[unit] for x in item]
+        else:
+            converted[f"{prefix}_{SI[unit]}"] = item * UNITS[unit]
     return converted
 
 
