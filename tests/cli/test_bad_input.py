@@ -421,7 +421,7 @@ def test_a_network_of_another_version_says_which_is_read(
 
     error = run_error(command, folder)
 
-    assert "version 99, this program reads 'snn-deploy network' version 3" in error
+    assert "version 99, this program reads 'snn-deploy network' version 4" in error
 
 
 @pytest.mark.parametrize("name", ["extra.txt", "../escape", "/etc/escape", "a/../b"])
