@@ -58,7 +58,7 @@ def show_targets(profile: "Profile", targets: "Sequence[OnTarget]") -> None:
     runs = [target.found["schedules"][schedule.value] for target in able]
     places = [
         (name, *(f"{target.found[name]}" for target in able))
-        for name in ("neurocores", "tiles")
+        for name in ("neurocores", "tiles", "chips")
     ]
     show_table(
         f"the same integers on each target, {runs[0]['text']}",

@@ -39,16 +39,9 @@ def prices_for(network: MappedNetwork, monitor: str) -> Prices:
     return prices_of(
         network.target,
         n_tiles=network.n_tiles,
-        n_chips=chips_in_use(network),
+        n_chips=network.n_chips,
         monitor=monitor,
     )
-
-
-def chips_in_use(network: MappedNetwork) -> int:
-    """Return how many chips hold a neurocore: meshes that lie side by side."""
-    mesh = network.target.mesh
-    places = {(core.x // mesh.width, core.y // mesh.height) for core in network.cores}
-    return max(len(places), 1)
 
 
 def prices_of(

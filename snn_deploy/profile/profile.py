@@ -11,7 +11,7 @@ import numpy as np
 from snn_deploy.arrays import AnyArray, FloatArray, IntArray
 from snn_deploy.artifact import Artifact
 from snn_deploy.backends import Backend
-from snn_deploy.costs.prices import chips_in_use, unknown_prices
+from snn_deploy.costs.prices import unknown_prices
 from snn_deploy.host.calibration import Calibration
 from snn_deploy.host.cutoff import Cutoff
 from snn_deploy.host.drift import Drift, audits, is_lost, look
@@ -149,7 +149,7 @@ def profile_inputs(
             fewer = measure(_fixed(f"{fewest} timesteps", n, fewest))
             runs[Schedule.SERIAL_FIXED] = fewer.serial
             runs[Schedule.STREAMED_FIXED] = fewer.streamed
-    target, n_chips = artifact.network.target, chips_in_use(artifact.network)
+    target = artifact.network.target
     return Profile(
         artifact=artifact,
         backend=backend.name,
@@ -159,7 +159,7 @@ def profile_inputs(
         accuracy_at=full.n_right / n if data.y is not None else np.zeros(0),
         agreement_at=full.n_agreeing / n,
         totals=sum_of(totals or [full.totals]),
-        unknown=tuple(unknown_prices(target, monitor, n_chips)),
+        unknown=tuple(unknown_prices(target, monitor, artifact.network.n_chips)),
         looks=np.zeros(0, np.int64) if calibration is None else calibration.looks,
         retry_at=0 if calibration is None else calibration.retry_at,
         drift=drift_of(calibration, first_scores, runs, audit),

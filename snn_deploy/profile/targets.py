@@ -98,6 +98,7 @@ def _measured(profile: Profile) -> OnTarget:
     found = {
         "neurocores": len(network.cores),
         "tiles": network.n_tiles,
+        "chips": network.n_chips,
         "schedules": runs,
         "best_schedule": winners(runs),
         "energy_note": network.target.energy_note,

@@ -7,7 +7,7 @@ import pytest
 
 from snn_deploy.artifact import pack
 from snn_deploy.backends import open_backend
-from snn_deploy.costs.prices import chips_in_use, prices_for
+from snn_deploy.costs.prices import prices_for
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.profile.profile import Profile, Schedule, profile_inputs
 from snn_deploy.target import Target
@@ -32,7 +32,7 @@ def profiled(network: MappedNetwork) -> Profile:
 
 
 def test_chips_are_counted_by_their_meshes() -> None:
-    assert [chips_in_use(on(LOIHI, n_chips=n)) for n in (1, 2)] == [1, 2]
+    assert [on(LOIHI, n_chips=n).n_chips for n in (1, 2)] == [1, 2]
 
 
 def test_static_power_and_clearing_are_of_every_chip() -> None:

@@ -318,9 +318,8 @@ def table_of(compared: list[Compared]) -> str:
     """Return one row for each network."""
     lines = [
         "| network | neurons | neurocores | spikes | packets | hops | synaptic "
-        "operations | energy [nJ] | differs by | latency [µs] | differs by | detailed "
-        "timing |",
-        "|" + "---|" * 12,
+        "operations | energy [nJ] | differs by | latency [µs] | differs by |",
+        "|" + "---|" * 11,
     ]
     for number, found in enumerate(compared, start=1):
         simple, counts = found.peer["simple"], found.cores.sum(axis=(0, 1))
@@ -337,7 +336,6 @@ def table_of(compared: list[Compared]) -> str:
             differs(found.energy_j.sum(), simple["energy_j"]),
             f"{found.durations_s.sum() * 1e6:.3f}",
             differs(found.durations_s.sum(), simple["latency_s"]),
-            f"{found.more_in_detail:+.1%}",
         )
         lines.append("| " + " | ".join(map(str, figures)) + " |")
     return "\n".join(lines)

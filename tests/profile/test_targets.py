@@ -12,7 +12,7 @@ from snn_deploy.passes.retarget import retarget
 from snn_deploy.profile.profile import Profile, Schedule, profile_inputs
 from snn_deploy.profile.summary import summarize
 from snn_deploy.profile.targets import lay_out, on_targets
-from snn_deploy.target import Target
+from snn_deploy.target import Board, Target
 from snn_deploy.target_file import read_target
 from tests.build import simulator
 from tests.profile.test_profile import artifact, data
@@ -32,6 +32,12 @@ def small(chip: Target) -> Target:
     return replace(
         chip, name="small", neurocore=replace(chip.neurocore, compartments=4)
     )
+
+
+def tiny(chip: Target) -> Target:
+    """Return a single chip with a single neurocore."""
+    mesh = replace(chip.mesh, neurocores=1)
+    return replace(chip, name="few", mesh=mesh, board=Board())
 
 
 def test_prices_are_those_of_each_target() -> None:
@@ -69,12 +75,13 @@ def test_neurocores_are_those_of_each_target() -> None:
         assert two["mean_packets"] > one["mean_packets"]
         assert two["mean_latency_s"] != one["mean_latency_s"]
     assert (own.found["tiles"], other.found["tiles"]) == (1, 3)
+    assert (own.found["chips"], other.found["chips"]) == (1, 1)
 
 
 def test_a_target_that_cannot_is_told_and_the_others_are_not_lost() -> None:
     here = measure(placed())
     chip = here.artifact.network.target
-    few = replace(chip, name="few", mesh=replace(chip.mesh, neurocores=1))
+    few = tiny(chip)
 
     others = lay_out(here.artifact, [few, small(chip)])
     found = on_targets(here, others, measure)
@@ -89,7 +96,7 @@ def test_a_target_that_cannot_is_told_and_the_others_are_not_lost() -> None:
 def test_targets_of_which_none_can_are_refused_at_once() -> None:
     network = placed()
     chip = network.network.target
-    few = replace(chip, name="few", mesh=replace(chip.mesh, neurocores=1))
+    few = tiny(chip)
 
     with pytest.raises(FitError, match="does not fit few"):
         lay_out(network, [few])
