@@ -56,7 +56,7 @@ class Bounds:
             COMPARTMENTS: _cores(population.size, limits.compartments),
             BITS: max(
                 _cores(int(whole.synapse_bits[0]), limits.synaptic_memory_bits),
-                *(self._memories(p) for p in self._into(population)),
+                max((self._memories(p) for p in self._into(population)), default=0),
             ),
             INPUT_AXONS: _cores(int(whole.n_input_axons[0]), limits.input_axons),
             OUTPUT_AXONS: _cores(n_sent, limits.output_axons),

@@ -80,6 +80,10 @@ compared with their framework over at least 20 timesteps (all spikes equal) and 
 for `loihi-sim`; the tests fail when this page says something else. Of ONNX, and of
 torch.export, come conventional networks, whose outputs are compared instead.
 
+The frameworks run in double precision for this. In single precision rounding may
+decide about a voltage that meets its threshold: such spikes are counted, and proved to
+be no farther from it than rounding goes, by `tests/conformance/test_float32_ties.py`.
+
 - yes: it computes the same.
 - no: refused with an error, for the reason with this number.
 - \u2013: the framework or format has no such kind, or there is no case of it.
