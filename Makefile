@@ -6,6 +6,7 @@
 # make fuzz    spoilt files for each reader, SECONDS (600) for each
 # make bench   engine and peers side by side, 12 minutes; writes benchmarks/results;
 #              DATA_DIR="cifar10 nmnist": folders, for the networks trained on these data
+# make bench-scale  time and memory of compiling, up to 10^8 neurons; five minutes
 # make peers   SANA-FE, which tests compare counts and costs with, in its own environment
 # make check-pythons  the trained models on other Pythons, cpu against Lava
 PYTHON ?= python3
@@ -16,7 +17,7 @@ INSTALLED := $(VENV)/.installed
 PYTHONS ?= python3.10 python3.12
 SECONDS ?= 600
 
-.PHONY: demo test test-all sanitize fuzz fuzz-engine bench peers check-pythons install clean
+.PHONY: demo test test-all sanitize fuzz fuzz-engine bench bench-scale peers check-pythons install clean
 
 demo: $(INSTALLED)
 	$(BIN)/snn-deploy demo -o demo
@@ -58,6 +59,9 @@ fuzz-engine: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks $(foreach folder,$(DATA_DIR),--data-dir $(folder))
+
+bench-scale: $(INSTALLED)
+	$(BIN)/python -m benchmarks.scale
 
 install: $(INSTALLED)
 

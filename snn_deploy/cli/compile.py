@@ -91,7 +91,8 @@ def call(options: argparse.Namespace) -> None:
     n_neurons = sum(p.size for p in integers.populations)
     out(
         f"{graph.name}: {n_neurons} neurons on {len(network.cores)} of "
-        f"{target.mesh.neurocores} neurocores of {target.name}, pipeline depth "
+        f"{target.mesh.neurocores * network.n_chips} neurocores of "
+        f"{_chips(target.name, network.n_chips)}, pipeline depth "
         f"{integers.depth}, {integers.training.timesteps} timesteps per input"
     )
     readout = "spike counts" if integers.readout.spikes else "voltages"
@@ -104,3 +105,7 @@ def call(options: argparse.Namespace) -> None:
         f"(snn-deploy inspect {path} lists them)"
     )
     out(f"wrote {path}")
+
+
+def _chips(target: str, n: int) -> str:
+    return target if n == 1 else f"{n} chips {target}"

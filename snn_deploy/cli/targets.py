@@ -22,6 +22,11 @@ def add_to(commands: Any) -> None:
         action="store_true",
         help="every price, central and high, with its source",
     )
+    parser.add_argument(
+        "--check",
+        metavar="CHIP.toml",
+        help="check a file of your own: what is wrong with it, or what it leaves open",
+    )
     parser.set_defaults(call=call)
 
 
@@ -29,12 +34,30 @@ def call(options: argparse.Namespace) -> None:
     """Print one line for each target, or its prices."""
     from snn_deploy.target_file import read_target, target_names
 
+    if options.check is not None:
+        _show_check(options.check, read_target(options.check))
+        return
     targets = [read_target(name) for name in options.names or target_names()]
     if options.costs:
         for target in targets:
             _show_costs(target)
     else:
         _list(targets)
+
+
+def _show_check(path: str, target: "Target") -> None:
+    """Say what a file that is right describes, and which prices it does not give."""
+    from snn_deploy.cli.console import out
+    from snn_deploy.target import EVENTS, OTHER_COSTS
+
+    out(
+        f"{path}: right; {target.size_name}, {target.mesh.neurocores} neurocores of "
+        f"{target.neurocore.compartments} compartments each"
+    )
+    given = {name for name, _ in target.costs}
+    unknown = [name for name in (*EVENTS, *OTHER_COSTS) if name not in given]
+    if unknown:
+        out(f"prices that profiles will call unknown: {', '.join(unknown)}")
 
 
 def _show_costs(target: "Target") -> None:

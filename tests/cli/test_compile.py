@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from snn_deploy.artifact import read_artifact
+from snn_deploy.files import packaged_folder
 from snn_deploy.spikes import Encoding
 from tests.cli.conftest import MODEL, Command, files_in
 from tests.importers.builders import network
@@ -152,3 +153,15 @@ def test_what_a_bare_state_dict_lacks_is_told(
     assert result.status == status
     assert words in result.err
     assert files_in(tmp_path) == ["weights.pt"]
+
+
+def test_a_network_that_takes_several_chips_says_how_many(
+    command: Command, tmp_path: Path
+) -> None:
+    text = (packaged_folder("targets") / "loihi-sim.toml").read_text(encoding="utf-8")
+    small = tmp_path / "small.toml"
+    small.write_text(text.replace("neurocores = 128", "neurocores = 2"))
+
+    result = command("compile", MODEL, "--target", small, "-o", tmp_path / "n.snn")
+
+    assert "5770 neurons on 4 of 4 neurocores of 2 chips loihi-sim" in result.out

@@ -40,3 +40,46 @@ def test_a_misspelled_target_is_refused(command: Command) -> None:
     error = command("targets", "lohi1", "--costs").error()
 
     assert "did you mean 'loihi1'?" in error
+
+
+def edited(path: Path, old: str, new: str) -> Path:
+    text = (packaged_folder("targets") / "loihi1.toml").read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    return path
+
+
+def test_check_tells_what_a_right_file_describes_and_leaves_open(
+    command: Command, tmp_path: Path
+) -> None:
+    path = edited(tmp_path / "mine.toml", "[cost.packet]", "[cost.injection]")
+
+    result = command("targets", "--check", path)
+
+    assert result.status == 0
+    assert "right; loihi1, 32 chips, 128 neurocores of 1024 compartments" in result.out
+    assert "call unknown: packet" in result.out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("compartments = 1024", "", "[neurocore]: has no 'compartments'; add it"),
+        ("compartments = 1024", "compartments = -3", "'compartments' is -3; at least"),
+        ("neurocores = 128", "neurocores = 0", "[mesh]: 'neurocores' is 0; at least 1"),
+        ("height = 4  # chips", "height = 0", "[board]: 'height' is 0; at least 1"),
+        ("index_bits = 10", "index_bits = -1", "'index_bits' is -1; at least 0"),
+        ("synapses_per_block = 64", "synapses_per_block = 0", "at least 1 is needed"),
+        ("neurons_per_axon = 512", "neurons_per_axon = 0.5", "give a whole number"),
+        ("energy_pj = 23.6", "energy_pj = -1", "give numbers, 0 or more"),
+    ],
+)
+def test_check_refuses_a_number_that_is_missing_or_cannot_be(
+    command: Command, tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    error = command(
+        "targets", "--check", edited(tmp_path / "mine.toml", old, new)
+    ).error()
+
+    assert "mine.toml: [" in error
+    assert words in error
