@@ -94,7 +94,9 @@ def measure(name: str) -> dict[str, Any]:
 def _hops(network: MappedNetwork) -> dict[str, float]:
     """Return the hops of all packets as shares of those in other orders."""
     pieces = tuple(piece for core in network.cores for piece in core.pieces)
-    packets = traffic(Partition(graph=network.graph, cuts={}, pieces=pieces)).tocoo()
+    alone = tuple((index,) for index in range(len(pieces)))
+    cut = Partition(graph=network.graph, cuts={}, pieces=pieces, together=alone)
+    packets = traffic(cut).tocoo()
 
     def hops(places: IntArray) -> float:
         ways = np.abs(places[packets.row] - places[packets.col]).sum(axis=1)

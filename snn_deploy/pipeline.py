@@ -1,7 +1,8 @@
 """The passes in order, from a float graph to a mapped network."""
 
 import logging
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Mapping
 
 from snn_deploy.errors import FitError
 from snn_deploy.ir.graph import Graph
@@ -15,7 +16,8 @@ from snn_deploy.passes.fold_batchnorm import fold_batchnorm
 from snn_deploy.passes.fold_input import fold_input
 from snn_deploy.passes.fold_pooling import fold_pooling
 from snn_deploy.passes.integrate_readout import integrate_readout
-from snn_deploy.passes.partition import partition
+from snn_deploy.passes.pack import pack, spread
+from snn_deploy.passes.partition import Partition, partition
 from snn_deploy.passes.place import place
 from snn_deploy.passes.quantize import quantize
 from snn_deploy.passes.retime import retime
@@ -23,6 +25,8 @@ from snn_deploy.passes.rules import check_rules
 from snn_deploy.target import Target
 
 logger = logging.getLogger(__name__)
+
+GOALS = ("energy", "latency", "cores")
 
 
 def to_neurons(graph: Graph) -> Graph:
@@ -50,6 +54,9 @@ def compile_model(
     *,
     is_strict: bool = False,
     allow: Collection[str] = (),
+    optimize: str = "energy",
+    spikes: Mapping[str, float] | None = None,
+    seconds: float = math.inf,
 ) -> MappedNetwork:
     """Return the network of ``graph``, placed on the neurocores of ``target``.
 
@@ -61,6 +68,14 @@ def compile_model(
         Refuse every lossy step,
     allow : collection of str
         except those of these kinds (``LOSSY_STEPS``).
+    optimize : str
+        One of ``GOALS``: few packets and hops; all neurocores of the chip at work; or
+        few neurocores, which layers share.
+    spikes : mapping, optional
+        How many spikes each population sends, to lay those near that send many; one of
+        each neuron if it is not given.
+    seconds : float
+        The search for near places ends by then.
 
     Raises
     ------
@@ -73,9 +88,17 @@ def compile_model(
     if is_strict:
         _refuse_changes(quantized, allow)
     quantized = retime(quantized, target)
-    network = place(partition(quantized, target), target)
+    cut = _cut(quantized, target, optimize)
+    network = place(cut, target, spikes=spikes, seconds=seconds)
     check_rules(network)
     return network
+
+
+def _cut(graph: QuantizedGraph, target: Target, optimize: str) -> Partition:
+    if optimize == "latency":
+        return spread(graph, target)
+    cut = partition(graph, target)
+    return pack(cut, target) if optimize == "cores" else cut
 
 
 def _refuse_changes(graph: QuantizedGraph, allow: Collection[str]) -> None:

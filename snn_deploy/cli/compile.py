@@ -1,6 +1,7 @@
 """``snn-deploy compile``: a trained model becomes a network on a chip."""
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,37 @@ def add_to(commands: Any) -> None:
         help="refuse every such step but those of these kinds, as inspect names them "
         "(round weights, round bias, ...)",
     )
+    parser.add_argument(
+        "--optimize",
+        choices=("energy", "latency", "cores"),
+        default="energy",
+        help="few packets and hops (default); all neurocores of the chips at work; or "
+        "few neurocores, which layers share",
+    )
+    parser.add_argument(
+        "--traffic",
+        type=Path,
+        metavar="PROFILE",
+        help="the folder of a profile of this network: layers that send many spikes "
+        "lie near (default: all neurons spike alike)",
+    )
+    parser.add_argument(
+        "--time-budget",
+        type=over_zero,
+        default=math.inf,
+        metavar="SECONDS",
+        help="end the search for near places by then; the same command may then place "
+        "differently (default: a fixed number of tries)",
+    )
     parser.set_defaults(call=call)
+
+
+def over_zero(text: str) -> float:
+    """Return a number over 0."""
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not over 0")
+    return value
 
 
 def lossy_steps(text: str) -> tuple[str, ...]:
@@ -74,6 +105,7 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.cli.console import out
     from snn_deploy.errors import ArtifactError
     from snn_deploy.pipeline import compile_model
+    from snn_deploy.profile.traffic import saved_spikes
     from snn_deploy.target_file import read_target
 
     path = options.output or Path(f"{options.model.stem}.snn")
@@ -84,7 +116,15 @@ def call(options: argparse.Namespace) -> None:
     if options.balance_on is not None:
         show_gap(graph, options.balance_on)
     is_strict = options.strict or bool(options.allow)
-    network = compile_model(graph, target, is_strict=is_strict, allow=options.allow)
+    network = compile_model(
+        graph,
+        target,
+        is_strict=is_strict,
+        allow=options.allow,
+        optimize=options.optimize,
+        spikes=None if options.traffic is None else saved_spikes(options.traffic),
+        seconds=options.time_budget,
+    )
     artifact = pack(network)
     write_artifact(artifact, path)
     integers = network.graph

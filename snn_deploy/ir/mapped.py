@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -171,7 +172,7 @@ def synapses_on(
     if isinstance(synapses, DenseSynapses):
         per_core = np.bincount(cores, minlength=n_cores)[np.newaxis]
         every = np.ones((synapses.weights.shape[1], 1), np.int64)
-        return sparse.csr_array(sparse.kron(every, per_core), dtype=np.int64)
+        return _product(every, per_core)
     if isinstance(synapses, SparseSynapses):
         places = (synapses.sources, cores[synapses.targets])
         return _counted(*places, (synapses.size[1], n_cores))
@@ -189,9 +190,7 @@ def _conv_synapses_on(
     out_shape = synapses.output_shape(shape)
     assert out_shape is not None  # the graph has checked it
     rows, columns = (taps(synapses, shape, out_shape, axis) for axis in (0, 1))
-    windows = sparse.csr_array(  # (positions, target positions)
-        sparse.kron(rows, columns), dtype=np.int64
-    )
+    windows = _product(rows, columns)  # (positions, target positions)
     n_positions = windows.shape[1]
     positions = np.arange(cores.size) % n_positions
     found = []
@@ -203,6 +202,13 @@ def _conv_synapses_on(
         of_group = windows @ _counted(where, part, (n_positions, n_cores))
         found += [of_group] * (shape[0] // synapses.groups)
     return sparse.csr_array(sparse.vstack(found, format="csr"))
+
+
+def _product(one: Any, other: Any) -> sparse.csr_array:
+    """Return the product of two matrices of Kronecker; zeros are not stored."""
+    found = sparse.csr_array(sparse.kron(one, other), dtype=np.int64)
+    found.eliminate_zeros()
+    return found
 
 
 def _counted(rows: IntArray, columns: IntArray, shape: Shape) -> sparse.csr_array:

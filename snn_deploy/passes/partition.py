@@ -21,6 +21,7 @@ class Partition:
     graph: QuantizedGraph
     cuts: Mapping[str, Cut]  # by population
     pieces: tuple[Piece, ...]  # of one population after another
+    together: tuple[tuple[int, ...], ...]  # which pieces each neurocore gets
 
 
 def partition(
@@ -47,7 +48,8 @@ def partition(
     in_time = sorted(graph.populations, key=lambda population: population.offset)
     pieces = tuple(p for q in in_time for p in _pieces(loads, q, found))
     logger.info("%d populations in %d pieces", len(in_time), len(pieces))
-    return Partition(graph=graph, cuts=found, pieces=pieces)
+    alone = tuple((index,) for index in range(len(pieces)))
+    return Partition(graph=graph, cuts=found, pieces=pieces, together=alone)
 
 
 def _cuts(loads: Loads, at_least: Mapping[str, int]) -> dict[str, Cut]:

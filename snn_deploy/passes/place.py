@@ -1,13 +1,14 @@
 """Give each piece a neurocore on the mesh, so that packets have short ways."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from scipy import sparse
 
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.ir.mapped import MappedNetwork, Neurocore, Piece, reached, synapses_on
+from snn_deploy.errors import DataError
+from snn_deploy.ir.mapped import MappedNetwork, Neurocore, reached, synapses_on
 from snn_deploy.passes.partition import Partition
 from snn_deploy.target import Target
 
@@ -23,7 +24,7 @@ def place(
     cut: Partition,
     target: Target,
     *,
-    spikes: Mapping[str, FloatArray] | None = None,
+    spikes: Mapping[str, float] | None = None,
     seconds: float = float("inf"),
 ) -> MappedNetwork:
     """Return the network with its pieces on neurocores.
@@ -38,8 +39,7 @@ def place(
     ----------
     cut, target
     spikes : mapping, optional
-        How often the neurons of each piece of a population spike, on average; all
-        neurons alike if it is not given.
+        How many spikes each population sends; one of every neuron if it is not given.
     seconds : float
         The search ends by then, wherever it is.
 
@@ -50,67 +50,87 @@ def place(
     .. [2] S. Kirkpatrick, C. Gelatt, M. Vecchi, "Optimization by simulated annealing",
        Science 220, 1983.
     """
-    slots = slots_of(target, len(cut.pieces))
+    slots = slots_of(target, len(cut.together))
     slots = _annealed(traffic(cut, spikes), slots, target, seconds)
     return laid_out(cut, target, slots)
 
 
 def laid_out(cut: Partition, target: Target, slots: IntArray) -> MappedNetwork:
-    """Return the network with a place for each piece, in their order."""
+    """Return the network with a place for each neurocore, in their order."""
     cores = tuple(
-        Neurocore(index=index, x=int(x), y=int(y), pieces=(piece,))
-        for index, (piece, (x, y)) in enumerate(zip(cut.pieces, slots, strict=False))
+        Neurocore(
+            index=index,
+            x=int(x),
+            y=int(y),
+            pieces=tuple(cut.pieces[number] for number in numbers),
+        )
+        for index, (numbers, (x, y)) in enumerate(
+            zip(cut.together, slots, strict=False)
+        )
     )
     return MappedNetwork(graph=cut.graph, target=target, cores=cores)
 
 
 def traffic(
-    cut: Partition, spikes: Mapping[str, FloatArray] | None = None
+    cut: Partition, spikes: Mapping[str, float] | None = None
 ) -> sparse.csr_array:
-    """Return the packets between all pieces if every neuron spikes once.
+    """Return the packets between all neurocores if every neuron spikes once.
 
     Parameters
     ----------
     cut : Partition
     spikes : mapping, optional
-        How often the neurons of each piece of a population spike instead.
+        How many spikes each population sends instead.
 
     Returns
     -------
-    sparse array, (n_pieces, n_pieces)
+    sparse array, (n_cores, n_cores)
         From, to.
+
+    Raises
+    ------
+    DataError
+        If ``spikes`` are of another network.
     """
-    n = len(cut.pieces)
-    members: dict[str, list[int]] = {p.name: [] for p in cut.graph.populations}
+    shares = np.ones(len(cut.pieces))
+    for index, piece in enumerate(cut.pieces if spikes is not None else ()):
+        if spikes is None or piece.population not in spikes:
+            raise DataError(
+                f"{piece.population}: its traffic is not known; give a profile of this "
+                "network, in which each layer has neurocores of its own"
+            )
+        size = cut.graph.population(piece.population).size
+        shares[index] = spikes[piece.population] / size
+    numbers = np.concatenate([np.array(group) for group in cut.together])
+    cores = np.repeat(
+        np.arange(len(cut.together)), [len(group) for group in cut.together]
+    )
+    lies = sparse.csr_array((shares[numbers], (cores, numbers)))
+    return sparse.csr_array(lies @ packets_of(cut))
+
+
+def packets_of(cut: Partition) -> sparse.csr_array:
+    """Return the packets that each piece sends to each neurocore, ``(n, n_cores)``."""
+    home = np.zeros(len(cut.pieces), np.int64)
+    for core, numbers in enumerate(cut.together):
+        home[list(numbers)] = core
+    piece_of = {p.name: np.zeros(p.size, np.int64) for p in cut.graph.populations}
     for index, piece in enumerate(cut.pieces):
-        members[piece.population].append(index)
-    place_of = {
-        p.name: _places(cut.pieces, members[p.name], p.size)
-        for p in cut.graph.populations
-    }
-    total = sparse.csr_array((n, n), dtype=np.float64)
-    for name, places in place_of.items():
+        piece_of[piece.population][piece.neurons] = index
+    n, n_cores = len(cut.pieces), len(cut.together)
+    total = sparse.csr_array((n, n_cores), dtype=np.int64)
+    for name, pieces in piece_of.items():
         leaving = [p for p in cut.graph.projections if p.source == name]
         if leaving:
-            sent = reached(
-                sum(
-                    synapses_on(cut.graph, p, place_of[p.target], n) for p in leaving
-                ).tocsr()
+            read = sum(
+                synapses_on(cut.graph, p, home[piece_of[p.target]], n_cores)
+                for p in leaving
             )
-            weights = np.ones(n) if spikes is None else np.zeros(n)
-            if spikes is not None:
-                weights[members[name]] = spikes[name]
-            rows = np.arange(len(places))
-            lies = sparse.csr_array((weights[places], (places, rows)), (n, len(places)))
-            total += lies @ sent
+            ones = np.ones(len(pieces), np.int64)
+            rows = np.arange(len(pieces))
+            lies = sparse.csr_array((ones, (pieces, rows)), (n, len(pieces)))
+            total += lies @ reached(read.tocsr())
     return total
-
-
-def _places(pieces: Sequence[Piece], members: Sequence[int], size: int) -> IntArray:
-    found = np.zeros(size, np.int64)
-    for index in members:
-        found[pieces[index].neurons] = index
-    return found
 
 
 def slots_of(target: Target, n: int) -> IntArray:

@@ -5,6 +5,7 @@ import torch
 
 from snn_deploy.artifact import read_artifact
 from snn_deploy.files import packaged_folder
+from snn_deploy.profile.traffic import saved_spikes
 from snn_deploy.spikes import Encoding
 from tests.cli.conftest import MODEL, Command, files_in
 from tests.importers.builders import network
@@ -165,3 +166,56 @@ def test_a_network_that_takes_several_chips_says_how_many(
     result = command("compile", MODEL, "--target", small, "-o", tmp_path / "n.snn")
 
     assert "5770 neurons on 4 of 4 neurocores of 2 chips loihi-sim" in result.out
+
+
+@pytest.mark.parametrize(("goal", "n_cores"), [("latency", 100), ("cores", 2)])
+def test_optimize_uses_many_neurocores_or_few(
+    command: Command, tmp_path: Path, goal: str, n_cores: int
+) -> None:
+    path = tmp_path / "net.snn"
+
+    result = command(
+        "compile", MODEL, "--target", "loihi-sim", "--optimize", goal, "-o", path
+    )
+
+    assert result.status == 0
+    found = len(read_artifact(path).network.cores)
+    assert found > n_cores if goal == "latency" else found == n_cores
+
+
+def test_traffic_comes_from_a_detailed_profile(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    profile = tmp_path / "profile"
+    told = command(
+        "profile", home / "plain.snn", "--data", home / "test.npz", "--detail",
+        "-o", profile,
+    )  # fmt: skip
+    assert told.status == 0, told.err
+
+    result = command(
+        "compile", MODEL, "--target", "loihi-sim", "--traffic", profile,
+        "--time-budget", "5", "-o", tmp_path / "net.snn",
+    )  # fmt: skip
+
+    assert result.status == 0
+    assert saved_spikes(profile).keys() >= {
+        p.name for p in read_artifact(tmp_path / "net.snn").network.graph.populations
+    }
+
+
+def test_traffic_and_time_that_cannot_be_are_refused(
+    command: Command, tmp_path: Path
+) -> None:
+    compile_it = ("compile", MODEL, "--target", "loihi-sim", "-o", tmp_path / "n.snn")
+
+    error = command(*compile_it, "--traffic", tmp_path / "none").error()
+    result = command(*compile_it, "--time-budget", "0")
+    (tmp_path / "detail.parquet").write_text("no table")
+    broken = command(*compile_it, "--traffic", tmp_path).error()
+
+    assert "detail.parquet: no such file; give the folder" in error
+    assert result.status == 2
+    assert "--time-budget: 0 is not over 0" in result.err
+    assert "no table of a profile" in broken
+    assert files_in(tmp_path) == ["detail.parquet"]

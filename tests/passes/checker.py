@@ -34,7 +34,7 @@ class Checker:
         """Yield everything that is wrong."""
         yield from self._places()
         yield from self._neurons()
-        sent = self._sent()
+        sent = self.sent()
         for core in self.network.cores:
             found = {
                 "compartments": sum(len(piece.neurons) for piece in core.pieces),
@@ -93,7 +93,7 @@ class Checker:
             for neuron in piece.neurons
         }
 
-    def _sent(self) -> dict[tuple[str, int], int]:
+    def sent(self) -> dict[tuple[str, int], int]:
         """Return the neurocores that each neuron sends to."""
         home = self._home()
         found: dict[tuple[str, int], set[int]] = defaultdict(set)

@@ -98,6 +98,10 @@ def test_network_run_through_its_axon_tables_spikes_like_the_oracle(
     on_cores = MappedOracle(network.graph, case.stimuli[0], **settings)
     on_cores.lay_out(network)
 
+    sent = Checker(network, chip).sent()
+    for name, routes in network.routes.items():
+        packets = routes.packets.toarray().sum(axis=1)
+        assert packets.tolist() == [sent[name, i] for i in range(len(packets))]
     for _ in range(n):
         plain.step()
         on_cores.step()

@@ -7,7 +7,7 @@ import pytest
 
 from snn_deploy.errors import FitError
 from snn_deploy.ir.graph import Graph
-from snn_deploy.ir.mapped import MappedNetwork, synapses_on
+from snn_deploy.ir.mapped import MappedNetwork, reached, synapses_on
 from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.nodes import Flatten
 from snn_deploy.ir.synapses import (
@@ -120,6 +120,16 @@ def test_synapses_of_a_convolution_are_those_of_the_matrix_it_is(
     ).reshape(len(basis), -1)
     expected = np.stack([reached[:, cores == core].sum(axis=1) for core in range(3)], 1)
     np.testing.assert_array_equal(found.toarray(), expected)
+
+
+def test_nothing_is_sent_to_a_neurocore_without_synapses() -> None:
+    mapped = network(simulator())
+    projection = mapped.graph.projections[-1]
+    cores = np.ones(10, np.int64)  # all of the dense layer, of two
+
+    found = synapses_on(mapped.graph, projection, cores, 2)
+
+    assert reached(found).toarray().tolist() == [[0, 1]] * 3136
 
 
 def test_a_network_that_does_not_fit_lists_everything_that_is_over() -> None:

@@ -4,11 +4,13 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from snn_deploy.arrays import FloatArray
+from snn_deploy.errors import DataError
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.passes.partition import Partition, partition
-from snn_deploy.passes.place import place, traffic
+from snn_deploy.passes.place import place, slots_of, traffic
 from snn_deploy.passes.quantize import quantize
 from snn_deploy.passes.retime import retime
 from snn_deploy.target import Board, Target
@@ -112,3 +114,53 @@ def test_more_pieces_than_neurocores_are_laid_out_past_the_edge() -> None:
     network = place(cut(), target)
 
     assert max(core.x for core in network.cores) >= 5
+
+
+def test_layers_that_send_more_spikes_are_nearer() -> None:
+    partitioned = cut()
+    target = small_cores()
+    spikes = {"one": 1.0, "two": 60_000.0, "three": 0.0}
+
+    alike = place(partitioned, target)
+    known = place(partitioned, target, spikes=spikes)
+
+    packets = traffic(partitioned, spikes).toarray()
+    assert packets.sum() < traffic(partitioned).sum() * 60_000 / 400
+    assert hops(known, packets) < hops(alike, packets)
+
+
+def test_traffic_of_another_network_is_refused() -> None:
+    with pytest.raises(DataError, match="three: its traffic is not known; give a"):
+        traffic(cut(), {"one": 1.0, "two": 1.0})
+
+
+def test_search_that_may_take_no_time_leaves_the_pieces_along_the_curve() -> None:
+    partitioned = cut()
+    target = small_cores()
+
+    network = place(partitioned, target, seconds=1e-9)
+
+    slots = slots_of(target, len(partitioned.pieces))
+    places = [[core.x, core.y] for core in network.cores]
+    assert places == slots[: len(places)].tolist()
+
+
+def test_neighbors_along_the_curve_are_neighbors_on_the_mesh() -> None:
+    target = read_target("loihi-sim")
+    square = replace(target.mesh, width=8, height=8, neurocores=256)
+
+    slots = slots_of(replace(target, mesh=square), 256)[::4]
+
+    assert len({tuple(slot) for slot in slots.tolist()}) == 64
+    assert (np.abs(np.diff(slots, axis=0)).sum(axis=1) == 1).all()
+
+
+def test_chips_are_filled_one_after_another() -> None:
+    target = read_target("loihi2")
+
+    slots = slots_of(target, 250)
+
+    chips = slots // [target.mesh.width, target.mesh.height]
+    found, counts = np.unique(chips, axis=0, return_counts=True)
+    assert counts.max() == 120  # that are usable
+    assert len(found) == 3
