@@ -82,7 +82,7 @@ USERS = {
     "mlxtend": "inputs/datasets",
     "sklearn": "inputs/datasets",
     "networkx": "importers/nir ir/ passes/",
-    "pyarrow": "profile/tables",
+    "pyarrow": "profile/tables profile/traffic",
     "rich": "cli/ training/train",
     "safetensors": "artifact",
     "scipy": "backends/counting host/ ir/dynamics ir/mapped passes/place "
