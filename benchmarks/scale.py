@@ -5,6 +5,9 @@ prints a table: seconds of ``compile_model`` (or, for networks of bare shapes, o
 retiming, cutting and placing), the largest memory of the process, Python and its
 packages included, neurocores and the bound on them, chips, and the hops of all packets
 if every neuron spikes once, as a share of those at random and of those layer by layer.
+``--bounds`` prints the neurocores of N1, N2, N3 and VGG-16 and the bound on them, for
+the output axons of Loihi 1, which the simulated chip inherits, and for four times as
+many.
 """
 
 import json
@@ -19,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.networks import NETWORKS
 from benchmarks.scale_networks import GRAPHS, SIZES, of_size
 from snn_deploy.arrays import IntArray
 from snn_deploy.importers import load_model
@@ -28,8 +32,9 @@ from snn_deploy.passes.bounds import Bounds
 from snn_deploy.passes.loads import Loads
 from snn_deploy.passes.partition import Partition, partition
 from snn_deploy.passes.place import place, slots_of, traffic
+from snn_deploy.passes.quantize import quantize
 from snn_deploy.passes.retime import retime
-from snn_deploy.pipeline import compile_model
+from snn_deploy.pipeline import compile_model, to_spiking
 from snn_deploy.target import Board, Target
 from snn_deploy.target_file import read_target
 
@@ -112,6 +117,21 @@ def _hops(network: MappedNetwork) -> dict[str, float]:
     }
 
 
+def bounds(output_axons: int) -> None:
+    """Print neurocores, and the bound on them, with so many output axons."""
+    target = simulator()
+    limits = replace(target.neurocore, output_axons=output_axons)
+    target = replace(target, neurocore=limits)
+    vgg = quantize(to_spiking(GRAPHS["VGG-16"]()), target)
+    for graph in (*(make() for make in NETWORKS.values()), vgg):
+        cut = partition(retime(graph, target), target)
+        bound = Bounds(Loads(graph=cut.graph, target=target))
+        least = sum(bound.least(p) for p in cut.graph.populations)
+        n = len(cut.pieces)
+        row = (output_axons, graph.name, n, least, f"{n / least:.2f}")
+        print(" | ".join(str(item) for item in row), flush=True)
+
+
 def main(chosen: list[str]) -> None:
     """Print the table, each network measured by a process of its own."""
     print(" | ".join(COLUMNS))
@@ -125,5 +145,9 @@ def main(chosen: list[str]) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
         print(json.dumps(measure(sys.argv[2])))
+    elif sys.argv[1:2] == ["--bounds"]:
+        print("output axons | network | neurocores | bound | ratio")
+        for n_axons in (4096, 16384):
+            bounds(n_axons)
     else:
         main(sys.argv[1:])
