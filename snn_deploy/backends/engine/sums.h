@@ -173,15 +173,17 @@ inline Columns columns_of(const Direct& by, const Weights& weights, int x) {
   return {left, inside(left), inside(right)};
 }
 
-// Writes the rows of weights of n events: their numbers, or for blocks their places.
+// Writes the rows of weights of n events: their numbers, or for blocks their places; a
+// whole number of vectors, at least one, so that none is no case of its own.
 template <bool is_blocks>
 inline void list_rows(const int32_t* neurons, int n, int offset, const Weights& weights,
                       int32_t* list) {
   Simd::I32 shift = Simd::set(offset), size = Simd::set((int32_t)weights.stride);
-  for (int i = 0; i < n; i += Simd::kLanes) {
+  int i = 0;
+  do {
     Simd::I32 rows = Simd::add(Simd::load(neurons + i), shift);
     Simd::store(list + i, is_blocks ? Simd::mul(rows, size) : rows);
-  }
+  } while ((i += Simd::kLanes) < n);
 }
 
 // Ends a list of places with those of rows of zeros.
