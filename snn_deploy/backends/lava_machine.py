@@ -22,6 +22,8 @@ from snn_deploy.ir.quantized import (
 from snn_deploy.spikes import Stimulus
 
 LIMIT_S = 60.0  # for the start, for one chip timestep, for a pause, for the end
+HANG_S = 10.0  # without a timestep of any process, once there were some
+TIMES_LONGEST = 20  # or that many times the longest without one
 LOOK_S = 0.2  # between two looks at whether all processes live
 PATIENCE_S = 1.0  # for Lava to notice that a process has failed
 CHANNEL_SLOTS = 2  # of a connection; there is never more than one message on the way
@@ -41,6 +43,7 @@ class Machine:
         self.is_open = True
         self.is_busy = False  # an input is in progress
         self.is_stopping = False  # Lava's processes may end
+        self.longest_s = 0.0  # without a timestep, of what did not hang
         self.line, self.far_end = multiprocessing.Pipe()
         with _root_logger_unchanged():
             self.network = LavaNetwork(graph, job, self.far_end)
@@ -69,9 +72,15 @@ class Machine:
         """
         self.check_open()
         limit_s = LIMIT_S * n_chip_timesteps
-        deadline = time.monotonic() + limit_s
+        n_steps, latest = self._n_steps(), time.monotonic()
+        deadline = latest + limit_s
         while not self.line.poll(LOOK_S):
             self._check_alive("compute", deadline, limit_s)
+            if self._n_steps() != n_steps:
+                self.longest_s = max(self.longest_s, time.monotonic() - latest)
+                n_steps, latest = self._n_steps(), time.monotonic()
+            elif n_steps:
+                self._check_moves(time.monotonic() - latest)
         self.line.recv()
 
     def answer(self, *, goes_on: bool) -> None:
@@ -185,6 +194,17 @@ class Machine:
         if time.monotonic() > deadline:
             raise BackendError(
                 f"lava did not {doing} within {limit_s:g} s and was ended; {ADVICE}"
+            )
+
+    def _n_steps(self) -> int:
+        return sum(int(ledger.n_steps[0]) for ledger in self.ledgers)
+
+    def _check_moves(self, waited_s: float) -> None:
+        limit_s = max(HANG_S, TIMES_LONGEST * self.longest_s)
+        if waited_s > limit_s:
+            raise BackendError(
+                f"lava hangs: no process has done a timestep for {limit_s:g} s, so all "
+                f"were ended; {ADVICE}"
             )
 
     def _workers(self) -> list[Any]:

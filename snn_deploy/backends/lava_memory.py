@@ -48,6 +48,7 @@ class Ledger:
     name: str  # as in the graph
     process_id: IntArray  # (1,)
     executed: IntArray  # (1,), timesteps of the latest input, written at its end
+    n_steps: IntArray  # (1,), timesteps of all inputs, written at the end of each
 
 
 def new_ledger(name: str) -> Ledger:
@@ -56,6 +57,7 @@ def new_ledger(name: str) -> Ledger:
         name=name,
         process_id=shared_zeros((1,), np.int64),
         executed=shared_zeros((1,), np.int64),
+        n_steps=shared_zeros((1,), np.int64),
     )
 
 

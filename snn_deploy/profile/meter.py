@@ -8,6 +8,7 @@ from itertools import repeat
 from snn_deploy.artifact import Artifact
 from snn_deploy.backends import Backend, Program
 from snn_deploy.costs.pricing import Pricing
+from snn_deploy.errors import BackendError
 from snn_deploy.host.calibration import Calibration
 from snn_deploy.host.cutoff import Cutoff, never
 from snn_deploy.host.monitor import BATCH, run_inputs
@@ -121,12 +122,34 @@ class Meter:
         self.latest = way, kept
 
     def _run(self, way: Way, places: range) -> Iterator[RunResult]:
+        """Yield results in order; an input that a machine dies of is tried again."""
+        start, failed = places.start, -1
+        while start < places.stop:
+            try:
+                for result in self._run_once(way, range(start, places.stop)):
+                    start += 1
+                    yield result
+            except BackendError as error:
+                if start == failed:
+                    raise BackendError(
+                        f"input {way.inputs[start]} failed twice: {error}"
+                    ) from error
+                failed = start
+                self._unload(way.n_timesteps)
+
+    def _run_once(self, way: Way, places: range) -> Iterator[RunResult]:
         network, program = self._loaded(way.n_timesteps)
         inputs = (way.inputs[place] for place in places)
         stimuli = ((i, self.data.stimulus(i)) for i in inputs)
         cutoff = self.cutoff if way.has_cutoff else never
         assert cutoff is not None
         return run_inputs(program, network, stimuli, cutoff)
+
+    def _unload(self, n_timesteps: int) -> None:
+        """End a machine that has failed, if it has started at all."""
+        if n_timesteps in self.programs:
+            _, program = self.programs.pop(n_timesteps)
+            program.close()
 
     def _loaded(self, n_timesteps: int) -> tuple[MappedNetwork, Program]:
         """Return the network for inputs of so many timesteps."""

@@ -520,6 +520,27 @@ def test_process_that_hangs_is_an_error_and_ends_the_rest(
     assert len(lava_processes()) == before - len(own_program.machine.ledgers) - 2
 
 
+def test_process_that_hangs_is_found_long_before_the_limit_of_an_input(
+    own_program: LavaProgram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from snn_deploy.backends import lava_machine
+
+    before = len(lava_processes())
+    monkeypatch.setattr(lava_machine, "HANG_S", 1.0)
+    monkeypatch.setattr(lava_machine, "TIMES_LONGEST", 1)
+    session = own_program.start(stimuli(own_program.network)[:1])
+    session.step()
+    ledger = next(x for x in own_program.machine.ledgers if x.name == "out")
+
+    os.kill(int(ledger.process_id[0]), signal.SIGSTOP)
+    started = time.monotonic()
+
+    with pytest.raises(BackendError, match=r"lava hangs: no process has done a times"):
+        run_on(session)
+    assert time.monotonic() - started < lava_machine.LIMIT_S
+    assert len(lava_processes()) == before - len(own_program.machine.ledgers) - 2
+
+
 def test_ctrl_c_while_the_host_waits_ends_all(own_program: LavaProgram) -> None:
     before = len(lava_processes())
     session = own_program.start(stimuli(own_program.network)[:1])

@@ -24,6 +24,7 @@ class TimedModel(PyLoihiProcessModel):
         """Lava's name for what a process does in one timestep."""
         self.timestep += 1
         self.run_timestep()
+        self.ledger.n_steps[0] += 1
 
     def run_timestep(self) -> None:
         """Compute chip timestep ``self.timestep`` of the input."""
