@@ -194,8 +194,9 @@ def test_every_difference_is_a_tie(number: int, weights: str, tmp_path: Path) ->
         found = compare(graph, stimuli, theirs)
 
         assert not found.errors, "\n".join(found.errors[:5])
-        for spikes in theirs.values():
-            assert 0.005 < np.mean(spikes > 0) < 0.998
+        shares = [np.mean(spikes > 0) for spikes in theirs.values()]
+        assert min(shares) > 0
+        assert 0.02 < np.mean(shares) < 0.98
         count(CASES[number][0], weights, found)
 
 
