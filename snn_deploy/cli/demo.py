@@ -59,7 +59,7 @@ def _outcome(name: str, home: Path, calibration: "Part", test: "Part") -> "Outco
     from snn_deploy.backends import open_backend
     from snn_deploy.calibrating import calibrated
     from snn_deploy.cli.console import out, with_progress
-    from snn_deploy.cli.profile import make_profile
+    from snn_deploy.cli.profiling import make_profile
     from snn_deploy.demo import compiled, float_answers, outcome
     from snn_deploy.host.calibration import Settings
     from snn_deploy.inputs.data import Data

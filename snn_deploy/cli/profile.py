@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from snn_deploy.cli.profile_tables import (
     show_neurobench,
     show_targets,
 )
+from snn_deploy.cli.profiling import make_profile
 from snn_deploy.cli.reading import add_model_options, positive
 from snn_deploy.cli.run import BACKENDS
 from snn_deploy.cli.serve import DRIFTED, add_drift_options
@@ -26,9 +28,10 @@ if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
     from snn_deploy.host.calibration import Calibration
     from snn_deploy.inputs.data import Data
+    from snn_deploy.ir.graph import Graph
     from snn_deploy.profile.profile import Profile
     from snn_deploy.profile.store import Unfinished
-    from snn_deploy.profile.workers import Workers
+    from snn_deploy.profile.targets import LaidOut
     from snn_deploy.report.profile_files import Additions
 
 MOST_VERIFIED = 100
@@ -114,10 +117,46 @@ def _names(text: str) -> list[str]:
     return names
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Job:
+    """What is asked, read and checked."""
+
+    artifact: "Artifact"
+    data: "Data"
+    model: "Graph | None"  # to compare with
+    calibration: "Calibration | None"
+    elsewhere: "tuple[LaidOut, ...]"
+    n_cross_checked: int
+
+
 def call(options: argparse.Namespace) -> None:
     """Profile, write the files, print the table."""
+    from snn_deploy.cli.console import out
+    from snn_deploy.profile.store import Unfinished
+    from snn_deploy.report.picture_files import write_pictures
+    from snn_deploy.report.profile_files import write_profile
+
+    job = _checked(options)
+    pictures = options.output / ("pictures" if options.pictures else "")
+    pictures.mkdir(parents=True, exist_ok=True)  # fails now, not at the end
+    with _kept(Unfinished(options.output)) as unfinished:
+        profile, additions = _measured(job, options, unfinished)
+        write_profile(profile, options.output, additions)
+    wrote = [str(options.output / "inputs.parquet"), "summary.json", "report.html"]
+    if options.pictures and additions.closeups is not None:
+        drawn = write_pictures(profile, additions.closeups, options.output)
+        wrote.append(f"{len(drawn)} pictures")
+    _show(profile, additions)
+    out(f"wrote {', '.join(wrote)}")
+    if additions.verification is not None:
+        refuse(additions.verification, options.network)
+    if options.fail_on_drift and profile.drift is not None and profile.drift.is_alarm:
+        raise SystemExit(DRIFTED)
+
+
+def _checked(options: argparse.Namespace) -> _Job:
+    """Read what is asked; what cannot be done fails now, not at the end."""
     from snn_deploy.artifact import read_artifact
-    from snn_deploy.backends import open_backend
     from snn_deploy.cli.console import out
     from snn_deploy.cli.reading import (
         asked_calibration,
@@ -126,73 +165,68 @@ def call(options: argparse.Namespace) -> None:
         read_trained,
     )
     from snn_deploy.host.drift import audits
-    from snn_deploy.profile.closeups import look_closer
-    from snn_deploy.profile.detail import detail
-    from snn_deploy.profile.neurobench import metrics
-    from snn_deploy.profile.store import Unfinished
-    from snn_deploy.profile.targets import lay_out, on_targets
-    from snn_deploy.report.picture_files import write_pictures
-    from snn_deploy.report.profile_files import Additions, write_profile
+    from snn_deploy.profile.targets import lay_out
     from snn_deploy.target_file import read_target
 
     artifact = read_artifact(options.network)
     graph = artifact.network.graph
     data = read_inputs(options.data, graph)
-    model = read_trained(options.verify, options, graph) if options.verify else None
-    pictures = options.output / ("pictures" if options.pictures else "")
-    pictures.mkdir(parents=True, exist_ok=True)  # fails now, not at the end
     calibration = asked_calibration(artifact, options, data)
     if calibration is not None:
         note_overlap(calibration, data, options.data)
-    next(audits(options.audit))  # fails now, not at the end
-    elsewhere = lay_out(artifact, [read_target(name) for name in options.targets])
     if artifact.calibration is None:
         out("no cutoff: the network is not calibrated (snn-deploy calibrate)")
-    unfinished = Unfinished(options.output)
-    measure = partial(
-        make_profile,
+    next(audits(options.audit))
+    return _Job(
+        artifact=artifact,
         data=data,
+        model=read_trained(options.verify, options, graph) if options.verify else None,
         calibration=calibration,
-        backend=options.backend,
-        audit=options.audit,
-        limit=options.limit,
-        monitor=options.monitor,
-        n_cross_checked=0,
-        unfinished=unfinished,
+        elsewhere=lay_out(artifact, [read_target(name) for name in options.targets]),
+        n_cross_checked=_n_cross_checked(options.backend, options.cross_check),
     )
-    n_cross_checked = _n_cross_checked(options.backend, options.cross_check)
-    with _kept(unfinished), workers_of(options) as workers:
-        measure = partial(measure, workers=workers)
-        profile = measure(artifact, n_cross_checked=n_cross_checked)
-        targets = on_targets(profile, elsewhere, measure) if options.targets else ()
-        cutoff = None if calibration is None else calibration.cutoff
-        neurobench = metrics(artifact.network, data.stimuli, len(profile.rows), cutoff)
-        verification = None
-        if model is not None:
-            limit = min(options.limit or MOST_VERIFIED, MOST_VERIFIED)
-            verification = make_verification(artifact, model, data, limit=limit)
-        cpu = open_backend("cpu")  # equal to the others
-        closeups = look_closer(profile, data, cpu)
-        additions = Additions(
-            verification=verification,
-            targets=targets,
-            closeups=closeups,
-            neurobench=neurobench,
-            detail=detail(profile) if options.detail else None,
-            has_csv=options.csv,
+
+
+def _measured(
+    job: _Job, options: argparse.Namespace, unfinished: "Unfinished"
+) -> "tuple[Profile, Additions]":
+    """Return the profile and all that is asked beside it."""
+    from snn_deploy.backends import open_backend
+    from snn_deploy.profile.closeups import look_closer
+    from snn_deploy.profile.detail import detail
+    from snn_deploy.profile.neurobench import metrics
+    from snn_deploy.profile.targets import on_targets
+    from snn_deploy.report.profile_files import Additions
+
+    artifact, data = job.artifact, job.data
+    with workers_of(options) as workers:
+        measure = partial(
+            make_profile,
+            data=data,
+            calibration=job.calibration,
+            backend=options.backend,
+            audit=options.audit,
+            limit=options.limit,
+            monitor=options.monitor,
+            n_cross_checked=0,
+            unfinished=unfinished,
+            workers=workers,
         )
-        write_profile(profile, options.output, additions)
-    wrote = ["summary.json", "report.html"]
-    if options.pictures:
-        wrote.append(
-            f"{len(write_pictures(profile, closeups, options.output))} pictures"
-        )
-    _show(profile, additions)
-    out(f"wrote {', '.join([str(options.output / 'inputs.parquet'), *wrote])}")
-    if verification is not None:
-        refuse(verification, options.network)
-    if options.fail_on_drift and profile.drift is not None and profile.drift.is_alarm:
-        raise SystemExit(DRIFTED)
+        profile = measure(artifact, n_cross_checked=job.n_cross_checked)
+        targets = on_targets(profile, job.elsewhere, measure) if options.targets else ()
+    cutoff = None if job.calibration is None else job.calibration.cutoff
+    verification = None
+    if job.model is not None:
+        limit = min(options.limit or MOST_VERIFIED, MOST_VERIFIED)
+        verification = make_verification(artifact, job.model, data, limit=limit)
+    return profile, Additions(
+        verification=verification,
+        targets=targets,
+        closeups=look_closer(profile, data, open_backend("cpu")),  # equal to others
+        neurobench=metrics(artifact.network, data.stimuli, len(profile.rows), cutoff),
+        detail=detail(profile) if options.detail else None,
+        has_csv=options.csv,
+    )
 
 
 def _show(profile: "Profile", additions: "Additions") -> None:
@@ -207,12 +241,12 @@ def _show(profile: "Profile", additions: "Additions") -> None:
 
 
 @contextmanager
-def _kept(unfinished: "Unfinished") -> Iterator[None]:
+def _kept(unfinished: "Unfinished") -> Iterator["Unfinished"]:
     """Remove what was kept once all is written; say where it lies if it is not."""
     from snn_deploy.cli.console import note
 
     try:
-        yield
+        yield unfinished
     except (KeyboardInterrupt, OSError):
         if unfinished.n_parts:
             note(f"what is done lies in {unfinished.path}; the same command goes on")
@@ -228,56 +262,3 @@ def _n_cross_checked(backend: str, asked: int | None) -> int:
             "with --backend lava, or choose cpu or auto"
         )
     return asked if asked is not None else 2 * (backend == "auto")
-
-
-def make_profile(
-    artifact: "Artifact",
-    data: "Data",
-    calibration: "Calibration | None",
-    *,
-    backend: str,
-    audit: float = 0.0,
-    limit: int | None = None,
-    monitor: str = "embedded",
-    n_cross_checked: int = 2,
-    unfinished: "Unfinished | None" = None,
-    workers: "Workers | None" = None,
-) -> "Profile":
-    """Return the profile, with progress bars, and say what else was done.
-
-    It goes on with what lies in ``unfinished``, and keeps there what is done.
-    """
-    from snn_deploy.backends import open_backend
-    from snn_deploy.cli.console import out, with_progress
-    from snn_deploy.crosscheck import cross_check
-    from snn_deploy.profile.profile import profile_inputs
-
-    cutoff = None if calibration is None else calibration.cutoff
-    if n_cross_checked > 0:
-        out(cross_check(artifact, data, cutoff, n_cross_checked))
-    name = "cpu" if backend == "auto" else backend
-    store = None
-    if unfinished is not None:
-        store = unfinished.place(
-            artifact,
-            data,
-            calibration,
-            n=min(limit or len(data), len(data)),
-            backend=name,
-            monitor=monitor,
-        )
-        if store.hashes:
-            out(f"goes on where it stopped: {len(store.hashes)} parts are done")
-    return profile_inputs(
-        artifact,
-        open_backend(name),
-        data,
-        cutoff=cutoff,
-        calibration=calibration,
-        audit=audit,
-        monitor=monitor,
-        limit=limit,
-        store=store,
-        workers=workers,
-        progress=with_progress,
-    )
