@@ -137,7 +137,7 @@ def _si(value: Any) -> Any:
     for key, item in value.items():
         prefix, _, unit = key.rpartition("_")
         numbers = item if isinstance(item, list) else [item]
-        if unit not in UNITS or not all(isinstance(x, int | float) for x in numbers):
+        if unit not in UNITS or not all(_is_a(x, float | None) for x in numbers):
             converted[key] = _si(item)
         elif isinstance(item, list):
             converted[f"{prefix}_{SI[unit]}"] = [x * UNITS[unit] for x in item]
@@ -151,15 +151,15 @@ def _build(kind: type[T], table: object, where: str) -> T:
     if not isinstance(table, dict):
         raise TargetError(f"{where}: is no table; write one with its keys")
     hints = get_type_hints(kind)
+    for name, value in table.items():
+        hint = hints.get(name, float | None)  # in another unit, and no price
+        if not _is_a(value, hint):
+            wanted = IN_WORDS.get(hint, "numbers, 0 or more")
+            raise TargetError(f"{where}: {name!r} is {value!r}; give {wanted}")
     needed = [f.name for f in fields(kind) if f.default is MISSING]  # type: ignore[arg-type]
     for name in needed:
         if name not in table:
             raise TargetError(f"{where}: has no {name!r}; add it")
-    for name, value in table.items():
-        hint = hints.get(name, float | None)  # in another unit, and no number
-        if not _is_a(value, hint):
-            wanted = IN_WORDS.get(hint, "numbers, 0 or more")
-            raise TargetError(f"{where}: {name!r} is {value!r}; give {wanted}")
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
     try:
         return kind(**values)

@@ -160,7 +160,7 @@ def put(part: str, key: str, value: object) -> Callable[[Table], object]:
         (put("barrier", "time_ns", [1]), "[barrier]: tiles and times must be lists of"),
         (put("barrier", "tiles", [2, 1]), "tiles ascending; give a time for each"),
         (put("barrier", "tiles", []), "[barrier]: tiles and times must be lists"),
-        (put("barrier", "time_ns", [1, -2]), "'time_s' is "),
+        (put("barrier", "time_ns", [1, -2]), "'time_ns' is "),
         (put("barrier", "time_ns", 3), "give numbers, 0 or more"),
         (lambda t: t.update(mesh=3), "t.toml: [mesh]: is no table; write one"),
         (lambda t: t.update(cost=3), "t.toml: 'cost' is no table"),
@@ -192,11 +192,19 @@ def put(part: str, key: str, value: object) -> Callable[[Table], object]:
         (put("cost", "fire", {"energy_pj": 1}), "[cost.fire]: has no 'source'; add it"),
         (
             put("cost", "fire", {"energy_pj": -1, "source": ""}),
-            "[cost.fire]: 'energy_",
+            "[cost.fire]: 'energy_pj' is -1; give numbers, 0 or more",
+        ),
+        (
+            put("cost", "fire", {"energy_pj": True, "source": ""}),
+            "[cost.fire]: 'energy_pj' is True; give numbers, 0 or more",
+        ),
+        (
+            put("barrier", "time_ns", [67, -1, 156, 200]),
+            "[barrier]: 'time_ns' is [67, -1, 156, 200]; give numbers, 0 or more",
         ),
         (
             put("cost", "fire", {"energy_pj": float("nan"), "source": ""}),
-            "[cost.fire]: 'energy_",
+            "[cost.fire]: 'energy_pj' is nan; give numbers, 0 or more",
         ),
         (
             put("cost", "fire", {"energy_pj": 2, "energy_high_pj": 1, "source": ""}),

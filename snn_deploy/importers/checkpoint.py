@@ -122,7 +122,7 @@ def _built(builder: str) -> nn.Module:
         ) from error
     if not isinstance(model, nn.Module):
         raise ModelError(
-            f"{builder}: returns a {type(model).__name__}; return the module"
+            f"{builder}: returns an object of {type(model).__name__}; return the module"
         )
     return model
 

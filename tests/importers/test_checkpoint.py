@@ -133,7 +133,11 @@ def less() -> dict[str, torch.Tensor]:
         (None, "no_such_module:f", "ModuleNotFoundError"),
         (None, "tests.importers.builders:missing", "AttributeError"),
         (None, "tests.importers.builders:broken", "RuntimeError: no such thing"),
-        (None, "tests.importers.builders:number", "returns a int; return the module"),
+        (
+            None,
+            "tests.importers.builders:number",
+            "returns an object of int; return the module",
+        ),
         (None, "tests.importers.builders:wider", "does not fit the module"),
         (
             None,
