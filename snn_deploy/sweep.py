@@ -31,6 +31,7 @@ else:
     import tomli as tomllib
 
 MOST_POINTS = 10_000
+MOST_BITS = 8
 KINDS = {
     "model": str, "calibration": str, "data": str, "limit": int, "confidence": float,
     "vary": dict,
@@ -106,16 +107,28 @@ def read_sweep(path: Path) -> Sweep:
         Point(target=target, weight_bits=bits, timesteps=n, budget=float(budget))
         for target, bits, n, budget in product(*(ways[name] for name in VARIED))
     ]
-    if not 1 <= len(points) <= MOST_POINTS:
-        raise DataError(
-            f"{path}: [vary] gives {len(points)} ways; give 1 to {MOST_POINTS}"
-        )
+    _check_points(path, points)
     return Sweep(
         **{name: path.parent / table[name] for name in NEEDED},
         limit=table.get("limit", 0),
         confidence=float(table.get("confidence", 0.9)),
         points=tuple(dict.fromkeys(points)),
     )
+
+
+def _check_points(path: Path, points: Sequence[Point]) -> None:
+    if not 1 <= len(points) <= MOST_POINTS:
+        raise DataError(
+            f"{path}: [vary] gives {len(points)} ways; give 1 to {MOST_POINTS}"
+        )
+    for name in {point.target for point in points}:
+        read_target(name)
+    for point in points:
+        if point.weight_bits > MOST_BITS or point.budget >= 1:
+            raise DataError(
+                f"{path}: [vary] has weights of {point.weight_bits} bits and a budget "
+                f"of {point.budget:g}; give 2 to {MOST_BITS}, and a share under 1"
+            )
 
 
 def _check(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from snn_deploy import sweep as sweep_module
 from snn_deploy.cli import main
-from snn_deploy.errors import DataError
+from snn_deploy.errors import DataError, TargetError
 from snn_deploy.sweep import (
     GOALS,
     Bench,
@@ -164,6 +164,12 @@ def test_a_way_that_cannot_be_is_told_and_the_rest_goes_on(
         ("timesteps = [4, 2]", "timesteps = []", "gives 0 ways; give 1 to"),
         ('data = "test.npz"', "", "lacks data; add it"),
         ("[vary]", "[vary", "not a TOML file"),
+        (
+            "weight_bits = [8, 3]",
+            "weight_bits = [9]",
+            "bits and a budget of 0.05; give",
+        ),
+        ("budget = [0.05, 0.2]", "budget = [2]", "and a budget of 2; give 2 to 8, and"),
         ("[vary]", "limit = -1\n[vary]", "'limit' is -1; give one over 0"),
     ],
 )
@@ -179,6 +185,14 @@ def test_what_means_nothing_is_refused(
 
     assert str(error.value).startswith(f"{path}: ")
     assert message in str(error.value)
+
+
+def test_a_misspelled_target_is_found_before_anything_runs(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(TEXT.replace("[vary]", '[vary]\ntarget = ["loihi7"]'))
+
+    with pytest.raises(TargetError, match="loihi7"):
+        read_sweep(path)
 
 
 def test_too_many_ways_are_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

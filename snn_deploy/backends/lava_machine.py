@@ -22,7 +22,7 @@ from snn_deploy.ir.quantized import (
 from snn_deploy.spikes import Stimulus
 
 LIMIT_S = 60.0  # for the start, for one chip timestep, for a pause, for the end
-HANG_S = 10.0  # without a timestep of any process, once there were some
+HANG_S = 10.0  # without a timestep of any process, once each has done one
 TIMES_LONGEST = 20  # or that many times the longest without one
 LOOK_S = 0.2  # between two looks at whether all processes live
 PATIENCE_S = 1.0  # for Lava to notice that a process has failed
@@ -79,7 +79,7 @@ class Machine:
             if self._n_steps() != n_steps:
                 self.longest_s = max(self.longest_s, time.monotonic() - latest)
                 n_steps, latest = self._n_steps(), time.monotonic()
-            elif n_steps:
+            elif all(ledger.n_steps[0] for ledger in self.ledgers):
                 self._check_moves(time.monotonic() - latest)
         self.line.recv()
 

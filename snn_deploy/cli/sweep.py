@@ -52,7 +52,8 @@ def call(options: argparse.Namespace) -> None:
                 measure = partial(workers.map, Bench.measure)
             outcomes = run_sweep(sweep, folder, measure, with_progress)
     except (KeyboardInterrupt, OSError):
-        note(f"what is done lies in {folder}; the same command goes on")
+        if folder.is_dir():
+            note(f"what is done lies in {folder}; the same command goes on")
         raise
     best = unbeaten(outcomes)
     write_sweep(outcomes, best, options.output)
