@@ -56,7 +56,6 @@ def measure(folder: Path, n: int, workers: int) -> tuple[float, list[int]]:
     run = subprocess.Popen(
         [*map(str, command), *map(str, options), *spread],
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
     )
     largest: dict[int, int] = {}
     while run.poll() is None:
