@@ -26,6 +26,8 @@ from snn_deploy.profile.tables import read_notes, read_rows, write_rows
 from snn_deploy.profile.totals import Totals
 
 JOURNAL = "journal.jsonl"
+# what JSON and arrays raise that this program has not written
+_WRONG = (KeyError, OverflowError, RecursionError, TypeError, ValueError)
 COUNTS = ("cores", "chip")
 SUMS = ("n_right", "n_agreeing", "is_settled")
 
@@ -83,7 +85,7 @@ class Folder:
             return None
         try:
             return _part(file, n_serial=len(places) * way.is_serial)
-        except (DataError, KeyError, TypeError, ValueError):
+        except (DataError, OSError, *_WRONG):
             return None  # none of ours, though its line says so
 
     def keep(self, way: Way, places: range, part: Part) -> None:
@@ -192,6 +194,6 @@ def _hashes(journal: bytes) -> dict[str, str]:
         try:
             entry = json.loads(line)
             found[entry["file"]] = entry["sha256"]
-        except (ValueError, KeyError, TypeError):
+        except _WRONG:
             continue  # cut short
     return found

@@ -20,9 +20,9 @@ from snn_deploy.importers.model_file import read_model
 from snn_deploy.importers.pt2 import read_pt2
 from snn_deploy.inputs.data import read_data
 from snn_deploy.ir.graph import Training
-from snn_deploy.profile.parts import Way
-from snn_deploy.profile.rows import Row, Rows
-from snn_deploy.profile.store import Folder
+from snn_deploy.profile.parts import Part, Way
+from snn_deploy.profile.rows import COLUMNS, Row, Rows
+from snn_deploy.profile.store import JOURNAL, Folder
 from snn_deploy.profile.tables import read_rows, write_rows
 from snn_deploy.spikes import Encoding
 from snn_deploy.target_file import read_target
@@ -32,6 +32,8 @@ from tests.hostile.networks import SHAPE, write_all
 from tests.hostile.test_fuzz_formats import original
 from tests.hostile.test_fuzz_formats import read as read_network
 
+PLACES = range(9)
+WAY = Way(name="all", inputs=PLACES, n_timesteps=4)
 Mutation = Callable[[bytes, random.Random], bytes]
 
 
@@ -55,9 +57,17 @@ def _data(path: Path) -> object:
 
 
 def _journal(path: Path) -> object:
-    """Read the journal of an unfinished profile, and the parts that it names."""
-    return Folder(path.parent).read(Way(name="all", inputs=range(9), n_timesteps=4),
-                                    range(9))  # fmt: skip
+    """Read the journal of an unfinished profile."""
+    return Folder(path.parent).read(WAY, PLACES)
+
+
+def _part(path: Path) -> object:
+    """Read a part that its journal names, with its hash."""
+    (line,) = map(json.loads, (originals() / JOURNAL).read_text().splitlines())
+    line["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (path.parent / JOURNAL).write_text(json.dumps(line) + "\n")
+    (path.parent / line["file"]).write_bytes(path.read_bytes())
+    return Folder(path.parent).read(WAY, PLACES)
 
 
 def _spoilt_artifact(content: bytes, rng: random.Random) -> bytes:
@@ -111,6 +121,12 @@ def originals() -> Path:
     ):
         (folder / f"{kind}.toml").write_bytes(source.read_bytes())
     write_rows(rows(), folder / "rows.parquet")
+    part = Part.empty(WAY, len(PLACES), depth=2, n_cores=3)
+    part.serial.extend({name: rows().column(name) for name in COLUMNS})
+    Folder(folder / "parts").keep(WAY, PLACES, part)
+    for path in (folder / "parts").iterdir():
+        name = path.name if path.name == JOURNAL else "part.parquet"
+        path.rename(folder / name)
     return folder
 
 
@@ -135,5 +151,7 @@ READERS = {
         Reader("target.toml", lambda path: read_target(str(path))),
         Reader("recipe.toml", read_recipe),
         Reader("rows.parquet", read_rows),
+        Reader(JOURNAL, _journal),
+        Reader("part.parquet", _part),
     )
 }  # fmt: skip
