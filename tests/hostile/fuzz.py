@@ -61,22 +61,22 @@ def fuzz(
     reader: Reader, seconds: float, seed: int = 0, start: int = 0
 ) -> tuple[int, int]:
     """Return how many files were read, and how many of them wrongly."""
-    deadline = time.monotonic() + seconds
     n = n_wrong = 0
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = Path(folder) / reader.name
         path.write_bytes(reader.content)
         reader.read(path)
+        deadline = time.monotonic() + seconds
         for content in cases(reader, seed, start):
-            if time.monotonic() > deadline:
-                return n, n_wrong
             path.write_bytes(content)
             found = problem(reader, path)
             n += 1
             if found is not None:
                 n_wrong += 1
                 _keep(reader, content, found)
+            if time.monotonic() > deadline:
+                return n, n_wrong
     raise AssertionError("cases have no end")
 
 
