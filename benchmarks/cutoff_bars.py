@@ -235,6 +235,9 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=200)
     parser.add_argument("--lava", type=int, default=10, help="inputs; 0: none")
     options = parser.parse_args()
+    unknown = [name for name in options.models if name not in BUDGETS]
+    if unknown:
+        parser.error(f"{', '.join(unknown)}: give names of {', '.join(BUDGETS)}")
     for name in options.models:
         print(name, flush=True)
         try:
