@@ -8,6 +8,8 @@
 #              DATA_DIR="cifar10 nmnist": folders, for the networks trained on these data
 # make bench-scale  time and memory of compiling, up to 10^8 neurons; five minutes
 # make peers   SANA-FE, which tests compare counts and costs with, in its own environment
+# make audit   known holes of the pinned dependencies, as the package index tells them
+#              (SERVICE=osv: as the OSV database does)
 # make check-pythons  the trained models on other Pythons, cpu against Lava
 PYTHON ?= python3
 VENV := .venv
@@ -16,8 +18,9 @@ INSTALLED := $(VENV)/.installed
 
 PYTHONS ?= python3.10 python3.12
 SECONDS ?= 600
+SERVICE ?= pypi
 
-.PHONY: demo test test-all sanitize fuzz fuzz-engine bench bench-scale peers check-pythons install clean
+.PHONY: demo test test-all sanitize fuzz fuzz-engine bench bench-scale peers audit check-pythons install clean
 
 demo: $(INSTALLED)
 	$(BIN)/snn-deploy demo -o demo
@@ -49,6 +52,14 @@ sanitize: $(INSTALLED)
 peers:
 	$(PYTHON) -m venv build/peers/sanafe
 	build/peers/sanafe/bin/python -m pip install --quiet --disable-pip-version-check sanafe==2.2.9 numpy
+
+# in an environment of its own; --strict: a package that nobody answers for is a failure,
+# where pip-audit would only leave it out and find "no known vulnerabilities"
+audit:
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	build/audit/bin/pip-audit --strict --progress-spinner off --vulnerability-service $(SERVICE) \
+		--disable-pip --no-deps -r constraints.txt
 
 fuzz: $(INSTALLED)
 	$(BIN)/python -m tests.hostile.fuzz --seconds $(SECONDS)
