@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Collection, Mapping
 
-from snn_deploy.errors import FitError
+from snn_deploy.errors import FitError, PassError
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import (
@@ -80,10 +80,19 @@ def compile_model(
     Raises
     ------
     PassError
-        If the network cannot be transformed.
+        If the network cannot be transformed, there is no such goal, or no time.
     FitError
         If it does not fit the target, listing everything that is over.
     """
+    if optimize not in GOALS:
+        raise PassError(
+            f"optimize: there is no goal {optimize!r}; choose from {', '.join(GOALS)}"
+        )
+    if not seconds > 0:
+        raise PassError(
+            f"seconds: {seconds} is not over 0; give the search some time, or leave it "
+            "out for a fixed number of tries"
+        )
     quantized = quantize(to_spiking(graph), target)
     if is_strict:
         _refuse_changes(quantized, allow)

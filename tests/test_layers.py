@@ -85,7 +85,7 @@ USERS = {
     "pyarrow": "profile/tables profile/traffic",
     "rich": "cli/ training/train",
     "safetensors": "artifact",
-    "scipy": "backends/counting host/ ir/dynamics ir/mapped passes/place "
+    "scipy": "backends/counting host/ ir/dynamics ir/mapped passes/anneal passes/place "
     "profile/intervals profile/neurobench verify/simulate",
     "matplotlib": "report/",
 }

@@ -63,17 +63,20 @@ def add_to(commands: Any) -> None:
         type=over_zero,
         default=math.inf,
         metavar="SECONDS",
-        help="end the search for near places by then; the same command may then place "
-        "differently (default: a fixed number of tries)",
+        help="end the search for near places within that time; the same command may "
+        "then place differently (default: a fixed number of tries)",
     )
     parser.set_defaults(call=call)
 
 
 def over_zero(text: str) -> float:
     """Return a number over 0."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not value > 0:
-        raise argparse.ArgumentTypeError(f"{text} is not over 0")
+        raise argparse.ArgumentTypeError(f"{text} is no number over 0")
     return value
 
 

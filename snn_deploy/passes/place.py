@@ -1,23 +1,16 @@
 """Give each piece a neurocore on the mesh, so that packets have short ways."""
 
-import time
 from collections.abc import Mapping
 
 import numpy as np
 from scipy import sparse
 
-from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.arrays import IntArray
 from snn_deploy.errors import DataError
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore, reached, synapses_on
+from snn_deploy.passes.anneal import annealed
 from snn_deploy.passes.partition import Partition
 from snn_deploy.target import Target
-
-SEED = 0
-MOST_SWEEPS = 1500
-MOST_DISTANCES = 60_000_000  # that the search looks at, some seconds
-HEAT = 0.1  # of the hops of a piece, at the start
-SHARE = 0.3  # of the pairs that would change places, those that do
-CROSSING = 4  # a link between chips counts as so many hops more
 
 
 def place(
@@ -30,10 +23,9 @@ def place(
     """Return the network with its pieces on neurocores.
 
     It takes as few chips and tiles as it can, in a corner of the board. Pieces start in
-    the order of their layers along a space-filling curve [1]_; then many pairs at once
-    are swapped by simulated annealing [2]_, with a fixed seed, so that packets travel
-    few hops. A network with more pieces than there are neurocores is laid out past the
-    edge; ``check_rules`` refuses it.
+    the order of their layers along a space-filling curve [1]_; then many change places,
+    so that packets travel few hops. A network with more pieces than there are
+    neurocores is laid out past the edge; ``check_rules`` refuses it.
 
     Parameters
     ----------
@@ -41,17 +33,15 @@ def place(
     spikes : mapping, optional
         How many spikes each population sends; one of every neuron if it is not given.
     seconds : float
-        The search ends by then, wherever it is.
+        The search for near places cools down within that time, if not before.
 
     References
     ----------
     .. [1] D. Hilbert, "Ueber die stetige Abbildung einer Linie auf ein Flaechenstueck",
        Mathematische Annalen 38, 1891.
-    .. [2] S. Kirkpatrick, C. Gelatt, M. Vecchi, "Optimization by simulated annealing",
-       Science 220, 1983.
     """
     slots = slots_of(target, len(cut.together))
-    slots = _annealed(traffic(cut, spikes), slots, target, seconds)
+    slots = annealed(traffic(cut, spikes), slots, target, seconds)
     return laid_out(cut, target, slots)
 
 
@@ -174,79 +164,3 @@ def _on_curve(tile: tuple[int, int]) -> int:
                 x, y = side - 1 - (x & (side - 1)), side - 1 - (y & (side - 1))
             x, y = y, x
     return position
-
-
-def _annealed(
-    packets: sparse.csr_array, slots: IntArray, target: Target, seconds: float
-) -> IntArray:
-    """Return the slots in another order: the first for the first piece, and so on."""
-    search = _Search(packets, slots, target)
-    best, least = search.at.copy(), search.cost
-    rng = np.random.default_rng(SEED)
-    n_sweeps = MOST_DISTANCES // max(1, search.weights.size)
-    n_sweeps = max(1, min(MOST_SWEEPS, n_sweeps))
-    hottest = HEAT * least / len(slots)
-    end = time.monotonic() + seconds
-    for sweep in range(n_sweeps):
-        if len(slots) < 2 or time.monotonic() > end:
-            break
-        search.swap(rng, hottest * (1 - sweep / n_sweeps) ** 3)
-        if search.cost < least:
-            best, least = search.at.copy(), search.cost
-    return slots[best]
-
-
-class _Search:
-    """Pieces on slots; swaps of many pairs at once."""
-
-    def __init__(
-        self, packets: sparse.csr_array, slots: IntArray, target: Target
-    ) -> None:
-        both = sparse.coo_array(packets + packets.T)
-        self.one, self.other, self.weights = both.row, both.col, both.data
-        chips = slots // [target.mesh.width, target.mesh.height]
-        places = np.column_stack([slots, CROSSING * chips]).astype(np.int32)
-        self.axes = [axis.copy() for axis in places.T if np.ptp(axis)]
-        self.at = np.arange(len(slots))
-        self.ways = self._ways(self.at)
-
-    @property
-    def cost(self) -> float:
-        """The hops of all packets."""
-        return float(self.ways.sum() / 2)
-
-    def _ways(self, moved: IntArray) -> FloatArray:
-        """Return the hops of the packets of each two pieces, the first one moved."""
-        one, other = moved[self.one], self.at[self.other]
-        found = np.zeros(len(one), np.int32)
-        for axis in self.axes:
-            found += np.abs(axis[one] - axis[other])
-        ways: FloatArray = self.weights * found
-        return ways
-
-    def swap(self, rng: np.random.Generator, heat: float) -> None:
-        """Let random pairs change places, where that saves hops, or at random.
-
-        Each pair counts what it saves while all others stay, and of those that would
-        swap only a part does, so that few of them move while their neighbors do.
-        """
-        n = len(self.at)
-        order = rng.permutation(n)
-        half = n // 2
-        partner = np.arange(n)
-        partner[order[:half]], partner[order[half : 2 * half]] = (
-            order[half : 2 * half],
-            order[:half],
-        )
-        new = self._ways(self.at[partner])
-        is_pair = self.other == partner[self.one]
-        new[is_pair] = self.ways[is_pair]  # as far from each other as before
-        more = np.bincount(self.one, new - self.ways, minlength=n)
-        more = more + more[partner]
-        luck = -np.log(rng.random(n))
-        does = rng.random(n) < max(SHARE, min(1.0, 8 / n))
-        a = order[:half]
-        a = a[(more[a] < luck[a] * heat) & does[a]]
-        b = partner[a]
-        self.at[a], self.at[b] = self.at[b], self.at[a]
-        self.ways = self._ways(self.at)

@@ -210,12 +210,16 @@ def test_traffic_and_time_that_cannot_be_are_refused(
     compile_it = ("compile", MODEL, "--target", "loihi-sim", "-o", tmp_path / "n.snn")
 
     error = command(*compile_it, "--traffic", tmp_path / "none").error()
-    result = command(*compile_it, "--time-budget", "0")
+    results = [
+        command(*compile_it, "--time-budget", n) for n in ("0", "-1", "nan", "x")
+    ]
     (tmp_path / "detail.parquet").write_text("no table")
     broken = command(*compile_it, "--traffic", tmp_path).error()
 
     assert "detail.parquet: no such file; give the folder" in error
-    assert result.status == 2
-    assert "--time-budget: 0 is not over 0" in result.err
+    assert [result.status for result in results] == [2] * 4
+    assert "--time-budget: 0 is no number over 0" in results[0].err
+    assert "--time-budget: -1 is no number over 0" in results[1].err
+    assert "--time-budget: x is no number over 0" in results[3].err
     assert "no table of a profile" in broken
     assert files_in(tmp_path) == ["detail.parquet"]

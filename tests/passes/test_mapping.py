@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from snn_deploy.errors import FitError
+from snn_deploy.errors import FitError, PassError
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.mapped import MappedNetwork, reached, synapses_on
 from snn_deploy.ir.neurons import Reset
@@ -182,3 +182,11 @@ def test_one_cut_serves_dense_layers_too() -> None:
     # 900 * 600 weights of 8 bits need at least 4.1 times 2**20 bits
     assert len([p for p in cut.pieces if p.population == "a"]) == 5
     assert len(place(cut, target).cores) == len(cut.pieces)
+
+
+def test_goals_and_times_that_cannot_be_are_refused() -> None:
+    with pytest.raises(PassError, match="no goal 'speed'; choose from energy, latency"):
+        compile_model(model(), simulator(), optimize="speed")
+    for seconds in (0.0, -1.0, float("nan")):
+        with pytest.raises(PassError, match="is not over 0; give the search some time"):
+            compile_model(model(), simulator(), seconds=seconds)
