@@ -2,11 +2,8 @@
 
 import hashlib
 import json
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from difflib import get_close_matches
-from itertools import product
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +11,7 @@ from snn_deploy import __version__
 from snn_deploy.artifact import pack
 from snn_deploy.backends import open_backend
 from snn_deploy.calibrating import calibrated
-from snn_deploy.errors import DataError, SnnDeployError
+from snn_deploy.errors import SnnDeployError
 from snn_deploy.files import text_writer, write_whole
 from snn_deploy.host.calibration import Settings
 from snn_deploy.importers import load_model
@@ -23,21 +20,18 @@ from snn_deploy.ir.graph import Graph
 from snn_deploy.pipeline import compile_model
 from snn_deploy.profile.profile import profile_inputs
 from snn_deploy.profile.summary import summarize
+from snn_deploy.sweep_file import Point, Sweep
 from snn_deploy.target_file import read_target
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-MOST_POINTS = 10_000
-MOST_BITS = 8
-KINDS = {
-    "model": str, "calibration": str, "data": str, "limit": int, "confidence": float,
-    "vary": dict,
+# what is kept of a point that can be; None: unknown
+MEASURED: dict[str, Any] = {
+    "neurocores": int, "mean_timesteps": float, "n_inputs": int, "stops_early": bool,
+    **dict.fromkeys(
+        ("accuracy_all_timesteps", "energy_all_timesteps_j", "accuracy", "energy_j",
+         "latency_s"),
+        (float, type(None)),
+    ),
 }  # fmt: skip
-VARIED = {"target": str, "weight_bits": int, "timesteps": int, "budget": float}
-NEEDED = ("model", "calibration", "data")
 # what is better, and whether more of it is
 GOALS = {
     "accuracy": True, "mean_timesteps": False, "energy_j": False,
@@ -45,108 +39,6 @@ GOALS = {
 }  # fmt: skip
 
 Outcome = dict[str, Any]  # of a point, ready for JSON
-
-
-@dataclass(frozen=True, kw_only=True)
-class Point:
-    """One way to compile and to stop a network; 0: as target or model say."""
-
-    target: str
-    weight_bits: int
-    timesteps: int
-    budget: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sweep:
-    """A network, its inputs, and the ways to try."""
-
-    model: Path
-    calibration: Path
-    data: Path
-    limit: int  # of the inputs to profile; 0: all
-    confidence: float
-    points: tuple[Point, ...]
-
-
-def read_sweep(path: Path) -> Sweep:
-    """Return what the TOML file at ``path`` asks for; files are relative to it.
-
-    Raises
-    ------
-    DataError
-        If it is not TOML, lacks a key, or has one that means nothing here.
-    """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; check the path") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise DataError(f"{path}: not a TOML file ({error}); mend it") from None
-    _check(path, "", table, KINDS)
-    missing = [name for name in NEEDED if name not in table]
-    if missing:
-        raise DataError(f"{path}: lacks {', '.join(missing)}; add it")
-    varied = table.get("vary", {})
-    lists = {k: v if isinstance(v, list) else [v] for k, v in varied.items()}
-    for name, values in lists.items():
-        for value in values:
-            _check(path, " in [vary]", {name: value}, VARIED)
-    ways: dict[str, list[Any]] = {
-        "target": ["loihi-sim"],
-        "weight_bits": [0],
-        "timesteps": [0],
-        "budget": [0.01],
-        **lists,
-    }
-    ways["target"] = [
-        str(path.parent / name) if name.endswith(".toml") else name
-        for name in ways["target"]
-    ]
-    points = [
-        Point(target=target, weight_bits=bits, timesteps=n, budget=float(budget))
-        for target, bits, n, budget in product(*(ways[name] for name in VARIED))
-    ]
-    _check_points(path, points)
-    return Sweep(
-        **{name: path.parent / table[name] for name in NEEDED},
-        limit=table.get("limit", 0),
-        confidence=float(table.get("confidence", 0.9)),
-        points=tuple(dict.fromkeys(points)),
-    )
-
-
-def _check_points(path: Path, points: Sequence[Point]) -> None:
-    if not 1 <= len(points) <= MOST_POINTS:
-        raise DataError(
-            f"{path}: [vary] gives {len(points)} ways; give 1 to {MOST_POINTS}"
-        )
-    for name in {point.target for point in points}:
-        read_target(name)
-    for point in points:
-        if point.weight_bits > MOST_BITS or point.budget >= 1:
-            raise DataError(
-                f"{path}: [vary] has weights of {point.weight_bits} bits and a budget "
-                f"of {point.budget:g}; give 2 to {MOST_BITS}, and a share under 1"
-            )
-
-
-def _check(
-    path: Path, where: str, table: Mapping[str, object], kinds: Mapping[str, type]
-) -> None:
-    for name, value in table.items():
-        if name not in kinds:
-            close = get_close_matches(name, kinds, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else ""
-            choices = hint or f"choose from {', '.join(kinds)}"
-            raise DataError(f"{path}: {name!r}{where} means nothing; {choices}")
-        kind = (int, float) if kinds[name] is float else kinds[name]
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise DataError(
-                f"{path}: {name!r}{where} is {value!r}; give a {kinds[name].__name__}"
-            )
-        if isinstance(value, int | float) and value <= 0:
-            raise DataError(f"{path}: {name!r}{where} is {value}; give one over 0")
 
 
 class Bench:
@@ -262,8 +154,16 @@ def _kept(path: Path, point: Point) -> Outcome | None:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    is_its = isinstance(found, dict) and asdict(point).items() <= found.items()
-    return found if is_its and ("accuracy" in found or found.get("refusal")) else None
+    if not isinstance(found, dict) or not asdict(point).items() <= found.items():
+        return None
+    refusal = found.get("refusal")
+    kinds = {} if refusal else MEASURED
+    is_whole = (
+        isinstance(refusal, str)
+        and found.keys() == {*asdict(point), "refusal", *kinds}
+        and all(isinstance(found[name], kind) for name, kind in kinds.items())
+    )
+    return found if is_whole else None
 
 
 def unbeaten(outcomes: Sequence[Outcome]) -> list[bool]:

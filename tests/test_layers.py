@@ -52,15 +52,16 @@ ALLOWED = {
     "crosscheck": "artifact backends errors host inputs results",
     "calibrating": "arrays artifact backends host inputs",
     "demo": "artifact files importers inputs ir pipeline profile target_file",
+    "sweep_file": "errors target_file toml_file",
     "sweep": "artifact backends calibrating errors files host importers inputs ir "
-    "pipeline profile target_file",
+    "pipeline profile sweep_file target_file",
     "fit": "errors ir passes pipeline target",
     "doctor": "arrays backends errors ir pipeline spikes target_file",
     "testing": "arrays artifact backends errors importers inputs ir pipeline profile "
     "recording target_file",
     "cli": "arrays artifact backends calibrating conversion_gap convert costs "
     "crosscheck demo doctor errors fit host importers inputs ir optimize "
-    "pipeline profile recording report results serving sweep target "
+    "pipeline profile recording report results serving sweep sweep_file target "
     "target_file training verify",
     "__init__": "artifact backends host importers inputs pipeline profile report "
     "target_file",

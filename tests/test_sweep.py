@@ -11,19 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snn_deploy import sweep as sweep_module
+from snn_deploy import sweep_file
 from snn_deploy.cli import main
 from snn_deploy.errors import DataError, TargetError
 from snn_deploy.sweep import (
     GOALS,
     Bench,
     Outcome,
-    Point,
     one_by_one,
-    read_sweep,
     run_sweep,
     unbeaten,
 )
+from snn_deploy.sweep_file import Point, read_sweep
 from tests.hostile.networks import SHAPE, write_model
 
 TEXT = """
@@ -196,7 +195,7 @@ def test_a_misspelled_target_is_found_before_anything_runs(tmp_path: Path) -> No
 
 
 def test_too_many_ways_are_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep_module, "MOST_POINTS", 7)
+    monkeypatch.setattr(sweep_file, "MOST_POINTS", 7)
 
     with pytest.raises(DataError, match="gives 8 ways; give 1 to 7"):
         read_sweep(home / "sweep.toml")

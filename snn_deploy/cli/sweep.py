@@ -38,10 +38,10 @@ def call(options: argparse.Namespace) -> None:
         Bench,
         Measure,
         one_by_one,
-        read_sweep,
         run_sweep,
         unbeaten,
     )
+    from snn_deploy.sweep_file import read_sweep
 
     sweep = read_sweep(options.sweep)
     folder = options.output / "ways"

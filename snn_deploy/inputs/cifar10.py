@@ -1,18 +1,23 @@
 """CIFAR-10 from the user's disk: the original binaries, or one file of JPEG images."""
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from snn_deploy.arrays import AnyArray
 from snn_deploy.errors import DataError
+from snn_deploy.inputs.data import load_arrays
 
 JPEG_FILE = "cifar10_jpeg.npz"
 TRAIN_FILES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 TEST_FILES = ("test_batch.bin",)
 CLASSES = 10
+MOST_IMAGES = 50_000  # of a part; a binary file holds a fifth
 SHAPE = (3, 32, 32)
 EXPECTED = (
     f"expected {TRAIN_FILES[0]} to {TRAIN_FILES[-1]} and {TEST_FILES[0]} of CIFAR-10's "
@@ -61,47 +66,64 @@ def _read_binaries(folder: Path, names: tuple[str, ...]) -> Images:
 
 
 def _read_rows(path: Path) -> npt.NDArray[np.uint8]:
-    try:
-        content = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read; {EXPECTED}") from error
-    if content.size == 0 or content.size % _ROW:
+    if not path.is_file():
+        raise DataError(f"{path}: cannot be read; {EXPECTED}")
+    size, most = path.stat().st_size, MOST_IMAGES // len(TRAIN_FILES)
+    if not 0 < size <= most * _ROW or size % _ROW:
         raise DataError(
-            f"{path}: has {content.size} bytes, which is no whole number of images of "
+            f"{path}: has {size} bytes, which are not 1 to {most} whole images of "
             f"{_ROW}; unpack the archive again"
         )
-    rows = content.reshape(-1, _ROW)
+    rows = np.fromfile(path, np.uint8).reshape(-1, _ROW)
     _check_labels(rows[:, 0], path)
     return rows
 
 
 def _read_jpegs(path: Path) -> tuple[Images, Images]:
+    arrays = load_arrays(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return _decoded(file, "train", path), _decoded(file, "test", path)
-    except (OSError, ValueError, KeyError, EOFError) as error:
+        return _decoded(arrays, "train", path), _decoded(arrays, "test", path)
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow's, and those below
         raise DataError(f"{path}: damaged, {error}; copy it again") from error
 
 
-def _decoded(file: "np.lib.npyio.NpzFile", part: str, path: Path) -> Images:
-    from PIL import Image
-
-    content, offsets = file[f"{part}_jpeg"].tobytes(), file[f"{part}_offsets"]
-    labels = file[f"{part}_labels"]
+def _decoded(arrays: Mapping[str, AnyArray], part: str, path: Path) -> Images:
+    names = [f"{part}_{field}" for field in ("jpeg", "offsets", "labels")]
+    for name in names:
+        if name not in arrays or arrays[name].dtype.kind not in "iu":
+            raise ValueError(f"no integers are called {name}")
+        if arrays[name].ndim != 1:
+            raise ValueError(f"{name} has shape {arrays[name].shape}")
+    content, offsets, labels = (arrays[name] for name in names)
+    n = len(labels)
+    if len(offsets) != n + 1 or n > MOST_IMAGES:
+        raise ValueError(
+            f"{part}: {len(offsets) - 1} images and {n} labels, the same number is "
+            f"needed, {MOST_IMAGES} at most"
+        )
     _check_labels(labels, path)
-    if len(labels) != len(offsets) - 1:
-        raise ValueError(f"{part}: {len(offsets) - 1} images and {len(labels)} labels")
-    x = np.empty((len(labels), *SHAPE), np.uint8)
-    for index in range(len(labels)):
-        start, end = offsets[index : index + 2].tolist()
-        image = Image.open(io.BytesIO(content[start:end])).convert("RGB")
-        x[index] = np.asarray(image).transpose(2, 0, 1)
+    if (offsets[1:] < offsets[:-1]).any():
+        raise ValueError(f"{part}: an image begins before the one ahead of it")
+    x = np.empty((n, *SHAPE), np.uint8)
+    for index, (start, end) in enumerate(pairwise(offsets.tolist())):
+        x[index] = _pixels(content[start:end].tobytes(), f"{part}: image {index}")
     return Images(x=x, y=labels.astype(np.int64))
 
 
-def _check_labels(labels: npt.NDArray[np.uint8], path: Path) -> None:
-    if labels.size and labels.max() >= CLASSES:
+def _pixels(jpeg: bytes, where: str) -> npt.NDArray[np.uint8]:
+    """Return the pixels of one image, whose size is checked before it is decoded."""
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    image = JpegImageFile(io.BytesIO(jpeg))
+    if image.size != SHAPE[1:]:
+        width, height = image.size
+        raise ValueError(f"{where} is {width} x {height} large, not 32 x 32")
+    return np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+
+
+def _check_labels(labels: AnyArray, path: Path) -> None:
+    if labels.size and not 0 <= labels.min() <= labels.max() < CLASSES:
         raise DataError(
-            f"{path}: has a label of {labels.max()}, the largest class is "
-            f"{CLASSES - 1}; unpack or copy it again"
+            f"{path}: has labels from {labels.min()} to {labels.max()}, the classes "
+            f"are 0 to {CLASSES - 1}; unpack or copy it again"
         )

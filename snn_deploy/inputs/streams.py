@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from io import BufferedReader
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -86,8 +87,8 @@ def _next_array(
             f"{PIPE}: an array has shape {shape}, the network takes {input_shape}"
             f"{time_axis}; send one input or (n, ...) of them"
         )
-    n_bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    if n_bytes > LARGEST_ARRAY:
+    n_bytes = prod(shape) * dtype.itemsize
+    if min(shape) < 0 or n_bytes > LARGEST_ARRAY:
         raise DataError(
             f"{PIPE}: an array has {n_bytes} bytes, allowed are {LARGEST_ARRAY}; send "
             "fewer inputs at a time"
@@ -115,7 +116,7 @@ def _header(pipe: BufferedReader) -> tuple[Shape, np.dtype[np.generic]]:
             f"{PIPE}: no .npy array ({why}); send what numpy.save(sys.stdout.buffer, "
             "x) writes"
         ) from error
-    if is_fortran or dtype.hasobject:
+    if is_fortran or dtype.kind not in "biuf":
         raise DataError(
             f"{PIPE}: an array of {dtype} that is no plain array in row order; send "
             "numpy.ascontiguousarray(x)"

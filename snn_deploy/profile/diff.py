@@ -30,6 +30,7 @@ METRICS = {
     "energy": "J",
     "latency": "s",
 }
+NAMES = ("network", "target", "backend", "monitor")  # texts of a summary
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,6 +93,10 @@ def read_profile(folder: Path) -> SavedProfile:
         )
     if not len(rows):
         raise DataError(f"{folder}: holds no inputs; profile at least one")
+    cutoff = summary.get("cutoff")
+    is_cutoff = cutoff is None or (isinstance(cutoff, dict) and "rule" in cutoff)
+    if not is_cutoff or not all(isinstance(summary.get(n), str) for n in NAMES):
+        raise DataError(f"{path}: says no {', '.join(NAMES)} or rule; profile again")
     return SavedProfile(folder=str(folder), summary=summary, rows=rows)
 
 

@@ -58,9 +58,18 @@ def saved_loads(summary: dict[str, Any], network: MappedNetwork, where: str) -> 
     Raises
     ------
     DataError
-        If the neurocores are others.
+        If the neurocores are others, or their loads are no numbers.
     """
-    found = {load["index"]: load for load in summary.get("neurocores", ())}
+    try:
+        return _loads(summary["neurocores"], network, where)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{where}: summary.json has no loads of neurocores ({error}); profile again"
+        ) from error
+
+
+def _loads(saved: Any, network: MappedNetwork, where: str) -> Loads:
+    found = {load["index"]: load for load in saved}
     indices = [core.index for core in network.cores]
     if sorted(found) != sorted(indices):
         raise DataError(

@@ -1,7 +1,6 @@
 """Checkpoints: what an interrupted training needs to go on as if nothing happened."""
 
 import io
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snn_deploy.errors import ArtifactError
+from snn_deploy.errors import ArtifactError, ModelError
 from snn_deploy.files import write_whole
+from snn_deploy.importers.model_file import unpickled
 
 _State = dict[str, Any]  # a torch state_dict
+_KINDS: dict[str, Any] = {
+    "recipe": str, "phase": int, "n_epochs": int, "network": dict,
+    "optimizer": (dict, type(None)), "best_network": dict, "best_loss": float,
+    "best_epoch": int, "seconds": float, "threads": tuple,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,22 +47,44 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     write_whole(path, write)
 
 
-def read_checkpoint(path: Path, *, recipe: str) -> Checkpoint:
+def read_checkpoint(path: Path, *, recipe: str, network: _State) -> Checkpoint:
     """Return the checkpoint at ``path``, which must be of the same ``recipe``.
+
+    Its weights must have the names and shapes of those in ``network``.
 
     Raises
     ------
     ArtifactError
-        If the file is damaged or belongs to another recipe.
+        If the file is damaged, or belongs to another recipe or network.
     """
     try:
-        checkpoint = Checkpoint(**torch.load(path, weights_only=True))
-    except (OSError, RuntimeError, EOFError, TypeError, pickle.PickleError) as error:
+        checkpoint = Checkpoint(**unpickled(path))
+        _check(checkpoint)
+    except (ModelError, TypeError):
         raise ArtifactError(
-            f"{path}: not a checkpoint, {error}; train without --resume"
-        ) from error
+            f"{path}: not a checkpoint, or damaged; train without --resume to start "
+            "over"
+        ) from None
     if checkpoint.recipe != recipe:
         raise ArtifactError(
             f"{path}: belongs to another recipe; train without --resume to start over"
         )
+    for saved in (checkpoint.network, checkpoint.best_network):
+        if _shapes(saved) != _shapes(network):
+            raise ArtifactError(
+                f"{path}: its weights are of another network, as for other data; train "
+                "without --resume to start over"
+            )
     return checkpoint
+
+
+def _check(checkpoint: Checkpoint) -> None:
+    for name, kind in _KINDS.items():
+        if not isinstance(getattr(checkpoint, name), kind):
+            raise TypeError(name)
+    if checkpoint.phase < 0 or not checkpoint.threads:
+        raise TypeError("phase, threads")
+
+
+def _shapes(state: _State) -> dict[str, object]:
+    return {name: getattr(value, "shape", None) for name, value in state.items()}

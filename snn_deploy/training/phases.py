@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from snn_deploy.errors import ArtifactError
 from snn_deploy.inputs.datasets import Part
 from snn_deploy.ir import graph
 from snn_deploy.spikes import Encoding
@@ -38,7 +39,13 @@ class Phase:
         self.trained = network if is_first else convert(network, self._decay())
         self.optimizer = _optimizer(network, self.training)
         if checkpoint.optimizer is not None:
-            self.optimizer.load_state_dict(checkpoint.optimizer)
+            try:
+                self.optimizer.load_state_dict(checkpoint.optimizer)
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                raise ArtifactError(
+                    f"{recipe.name}: the checkpoint has another optimizer ({error}); "
+                    "train without --resume to start over"
+                ) from error
 
     def _decay(self) -> float:
         if isinstance(self.training, FineTuning):

@@ -131,7 +131,10 @@ def fit(
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     checkpoint = _untrained(recipe, network)
     if resume and path.exists():
-        checkpoint = _go_on(read_checkpoint(path, recipe=repr(recipe)), path)
+        checkpoint = read_checkpoint(
+            path, recipe=repr(recipe), network=checkpoint.network
+        )
+        checkpoint = _go_on(checkpoint, path)
     for number in range(checkpoint.phase, len(recipe.phases)):
         if number > checkpoint.phase:
             checkpoint = _begin_phase(checkpoint, number)

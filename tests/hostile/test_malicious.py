@@ -2,10 +2,7 @@
 
 import io
 import pickle
-import resource
-import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,20 +31,7 @@ from snn_deploy.training.recipe_file import read_recipe
 from tests.hostile.readers import READERS, rows
 from tests.hostile.test_fuzz_formats import perceptron
 
-MOST_S = 5.0
-MOST_MEMORY = 500 << 20  # bytes
-
-
-@pytest.fixture(autouse=True)
-def _little_time_and_memory() -> Iterator[None]:
-    before, started = _peak(), time.process_time()
-    yield
-    assert time.process_time() - started < MOST_S
-    assert _peak() - before < MOST_MEMORY
-
-
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+pytestmark = pytest.mark.usefixtures("little_time_and_memory")
 
 
 def entries_of(name: str) -> dict[str, bytes]:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from snn_deploy.arrays import AnyArray
 from snn_deploy.errors import DataError
 from snn_deploy.inputs.cifar10 import (
     JPEG_FILE,
@@ -36,8 +37,8 @@ def write_binaries(folder: Path, n: int = 10) -> None:
         np.column_stack([y, x.reshape(n, -1)]).tofile(folder / name)
 
 
-def write_jpegs(folder: Path, **changes: Bytes) -> None:
-    arrays: dict[str, Bytes] = {}
+def write_jpegs(folder: Path, **changes: AnyArray) -> None:
+    arrays: dict[str, AnyArray] = {}
     for seed, part in enumerate(("train", "test")):
         x, y = images(20, seed)
         files = [jpeg(image) for image in x]
@@ -128,7 +129,7 @@ def test_label_out_of_range_is_refused(tmp_path: Path) -> None:
     path = tmp_path / TRAIN_FILES[0]
     path.write_bytes(b"\x0a" + path.read_bytes()[1:])
 
-    with pytest.raises(DataError, match=r"has a label of 10, the largest class is 9"):
+    with pytest.raises(DataError, match=r"has labels from 5 to 10, the classes are 0"):
         read_cifar10(tmp_path)
 
 
@@ -149,5 +150,5 @@ def test_labels_and_images_of_different_numbers_are_refused(tmp_path: Path) -> N
 def test_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / JPEG_FILE).write_bytes(b"no zip")
 
-    with pytest.raises(DataError, match="damaged"):
+    with pytest.raises(DataError, match=r"not an \.npz"):
         read_cifar10(tmp_path)

@@ -9,14 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from snn_deploy.errors import ModelError, TrainingError
+from snn_deploy.errors import ArtifactError, ModelError, TrainingError
 from snn_deploy.importers.model_file import read_model
 from snn_deploy.inputs.data import Data
 from snn_deploy.inputs.datasets import Part, Split
 from snn_deploy.ir.floating import accumulate, evaluate
 from snn_deploy.spikes import encode
 from snn_deploy.training import phases, rcs, recipes, train
-from snn_deploy.training.checkpoint import read_checkpoint, write_checkpoint
+from snn_deploy.training.checkpoint import (
+    Checkpoint,
+    read_checkpoint,
+    write_checkpoint,
+)
 from snn_deploy.training.networks import as_float, run_over_time
 from snn_deploy.training.recipes import Recipe, Training
 
@@ -55,6 +59,12 @@ layers = [
 loss = { kind = "mean_output" }
 training = { epochs = 1, batch_size = 10, learning_rate = 0.1, weight_decay = 0 }
 """
+
+
+def kept_in(folder: Path, part: Part) -> Checkpoint:
+    weights = train.build(RECIPE, part).state_dict()
+    path = folder / "checkpoint.pt"
+    return read_checkpoint(path, recipe=repr(RECIPE), network=weights)
 
 
 def test_training_learns(bars: Part, tmp_path: Path) -> None:
@@ -122,7 +132,7 @@ def test_loss_that_is_no_number_stops_and_keeps_the_checkpoint(
     with pytest.raises(TrainingError, match="loss is nan in epoch 2, batch 2 of 4;"):
         train.fit(RECIPE, bars, tmp_path)
 
-    kept = read_checkpoint(tmp_path / "checkpoint.pt", recipe=repr(RECIPE))
+    kept = kept_in(tmp_path, bars)
     assert kept.n_epochs == 1
     assert all(w.isfinite().all() for w in kept.network.values())
 
@@ -299,7 +309,7 @@ def test_disk_that_fills_up_keeps_the_epochs_before(
     monkeypatch.undo()
 
     assert [path.name for path in (tmp_path / "broken").iterdir()] == ["checkpoint.pt"]
-    kept = read_checkpoint(tmp_path / "broken" / "checkpoint.pt", recipe=repr(RECIPE))
+    kept = kept_in(tmp_path / "broken", bars)
     resumed = train.fit(RECIPE, bars, tmp_path / "broken", resume=True)
     assert kept.n_epochs == 2
     assert torch.equal(resumed.network["5.weight"], unbroken.network["5.weight"])
@@ -311,7 +321,7 @@ def test_other_number_of_threads_is_told_and_recorded(
     train.fit(RECIPE, bars, tmp_path)
     path = tmp_path / "checkpoint.pt"
     n_threads = torch.get_num_threads()
-    elsewhere = replace(read_checkpoint(path, recipe=repr(RECIPE)), threads=(99,))
+    elsewhere = replace(kept_in(tmp_path, bars), threads=(99,))
     write_checkpoint(path, elsewhere)
 
     resumed = train.fit(RECIPE, bars, tmp_path, resume=True)
@@ -342,3 +352,15 @@ def test_half_precision_learns_too(bars: Part, tmp_path: Path) -> None:
 
     assert checkpoint.best_loss < 0.35
     assert checkpoint.network["0.weight"].dtype is torch.float32
+
+
+def test_checkpoint_with_another_optimizer_is_refused(
+    bars: Part, tmp_path: Path
+) -> None:
+    train.fit(RECIPE, bars, tmp_path)
+    kept = kept_in(tmp_path, bars)
+    halfway = replace(kept, n_epochs=1, optimizer={"param_groups": [], "state": {}})
+    write_checkpoint(tmp_path / "checkpoint.pt", halfway)
+
+    with pytest.raises(ArtifactError, match="the checkpoint has another optimizer"):
+        train.fit(RECIPE, bars, tmp_path, resume=True)
