@@ -63,6 +63,11 @@ def read_apart(parse: Callable[[Path], Any], path: Path) -> Any:
     return found["content"]
 
 
+def last_peak() -> int:
+    """Return the bytes of memory that the latest file's process took at most."""
+    return _server.peak
+
+
 class _Server:
     """The process that forks the children; started on first use."""
 
@@ -71,6 +76,7 @@ class _Server:
         self.owner = 0  # the process that started it: a fork of that starts another
         self.process: subprocess.Popen[bytes] | None = None
         self.channel: socket.socket | None = None
+        self.peak = 0  # bytes of memory that the latest child took
 
     def ask(self, parse: Callable[[Path], Any], path: Path) -> tuple[bytes, int]:
         """Return what a child has written, and the status that it ended with."""
@@ -91,7 +97,7 @@ class _Server:
                     finally:
                         os.close(its)
                     answer = answers.read(MOST_BYTES)
-                status = channel.recv(16)
+                status = channel.recv(64)
             except ConnectionError:
                 status = b""
             except BaseException:  # Ctrl-C: the next file gets a new server
@@ -100,7 +106,8 @@ class _Server:
             if not status:  # somebody has ended the server
                 self.close()
                 return b"", int(signal.SIGKILL)
-            return answer, int(status)
+            number, self.peak = map(int, status.split())
+            return answer, number
 
     def _channel(self) -> socket.socket:
         if self.channel is not None and self.owner == os.getpid():

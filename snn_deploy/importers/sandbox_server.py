@@ -39,8 +39,8 @@ def serve(number: int) -> None:
                 channel.close()
                 _answer(parse, request, descriptors[0])
             os.close(descriptors[0])
-            _, status = os.waitpid(child, 0)
-            channel.send(str(status).encode())
+            _, status, used = os.wait4(child, 0)
+            channel.send(f"{status} {used.ru_maxrss << 10}".encode())
 
 
 def _answer(parse: Any, request: dict[str, str], descriptor: int) -> None:

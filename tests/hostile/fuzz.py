@@ -8,75 +8,123 @@ import argparse
 import hashlib
 import itertools
 import random
-import resource
+import re
 import sys
 import time
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
 
 from snn_deploy.errors import SnnDeployError
+from snn_deploy.importers import sandbox
 from tests.hostile.mutations import systematic
 from tests.hostile.readers import READERS, Reader
 
 MOST_S = 5.0
-MOST_MEMORY = 500 << 20  # bytes above what the reading of a valid file takes
+MOST_MEMORY = 500 << 20  # bytes above those of before, or of a parser's process
 FOUND = Path("build/fuzz")
 
 
-def problem(reader: Reader, path: Path) -> str | None:
+@dataclass(kw_only=True)
+class Seen:
+    """What reading spoilt files has given and taken."""
+
+    n_read: int = 0
+    refused: Counter[str] = field(default_factory=Counter)  # by error
+    n_wrong: int = 0
+    slowest_s: float = 0.0
+    memory: int = 0  # bytes above those of before, of this process, the most
+    child_memory: int = 0  # bytes of a parser's process, the most
+
+    @property
+    def n(self) -> int:
+        """How many files were tried."""
+        return self.n_read + self.refused.total() + self.n_wrong
+
+    def in_words(self) -> str:
+        """Return all of it in a line."""
+        refused = ", ".join(f"{n} {name}" for name, n in self.refused.most_common())
+        return (
+            f"{self.n} files: {self.n_read} read, {self.refused.total()} refused "
+            f"({refused}), {self.n_wrong} wrongly; the slowest took "
+            f"{self.slowest_s:.2f} s, the largest {self.memory >> 20} MB here and "
+            f"{self.child_memory >> 20} MB in a process of its own"
+        )
+
+
+def problem(reader: Reader, path: Path, seen: Seen) -> str | None:
     """Return what is wrong with how a spoilt file is read; nothing if all is well."""
-    before, started = _peak(), time.monotonic()
+    before, started = _reset_peak(), time.monotonic()
+    refused = ""
     try:
         reader.read(path)
     except SnnDeployError as error:
+        refused = type(error).__name__
         if "\n" in str(error):
             return f"an error of several lines: {error}"
     except BaseException:
         return traceback.format_exc(limit=-1)
     taken, memory = time.monotonic() - started, _peak() - before
+    child_memory = sandbox.last_peak()
+    seen.slowest_s = max(seen.slowest_s, taken)
+    seen.memory = max(seen.memory, memory)
+    seen.child_memory = max(seen.child_memory, child_memory)
     if taken > MOST_S:
         return f"{taken:.1f} s"
-    return f"{memory >> 20} MB" if memory > MOST_MEMORY else None
+    if max(memory, child_memory) > MOST_MEMORY:
+        return f"{memory >> 20} MB, and {child_memory >> 20} MB in a parser's process"
+    if refused:
+        seen.refused[refused] += 1
+    else:
+        seen.n_read += 1
+    return None
+
+
+def _reset_peak() -> int:
+    """Return the memory of this process, from which its peak is counted from now on."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _peak()
 
 
 def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+    (line,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(line) << 10
 
 
 def cases(reader: Reader, seed: int, start: int = 0) -> Iterator[bytes]:
     """Yield spoilt files without end: cut at every byte, bits flipped, then more."""
-    content = reader.content
+    contents = reader.contents
     rng = random.Random(seed)
-    yield from itertools.islice(systematic(content, rng), start, None)
+    every = (systematic(content, rng) for content in contents)
+    yield from itertools.islice(itertools.chain.from_iterable(every), start, None)
     while True:
-        yield rng.choice(reader.mutations)(content, rng)
+        yield rng.choice(reader.mutations)(rng.choice(contents), rng)
 
 
-def fuzz(
-    reader: Reader, seconds: float, seed: int = 0, start: int = 0
-) -> tuple[int, int]:
-    """Return how many files were read, and how many of them wrongly."""
-    n = n_wrong = 0
+def fuzz(reader: Reader, seconds: float, seed: int = 0, start: int = 0) -> Seen:
+    """Return what became of spoilt files, read for so many seconds."""
+    seen = Seen()
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = Path(folder) / reader.name
-        path.write_bytes(reader.content)
-        reader.read(path)
+        for content in reader.contents:
+            path.write_bytes(content)
+            reader.read(path)
         deadline = time.monotonic() + seconds
         for content in cases(reader, seed, start):
             path.write_bytes(content)
-            found = problem(reader, path)
-            n += 1
+            found = problem(reader, path, seen)
             if found is not None:
-                n_wrong += 1
+                seen.n_wrong += 1
                 _keep(reader, content, found)
             if time.monotonic() > deadline:
-                return n, n_wrong
+                return seen
     raise AssertionError("cases have no end")
 
 
@@ -96,12 +144,12 @@ def main() -> int:
     parser.add_argument("--start", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    n_all_wrong = 0
+    n_wrong = 0
     for name in options.readers:
-        n, n_wrong = fuzz(READERS[name], options.seconds, options.seed, options.start)
-        n_all_wrong += n_wrong
-        print(f"{name}: {n} files, {n_wrong} read wrongly", flush=True)
-    return int(n_all_wrong > 0)
+        seen = fuzz(READERS[name], options.seconds, options.seed, options.start)
+        n_wrong += seen.n_wrong
+        print(f"{name}: {seen.in_words()}", flush=True)
+    return int(n_wrong > 0)
 
 
 if __name__ == "__main__":

@@ -11,26 +11,39 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
+import nir
+import norse.torch as norse
+import onnx
 import torch
 
-from snn_deploy.artifact import _manifest_sha256, read_artifact
+import snn_deploy
+from snn_deploy.artifact import _manifest_sha256, pack, read_artifact, write_artifact
 from snn_deploy.files import packaged_folder
 from snn_deploy.importers import model_file
 from snn_deploy.importers.model_file import read_model
 from snn_deploy.importers.pt2 import read_pt2
 from snn_deploy.inputs.data import read_data
 from snn_deploy.ir.graph import Training
+from snn_deploy.pipeline import compile_model
+from snn_deploy.profile.diff import NAMES, compare, read_profile
 from snn_deploy.profile.parts import Part, Way
 from snn_deploy.profile.rows import COLUMNS, Row, Rows
 from snn_deploy.profile.store import JOURNAL, Folder
 from snn_deploy.profile.tables import read_rows, write_rows
 from snn_deploy.spikes import Encoding
+from snn_deploy.sweep_file import read_sweep
 from snn_deploy.target_file import read_target
 from snn_deploy.training.recipe_file import read_recipe
 from tests.hostile.mutations import spoilt, spoilt_entry
 from tests.hostile.networks import SHAPE, write_all
 from tests.hostile.test_fuzz_formats import original
 from tests.hostile.test_fuzz_formats import read as read_network
+from tests.importers.test_lava_dl import dense
+from tests.importers.test_lava_dl import write as write_lava_dl
+from tests.importers.test_lava_dl_layers import conv, pool
+from tests.importers.test_nir import recurrent
+from tests.importers.test_onnx import export, networks, normed
+from tests.test_sweep import TEXT as SWEEP
 
 PLACES = range(9)
 WAY = Way(name="all", inputs=PLACES, n_timesteps=4)
@@ -48,7 +61,16 @@ class Reader:
     @property
     def content(self) -> bytes:
         """A valid file."""
-        return (originals() / self.name).read_bytes()
+        return self.contents[0]
+
+    @property
+    def contents(self) -> list[bytes]:
+        """Valid files: the one of this name, and others of its kind."""
+        first = originals() / self.name
+        others = sorted((originals() / "others").glob(f"*{first.suffix}"))
+        if first.name in (JOURNAL, "part.parquet") or first.suffix == ".toml":
+            others = []
+        return [path.read_bytes() for path in (first, *others)]
 
 
 def _data(path: Path) -> object:
@@ -68,6 +90,14 @@ def _part(path: Path) -> object:
     (path.parent / JOURNAL).write_text(json.dumps(line) + "\n")
     (path.parent / line["file"]).write_bytes(path.read_bytes())
     return Folder(path.parent).read(WAY, PLACES)
+
+
+def _summary(path: Path) -> object:
+    """Read the summary of a profile, and compare the profile with itself."""
+    rows = originals() / "rows.parquet"
+    (path.parent / "inputs.parquet").write_bytes(rows.read_bytes())
+    profile = read_profile(path.parent)
+    return compare(profile, profile)
 
 
 def _spoilt_artifact(content: bytes, rng: random.Random) -> bytes:
@@ -127,7 +157,32 @@ def originals() -> Path:
     for path in (folder / "parts").iterdir():
         name = path.name if path.name == JOURNAL else "part.parquet"
         path.rename(folder / name)
+    write_others(folder)
     return folder
+
+
+def write_others(folder: Path) -> None:
+    """Write further networks into ``others``, and files about profiles."""
+    others = folder / "others"
+    others.mkdir()
+    nir.write(others / "loop.nir", recurrent(nested=True))
+    layers = [conv(1, 2), pool(), dense(18, 3)]
+    entrance = {"type": "input", "shape": [1, 6, 6]}
+    write_lava_dl(others / "convolution.net", [entrance, *layers])
+    for name in ("convolutions", "residual"):
+        module, shape = networks()[name]
+        path = export(others / f"{name}.onnx", normed(module), shape)
+        onnx.save(onnx.load(path), path)  # the weights too
+    with torch.random.fork_rng(devices=[]):
+        lif = norse.SequentialState(torch.nn.Flatten(), torch.nn.Linear(16, 3),
+                                    norse.LIFBoxCell())  # fmt: skip
+    graph = snn_deploy.save(lif, others / "lif.pt", input_shape=SHAPE, timesteps=4)
+    network = compile_model(graph, read_target("loihi-sim"))
+    write_artifact(pack(network), others / "lif.snn")
+    (folder / "sweep.toml").write_text(SWEEP)
+    summary = {"n_inputs": len(rows()), "cutoff": {"rule": "risk", "beta": [1.0]}}
+    names = dict.fromkeys(NAMES, "name")
+    (folder / "summary.json").write_text(json.dumps({**summary, **names}))
 
 
 def rows() -> Rows:
@@ -150,6 +205,8 @@ READERS = {
         Reader("packed.npz", _data, (spoilt, spoilt_entry)),
         Reader("target.toml", lambda path: read_target(str(path))),
         Reader("recipe.toml", read_recipe),
+        Reader("sweep.toml", read_sweep),
+        Reader("summary.json", _summary),
         Reader("rows.parquet", read_rows),
         Reader(JOURNAL, _journal),
         Reader("part.parquet", _part),

@@ -11,16 +11,16 @@ SYSTEMATIC = 2 * SMALL + N_FLIPS  # more than there are such cases
 
 @pytest.mark.parametrize("name", READERS)
 def test_a_spoilt_file_is_refused(name: str) -> None:
-    n, n_wrong = fuzz(READERS[name], seconds=0.7, start=SYSTEMATIC)
+    seen = fuzz(READERS[name], seconds=0.7, start=SYSTEMATIC)
 
-    assert n > 0
-    assert n_wrong == 0
+    assert seen.n > 0
+    assert seen.n_wrong == 0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_a_file_cut_at_every_byte_or_spoilt_is_refused(name: str) -> None:
-    n, n_wrong = fuzz(READERS[name], seconds=30)
+    seen = fuzz(READERS[name], seconds=30)
 
-    assert n > 0
-    assert n_wrong == 0
+    assert seen.n > 0
+    assert seen.n_wrong == 0
