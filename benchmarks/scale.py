@@ -6,8 +6,8 @@ retiming, cutting and placing), the largest memory of the process, Python and it
 packages included, neurocores and the bound on them, chips, and the hops of all packets
 if every neuron spikes once, as a share of those at random and of those layer by layer.
 ``--bounds`` prints the neurocores of N1, N2, N3 and VGG-16 and the bound on them, for
-the output axons of Loihi 1, which the simulated chip inherits, and for four times as
-many.
+the simulated chip, whose output axons share its memory, and for one that has at most
+as many of them as Loihi 1.
 """
 
 import json
@@ -117,8 +117,8 @@ def _hops(network: MappedNetwork) -> dict[str, float]:
     }
 
 
-def bounds(output_axons: int) -> None:
-    """Print neurocores, and the bound on them, with so many output axons."""
+def bounds(output_axons: int | None) -> None:
+    """Print neurocores, and the bound on them, with so many output axons at most."""
     target = simulator()
     limits = replace(target.neurocore, output_axons=output_axons)
     target = replace(target, neurocore=limits)
@@ -147,7 +147,7 @@ if __name__ == "__main__":
         print(json.dumps(measure(sys.argv[2])))
     elif sys.argv[1:2] == ["--bounds"]:
         print("output axons | network | neurocores | bound | ratio")
-        for n_axons in (4096, 16384):
+        for n_axons in (None, 4096):
             bounds(n_axons)
     else:
         main(sys.argv[1:])

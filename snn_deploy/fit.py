@@ -15,19 +15,13 @@ from snn_deploy.ir.quantized import Population, QuantizedGraph
 from snn_deploy.ir.synapses import ConvSynapses
 from snn_deploy.passes.abilities import abilities, check_input
 from snn_deploy.passes.blocks import Cut
-from snn_deploy.passes.bounds import (
-    BITS,
-    COMPARTMENTS,
-    INPUT_AXONS,
-    OUTPUT_AXONS,
-    Bounds,
-)
-from snn_deploy.passes.loads import Load, Loads, cut_apart
+from snn_deploy.passes.bounds import Bounds
+from snn_deploy.passes.loads import Loads, cut_apart
 from snn_deploy.passes.partition import partition
 from snn_deploy.passes.quantize import quantize
 from snn_deploy.passes.retime import late, retime
 from snn_deploy.pipeline import to_spiking
-from snn_deploy.target import Target
+from snn_deploy.target import OUTPUT_AXONS, Target
 
 MAX_DELAY = 1 << 16
 
@@ -156,8 +150,10 @@ def _able(target: Target) -> Target:
 
 def _layer(bounds: Bounds, population: Population, cuts: Mapping[str, Cut]) -> LayerFit:
     loads, cut = bounds.loads, cuts[population.name]
-    used = _amounts(loads.of(population, cut, cuts))
-    alone = _amounts(loads.of(population, cut_apart(population.shape), cuts))
+    limits = loads.target.neurocore
+    used = loads.of(population, cut, cuts).fullest(limits)
+    apart = cut_apart(population.shape)
+    alone = loads.of(population, apart, cuts).fullest(limits)
     least = bounds.of(population)
     return LayerFit(
         name=population.name,
@@ -171,29 +167,9 @@ def _layer(bounds: Bounds, population: Population, cuts: Mapping[str, Cut]) -> L
                 one_neuron=alone[what],
                 least_cores=least[what],
             )
-            for what, limit in _limits(loads.target).items()
+            for what, limit in limits.room.items()
         ),
     )
-
-
-def _limits(target: Target) -> dict[str, int]:
-    limits = target.neurocore
-    return {
-        COMPARTMENTS: limits.compartments,
-        BITS: limits.synaptic_memory_bits,
-        INPUT_AXONS: limits.input_axons,
-        OUTPUT_AXONS: limits.output_axons,
-    }
-
-
-def _amounts(load: Load) -> dict[str, int]:
-    """Return what the fullest block takes of each resource."""
-    return {
-        COMPARTMENTS: int(load.n_neurons.max()),
-        BITS: int(load.synapse_bits.max()),
-        INPUT_AXONS: int(load.n_input_axons.max()),
-        OUTPUT_AXONS: int(load.n_output_axons.max()),
-    }
 
 
 def _over(graph: QuantizedGraph, layer: LayerFit) -> Iterator[Problem]:

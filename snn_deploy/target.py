@@ -1,10 +1,19 @@
 """Chips: limits, precision, abilities and costs."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
+from snn_deploy.arrays import IntArray
 from snn_deploy.errors import TargetError
 
 CENTRAL = ("energy_j", "time_s", "power_w")
+
+
+T = TypeVar("T", int, IntArray)
+
+COMPARTMENTS, BITS = "compartments", "bits of synaptic memory"
+INPUT_AXONS, OUTPUT_AXONS = "input axons", "output axons"
+MEMORY = "bits of memory"
 
 
 def high_name(name: str) -> str:
@@ -27,12 +36,15 @@ class NeurocoreLimits:
     them it is: those at one position of a convolution's input, or any of a dense
     layer's. Weights lie in blocks with a header, rounded up to words; weights that are
     not dense have an index each.
+
+    ``memory_bits`` is the room that synapses, neurons and output axons share, where a
+    chip divides it as a network needs it; ``output_axons`` the room for these alone.
+    ``None`` is no such limit.
     """
 
     compartments: int
     synaptic_memory_bits: int
     input_axons: int
-    output_axons: int
     shares_kernels: bool  # True: a convolution stores each kernel once per neurocore
     source: str
     neurons_per_axon: int = 1  # that can share an input axon
@@ -40,11 +52,45 @@ class NeurocoreLimits:
     synapses_per_block: int = 1
     block_header_bits: int = 0
     memory_word_bits: int = 1
+    output_axons: int | None = None
+    memory_bits: int | None = None
+    neuron_bits: int = 0  # of the shared memory, for each neuron
+    output_axon_bits: int = 0
 
     def __post_init__(self) -> None:
-        _check_counts(self, or_none=("index_bits", "block_header_bits"))
+        may_be_0 = ("index_bits", "block_header_bits", "neuron_bits")
+        _check_counts(self, or_none=(*may_be_0, "output_axon_bits"))
 
-    def memory_bits(self, n_weights: int, weight_bits: int) -> int:
+    @property
+    def room(self) -> dict[str, int]:
+        """What there is of each resource that is limited."""
+        limits = {
+            COMPARTMENTS: self.compartments,
+            BITS: self.synaptic_memory_bits,
+            INPUT_AXONS: self.input_axons,
+            OUTPUT_AXONS: self.output_axons,
+            MEMORY: self.memory_bits,
+        }
+        return {what: limit for what, limit in limits.items() if limit is not None}
+
+    def taken(
+        self, n_neurons: T, synapse_bits: T, n_input_axons: T, n_output_axons: T
+    ) -> dict[str, T]:
+        """Return what these take of each resource that is limited."""
+        neurons, routes = (
+            n_neurons * self.neuron_bits,
+            n_output_axons * self.output_axon_bits,
+        )
+        found = {
+            COMPARTMENTS: n_neurons,
+            BITS: synapse_bits,
+            INPUT_AXONS: n_input_axons,
+            OUTPUT_AXONS: n_output_axons,
+            MEMORY: synapse_bits + neurons + routes,
+        }
+        return {what: found[what] for what in self.room}
+
+    def bits_of_weights(self, n_weights: int, weight_bits: int) -> int:
         """Return the memory that a run of weights takes, their indices included."""
         n_blocks, rest = divmod(n_weights, self.synapses_per_block)
         full = self._block_bits(self.synapses_per_block, weight_bits)

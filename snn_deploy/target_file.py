@@ -25,7 +25,12 @@ from snn_deploy.toml_file import read_toml
 
 T = TypeVar("T")
 
-IN_WORDS = {int: "a whole number", bool: "true or false", str: "a text"}
+IN_WORDS = {
+    int: "a whole number",
+    int | None: "a whole number",
+    bool: "true or false",
+    str: "a text",
+}
 UNITS = {"pj": 1e-12, "uj": 1e-6, "ns": 1e-9, "us": 1e-6, "mw": 1e-3}
 SI = {"pj": "j", "uj": "j", "ns": "s", "us": "s", "mw": "w"}
 
@@ -170,6 +175,8 @@ def _build(kind: type[T], table: object, where: str) -> T:
 def _is_a(value: object, hint: Any) -> bool:
     if hint in (int, bool, str):
         return type(value) is hint
+    if hint == int | None:
+        return type(value) is int
     if hint == float | None:
         return (
             isinstance(value, int | float)

@@ -74,11 +74,9 @@ def test_network_that_fits_has_no_problem_and_the_cores_it_gets() -> None:
         cores = [
             core for core in network.cores if core.pieces[0].population == layer.name
         ]
-        compartments, bits, axons_in, axons_out = layer.uses
-        assert compartments.used == max(core.n_compartments for core in cores)
-        assert bits.used == max(core.synapse_bits for core in cores)
-        assert axons_in.used == max(core.n_input_axons for core in cores)
-        assert axons_out.used == max(core.n_output_axons for core in cores)
+        taken = [core.taken(loihi1().neurocore) for core in cores]
+        for use in layer.uses:
+            assert use.used == max(amounts[use.what] for amounts in taken)
 
 
 def test_least_cores_are_the_ceiling_of_the_binding_resource() -> None:

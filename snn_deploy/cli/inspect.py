@@ -11,10 +11,8 @@ if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
     from snn_deploy.ir.graph import Graph
     from snn_deploy.ir.mapped import Neurocore
-    from snn_deploy.ir.quantized import (
-        Population,
-        Projection,
-    )
+    from snn_deploy.ir.quantized import Population, Projection
+    from snn_deploy.target import NeurocoreLimits
 
 
 def add_to(commands: Any) -> None:
@@ -148,12 +146,9 @@ def show_artifact(artifact: "Artifact") -> None:
         (
             "neurocore",
             "populations",
-            f"compartments (of {limits.compartments})",
-            f"synapse bits (of {limits.synaptic_memory_bits})",
-            f"input axons (of {limits.input_axons})",
-            f"output axons (of {limits.output_axons})",
+            *(f"{what} (of {limit})" for what, limit in limits.room.items()),
         ),
-        [_core_row(core) for core in network.cores],
+        [_core_row(core, limits) for core in network.cores],
     )
     show_table(
         "lost on the way to integers",
@@ -212,14 +207,11 @@ def _projection_row(projection: "Projection") -> tuple[object, ...]:
     )
 
 
-def _core_row(core: "Neurocore") -> tuple[object, ...]:
+def _core_row(core: "Neurocore", limits: "NeurocoreLimits") -> tuple[object, ...]:
     return (
         core.index,
         ", ".join(piece.population for piece in core.pieces),
-        core.n_compartments,
-        core.synapse_bits,
-        core.n_input_axons,
-        core.n_output_axons,
+        *core.taken(limits).values(),
     )
 
 

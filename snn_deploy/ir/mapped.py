@@ -18,7 +18,7 @@ from snn_deploy.ir.synapses import (
     DenseSynapses,
     SparseSynapses,
 )
-from snn_deploy.target import Target
+from snn_deploy.target import NeurocoreLimits, Target
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,6 +33,11 @@ class Piece:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "neurons", read_only(self.neurons, np.int64))
+
+    def taken(self, limits: NeurocoreLimits) -> dict[str, int]:
+        """Return what the piece takes of each resource that is limited."""
+        axons = self.n_input_axons, self.n_output_axons
+        return limits.taken(len(self.neurons), self.synapse_bits, *axons)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,17 +59,10 @@ class Neurocore:
     def n_compartments(self) -> int:
         return sum(len(piece.neurons) for piece in self.pieces)
 
-    @property
-    def synapse_bits(self) -> int:
-        return sum(piece.synapse_bits for piece in self.pieces)
-
-    @property
-    def n_input_axons(self) -> int:
-        return sum(piece.n_input_axons for piece in self.pieces)
-
-    @property
-    def n_output_axons(self) -> int:
-        return sum(piece.n_output_axons for piece in self.pieces)
+    def taken(self, limits: NeurocoreLimits) -> dict[str, int]:
+        """Return what all pieces take of each resource that is limited."""
+        of_pieces = [piece.taken(limits) for piece in self.pieces]
+        return {what: sum(taken[what] for taken in of_pieces) for what in limits.room}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,13 +1,12 @@
 """How many neurocores a population takes at least, whatever the cut."""
 
 from dataclasses import dataclass, field, replace
+from math import ceil
 
 from snn_deploy.ir.quantized import Population, Projection
 from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses
 from snn_deploy.passes.loads import Loads, cut_whole
-
-COMPARTMENTS, BITS = "compartments", "bits of synaptic memory"
-INPUT_AXONS, OUTPUT_AXONS = "input axons", "output axons"
+from snn_deploy.target import BITS
 
 
 @dataclass(eq=False)
@@ -46,21 +45,28 @@ class Bounds:
         return max(self.of(population).values(), default=1)
 
     def _needed(self, population: Population) -> dict[str, int]:
-        limits = self.loads.target.neurocore
-        whole = self.bare.of(population, cut_whole(population.shape), {})
         n_sent = sum(
             self._least_sent(population, self.loads.graph.population(name))
             for name in self.loads.receivers(population.name)
         )
-        return {
-            COMPARTMENTS: _cores(population.size, limits.compartments),
-            BITS: max(
-                _cores(int(whole.synapse_bits[0]), limits.synaptic_memory_bits),
-                max((self._memories(p) for p in self._into(population)), default=0),
-            ),
-            INPUT_AXONS: _cores(int(whole.n_input_axons[0]), limits.input_axons),
-            OUTPUT_AXONS: _cores(n_sent, limits.output_axons),
+        needed = {
+            what: max(1, ceil(filled))
+            for what, filled in self.filled(population, n_sent).items()
         }
+        undivided = [self._memories(p) for p in self._into(population)]
+        return needed | {BITS: max(needed[BITS], *undivided)}
+
+    def filled(self, population: Population, n_sent: int) -> dict[str, float]:
+        """Return how many neurocores each resource fills, with so many packets sent."""
+        limits = self.loads.target.neurocore
+        whole = self.bare.of(population, cut_whole(population.shape), {})
+        taken = limits.taken(
+            population.size,
+            int(whole.synapse_bits[0]),
+            int(whole.n_input_axons[0]),
+            n_sent,
+        )
+        return {what: taken[what] / limit for what, limit in limits.room.items()}
 
     def _into(self, population: Population) -> tuple[Projection, ...]:
         return self.loads.graph.projections_into(population)
@@ -81,7 +87,7 @@ class Bounds:
         else:
             return 1
         per_core = limits.synaptic_memory_bits // (synapses.fan_in * bits)
-        return _cores(n_rows, max(per_core, 1))
+        return ceil(n_rows / max(per_core, 1))
 
     def _least_sent(self, sender: Population, receiver: Population) -> int:
         """Return the output axons that all neurons of ``sender`` need to a receiver."""
@@ -100,7 +106,3 @@ class Bounds:
                 if isinstance(projection.synapses, DenseSynapses):
                     found.append(self.least(receiver))
         return max(found)
-
-
-def _cores(total: int, limit: int) -> int:
-    return max(1, -(-total // limit))

@@ -31,12 +31,15 @@ class Load:
 
     def fits(self, limits: NeurocoreLimits) -> bool:
         """Return whether every block fits a neurocore."""
-        return bool(
-            self.n_neurons.max() <= limits.compartments
-            and self.synapse_bits.max() <= limits.synaptic_memory_bits
-            and self.n_input_axons.max() <= limits.input_axons
-            and self.n_output_axons.max() <= limits.output_axons
+        fullest, room = self.fullest(limits), limits.room
+        return all(fullest[what] <= room[what] for what in room)
+
+    def fullest(self, limits: NeurocoreLimits) -> dict[str, int]:
+        """Return the most that a block takes of each resource."""
+        taken = limits.taken(
+            self.n_neurons, self.synapse_bits, self.n_input_axons, self.n_output_axons
         )
+        return {what: int(amounts.max()) for what, amounts in taken.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +125,7 @@ class Loads:
         limits = self.target.neurocore
         index = limits.index_bits if is_indexed else 0
         bits = self.target.precision.weight_bits + index
-        return limits.memory_bits(n_weights, bits)
+        return limits.bits_of_weights(n_weights, bits)
 
     def _convolution(
         self, projection: Projection, synapses: ConvSynapses, cut: Cut
@@ -142,7 +145,8 @@ class Loads:
             kernels = _each(
                 lambda n: self._bits(n * synapses.fan_in, is_indexed=True), n_channels
             )
-            bits = outer(kernels, *(np.ones_like(w.n_reached) for w in (rows, columns)))
+            is_read = [(w.n_reached > 0).astype(np.int64) for w in (rows, columns)]
+            bits = outer(kernels, *is_read)
         else:
             bits = self._lists(of_group, n_in, rows.lists, columns.lists)
         readers = (of_group > 0).sum(axis=0)

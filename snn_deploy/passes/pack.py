@@ -20,15 +20,8 @@ def pack(cut: Partition, target: Target) -> Partition:
     The fullest piece comes first, each on the first neurocore with room for it.
     """
     limits = target.neurocore
-    allowed = np.array(
-        [
-            limits.compartments,
-            limits.synaptic_memory_bits,
-            limits.input_axons,
-            limits.output_axons,
-        ]
-    )
-    taken = _taken(cut)
+    allowed = np.array([*limits.room.values()])
+    taken = np.array([[*piece.taken(limits).values()] for piece in cut.pieces])
     used: IntArray = np.zeros((len(taken), len(allowed)), np.int64)
     held: list[list[int]] = [[] for _ in taken]
     for number in np.argsort(-(taken / allowed).max(axis=1), kind="stable"):
@@ -44,21 +37,6 @@ def pack(cut: Partition, target: Target) -> Partition:
         for piece, n in zip(cut.pieces, n_sent, strict=True)
     )
     return replace(shared, pieces=pieces)
-
-
-def _taken(cut: Partition) -> IntArray:
-    """Return what each piece takes, ``(n_pieces, 4)``."""
-    return np.array(
-        [
-            (
-                len(piece.neurons),
-                piece.synapse_bits,
-                piece.n_input_axons,
-                piece.n_output_axons,
-            )
-            for piece in cut.pieces
-        ]
-    )
 
 
 def spread(graph: QuantizedGraph, target: Target) -> Partition:

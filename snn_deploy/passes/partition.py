@@ -89,7 +89,7 @@ def _cut(
         load = loads.of(population, cut, others)
         if not load.fits(limits):
             continue
-        cost = cut.n_blocks + _cores_of_senders(load, senders, limits.output_axons)
+        cost = cut.n_blocks + _cores_of_senders(bounds, load, senders)
         n_packets = sum(load.n_packets.values())
         if (cost, n_packets) < (least_cost, least_packets):
             best, least_cost, least_packets = cut, cost, n_packets
@@ -106,13 +106,15 @@ def _senders(loads: Loads, bounds: Bounds, population: Population) -> dict[str, 
 
 
 def _cores_of_senders(
-    load: Load, senders: Mapping[str, float], output_axons: int
+    bounds: Bounds, load: Load, senders: Mapping[str, float]
 ) -> float:
     """Return how many neurocores the senders take if they send so many packets."""
-    return sum(
-        max(least, load.n_packets[name] / output_axons)
-        for name, least in senders.items()
-    )
+    found = 0.0
+    for name, least in senders.items():
+        sender = bounds.loads.graph.population(name)
+        filled = bounds.filled(sender, load.n_packets[name])
+        found += max(least, *filled.values())
+    return found
 
 
 def _pieces(

@@ -32,46 +32,16 @@ def neurocores_suffice(network: MappedNetwork) -> Iterator[Violation]:
         yield Violation(where, "neurocores", len(network.cores), limit)
 
 
-def compartments_suffice(network: MappedNetwork) -> Iterator[Violation]:
-    """Every neurocore has a compartment for each of its neurons."""
-    limit = network.target.neurocore.compartments
+def resources_suffice(network: MappedNetwork) -> Iterator[Violation]:
+    """Every neurocore has room for its neurons, their synapses and their axons."""
+    limits = network.target.neurocore
     for core in network.cores:
-        if core.n_compartments > limit:
-            yield Violation(_where(core), "compartments", core.n_compartments, limit)
+        for what, found in core.taken(limits).items():
+            if found > limits.room[what]:
+                yield Violation(_where(core), what, found, limits.room[what])
 
 
-def synapses_fit(network: MappedNetwork) -> Iterator[Violation]:
-    """Every neurocore has room for its weights."""
-    limit = network.target.neurocore.synaptic_memory_bits
-    for core in network.cores:
-        if core.synapse_bits > limit:
-            what = "bits of synaptic memory"
-            yield Violation(_where(core), what, core.synapse_bits, limit)
-
-
-def input_axons_fit(network: MappedNetwork) -> Iterator[Violation]:
-    """Every neurocore listens to no more axons than its table holds."""
-    limit = network.target.neurocore.input_axons
-    for core in network.cores:
-        if core.n_input_axons > limit:
-            yield Violation(_where(core), "input axons", core.n_input_axons, limit)
-
-
-def output_axons_fit(network: MappedNetwork) -> Iterator[Violation]:
-    """Every neurocore sends to no more neurocores than its table holds."""
-    limit = network.target.neurocore.output_axons
-    for core in network.cores:
-        if core.n_output_axons > limit:
-            yield Violation(_where(core), "output axons", core.n_output_axons, limit)
-
-
-RULES: tuple[Rule, ...] = (
-    neurocores_suffice,
-    compartments_suffice,
-    synapses_fit,
-    input_axons_fit,
-    output_axons_fit,
-)
+RULES: tuple[Rule, ...] = (neurocores_suffice, resources_suffice)
 
 
 def check_rules(network: MappedNetwork) -> None:

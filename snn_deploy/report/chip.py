@@ -81,10 +81,7 @@ def _neurocores(network: MappedNetwork, loads: Loads) -> Html:
     limits = network.target.neurocore
     columns = (
         "neurocore", "tile", "populations (neurons)",
-        f"compartments of {limits.compartments:,}",
-        f"synapse bits of {limits.synaptic_memory_bits:,}",
-        f"input axons of {limits.input_axons:,}",
-        f"output axons of {limits.output_axons:,}",
+        *(f"{what} of {limit:,}" for what, limit in limits.room.items()),
         "packets of an input, measured", "busy for an input, modelled",
     )  # fmt: skip
     rows = [
@@ -92,10 +89,7 @@ def _neurocores(network: MappedNetwork, loads: Loads) -> Html:
             core.index,
             f"{core.x}, {core.y}",
             _held(core),
-            _used(core.n_compartments, limits.compartments),
-            _used(core.synapse_bits, limits.synaptic_memory_bits),
-            _used(core.n_input_axons, limits.input_axons),
-            _used(core.n_output_axons, limits.output_axons),
+            *(_used(n, limits.room[what]) for what, n in core.taken(limits).items()),
             number(loads.packets[i].round(1)),
             UNKNOWN if np.isnan(busy) else with_prefix(busy, "s"),
         )

@@ -43,12 +43,8 @@ def colorings(network: MappedNetwork, loads: Loads | None) -> list[Coloring]:
 def utilization(network: MappedNetwork, core: Neurocore) -> float:
     """Return the share of the resource that is used most."""
     limits = network.target.neurocore
-    return max(
-        core.n_compartments / limits.compartments,
-        core.synapse_bits / limits.synaptic_memory_bits,
-        core.n_input_axons / limits.input_axons,
-        core.n_output_axons / limits.output_axons,
-    )
+    taken = core.taken(limits)
+    return max(taken[what] / limit for what, limit in limits.room.items())
 
 
 def _by_layer(network: MappedNetwork) -> Coloring:

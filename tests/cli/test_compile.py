@@ -168,7 +168,7 @@ def test_a_network_that_takes_several_chips_says_how_many(
     assert "5770 neurons on 4 of 4 neurocores of 2 chips loihi-sim" in result.out
 
 
-@pytest.mark.parametrize(("goal", "n_cores"), [("latency", 100), ("cores", 2)])
+@pytest.mark.parametrize(("goal", "n_cores"), [("latency", 100), ("cores", 1)])
 def test_optimize_uses_many_neurocores_or_few(
     command: Command, tmp_path: Path, goal: str, n_cores: int
 ) -> None:

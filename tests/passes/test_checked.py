@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from snn_deploy.errors import FitError
 from snn_deploy.files import packaged_folder
 from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.synapses import ConvSynapses
 from snn_deploy.passes.partition import partition
 from snn_deploy.passes.place import place
 from snn_deploy.passes.retime import retime
@@ -49,7 +50,12 @@ def chips(draw: Any) -> dict[str, Any]:
         "synapses_per_block": draw(st.sampled_from((1, 5))),
         "block_header_bits": draw(st.sampled_from((0, 10))),
         "memory_word_bits": draw(st.sampled_from((1, 16))),
+        "neuron_bits": draw(st.sampled_from((0, 64))),
+        "output_axon_bits": draw(st.sampled_from((0, 40))),
+        "memory_bits": draw(st.sampled_from((600, 4000, 30000))),
     }
+    for limit in draw(st.sets(st.sampled_from(("output_axons", "memory_bits")))):
+        del found["neurocore"][limit]
     height, width, per_tile = (draw(st.integers(1, 4)) for _ in range(3))
     neurocores = draw(st.integers(1, height * width * per_tile))
     found["mesh"] |= {
@@ -125,4 +131,26 @@ def test_checker_finds_a_neuron_that_is_missing_and_numbers_that_are_wrong() -> 
 
     assert found[0] == "a: not every neuron lies on one neurocore"
     assert "72, 'input_axons': 1" in found[1]  # 3 * 3 weights
-    assert "it says (3, 96, 1, 0)" in found[1]
+    assert "it says (96, 1, 0)" in found[1]
+
+
+def test_neurons_that_read_only_padding_keep_no_kernel() -> None:
+    kernel = ConvSynapses(
+        weights=np.full((1, 1, 1, 1), 2),
+        stride=(1, 1),
+        padding=(0, 1),
+        dilation=(1, 1),
+        groups=1,
+    )
+    graph = integers(
+        [population("a", (1, 1, 3))],
+        [dense("input", "a", [[2]], synapses=kernel)],
+        shape=(1, 1, 1),
+    )
+    chip = table()
+    chip["neurocore"]["compartments"] = 1
+
+    network = mapped(Case(graph=graph, stimuli=()), chip)
+
+    assert [core.pieces[0].synapse_bits for core in network.cores] == [0, 8, 0]
+    assert [*Checker(network, chip).problems()] == []

@@ -16,7 +16,7 @@ from snn_deploy.ir.synapses import (
 from snn_deploy.passes.partition import partition
 from snn_deploy.passes.place import place
 from snn_deploy.pipeline import compile_model
-from snn_deploy.target import Board, Target
+from snn_deploy.target import INPUT_AXONS, Board, Target
 from snn_deploy.target_file import read_target
 from tests.build import RATE, chain, conv, lif, linear, rng, simulator
 
@@ -60,10 +60,8 @@ def test_no_neurocore_is_over_its_limits() -> None:
     mapped = network(target)
 
     for core in mapped.cores:
-        assert core.n_compartments <= target.neurocore.compartments
-        assert core.synapse_bits <= target.neurocore.synaptic_memory_bits
-        assert core.n_input_axons <= target.neurocore.input_axons
-        assert core.n_output_axons <= target.neurocore.output_axons
+        for what, found in core.taken(target.neurocore).items():
+            assert found <= target.neurocore.room[what]
 
 
 def test_axons_of_a_core_are_the_distinct_senders_that_reach_it() -> None:
@@ -76,7 +74,7 @@ def test_axons_of_a_core_are_the_distinct_senders_that_reach_it() -> None:
             int((routes.synapses[:, position] > 0).sum())
             for routes in mapped.routes.values()
         )
-        assert core.n_input_axons == n_axons
+        assert core.taken(single)[INPUT_AXONS] == n_axons
 
 
 @pytest.mark.parametrize(

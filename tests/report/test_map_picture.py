@@ -93,11 +93,13 @@ def test_utilization_is_that_of_the_scarcest_resource() -> None:
     core = mapped.cores[0]
     limits = mapped.target.neurocore
 
+    assert limits.memory_bits
     assert utilization(mapped, core) == max(
         7 / limits.compartments,
         160 / limits.synaptic_memory_bits,
         6 / limits.input_axons,
-        4 / limits.output_axons,
+        (160 + 7 * limits.neuron_bits + 4 * limits.output_axon_bits)
+        / limits.memory_bits,
     )
 
 
