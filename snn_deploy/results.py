@@ -17,9 +17,10 @@ CORE_EVENTS = (
     "packet_in",
     "synaptic_operation",
 )
-# the last axis of Activity.chip
+# the last axis of Activity.chip, followed by the packets on each link between chips
 HOP_EAST_WEST, HOP_NORTH_SOUTH, INJECTION = range(3)
 CHIP_EVENTS = ("hop_east_west", "hop_north_south", "injection")
+LINKS = slice(len(CHIP_EVENTS), None)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,7 +37,8 @@ class Activity:
     """What one input made the chip do, by chip timestep; DESIGN.md, section 6.
 
     Packets of the input, which the host sends, are injections; output spikes, which go
-    to the host, are packets of the neurocore that sends them. Hops count both.
+    to the host, are packets of the neurocore that sends them. Hops count both, and so
+    do the ``n_links`` links between chips, those of ``MappedNetwork.crossings``.
 
     Until the answer has come through the pipeline, layers in front go on with this
     input beyond the timestep that decides. ``ahead`` is their part of the last chip
@@ -44,9 +46,9 @@ class Activity:
     """
 
     cores: IntArray  # (n_chip_timesteps, n_cores, 6), see CORE_EVENTS
-    chip: IntArray  # (n_chip_timesteps, 3), see CHIP_EVENTS
+    chip: IntArray  # (n_chip_timesteps, 3 + n_links), see CHIP_EVENTS and LINKS
     ahead_cores: IntArray  # (depth, n_cores, 6), mapped neurons left out
-    ahead_chip: IntArray  # (depth, 3)
+    ahead_chip: IntArray  # (depth, 3 + n_links)
 
     def __post_init__(self) -> None:
         for name, array in vars(self).copy().items():

@@ -234,6 +234,7 @@ EVENTS = (
     "packet_in",
     "hop_east_west",
     "hop_north_south",
+    "chip_crossing",
 )
 OTHER_COSTS = (
     "static", "reset", "injection", "poll_embedded", "poll_host", "host",

@@ -86,8 +86,8 @@ USERS = {
     "pyarrow": "profile/tables profile/traffic",
     "rich": "cli/ training/train",
     "safetensors": "artifact",
-    "scipy": "backends/counting host/ ir/dynamics ir/mapped passes/anneal passes/place "
-    "profile/intervals profile/neurobench verify/simulate",
+    "scipy": "backends/counting host/ ir/dynamics ir/links ir/mapped passes/anneal "
+    "passes/place profile/intervals profile/neurobench verify/simulate",
     "matplotlib": "report/",
 }
 

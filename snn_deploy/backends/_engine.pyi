@@ -61,6 +61,7 @@ class Network:
     def count(
         self,
         mapped: IntArray,
+        n_links: int,
         tallies: list[tuple[IntArray, IntArray, IntArray, IntArray, IntArray]],
     ) -> None: ...
     def run(

@@ -127,7 +127,7 @@ class Engine:
         return BatchResult(
             scores=scores,
             timesteps=timesteps,
-            activities=Activities(counts, timesteps, depth),
+            activities=Activities(counts, timesteps, depth, len(self.network.cores)),
             interrupt=interrupt,
         )
 
@@ -140,7 +140,8 @@ class Engine:
         session = Session(self.layout.network, inputs, True, self.instructions)
         n_timesteps = self.network.graph.training.timesteps
         depth = self.network.graph.depth
-        return EngineSession(session, len(inputs), n_timesteps, depth)
+        n_cores = len(self.network.cores)
+        return EngineSession(session, len(inputs), n_timesteps, depth, n_cores)
 
     def _prepare_counts(self) -> None:
         if not self._counts:
@@ -151,10 +152,13 @@ class Engine:
 class Activities(Sequence[Activity]):
     """The counts of the inputs of a batch, sorted by event when they are read."""
 
-    def __init__(self, counts: IntArray, timesteps: IntArray, depth: int) -> None:
+    def __init__(
+        self, counts: IntArray, timesteps: IntArray, depth: int, n_cores: int
+    ) -> None:
         self.counts = counts
         self.timesteps = timesteps
         self.depth = depth
+        self.n_cores = n_cores
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -168,19 +172,21 @@ class Activities(Sequence[Activity]):
     def __getitem__(self, index: int | slice) -> "Activity | Activities":
         counts, timesteps = self.counts[index], self.timesteps[index]
         if isinstance(index, slice):
-            return Activities(counts, timesteps, self.depth)
-        return activity(counts[: timesteps + 2 * self.depth], self.depth)
+            return Activities(counts, timesteps, self.depth, self.n_cores)
+        mine = counts[: timesteps + 2 * self.depth]
+        return activity(mine, self.depth, self.n_cores)
 
 
 class EngineSession:
     """A batch in progress."""
 
     def __init__(
-        self, session: "Session", n: int, n_timesteps: int, depth: int
+        self, session: "Session", n: int, n_timesteps: int, depth: int, n_cores: int
     ) -> None:
         self.session = session
         self.n_timesteps = n_timesteps
         self.depth = depth
+        self.n_cores = n_cores
         self.timestep = 0
         self.inputs = np.arange(n)
         self.activities: dict[int, Activity] = {}
@@ -197,7 +203,7 @@ class EngineSession:
         """Stop computing these inputs."""
         for position in self.inputs[np.isin(self.inputs, inputs)]:
             counts = self.session.finish(int(position))
-            self.activities[int(position)] = activity(counts, self.depth)
+            self.activities[int(position)] = activity(counts, self.depth, self.n_cores)
         self.inputs = self.inputs[~np.isin(self.inputs, inputs)]
 
     def activity(self, position: int) -> Activity:

@@ -14,9 +14,6 @@ from snn_deploy.results import (
     CHIP_EVENTS,
     CORE_EVENTS,
     FIRE,
-    HOP_EAST_WEST,
-    HOP_NORTH_SOUTH,
-    INJECTION,
     PACKET,
     PACKET_IN,
     SYNAPTIC_OPERATION,
@@ -29,7 +26,7 @@ class Counts:
     """The events of one chip timestep, for a batch."""
 
     cores: IntArray  # (n, n_cores, 6)
-    chip: IntArray  # (n, 3)
+    chip: IntArray  # (n, 3 + n_links)
 
 
 class Counter:
@@ -42,6 +39,7 @@ class Counter:
     def __init__(self, network: MappedNetwork) -> None:
         self.network = network
         self.n_cores = len(network.cores)
+        self.n_chip_events = len(CHIP_EVENTS) + len(network.crossings.links)
         graph = network.graph
         self.mapped = np.array([core.n_compartments for core in network.cores])
         self.per_spike = {
@@ -57,7 +55,7 @@ class Counter:
         """Return the counts of a timestep in which nothing happened yet."""
         return Counts(
             cores=np.zeros((n, self.n_cores, len(CORE_EVENTS)), np.int64),
-            chip=np.zeros((n, len(CHIP_EVENTS)), np.int64),
+            chip=np.zeros((n, self.n_chip_events), np.int64),
         )
 
     def add_spikes(
@@ -66,10 +64,11 @@ class Counter:
         """Count what the spikes ``(n, n_neurons)`` of a sender cause."""
         sent = sparse.csr_array(spikes != 0, dtype=np.int64)
         found = (sent @ self.per_spike[name]).toarray()
-        columns = found[:, :-3].reshape(len(found), 4, self.n_cores)
+        of_cores, of_chip = np.split(found, [-self.n_chip_events], axis=1)
+        columns = of_cores.reshape(len(found), 4, self.n_cores)
         for position, event in enumerate((FIRE, PACKET, PACKET_IN, SYNAPTIC_OPERATION)):
             counts.cores[:, :, event] += columns[:, position]
-        counts.chip[:, [HOP_EAST_WEST, HOP_NORTH_SOUTH, INJECTION]] += found[:, -3:]
+        counts.chip += of_chip
 
     def add_updates(self, counts: Counts, name: str, updated: BoolArray) -> None:
         """Count the neurons of a population that have something to compute.
@@ -83,7 +82,10 @@ class Counter:
         counts.cores[:, :, UPDATE] += (self.lies_on[name].T @ updated.T).T
 
     def _per_spike(self, name: str, routes: Routes) -> sparse.csr_array:
-        """Return, for one spike of each neuron, fired, sent, received, read; hops."""
+        """Return, for one spike of each neuron, fired, sent, received, read.
+
+        Then what is of the chip: hops, injected, and the links between chips.
+        """
         graph, cores = self.network.graph, self.network.cores
         is_input = name == graph.source.name
         tiles = np.array([(core.x, core.y) for core in cores])
@@ -101,6 +103,7 @@ class Counter:
             routes.packets,
             routes.synapses,
             sparse.csr_array(np.column_stack([hops, injected])),
+            self.network.crossings.of[name],
         ]
         found = sparse.csr_array(sparse.hstack(blocks, format="csr"))
         found.eliminate_zeros()

@@ -19,7 +19,6 @@ from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
 from snn_deploy.results import (
     ACCESS,
-    CHIP_EVENTS,
     CORE_EVENTS,
     Activity,
     BatchResult,
@@ -142,7 +141,7 @@ class ReferenceSession:
         ended, depth = int(self.ended[position]), self.graph.depth
         n_cores = len(self.program.network.cores)
         cores = np.zeros((ended, n_cores, len(CORE_EVENTS)), np.int64)
-        chip = np.zeros((ended, len(CHIP_EVENTS)), np.int64)
+        chip = np.zeros((ended, self.program.counter.n_chip_events), np.int64)
         cores[..., ACCESS] = self.program.counter.mapped
         ahead_cores, ahead_chip = np.zeros_like(cores), np.zeros_like(chip)
         for offset, (in_cores, in_chip) in self.counts.items():
@@ -167,7 +166,7 @@ class ReferenceSession:
         n_cores = len(self.program.network.cores)
         return (
             np.zeros((*shape, n_cores, len(CORE_EVENTS)), np.int32),
-            np.zeros((*shape, len(CHIP_EVENTS)), np.int32),
+            np.zeros((*shape, self.program.counter.n_chip_events), np.int32),
         )
 
     def _chip_step(self) -> None:

@@ -10,7 +10,6 @@ from snn_deploy.backends.engine_grid import Grid
 from snn_deploy.backends.engine_layout import Layout
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.results import (
-    CHIP_EVENTS,
     CORE_EVENTS,
     FIRE,
     PACKET,
@@ -28,24 +27,24 @@ NO_CORE = -1
 def add_tallies(layout: Layout, network: MappedNetwork) -> None:
     """Let the engine count: what each spike causes, and where each neuron lies."""
     counter = Counter(network)
-    columns = _columns(len(network.cores))
+    columns = _columns(len(network.cores), counter.n_chip_events)
     source = network.graph.source.name
     tallies: list[TallyArrays] = []
     for name in (source, *(p.name for p in layout.order)):
         core = network.core_of.get(name)
         tallies.append(_tally(counter, name, columns, core, layout.grids[name]))
-    layout.network.count(counter.mapped.astype(np.int32), tallies)
+    n_links = len(network.crossings.links)
+    layout.network.count(counter.mapped.astype(np.int32), n_links, tallies)
 
 
-def activity(counts: IntArray, depth: int) -> Activity:
+def activity(counts: IntArray, depth: int, n_cores: int) -> Activity:
     """Return the counts of one input by event.
 
     ``counts`` is ``(n_chip_timesteps + depth, n_columns)``; the last rows say what the
     ``depth`` ones before them would be if nobody ran ahead.
     """
     n = len(counts) - depth
-    n_core_columns = counts.shape[1] - len(CHIP_EVENTS)
-    n_cores = n_core_columns // len(CORE_EVENTS)
+    n_core_columns = n_cores * len(CORE_EVENTS)
     cores = counts[:, :n_core_columns].reshape(-1, n_cores, len(CORE_EVENTS))
     chip = counts[:, n_core_columns:]
     return Activity(
@@ -56,10 +55,10 @@ def activity(counts: IntArray, depth: int) -> Activity:
     )
 
 
-def _columns(n_cores: int) -> IntArray:
+def _columns(n_cores: int, n_chip_events: int) -> IntArray:
     """Return for each column of ``Counter.per_spike`` the engine's column."""
     cores = np.arange(n_cores) * len(CORE_EVENTS)
-    chip = n_cores * len(CORE_EVENTS) + np.arange(len(CHIP_EVENTS))
+    chip = n_cores * len(CORE_EVENTS) + np.arange(n_chip_events)
     return np.concatenate([*(cores + event for event in PER_SPIKE), chip])
 
 

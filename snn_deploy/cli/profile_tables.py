@@ -154,6 +154,8 @@ def _costs(runs: Sequence[dict[str, Any]]) -> list[Row]:
         _row(runs, "packets", "mean_packets"),
         _row(runs, "hops", "mean_hops"),
     ]
+    if any(means["mean_crossings"] for means in runs):  # several chips
+        rows.append(_row(runs, "  from chip to chip", "mean_crossings"))
     for part in ("dynamic", "static", "reset", "host"):
         rows.append(_row(runs, f"energy, {part}", f"mean_energy_{part}_j", "J"))
         rows.append(_row(runs, "  high", f"mean_energy_{part}_high_j", "J"))

@@ -19,8 +19,8 @@ def energies(
     ----------
     cores : array, (n, n_cores, 6)
         Counts of ``CORE_EVENTS``.
-    chip : array, (n, 3)
-        Counts of ``CHIP_EVENTS``.
+    chip : array, (n, 3 + n_links)
+        Counts of ``CHIP_EVENTS``, then packets on each link between chips.
     wall_s : array, (2,)
         How long the input holds the chip: its latency if inputs are served one by one,
         its period in a stream.
@@ -37,5 +37,5 @@ def energies(
 
 
 def dynamic_energy(cores: IntArray, chip: IntArray, prices: Prices) -> FloatArray:
-    """Return the energy ``(..., 2)`` [J] of counts ``(..., 6)`` and ``(..., 3)``."""
+    """Return the energy ``(..., 2)`` [J] of counts of neurocores and of the chip."""
     return cost_of(cores, prices.core_energy) + cost_of(chip, prices.chip_energy)

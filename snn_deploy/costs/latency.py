@@ -6,26 +6,29 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.costs.prices import BAND, Prices, cost_of
-from snn_deploy.results import ACCESS, CHIP_EVENTS, CORE_EVENTS, INJECTION
+from snn_deploy.results import ACCESS, CORE_EVENTS, INJECTION, LINKS
 
 
 def timestep_durations(cores: IntArray, chip: IntArray, prices: Prices) -> FloatArray:
     """Return the duration of each chip timestep [s], polls not included, ``(n, 2)``.
 
     A timestep lasts as long as its slowest neurocore computes and sends, or receives,
-    and then synchronizes. The host sends inputs meanwhile, if their time is known.
+    or its busiest link between chips, if its time is known; then all synchronize. The
+    host sends inputs meanwhile, if their time is known.
 
     Parameters
     ----------
     cores : array, (n, n_cores, 6)
         Counts of ``CORE_EVENTS``.
-    chip : array, (n, 3)
-        Counts of ``CHIP_EVENTS``.
+    chip : array, (n, 3 + n_links)
+        Counts of ``CHIP_EVENTS``, then packets on each link.
     prices : Prices
     """
     generating = cost_of(cores, prices.generating).max(axis=1)
     receiving = cost_of(cores, prices.receiving).max(axis=1)
-    computing = np.maximum(generating, receiving) + prices.barrier
+    crossing = chip[:, LINKS].max(axis=1, initial=0)[:, np.newaxis] * prices.crossing
+    working = np.maximum(np.maximum(generating, receiving), crossing)
+    computing = working + prices.barrier
     injecting = chip[:, INJECTION, np.newaxis] * prices.injection
     durations: FloatArray = np.maximum(computing, injecting)
     return durations
@@ -48,7 +51,7 @@ class Stream:
         self.depth = depth
         n_rows = n_timesteps + depth
         self.cores = np.zeros((n_rows, len(mapped), len(CORE_EVENTS)), np.int64)
-        self.chip = np.zeros((n_rows, len(CHIP_EVENTS)), np.int64)
+        self.chip = np.zeros((n_rows, len(prices.chip_energy)), np.int64)
         self.durations = np.zeros((0, len(BAND)))  # of inputs that are not out yet
         self.timestep = 0  # of the chip, the last one whose duration is known
         self.n_waiting = 0

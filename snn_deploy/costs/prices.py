@@ -23,10 +23,11 @@ class Prices:
     """
 
     core_energy: FloatArray  # (6, 2), of CORE_EVENTS
-    chip_energy: FloatArray  # (3, 2), of CHIP_EVENTS
+    chip_energy: FloatArray  # (3 + n_links, 2), of CHIP_EVENTS, then of a crossing
     generating: FloatArray  # (6, 2), times of what a neurocore computes and sends
     receiving: FloatArray  # (6, 2), and of what it receives
     injection: FloatArray  # (2,), time of an input packet; 0 where unknown
+    crossing: FloatArray  # (2,), of a packet on a link between chips; 0 where unknown
     barrier: FloatArray  # (2,), time at the end of a timestep
     poll: FloatArray  # (2,), time to read the outputs
     static: FloatArray  # (2,), power of the chips
@@ -40,28 +41,29 @@ def prices_for(network: MappedNetwork, monitor: str) -> Prices:
         network.target,
         n_tiles=network.n_tiles,
         n_chips=network.n_chips,
+        n_links=len(network.crossings.links),
         monitor=monitor,
     )
 
 
 def prices_of(
-    target: Target, *, n_tiles: int, monitor: str, n_chips: int = 1
+    target: Target, *, n_tiles: int, monitor: str, n_chips: int = 1, n_links: int = 0
 ) -> Prices:
     """Return what a network on ``n_tiles`` tiles of ``n_chips`` chips pays.
 
     Leakage and clearing are of every chip, and all of them wait for one another. What
-    a packet pays from chip to chip is unknown and left out.
+    a packet pays on a link between chips, beside its hop, is left out where unknown.
     """
-    injection = _price(target, "injection", "time_s")
+    # the packets of the input are packets too
+    on_chip = _prices(target, (*CHIP_EVENTS[:INJECTION], "packet"), EVENTS, "energy_j")
+    crossing = np.nan_to_num(_price(target, "chip_crossing", "energy_j"))
     return Prices(
         core_energy=_prices(target, CORE_EVENTS, CORE_EVENTS, "energy_j"),
-        # the packets of the input are packets too
-        chip_energy=_prices(
-            target, (*CHIP_EVENTS[:INJECTION], "packet"), EVENTS, "energy_j"
-        ),
+        chip_energy=np.concatenate([on_chip, np.tile(crossing, (n_links, 1))]),
         generating=_prices(target, CORE_EVENTS, GENERATING, "time_s"),
         receiving=_prices(target, CORE_EVENTS, RECEIVING, "time_s"),
-        injection=np.nan_to_num(injection),
+        injection=np.nan_to_num(_price(target, "injection", "time_s")),
+        crossing=np.nan_to_num(_price(target, "chip_crossing", "time_s")),
         barrier=_barrier(target, n_tiles, n_chips),
         poll=_price(target, f"poll_{monitor}", "time_s"),
         static=n_chips * _price(target, "static", "power_w"),
@@ -108,14 +110,14 @@ def cost_of(counts: IntArray, prices: FloatArray) -> FloatArray:
 
 def unknown_prices(target: Target, monitor: str, n_chips: int = 1) -> list[str]:
     """Return what costs energy or time that nobody has published."""
-    energies = [(name, "energy") for name in (*EVENTS, "reset")]
+    events = [name for name in EVENTS if name != "chip_crossing" or n_chips > 1]
+    energies = [(name, "energy") for name in (*events, "reset")]
     powers = [(name, "power") for name in ("static", "host")]
     timed = [*GENERATING, *RECEIVING, "injection", f"poll_{monitor}"]
-    timed += ["barrier_of_chips"] * (n_chips > 1)
+    timed += ["chip_crossing", "barrier_of_chips"] * (n_chips > 1)
     times = [(name, "time") for name in timed]
     quantities = dict(zip(("energy", "time", "power"), CENTRAL, strict=True))
-    links = ["energy and time of links between chips"] if n_chips > 1 else []
-    return links + [
+    return [
         f"{'time' if kind == 'time' else 'energy'} of {name}"
         for name, kind in (*energies, *powers, *times)
         if getattr(target.cost(name), quantities[kind]) is None
@@ -138,7 +140,8 @@ def price_list(target: Target) -> list[ListedPrice]:
     asked = [
         *((name, "energy_j") for name in (*EVENTS, "reset")),
         *((name, "power_w") for name in ("static", "host")),
-        *((name, "time_s") for name in (*GENERATING, *RECEIVING, "injection")),
+        *((name, "time_s") for name in (*GENERATING, *RECEIVING)),
+        *((name, "time_s") for name in ("chip_crossing", "injection")),
         *((f"poll_{monitor}", "time_s") for monitor in MONITORS),
         ("barrier_of_chips", "time_s"),
     ]

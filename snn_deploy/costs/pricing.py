@@ -16,6 +16,7 @@ from snn_deploy.results import (
     HOP_EAST_WEST,
     HOP_NORTH_SOUTH,
     INJECTION,
+    LINKS,
     PACKET,
     SYNAPTIC_OPERATION,
     RunResult,
@@ -76,6 +77,7 @@ class Pricing:
             "synaptic_operations": counts[SYNAPTIC_OPERATION],
             "packets": counts[PACKET] + on_chip[INJECTION],
             "hops": on_chip[HOP_EAST_WEST] + on_chip[HOP_NORTH_SOUTH],
+            "crossings": on_chip[LINKS].sum(),
         }
         for end, suffix in enumerate(("", "_high")):
             for part, energy in zip(PARTS, parts[:, end], strict=True):

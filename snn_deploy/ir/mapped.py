@@ -9,6 +9,7 @@ from scipy import sparse
 
 from snn_deploy.arrays import IntArray, Shape, n_neurons, read_only
 from snn_deploy.errors import PassError
+from snn_deploy.ir.links import Crossings, crossings_of
 from snn_deploy.ir.quantized import (
     Projection,
     QuantizedGraph,
@@ -148,6 +149,11 @@ class MappedNetwork:
     def n_chips(self) -> int:
         """How many chips hold a neurocore in use."""
         return len(np.unique(self.chips, axis=0))
+
+    @cached_property
+    def crossings(self) -> Crossings:
+        """The links between chips that packets pass."""
+        return crossings_of(self)
 
 
 def synapses_on(

@@ -9,19 +9,21 @@ from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.costs.energy import dynamic_energy
 from snn_deploy.costs.prices import Prices, prices_for
 from snn_deploy.ir.mapped import Neurocore
-from snn_deploy.results import CHIP_EVENTS, CORE_EVENTS
+from snn_deploy.results import CHIP_EVENTS, CORE_EVENTS, LINKS
 
 if TYPE_CHECKING:
     from snn_deploy.profile.profile import Profile
 
 NO_NEUROCORE = -1
-MESH = "mesh and host"  # hops, and packets that the host sends
+MESH = "mesh and host"  # hops, links between chips, and packets that the host sends
 
 # column: unit, meaning; a row for each chip timestep and neurocore, and one for what
 # belongs to none
 COLUMNS = {
     "chip_timestep": ("timesteps", "counted from 1, the first of each input"),
-    "neurocore": ("", "its index; null: hops, and packets that the host sends"),
+    "neurocore": (
+        "", "its index; null: hops, links between chips, packets that the host sends"
+    ),
     "layer": ("", "the populations that lie there, together if they share it"),
     "access": ("events", "neurons mapped, mean over the inputs"),
     "update": ("events", "neurons with something to compute, mean"),
@@ -34,6 +36,7 @@ COLUMNS = {
     "hop_east_west": ("events", "steps from tile to tile along x, mean"),
     "hop_north_south": ("events", "steps from tile to tile along y, mean"),
     "injection": ("events", "packets that the host sends, mean"),
+    "chip_crossing": ("events", "packets on links between chips, mean"),
     "energy_dynamic_j": ("J", "energy of these events, mean, central prices"),
     "energy_dynamic_high_j": ("J", "energy of these events, mean, high prices"),
 }  # fmt: skip
@@ -51,7 +54,7 @@ class Detail:
     layers: tuple[str, ...]  # (n_cores,)
     neurocores: IntArray  # (n_cores,), their indices
     cores: FloatArray  # (n_chip_timesteps, n_cores, 6), of CORE_EVENTS
-    chip: FloatArray  # (n_chip_timesteps, 3), of CHIP_EVENTS
+    chip: FloatArray  # (n_chip_timesteps, 3 + n_links), of CHIP_EVENTS and LINKS
     core_energy: FloatArray  # (n_chip_timesteps, n_cores, 2) [J]
     chip_energy: FloatArray  # (n_chip_timesteps, 2) [J]
 
@@ -63,10 +66,11 @@ class Detail:
             for place, (index, layer) in enumerate(
                 zip(self.neurocores, self.layers, strict=True)
             ):
-                counts = [*self.cores[t, place], *np.zeros(len(CHIP_EVENTS))]
+                counts = [*self.cores[t, place], *np.zeros(len(CHIP_EVENTS) + 1)]
                 energy = self.core_energy[t, place]
                 _append(found, [t + 1, int(index), layer, *counts, *energy])
-            counts = [*none, *self.chip[t]]
+            on_chip = self.chip[t, : len(CHIP_EVENTS)]
+            counts = [*none, *on_chip, self.chip[t, LINKS].sum()]
             energy = self.chip_energy[t]
             _append(found, [t + 1, NO_NEUROCORE, MESH, *counts, *energy])
         return found
@@ -94,7 +98,7 @@ def detail(profile: "Profile") -> Detail:
 
 
 def _of_cores(cores: IntArray, prices: Prices) -> FloatArray:
-    none = np.zeros((*cores.shape[:2], len(CHIP_EVENTS)), np.int64)
+    none = np.zeros((*cores.shape[:2], len(prices.chip_energy)), np.int64)
     return dynamic_energy(cores, none, prices)
 
 

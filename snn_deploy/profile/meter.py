@@ -91,9 +91,7 @@ class Meter:
 
     def empty(self, way: Way) -> Part:
         """Return a part for all inputs of ``way``, none of which is measured yet."""
-        n_cores = len(self.network.cores)
-        depth = self.network.graph.depth
-        return Part.empty(way, len(way.inputs), depth=depth, n_cores=n_cores)
+        return Part.empty(way, len(way.inputs), self.network)
 
     def part(self, way: Way, mine: range) -> Generator[None, None, Part]:
         """Return what the inputs at these places of ``way`` gave; yield after each."""

@@ -11,6 +11,7 @@ from snn_deploy.costs.pricing import Pricing, Values
 from snn_deploy.host.calibration import Calibration
 from snn_deploy.host.drift import first_score
 from snn_deploy.host.oracle import answers
+from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.profile.rows import COLUMNS, Rows
 from snn_deploy.profile.totals import Totals
 from snn_deploy.results import RunResult
@@ -47,12 +48,14 @@ class Part:
     is_settled: IntArray  # (n,), 0 or 1, whether the rule stops it at the end
 
     @classmethod
-    def empty(cls, way: Way, n: int, *, depth: int, n_cores: int) -> "Part":
+    def empty(cls, way: Way, n: int, network: MappedNetwork) -> "Part":
         """Return a part for ``n`` inputs, none of which is measured yet."""
+        n_chip_timesteps = way.n_timesteps + network.graph.depth
+        n_links = len(network.crossings.links)
         return cls(
             serial=Rows(n * way.is_serial),
             streamed=Rows(n * way.is_streamed),
-            totals=Totals.none(way.n_timesteps + depth, n_cores),
+            totals=Totals.none(n_chip_timesteps, len(network.cores), n_links),
             n_right=np.zeros(way.n_timesteps, np.int64),
             n_agreeing=np.zeros(way.n_timesteps, np.int64),
             first_scores=np.zeros(0),
@@ -92,10 +95,6 @@ class Gauge:
     hashes: IntArray  # (n,)
     calibration: Calibration | None
 
-    @property
-    def depth(self) -> int:
-        return self.pricing.network.graph.depth
-
     def part(
         self, way: Way, results: Iterable[RunResult], first: int, mine: range
     ) -> Generator[None, None, Part]:
@@ -111,8 +110,7 @@ class Gauge:
         mine : range
             The places that make the part.
         """
-        n_cores = len(self.pricing.network.cores)
-        part = Part.empty(way, len(mine), depth=self.depth, n_cores=n_cores)
+        part = Part.empty(way, len(mine), self.pricing.network)
         stream = self.pricing.stream(way.n_timesteps)
         looks: list[tuple[float, bool]] = []
         n_out = 0

@@ -34,6 +34,7 @@ class Row:
     synaptic_operations: int
     packets: int
     hops: int
+    crossings: int
     energy_dynamic_j: float | None
     energy_dynamic_high_j: float | None
     energy_static_j: float | None
@@ -78,6 +79,7 @@ COLUMNS = {
     "synaptic_operations": ("events", "synapses read, stored zeros included"),
     "packets": ("events", "packets sent by neurons, and injected"),
     "hops": ("events", "steps of packets from tile to tile"),
+    "crossings": ("events", "those of them that pass a link between chips"),
     **{
         f"energy_{part}{end}_j": ("J", f"{meaning}, {price} prices")
         for part, meaning in zip(

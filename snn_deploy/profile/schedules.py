@@ -5,10 +5,9 @@ from typing import Any
 import numpy as np
 
 from snn_deploy.costs.energy import PARTS
-from snn_deploy.costs.prices import MONITORS
+from snn_deploy.costs.prices import MONITORS, prices_for
 from snn_deploy.profile.profile import Profile, Schedule
 from snn_deploy.profile.rows import Rows
-from snn_deploy.target import Target, high_name
 
 # goal: what is compared, and whether more is better
 GOALS = {
@@ -17,7 +16,8 @@ GOALS = {
     "energy": ("mean_energy_j", False),
 }
 COUNTS = (
-    "timesteps", "chip_timesteps", "spikes", "synaptic_operations", "packets", "hops"
+    "timesteps", "chip_timesteps", "spikes", "synaptic_operations", "packets", "hops",
+    "crossings",
 )  # fmt: skip
 TIMES = ("latency_s", "latency_high_s")
 
@@ -99,8 +99,9 @@ def other_monitor(profile: Profile) -> dict[str, Any]:
 
     Polls add their time, and with it static energy and the host's, and nothing else.
     """
-    target = profile.artifact.network.target
+    network = profile.artifact.network
     other = MONITORS[1 - MONITORS.index(profile.monitor)]
+    here, there = (prices_for(network, name) for name in (profile.monitor, other))
     found: dict[str, Any] = {"monitor": other}
     one_by_one = [Schedule.SERIAL]
     if profile.has_cutoff and not profile.is_retry:
@@ -110,27 +111,16 @@ def other_monitor(profile: Profile) -> dict[str, Any]:
         polls = 1.0
         if schedule is Schedule.CUTOFF:
             polls = float(profile.n_polls(rows.column("timesteps")).mean())
+        more_s = polls * (there.poll - here.poll)
+        more_j = more_s * (here.static + here.host)
         costs = {}
-        for end, high in (("", False), ("_high", True)):
-            more_s = polls * _difference(target, profile.monitor, other, high=high)
-            power_w = sum(_cost(target, n, "power_w", high) for n in ("static", "host"))
-            latency = rows.column(f"latency{end}_s").mean() + more_s
-            energy = rows.energy(high=high).mean() + more_s * power_w
+        for i, end in enumerate(("", "_high")):
+            latency = rows.column(f"latency{end}_s").mean() + more_s[i]
+            energy = rows.energy(high=bool(i)).mean() + more_j[i]
             costs[f"mean_latency{end}_s"] = known(latency)
             costs[f"mean_energy{end}_j"] = known(energy)
         found[schedule.value] = costs
     return found
-
-
-def _difference(target: Target, one: str, other: str, *, high: bool) -> float:
-    return _cost(target, f"poll_{other}", "time_s", high) - _cost(
-        target, f"poll_{one}", "time_s", high
-    )
-
-
-def _cost(target: Target, name: str, quantity: str, high: bool) -> float:
-    found = getattr(target.cost(name), high_name(quantity) if high else quantity)
-    return float("nan") if found is None else found
 
 
 def remarks(summary: dict[str, Any]) -> list[str]:

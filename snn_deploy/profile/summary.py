@@ -20,6 +20,7 @@ from snn_deploy.profile.schedules import (
     winners,
 )
 from snn_deploy.profile.targets import OnTarget
+from snn_deploy.results import LINKS
 
 
 def summarize(
@@ -65,6 +66,7 @@ def summarize(
         "conventional": conventional(network.graph),
         "neurobench": neurobench,
         "neurocores": loads_of(profile).as_json(network),
+        "links": _links(profile),
         "targets": [asdict(target) for target in targets],
         "drift": _drift(profile),
         "energy_note": network.target.energy_note,
@@ -75,6 +77,16 @@ def summarize(
             "energy, latency": "modelled: counts times the prices of the target",
         },
     }
+
+
+def _links(profile: Profile) -> list[dict[str, Any]]:
+    """Return the mean packets of an input on each link between chips."""
+    links = profile.artifact.network.crossings.links
+    n_packets = profile.totals.chip[:, LINKS].sum(axis=0) / len(profile.rows)
+    return [
+        {"from": [*link.start], "to": [*link.end], "mean_packets": float(n)}
+        for link, n in zip(links, n_packets, strict=True)
+    ]
 
 
 def _cutoff(profile: Profile) -> dict[str, Any] | None:

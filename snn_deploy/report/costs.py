@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from snn_deploy.costs.energy import PARTS
-from snn_deploy.report.markup import Html, section, table
+from snn_deploy.profile.schedules import COUNTS
+from snn_deploy.report.markup import Html, folded, section, table
 from snn_deploy.report.units import UNKNOWN, number, percent, with_prefix
 
 Summary = dict[str, Any]
@@ -15,7 +16,8 @@ def costs(summary: Summary) -> Html:
     runs = [("all timesteps", summary["all_timesteps"])]
     if summary["with_cutoff"] is not None:
         runs.insert(0, ("with cutoff", summary["with_cutoff"]))
-    return section("What an input costs", _prices(runs), _activity(runs))
+    links = _links(summary["links"])
+    return section("What an input costs", _prices(runs), _activity(runs), *links)
 
 
 def _prices(runs: Sequence[tuple[str, Summary]]) -> Html:
@@ -59,16 +61,35 @@ def _compared(
 
 def _activity(runs: Sequence[tuple[str, Summary]]) -> Html:
     columns = ["", *(name for name, _ in runs)]
-    names = ("timesteps", "chip_timesteps", "spikes", "synaptic_operations", "packets",
-             "hops")  # fmt: skip
     rows = []
-    for name in names:
+    for name in COUNTS:
         values = [run[f"mean_{name}"] for _, run in runs]
+        if name == "crossings" and not any(values):
+            continue  # one chip
         row = [name.replace("_", " "), *(number(value) for value in values)]
         rows.append([*row, _saved(*values)] if len(runs) == 2 else row)
     if len(runs) == 2:
         columns.append("saved")
     return table("Activity of an input, measured, mean", columns, rows)
+
+
+def _links(links: Sequence[Summary]) -> list[Html]:
+    """Return the table of the links between chips, if there are several chips."""
+    if not links:
+        return []
+    rows = [
+        (
+            ", ".join(map(str, link["from"])),
+            ", ".join(map(str, link["to"])),
+            number(link["mean_packets"]),
+        )
+        for link in sorted(links, key=lambda link: -link["mean_packets"])
+    ]
+    caption = "Links between chips, busiest first; column and row on the board"
+    columns = ("from chip", "to chip", "packets of an input, measured, mean")
+    return [
+        folded(f"Links between chips ({len(links)})", table(caption, columns, rows))
+    ]
 
 
 def _saved(early: float | None, fixed: float | None) -> str:

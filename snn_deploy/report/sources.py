@@ -15,7 +15,7 @@ def how_known(target: Target, summary: Summary) -> Html:
     unknown = summary["unknown"]
     entries = (
         ("Measured", "counted on the simulated chip, exactly: answers, timesteps, "
-         "spikes, synaptic operations, packets, hops."),
+         "spikes, synaptic operations, packets, hops, crossings from chip to chip."),
         ("Modelled", "counts times the prices of the target, not measured on a chip: "
          "energy and latency. Central is the likely price, high the upper end of what "
          f"sources give. {_note(summary)}"),
@@ -60,8 +60,8 @@ def _formula() -> Html:
         "Energy of an input = events \N{MULTIPLICATION SIGN} their prices (dynamic) + "
         "static power \N{MULTIPLICATION SIGN} latency + one reset + power of the host "
         "\N{MULTIPLICATION SIGN} latency. A chip timestep lasts as long as its busiest "
-        "neurocore, plus the barrier; each poll of the outputs adds its time. A run "
-        "without cutoff is read once, at its end.",
+        "neurocore, or link between chips, plus the barrier; each poll of the outputs "
+        "adds its time. A run without cutoff is read once, at its end.",
         class_="small",
     )
 

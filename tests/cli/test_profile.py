@@ -23,6 +23,7 @@ COUNTS = [
     "synaptic_operations",
     "packets",
     "hops",
+    "crossings",
 ]
 COSTS = [
     f"energy_{part}{band}_j"

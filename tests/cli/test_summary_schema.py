@@ -121,6 +121,27 @@ def test_a_target_without_costs_gives_counters_and_says_once_what_is_unknown(
     assert shown.count("unknown") == 2  # and which schedule is best
 
 
+def test_packets_from_chip_to_chip(
+    profiled: Profiled,
+    command: Command,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = (packaged_folder("targets") / "loihi-sim.toml").read_text(encoding="utf-8")
+    small = text.replace("neurocores = 128", "neurocores = 2", 1)
+    (tmp_path / "small.toml").write_text(small, encoding="utf-8")
+    network = tmp_path / "small.snn"
+    command("compile", MODEL, "--target", tmp_path / "small.toml", "-o", network)
+
+    found = profiled("--detail", network=network)
+
+    n = sum(link["mean_packets"] for link in found["links"])
+    assert n == pytest.approx(found["all_timesteps"]["mean_crossings"])
+    assert n > 0
+    assert {"energy of chip_crossing", "time of chip_crossing"} < {*found["unknown"]}
+    assert "from chip to chip" in capsys.readouterr().out
+
+
 def test_events(profiled: Profiled, command: Command, tmp_path: Path) -> None:
     network = tmp_path / "events.snn"
     command("compile", EVENTS, "--target", "loihi1", "-o", network)

@@ -20,10 +20,14 @@ from snn_deploy.ir.nodes import convolved_shape
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph, Source
 from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses, SparseSynapses, Synapses
 from snn_deploy.spikes import Encoding, Stimulus
+from snn_deploy.target import Mesh
 from snn_deploy.target_file import read_target
 
 TARGET = read_target("loihi-sim")
 # retime may add to a delay of 62 what a longer path beside it takes
+SMALL = replace(  # packets from one of its chips to another pass a third one
+    TARGET, mesh=Mesh(neurocores=2, neurocores_per_tile=1, height=2, width=1, source="")
+)
 ROOMY = replace(TARGET, precision=replace(TARGET.precision, delay_max=1000))
 LARGEST = {"binary": 1, "gray": 255, "wide": 1 << 20}  # spikes of the input
 
@@ -346,7 +350,7 @@ def draw_stimulus(
 
 
 def mapped(graph: QuantizedGraph) -> MappedNetwork:
-    """Return the network with every second neuron on a second neurocore."""
+    """Return the network with every second neuron on a neurocore of a second chip."""
     cores = tuple(
         Neurocore(
             index=index,
@@ -364,4 +368,4 @@ def mapped(graph: QuantizedGraph) -> MappedNetwork:
         )
         for index in range(2)
     )
-    return MappedNetwork(graph=graph, target=TARGET, cores=cores)
+    return MappedNetwork(graph=graph, target=SMALL, cores=cores)

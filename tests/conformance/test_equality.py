@@ -15,6 +15,7 @@ from snn_deploy.arrays import IntArray
 from snn_deploy.backends import QUANTITIES, Recording
 from snn_deploy.backends.cpu import CpuProgram
 from snn_deploy.ir.graph import Training
+from snn_deploy.ir.links import Link
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
@@ -281,7 +282,7 @@ def observed(
     oracle = Oracle(graph, stimulus, n_timesteps=graph.training.timesteps)
     n = graph.depth + stop
     cores = np.zeros((n, len(network.cores), len(CORE_EVENTS)), np.int64)
-    chip = np.zeros((n, len(CHIP_EVENTS)), np.int64)
+    chip = no_chip_events(network, n)
     reads = {name: packets(network, name) for name in oracle.offsets}
     scores = []
     for row in range(n):
@@ -299,6 +300,11 @@ def observed(
     )
 
 
+def no_chip_events(network: MappedNetwork, n: int) -> IntArray:
+    """Return counts of 0 of the chip and of each link between chips."""
+    return np.zeros((n, len(CHIP_EVENTS) + len(network.crossings.links)), np.int64)
+
+
 def alone_in_stream(
     network: MappedNetwork, stimulus: Stimulus, stop: int
 ) -> tuple[IntArray, IntArray]:
@@ -307,7 +313,7 @@ def alone_in_stream(
     n = graph.depth + stop
     oracle = Oracle(graph, stimulus, n_timesteps=stop, period=stop, is_stream=True)
     cores = np.zeros((n, len(network.cores), len(CORE_EVENTS)), np.int64)
-    chip = np.zeros((n, len(CHIP_EVENTS)), np.int64)
+    chip = no_chip_events(network, n)
     reads = {name: packets(network, name) for name in oracle.offsets}
     for row in range(n):
         oracle.step()
@@ -371,12 +377,28 @@ def _send(
     for core, n_synapses in reads.items():
         cores[core, PACKET_IN] += 1
         cores[core, SYNAPTIC_OPERATION] += n_synapses
-        chip[HOP_EAST_WEST] += abs(network.cores[core].x - x)
-        chip[HOP_NORTH_SOUTH] += abs(network.cores[core].y - y)
+        _travel(network, (x, y), (network.cores[core].x, network.cores[core].y), chip)
     if home is None:
         chip[INJECTION] += len(reads)
         return
     cores[home, FIRE] += 1
     cores[home, PACKET] += len(reads) + is_read
-    chip[HOP_EAST_WEST] += is_read * x
-    chip[HOP_NORTH_SOUTH] += is_read * y
+    if is_read:
+        _travel(network, (x, y), (0, 0), chip)
+
+
+def _travel(
+    network: MappedNetwork, start: tuple[int, int], end: tuple[int, int], chip: IntArray
+) -> None:
+    """Count the steps of a packet from tile to tile, along x, then y."""
+    links, mesh = network.crossings.links, network.target.mesh
+    here = start
+    while here != end:
+        axis = 0 if here[0] != end[0] else 1
+        step = 1 if end[axis] > here[axis] else -1
+        there = (here[0] + step, here[1]) if axis == 0 else (here[0], here[1] + step)
+        chip[HOP_EAST_WEST if axis == 0 else HOP_NORTH_SOUTH] += 1
+        old, new = ((x // mesh.width, y // mesh.height) for x, y in (here, there))
+        if new != old:
+            chip[len(CHIP_EVENTS) + links.index(Link(old, new))] += 1
+        here = there

@@ -7,10 +7,14 @@ import pytest
 
 from snn_deploy.artifact import pack
 from snn_deploy.backends import open_backend
+from snn_deploy.costs.latency import timestep_durations
 from snn_deploy.costs.prices import prices_for
+from snn_deploy.host.cutoff import never
+from snn_deploy.host.monitor import run_inputs
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.profile.profile import Profile, Schedule, profile_inputs
-from snn_deploy.target import Target
+from snn_deploy.results import LINKS
+from snn_deploy.target import Cost, Target
 from snn_deploy.target_file import read_target
 from tests.profile.test_profile import artifact, data
 
@@ -56,10 +60,61 @@ def test_every_timestep_waits_for_all_chips() -> None:
 def test_what_links_cost_is_unknown_and_said() -> None:
     one, two = (profiled(on(LOIHI, n_chips=n)) for n in (1, 2))
 
-    assert "energy and time of links between chips" in two.unknown
     assert set(two.unknown) - set(one.unknown) == {
-        "energy and time of links between chips"
+        "energy of chip_crossing",
+        "time of chip_crossing",
     }
+    assert (one.rows.column("crossings") == 0).all()
+    assert (two.rows.column("crossings") > 0).all()
+
+
+def with_price(**price: float) -> Target:
+    crossing = Cost(source="a test", **price)
+    return replace(LOIHI, costs=(*LOIHI.costs, ("chip_crossing", crossing)))
+
+
+def test_every_crossing_pays_its_energy() -> None:
+    target = with_price(energy_j=3e-12, energy_high_j=5e-12)
+
+    without, paid = (profiled(on(t, n_chips=2)) for t in (LOIHI, target))
+
+    assert set(without.unknown) - set(paid.unknown) == {"energy of chip_crossing"}
+    for schedule, rows in paid.runs.items():
+        n = rows.column("crossings")
+        assert n.any()
+        for part, price in (("dynamic", 3e-12), ("dynamic_high", 5e-12)):
+            column = f"energy_{part}_j"
+            more = rows.column(column) - without.runs[schedule].column(column)
+            np.testing.assert_allclose(more, n * price, rtol=1e-6)
+    np.testing.assert_array_equal(
+        paid.rows.column("latency_s"), without.rows.column("latency_s")
+    )
+
+
+def test_a_timestep_lasts_as_long_as_its_busiest_link() -> None:
+    slow_s = 1e-3  # longer than anything else in a timestep
+    network = on(with_price(time_s=slow_s, time_high_s=2 * slow_s), n_chips=2)
+
+    found = profiled(network)
+
+    barrier = LOIHI.cost("barrier_of_chips").time_s
+    assert barrier is not None
+    prices = prices_for(network, "embedded")
+    program = open_backend("cpu").load(network)
+    results = list(run_inputs(program, network, data().stimuli(), never))
+    assert len(network.crossings.links) == 2  # to the right, and back
+    for result, row in zip(results, found.rows, strict=True):
+        busiest = result.activity.chip[:, LINKS].max(axis=1)
+        is_passed = busiest > 0
+        assert is_passed.any()
+        durations = timestep_durations(
+            result.activity.cores, result.activity.chip, prices
+        )
+        np.testing.assert_allclose(
+            durations[is_passed, 0], busiest[is_passed] * slow_s + barrier
+        )
+        assert row.latency_s is not None
+        assert row.latency_s > busiest.sum() * slow_s
 
 
 def test_without_a_price_for_the_barrier_of_chips_time_is_unknown() -> None:

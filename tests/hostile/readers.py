@@ -43,6 +43,7 @@ from tests.importers.test_lava_dl import write as write_lava_dl
 from tests.importers.test_lava_dl_layers import conv, pool
 from tests.importers.test_nir import recurrent
 from tests.importers.test_onnx import export, networks, normed
+from tests.report.profiles import network
 from tests.test_sweep import TEXT as SWEEP
 
 PLACES = range(9)
@@ -151,7 +152,7 @@ def originals() -> Path:
     ):
         (folder / f"{kind}.toml").write_bytes(source.read_bytes())
     write_rows(rows(), folder / "rows.parquet")
-    part = Part.empty(WAY, len(PLACES), depth=2, n_cores=3)
+    part = Part.empty(WAY, len(PLACES), network())
     part.serial.extend({name: rows().column(name) for name in COLUMNS})
     Folder(folder / "parts").keep(WAY, PLACES, part)
     for path in (folder / "parts").iterdir():

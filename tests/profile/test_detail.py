@@ -15,7 +15,14 @@ from snn_deploy.passes.retarget import retarget
 from snn_deploy.profile.detail import COLUMNS, MESH, detail
 from snn_deploy.profile.profile import Profile, profile_inputs
 from snn_deploy.profile.tables import write_detail
-from snn_deploy.results import ACCESS, FIRE, INJECTION, PACKET, SYNAPTIC_OPERATION
+from snn_deploy.results import (
+    ACCESS,
+    FIRE,
+    INJECTION,
+    LINKS,
+    PACKET,
+    SYNAPTIC_OPERATION,
+)
 from tests.build import simulator
 from tests.profile.test_profile import artifact, data, profiled
 
@@ -46,6 +53,9 @@ def test_events_add_up_to_those_of_the_inputs(found: Profile) -> None:
     assert counts[SYNAPTIC_OPERATION] == pytest.approx(operations)
     packets = counts[PACKET] + parts.chip[:, INJECTION].sum()
     assert packets == pytest.approx(rows.column("packets").mean())
+    crossings = parts.chip[:, LINKS].sum()
+    assert crossings == pytest.approx(rows.column("crossings").mean())
+    assert crossings > 0
 
 
 def test_layers_are_those_that_lie_on_the_neurocores() -> None:
@@ -85,6 +95,8 @@ def test_the_table_holds_every_timestep_and_neurocore(
     mesh = [row for row in rows if row["layer"] == MESH]
     assert [row["neurocore"] for row in mesh] == [None] * n_timesteps
     assert [row["injection"] for row in mesh] == parts.chip[:, INJECTION].tolist()
+    crossings = [row["chip_crossing"] for row in mesh]
+    assert crossings == parts.chip[:, LINKS].sum(axis=1).tolist()
     with (tmp_path / "d.csv").open(encoding="utf-8") as file:
         texts = [*csv.DictReader(file)]
     for name in ("fire", "energy_dynamic_high_j"):

@@ -9,7 +9,7 @@ import pytest
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends import open_backend
 from snn_deploy.costs.latency import timestep_durations
-from snn_deploy.costs.prices import prices_of
+from snn_deploy.costs.prices import prices_for
 from snn_deploy.host.cutoff import Cutoff, fixed, risk
 from snn_deploy.host.monitor import run_inputs
 from snn_deploy.inputs.data import Data
@@ -19,7 +19,6 @@ from snn_deploy.profile.schedules import other_monitor, text_of, winners
 from snn_deploy.profile.summary import summarize
 from snn_deploy.results import (
     ACCESS,
-    CHIP_EVENTS,
     CORE_EVENTS,
     INJECTION,
     PACKET,
@@ -27,7 +26,7 @@ from snn_deploy.results import (
 )
 from tests.build import RATE, dense, integers, population, rng
 from tests.conformance.networks import mapped
-from tests.conformance.test_equality import alone_in_stream
+from tests.conformance.test_equality import alone_in_stream, no_chip_events
 
 N = 12
 
@@ -79,10 +78,10 @@ def shortened(network: MappedNetwork, n_timesteps: int) -> MappedNetwork:
 def test_a_stream_takes_the_time_of_what_the_oracle_counts_in_one() -> None:
     network, inputs = artifact().network, data()
     n_timesteps, depth = network.graph.training.timesteps, network.graph.depth
-    prices = prices_of(network.target, n_tiles=network.n_tiles, monitor="embedded")
+    prices = prices_for(network, "embedded")
     n = N * n_timesteps + depth
     cores = np.zeros((n, len(network.cores), len(CORE_EVENTS)), np.int64)
-    chip = np.zeros((n, len(CHIP_EVENTS)), np.int64)
+    chip = no_chip_events(network, n)
     for i, stimulus in inputs.stimuli():
         counted = alone_in_stream(network, stimulus, n_timesteps)
         rows = slice(i * n_timesteps, (i + 1) * n_timesteps + depth)

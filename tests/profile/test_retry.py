@@ -9,7 +9,7 @@ from snn_deploy.arrays import IntArray
 from snn_deploy.artifact import Artifact
 from snn_deploy.backends import open_backend
 from snn_deploy.costs.latency import timestep_durations
-from snn_deploy.costs.prices import prices_of
+from snn_deploy.costs.prices import prices_for
 from snn_deploy.costs.pricing import Pricing
 from snn_deploy.host.calibrate import Evidence, calibrate
 from snn_deploy.host.calibration import Calibration, Settings
@@ -34,7 +34,7 @@ from snn_deploy.results import (
 )
 from snn_deploy.target_file import target_from_table
 from tests.build import RATE
-from tests.conformance.test_equality import alone_in_stream
+from tests.conformance.test_equality import alone_in_stream, no_chip_events
 from tests.host.test_monitor import loaded
 from tests.profile import test_profile
 from tests.profile.test_profile import N, data, shortened
@@ -109,6 +109,7 @@ def test_two_inputs_cost_what_a_hand_adds_up() -> None:
     Second stream, all of three timesteps for input 1: 16, 10, 10, 10 and 110 ns.
     """
     chip = table()
+    chip["mesh"]["height"] = 4  # one chip holds it
     free = {"energy_pj": 0, "time_ns": 0, "source": "made up"}
     for name in ("access", "update", "packet", "packet_in", "synaptic_operation"):
         chip["cost"][name] = free
@@ -209,10 +210,10 @@ def streamed(at: int, inputs: list[int]) -> tuple[list[float], list[float]]:
     """Return latency and period of inputs in one stream, laid out by the oracle."""
     mapped = artifact().network
     depth = mapped.graph.depth
-    prices = prices_of(mapped.target, n_tiles=mapped.n_tiles, monitor="embedded")
+    prices = prices_for(mapped, "embedded")
     n = len(inputs) * at + depth
     cores = np.zeros((n, len(mapped.cores), len(CORE_EVENTS)), np.int64)
-    chip = np.zeros((n, len(CHIP_EVENTS)), np.int64)
+    chip = no_chip_events(mapped, n)
     for place, index in enumerate(inputs):
         rows = slice(place * at, (place + 1) * at + depth)
         stimulus = data().stimulus(index)

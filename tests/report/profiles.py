@@ -88,6 +88,7 @@ def row(index: int, timesteps: int, **changes: Any) -> Row:
         "synaptic_operations": 1000 * timesteps,
         "packets": 200 * timesteps,
         "hops": 0,
+        "crossings": 0,
         "energy_dynamic_j": 4e-6 * timesteps,
         "energy_dynamic_high_j": 8e-6 * timesteps,
         "energy_static_j": 3e-6 * timesteps,
@@ -132,7 +133,7 @@ def profile(n: int = 30, **changes: Any) -> Profile:
         "fixed_timesteps": N_TIMESTEPS,
         "accuracy_at": np.linspace(0.8, 1.0, N_TIMESTEPS),
         "agreement_at": np.linspace(0.8, 1.0, N_TIMESTEPS),
-        "totals": Totals.none(N_TIMESTEPS + 2, 1),
+        "totals": Totals.none(N_TIMESTEPS + 2, 1, 0),
         "unknown": (),
     }
     return Profile(**{**settings, **changes})

@@ -29,6 +29,24 @@ def test_parts_and_their_sum_are_compared() -> None:
     assert "hops 0 0 \N{EN DASH}" in text
 
 
+def test_links_between_chips_are_listed_where_there_are_several() -> None:
+    summary = summarize(profile())
+    assert "crossings" not in words(costs(summary))
+    assert "Links" not in words(costs(summary))
+    for run in ("with_cutoff", "all_timesteps"):
+        summary[run]["mean_crossings"] = 8.0
+    summary["links"] = [
+        {"from": [0, 0], "to": [1, 0], "mean_packets": 2.0},
+        {"from": [1, 0], "to": [1, 1], "mean_packets": 6.0},
+    ]
+
+    text = words(costs(summary))
+
+    assert "crossings 8 8 0.0 %" in text
+    assert "Links between chips (2)" in text
+    assert text.index("1, 0 1, 1 6") < text.index("0, 0 1, 0 2")
+
+
 def test_cutoff_that_costs_more_saves_less_than_nothing() -> None:
     slow = tuple(replace(r, latency_s=0.009) for r in early_rows(30))
 

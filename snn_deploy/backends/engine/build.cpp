@@ -124,14 +124,13 @@ void add_sparse(Network& network, int source, int target, nb::object weights, in
 
 // Each tally: the kind of each neuron; of each kind the start of its entries; their
 // columns and amounts; the neurocore of each neuron.
-void set_tallies(Network& network, Row<int32_t> mapped, nb::list tallies) {
+void set_tallies(Network& network, Row<int32_t> mapped, int n_links, nb::list tallies) {
   std::vector<Tally> found;
   for (nb::handle item : tallies) {
     std::vector<std::vector<int32_t>> rows = rows_of(item, 5);
     found.push_back({rows[0], rows[1], rows[2], rows[3], rows[4], {}, {}});
   }
-  int n_columns = (int)mapped.size() * 6 + 3;
-  network.count(copy(mapped), n_columns, std::move(found));
+  network.count(copy(mapped), n_links, std::move(found));
 }
 
 Network* new_network(int height, int width, int channels, int n_timesteps,
@@ -166,7 +165,7 @@ nb::class_<Network> bind_network(nb::module_& m) {
            "delay"_a, "axon_delay"_a.noconvert(), "starts"_a.noconvert(),
            "targets"_a.noconvert())
       .def("read_out", &Network::read_out, "population"_a)
-      .def("count", &set_tallies, "mapped"_a.noconvert(), "tallies"_a);
+      .def("count", &set_tallies, "mapped"_a.noconvert(), "n_links"_a, "tallies"_a);
 }
 
 }  // namespace engine

@@ -233,13 +233,14 @@ void Network::read_out(int population) {
   output_ = population;
 }
 
-void Network::count(std::vector<int32_t> cores, int columns,
+void Network::count(std::vector<int32_t> cores, int n_links,
                     std::vector<Tally> given) {
   require_complete();
   require(given.size() == populations.size() + 1, "a tally is needed for every sender");
   int n_cores = (int)cores.size();
-  require(columns > 0 && columns % 3 == 0 && (columns - 3) / 6 == n_cores,
-          "counts have six columns for each neurocore and three for the chip");
+  require(n_links >= 0, "the number of links is negative");
+  // six for each neurocore, three for the chip, one for each link between chips
+  int columns = n_cores * 6 + 3 + n_links;
   for (size_t i = 0; i < given.size(); ++i) {
     Tally& tally = given[i];
     size_t size = size_of(grid_of((int)i - 1));

@@ -89,7 +89,7 @@ class Network {
   void add(Projection projection);
   void read_out(int population);
   // mapped: neurons on each core; a tally for the input and then every population
-  void count(std::vector<int32_t> mapped, int n_columns, std::vector<Tally> tallies);
+  void count(std::vector<int32_t> mapped, int n_links, std::vector<Tally> tallies);
 
   const Population& output() const { return populations[output_]; }
   int n_out() const { return (int)output().position.size(); }
