@@ -21,7 +21,7 @@ ALLOWED = {
     "fixedpoint": "arrays",
     "results": "arrays",
     "toml_file": "",
-    "target": "errors",
+    "target": "arrays errors",
     "target_file": "errors files target toml_file",
     "spikes": "arrays errors",
     "ir": "arrays errors fixedpoint spikes target",
