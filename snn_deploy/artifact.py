@@ -24,7 +24,7 @@ from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import UPDATE_ORDER
 
 FORMAT = "snn-deploy network"
-VERSION = 4
+VERSION = 5
 MANIFEST, TENSORS = "manifest.json", "tensors.safetensors"
 LARGEST_ENTRY = 1 << 31  # bytes
 # what a network raises that a program other than this one has written

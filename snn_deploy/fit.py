@@ -7,6 +7,7 @@ untrained network gives the same answer.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import ceil
 
 from snn_deploy.errors import FitError
 from snn_deploy.ir.graph import Graph
@@ -16,14 +17,16 @@ from snn_deploy.ir.synapses import ConvSynapses
 from snn_deploy.passes.abilities import abilities, check_input
 from snn_deploy.passes.blocks import Cut
 from snn_deploy.passes.bounds import Bounds
+from snn_deploy.passes.fans import fan_limits, largest_fans
 from snn_deploy.passes.loads import Loads, cut_apart
 from snn_deploy.passes.partition import partition
 from snn_deploy.passes.quantize import quantize
 from snn_deploy.passes.retime import late, retime
 from snn_deploy.pipeline import to_spiking
-from snn_deploy.target import OUTPUT_AXONS, Target
+from snn_deploy.target import FAN_IN, FAN_OUT, OUTPUT_AXONS, Target
 
 MAX_DELAY = 1 << 16
+FANS = (FAN_IN, FAN_OUT)  # of a neuron, not of a neurocore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +76,14 @@ class Fit:
     layers: tuple[LayerFit, ...]
     n_cores: int
     n_cores_allowed: int
+    n_cores_of_chip: int
+    n_chips_allowed: int  # on the board
     problems: tuple[Problem, ...]
+
+    @property
+    def n_chips(self) -> int:
+        """How many chips these neurocores fill."""
+        return ceil(self.n_cores / self.n_cores_of_chip)
 
     @property
     def least_cores(self) -> int | None:
@@ -112,6 +122,8 @@ def fit(graph: Graph, target: Target) -> Fit:
         layers=layers,
         n_cores=len(cut.pieces),
         n_cores_allowed=target.neurocores,
+        n_cores_of_chip=target.mesh.neurocores,
+        n_chips_allowed=target.board.chips,
         problems=tuple(problems),
     )
 
@@ -168,7 +180,19 @@ def _layer(bounds: Bounds, population: Population, cuts: Mapping[str, Cut]) -> L
                 least_cores=least[what],
             )
             for what, limit in limits.room.items()
-        ),
+        )
+        + _fans(loads, population),
+    )
+
+
+def _fans(loads: Loads, population: Population) -> tuple[Use, ...]:
+    limits = loads.target.neurocore
+    found = largest_fans(loads.graph, population, limits)
+    return tuple(
+        Use(what=what, used=n, limit=limit, one_neuron=n, least_cores=1)
+        for (what, limit), n in zip(
+            fan_limits(limits).items(), found.values(), strict=True
+        )
     )
 
 
@@ -179,7 +203,8 @@ def _over(graph: QuantizedGraph, layer: LayerFit) -> Iterator[Problem]:
             share = use.limit / use.one_neuron
             yield Problem(
                 where=layer.name,
-                what=f"one neuron takes {use.one_neuron:,} {use.what}, a neurocore has "
+                what=f"one neuron takes {use.one_neuron:,} {use.what}, "
+                f"{'allowed are' if use.what in FANS else 'a neurocore has'} "
                 f"{use.limit:,}",
                 advice=_advice(graph, graph.population(layer.name), use.what, share),
             )
@@ -192,6 +217,11 @@ def _advice(
         return (
             f"let the layers behind it lie on fewer neurocores, {share:.0%} of them at "
             "most: fewer channels there, or a smaller kernel"
+        )
+    if what == FAN_OUT:
+        return (
+            f"{share:.0%} of the channels or neurons behind it would fit, or a smaller "
+            "kernel there"
         )
     projections = graph.projections_into(population)
     widest = max(projections, key=lambda projection: projection.synapses.fan_in)
@@ -214,12 +244,12 @@ def _too_many(target: Target, layers: tuple[LayerFit, ...]) -> list[Problem]:
     parts = ", ".join(
         f"{layer.name} {layer.n_cores} ({layer.binding.what})" for layer in largest
     )
-    share = allowed / found
+    share, n_chips = allowed / found, ceil(found / target.mesh.neurocores)
     return [
         Problem(
             where=target.size_name,
             what=f"{found} neurocores, allowed are {allowed}; most take {parts}",
-            advice=f"about {share:.0%} of the channels there would fit, or a larger "
-            "target",
+            advice=f"about {share:.0%} of the channels there would fit, or a board of "
+            f"{n_chips} chips, or a larger target",
         )
     ]

@@ -14,6 +14,7 @@ T = TypeVar("T", int, IntArray)
 COMPARTMENTS, BITS = "compartments", "bits of synaptic memory"
 INPUT_AXONS, OUTPUT_AXONS = "input axons", "output axons"
 MEMORY = "bits of memory"
+FAN_IN, FAN_OUT = "synapses of fan-in", "synapses of fan-out"
 
 
 def high_name(name: str) -> str:
@@ -39,6 +40,7 @@ class NeurocoreLimits:
 
     ``memory_bits`` is the room that synapses, neurons and output axons share, where a
     chip divides it as a network needs it; ``output_axons`` the room for these alone.
+    ``fan_in`` and ``fan_out`` are the most synapses onto, and from, one neuron.
     ``None`` is no such limit.
     """
 
@@ -56,6 +58,8 @@ class NeurocoreLimits:
     memory_bits: int | None = None
     neuron_bits: int = 0  # of the shared memory, for each neuron
     output_axon_bits: int = 0
+    fan_in: int | None = None
+    fan_out: int | None = None
 
     def __post_init__(self) -> None:
         may_be_0 = ("index_bits", "block_header_bits", "neuron_bits")

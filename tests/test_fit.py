@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from snn_deploy import cli
+from snn_deploy.files import packaged_folder
 from snn_deploy.fit import Fit, fit
 from snn_deploy.importers.model_file import write_model
 from snn_deploy.ir.graph import Graph, Training
@@ -106,6 +107,29 @@ def test_every_problem_is_told_at_once_with_figures() -> None:
     assert "neurocores, allowed are 100; most take many 300 (compartments)" in found[4]
 
 
+def test_fans_of_a_neuron_are_limits_that_no_cut_helps() -> None:
+    graph = chain(
+        linear("fc", 250, 40), lif("hidden", (40,)),
+        linear("more", 40, 30), lif("out", (30,)), training=RATE,
+    )  # fmt: skip
+
+    assert fit(graph, loihi1(fan_in=250, fan_out=30)).problems == ()
+    found = fit(graph, loihi1(fan_in=200, fan_out=20))
+
+    first, second = texts(found)
+    assert first == (
+        "hidden: one neuron takes 250 synapses of fan-in, allowed are 200; 200 of its "
+        "250 inputs would fit: pool, or use fewer, before it"
+    )
+    assert second == (
+        "hidden: one neuron takes 30 synapses of fan-out, allowed are 20; 67% of the "
+        "channels or neurons behind it would fit, or a smaller kernel there"
+    )
+    assert found.least_cores is None
+    free = fit(graph, loihi1()).layers[0].uses
+    assert not any("fan" in use.what for use in free)
+
+
 def test_advice_is_right_for_a_convolution_and_for_a_dense_layer() -> None:
     limit = loihi1(input_axons=100)
     dense = chain(linear("fc", 250, 5), lif("out", (5,)), training=RATE)
@@ -193,3 +217,34 @@ def test_command_prints_json_and_succeeds_where_all_fits(
     assert found["problems"] == []
     assert found["layers"][0]["uses"][0]["what"] == "compartments"
     assert found["least_cores"] == found["n_cores"] == 2
+    assert (found["n_chips"], found["n_chips_allowed"]) == (1, 32)
+    assert found["n_cores_of_chip"] == 128
+
+
+def test_chips_are_named_and_a_board_that_is_too_small(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "model.pt"
+    write_model(fitting(), path)  # 256 and 192 neurons
+    text = (packaged_folder("targets") / "loihi1.toml").read_text(encoding="utf-8")
+    for old, new in (
+        ("compartments = 1024", "compartments = 16"),  # 16 and 12 neurocores
+        ("neurocores = 128", "neurocores = 10"),  # 3 chips
+        ("height = 4  # chips\nwidth = 8", "height = 2\nwidth = 1"),
+    ):
+        assert old in text
+        text = text.replace(old, new, 1)
+    (tmp_path / "small.toml").write_text(text, encoding="utf-8")
+    large = text.replace("height = 2\nwidth = 1", "height = 3\nwidth = 1")
+    (tmp_path / "large.toml").write_text(large, encoding="utf-8")
+
+    fits = cli.main(["fit", str(path), "--target", str(tmp_path / "large.toml")])
+    right = capsys.readouterr()
+    small = cli.main(["fit", str(path), "--target", str(tmp_path / "small.toml")])
+    wrong = capsys.readouterr()
+
+    assert (fits, small) == (0, 1)
+    assert "3 chips of 10 neurocores; the board of loihi1 holds 3" in right.out
+    assert "3 chips of 10 neurocores; the board of loihi1 holds 2" in wrong.out
+    assert "28 neurocores, allowed are 20" in wrong.out.replace("\n", " ")
+    assert "a board of 3 chips" in wrong.out.replace("\n", " ")

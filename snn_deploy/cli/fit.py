@@ -92,6 +92,11 @@ def _show(found: "Fit") -> None:
         f"{found.n_cores} of {found.n_cores_allowed} neurocores; cut layer by layer, "
         f"{needed}"
     )
+    chips = "1 chip" if found.n_chips == 1 else f"{found.n_chips} chips"
+    out(
+        f"{chips} of {found.n_cores_of_chip} neurocores; the board of {found.target} "
+        f"holds {found.n_chips_allowed}"
+    )
     for problem in found.problems:
         out(f"does not fit: {problem}")
 
@@ -100,4 +105,5 @@ def _as_json(found: "Fit") -> str:
     import json
     from dataclasses import asdict
 
-    return json.dumps({**asdict(found), "least_cores": found.least_cores}, indent=1)
+    counts = {"least_cores": found.least_cores, "n_chips": found.n_chips}
+    return json.dumps({**asdict(found), **counts}, indent=1)

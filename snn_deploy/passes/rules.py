@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from snn_deploy.errors import FitError
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore
+from snn_deploy.passes.fans import fan_limits, largest_fans
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,21 @@ def resources_suffice(network: MappedNetwork) -> Iterator[Violation]:
                 yield Violation(_where(core), what, found, limits.room[what])
 
 
-RULES: tuple[Rule, ...] = (neurocores_suffice, resources_suffice)
+def fans_are_small_enough(network: MappedNetwork) -> Iterator[Violation]:
+    """No neuron has more synapses than the target allows."""
+    limits = network.target.neurocore
+    allowed = fan_limits(limits)
+    for population in network.graph.populations:
+        for what, found in largest_fans(network.graph, population, limits).items():
+            if found > allowed[what]:
+                yield Violation(population.name, what, found, allowed[what])
+
+
+RULES: tuple[Rule, ...] = (
+    neurocores_suffice,
+    resources_suffice,
+    fans_are_small_enough,
+)
 
 
 def check_rules(network: MappedNetwork) -> None:

@@ -34,6 +34,7 @@ class Checker:
         """Yield everything that is wrong."""
         yield from self._places()
         yield from self._neurons()
+        yield from self._fans()
         sent = self.sent()
         for core in self.network.cores:
             found = {
@@ -87,6 +88,21 @@ class Checker:
             )
             if found != list(range(population.size)):
                 yield f"{population.name}: not every neuron lies on one neurocore"
+
+    def _fans(self) -> Iterator[str]:
+        """Yield the neurons with too many synapses; the input's have no limit."""
+        graph = self.network.graph
+        for limit, end, name in (("fan_in", 1, "target"), ("fan_out", 0, "source")):
+            found: dict[tuple[str, int], int] = defaultdict(int)
+            for projection in graph.projections:
+                population = getattr(projection, name)
+                if population == graph.source.name:
+                    continue
+                for pair in self.pairs[projection.name]:
+                    found[population, pair[end]] += 1
+            for neuron, n in found.items():
+                if n > self.limits.get(limit, n):
+                    yield f"{neuron}: {limit} of {n}, allowed are {self.limits[limit]}"
 
     def _home(self) -> dict[tuple[str, int], int]:
         return {

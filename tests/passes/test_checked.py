@@ -56,6 +56,8 @@ def chips(draw: Any) -> dict[str, Any]:
     }
     for limit in draw(st.sets(st.sampled_from(("output_axons", "memory_bits")))):
         del found["neurocore"][limit]
+    for limit in draw(st.sets(st.sampled_from(("fan_in", "fan_out")))):
+        found["neurocore"][limit] = draw(st.sampled_from((3, 12, 60, 1000)))
     height, width, per_tile = (draw(st.integers(1, 4)) for _ in range(3))
     neurocores = draw(st.integers(1, height * width * per_tile))
     found["mesh"] |= {
