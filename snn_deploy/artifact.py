@@ -165,8 +165,9 @@ def _read_zip(path: Path) -> tuple[dict[str, Any], bytes]:
             f"{path}: not a compiled network, or cut short ({error}); compile the "
             "model again"
         ) from error
-    except (OSError, ValueError, RuntimeError, RecursionError) as error:
-        raise _damaged(path, str(error)) from error
+    except (EOFError, OSError, ValueError, RuntimeError, RecursionError) as error:
+        why = str(error) or "an entry is cut short"
+        raise _damaged(path, why) from error
     if not isinstance(manifest, dict):
         raise _damaged(path, "the manifest is no table")
     return manifest, packed
