@@ -88,6 +88,14 @@ class RunResult:
     activity: Activity
 
 
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """An input that a machine could not run."""
+
+    index: int  # of the input in the data
+    reason: str
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BatchResult:
     """What a machine found that ran inputs, and stopped them, by itself."""

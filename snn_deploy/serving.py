@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -9,13 +10,15 @@ import numpy as np
 from snn_deploy.arrays import IntArray
 from snn_deploy.backends import Program
 from snn_deploy.host.calibration import Calibration
-from snn_deploy.host.cutoff import never
+from snn_deploy.host.cutoff import Cutoff, never
 from snn_deploy.host.drift import answer_at, audits, first_score, is_lost
 from snn_deploy.host.monitor import decide_inputs
 from snn_deploy.host.oracle import gaps
+from snn_deploy.host.steady import Steady
 from snn_deploy.host.thresholds import stops
 from snn_deploy.inputs.data import Data
 from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.results import Failure
 from snn_deploy.spikes import Stimulus, encode
 
 
@@ -36,22 +39,31 @@ class Decision:
     is_lost: bool | None  # whether the cutoff would have lost it; None: nobody knows
 
 
+@dataclass(frozen=True, kw_only=True)
+class Undecided:
+    """An input that the machine failed at, twice."""
+
+    index: int
+    source: str
+    failed: str  # why
+
+
 def serve(
-    program: Program,
+    machine: Steady,
     network: MappedNetwork,
     calibration: Calibration,
     arrivals: Iterable[tuple[str, Data]],
     *,
     audit: float = 0.0,
-) -> Iterator[Decision]:
+) -> Iterator[Decision | Undecided]:
     """Yield the decision on each input, in the order of their arrival.
 
     Inputs that arrive together run together; none waits for one that arrives later.
 
     Parameters
     ----------
-    program : Program
-        ``network``, loaded.
+    machine : Steady
+        What runs ``network``.
     network : MappedNetwork
     calibration : Calibration
         Its rule stops the inputs.
@@ -65,8 +77,15 @@ def serve(
         numbered = [(i, next(is_audited)) for i in range(len(data))]
         for runs_on, group in groupby(numbered, key=lambda pair: pair[1]):
             cutoff = never if runs_on else calibration.cutoff
-            stimuli = _stimuli(data, [i for i, _ in group], start)
-            for index, scores in decide_inputs(program, network, stimuli, cutoff):
+            indices = [start + i for i, _ in group]
+            attempt = partial(_attempt, network, data, start, indices, cutoff)
+            for found in machine.run(indices, attempt):
+                if isinstance(found, Failure):
+                    yield Undecided(
+                        index=found.index, source=source, failed=found.reason
+                    )
+                    continue
+                index, scores = found
                 label = None if data.y is None else int(data.y[index - start])
                 yield _decision(
                     network, calibration, scores, (index, source, label), runs_on
@@ -74,14 +93,27 @@ def serve(
         start += len(data)
 
 
+def _attempt(
+    network: MappedNetwork,
+    data: Data,
+    start: int,
+    indices: list[int],
+    cutoff: Cutoff,
+    program: Program,
+    place: int,
+) -> Iterator[tuple[int, IntArray]]:
+    """Yield the scores of the inputs from this place on."""
+    stimuli = _stimuli(data, indices[place:], start)
+    return decide_inputs(program, network, stimuli, cutoff)
+
+
 def _stimuli(
-    data: Data, positions: list[int], start: int
+    data: Data, indices: list[int], start: int
 ) -> Iterator[tuple[int, Stimulus]]:
     training = data.training
-    for i in positions:
-        index = start + i
-        stimulus = encode(data.x[i], training.encoding, training.timesteps, index=index)
-        yield index, stimulus
+    for index in indices:
+        x = data.x[index - start]
+        yield index, encode(x, training.encoding, training.timesteps, index=index)
 
 
 def _decision(

@@ -13,7 +13,7 @@ import numpy as np
 from snn_deploy.arrays import IntArray
 from snn_deploy.artifact import read_artifact
 from snn_deploy.backends import open_backend
-from snn_deploy.errors import DataError, FitError, PassError
+from snn_deploy.errors import BackendError, DataError, FitError, PassError
 from snn_deploy.importers import load_model
 from snn_deploy.inputs.data import load_arrays, read_data
 from snn_deploy.ir.mapped import MappedNetwork
@@ -69,7 +69,7 @@ def measure(
         Path(data), graph.source.shape, graph.training, n_outputs=graph.readout.size
     )
     calibration = artifact.calibration if has_cutoff else None
-    return profile_inputs(
+    found = profile_inputs(
         artifact,
         open_backend(backend),
         inputs,
@@ -77,6 +77,9 @@ def measure(
         calibration=calibration,
         limit=limit,
     )
+    for failed in found.failed:
+        raise BackendError(f"input {failed.index} failed twice: {failed.reason}")
+    return found
 
 
 def assert_accuracy(profile: Profile, at_least: float) -> None:

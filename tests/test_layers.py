@@ -35,7 +35,7 @@ ALLOWED = {
     "backends": "arrays errors fixedpoint ir results spikes",
     "recording": "arrays backends errors files inputs ir spikes",
     "host": "arrays backends errors fixedpoint ir results spikes",
-    "serving": "arrays backends host inputs ir spikes",
+    "serving": "arrays backends host inputs ir results spikes",
     "costs": "arrays ir results target",
     "artifact": "archives arrays errors files host ir",
     "pipeline": "errors ir passes target",

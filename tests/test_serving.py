@@ -8,6 +8,7 @@ import pytest
 from snn_deploy.host.calibrate import calibrate
 from snn_deploy.host.calibration import Settings
 from snn_deploy.host.monitor import run_inputs
+from snn_deploy.host.steady import Steady
 from snn_deploy.host.thresholds import stops
 from snn_deploy.inputs.data import Data
 from snn_deploy.serving import Decision, serve
@@ -29,9 +30,13 @@ def served(*sizes: int, audit: float = 0.0, has_labels: bool = True) -> list[Dec
     if not has_labels:
         data = Data(x=data.x, y=None, training=data.training)
     found = serve(
-        program, artifact.network, calibration, arrivals(data, *sizes), audit=audit
+        Steady(lambda: program),
+        artifact.network,
+        calibration,
+        arrivals(data, *sizes),
+        audit=audit,
     )
-    return list(found)
+    return [one for one in found if isinstance(one, Decision)]
 
 
 def test_a_stream_is_decided_like_a_run() -> None:
@@ -88,7 +93,8 @@ def test_no_input_waits_for_one_that_arrives_later() -> None:
             taken.append(source)
             yield source, part
 
-    decisions = serve(program, artifact.network, calibration, noted())
+    machine = Steady(lambda: program)
+    decisions = serve(machine, artifact.network, calibration, noted())
     next(decisions)
 
     assert taken == ["0"]

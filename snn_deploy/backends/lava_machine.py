@@ -79,7 +79,7 @@ class Machine:
             if self._n_steps() != n_steps:
                 self.longest_s = max(self.longest_s, time.monotonic() - latest)
                 n_steps, latest = self._n_steps(), time.monotonic()
-            elif all(ledger.n_steps[0] for ledger in self.ledgers):
+            else:
                 self._check_moves(time.monotonic() - latest)
         self.line.recv()
 
@@ -200,7 +200,9 @@ class Machine:
         return sum(int(ledger.n_steps[0]) for ledger in self.ledgers)
 
     def _check_moves(self, waited_s: float) -> None:
-        limit_s = max(HANG_S, TIMES_LONGEST * self.longest_s)
+        limit_s = LIMIT_S  # the first timestep may take long
+        if all(ledger.n_steps[0] for ledger in self.ledgers):
+            limit_s = max(HANG_S, TIMES_LONGEST * self.longest_s)
         if waited_s > limit_s:
             raise BackendError(
                 f"lava hangs: no process has done a timestep for {limit_s:g} s, so all "

@@ -17,7 +17,7 @@ from snn_deploy.cli.profile_tables import (
 )
 from snn_deploy.cli.profiling import make_profile
 from snn_deploy.cli.reading import add_model_options, positive
-from snn_deploy.cli.run import BACKENDS
+from snn_deploy.cli.run import BACKENDS, FAILED
 from snn_deploy.cli.serve import DRIFTED, add_drift_options
 from snn_deploy.cli.verify import make_verification, refuse
 from snn_deploy.cli.verify import show as show_verification
@@ -142,6 +142,8 @@ def call(options: argparse.Namespace) -> None:
     with _kept(Unfinished(options.output)) as unfinished:
         profile, additions = _measured(job, options, unfinished)
         write_profile(profile, options.output, additions)
+        if not profile.failed:  # else the same command goes on with what has not
+            unfinished.remove()
     wrote = [str(options.output / "inputs.parquet"), "summary.json", "report.html"]
     if options.pictures and additions.closeups is not None:
         drawn = write_pictures(profile, additions.closeups, options.output)
@@ -150,6 +152,8 @@ def call(options: argparse.Namespace) -> None:
     out(f"wrote {', '.join(wrote)}")
     if additions.verification is not None:
         refuse(additions.verification, options.network)
+    if profile.failed:
+        raise SystemExit(FAILED)
     if options.fail_on_drift and profile.drift is not None and profile.drift.is_alarm:
         raise SystemExit(DRIFTED)
 
@@ -215,6 +219,7 @@ def _measured(
         profile = measure(artifact, n_cross_checked=job.n_cross_checked)
         targets = on_targets(profile, job.elsewhere, measure) if options.targets else ()
     cutoff = None if job.calibration is None else job.calibration.cutoff
+    n_inputs = len(profile.rows) + len(profile.failed)
     verification = None
     if job.model is not None:
         limit = min(options.limit or MOST_VERIFIED, MOST_VERIFIED)
@@ -223,7 +228,7 @@ def _measured(
         verification=verification,
         targets=targets,
         closeups=look_closer(profile, data, open_backend("cpu")),  # equal to others
-        neurobench=metrics(artifact.network, data.stimuli, len(profile.rows), cutoff),
+        neurobench=metrics(artifact.network, data.stimuli, n_inputs, cutoff),
         detail=detail(profile) if options.detail else None,
         has_csv=options.csv,
     )
@@ -242,16 +247,15 @@ def _show(profile: "Profile", additions: "Additions") -> None:
 
 @contextmanager
 def _kept(unfinished: "Unfinished") -> Iterator["Unfinished"]:
-    """Remove what was kept once all is written; say where it lies if it is not."""
+    """Say where what is kept lies, if something comes between."""
     from snn_deploy.cli.console import note
 
     try:
         yield unfinished
-    except (KeyboardInterrupt, OSError):
+    except (BackendError, KeyboardInterrupt, OSError):
         if unfinished.n_parts:
             note(f"what is done lies in {unfinished.path}; the same command goes on")
         raise
-    unfinished.remove()
 
 
 def _n_cross_checked(backend: str, asked: int | None) -> int:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from snn_deploy.profile.store import Unfinished
     from snn_deploy.profile.workers import Workers
 
+MOST_TOLD = 5  # inputs that failed; the files have all
+
 
 def make_profile(
     artifact: "Artifact",
@@ -29,7 +31,7 @@ def make_profile(
     It goes on with what lies in ``unfinished``, and keeps there what is done.
     """
     from snn_deploy.backends import open_backend
-    from snn_deploy.cli.console import out, with_progress
+    from snn_deploy.cli.console import note, out, with_progress
     from snn_deploy.crosscheck import cross_check
     from snn_deploy.profile.profile import profile_inputs
 
@@ -49,7 +51,7 @@ def make_profile(
         )
         if store.hashes:
             out(f"goes on where it stopped: {len(store.hashes)} parts are done")
-    return profile_inputs(
+    profile = profile_inputs(
         artifact,
         open_backend(name),
         data,
@@ -62,3 +64,6 @@ def make_profile(
         workers=workers,
         progress=with_progress,
     )
+    for failed in profile.failed[:MOST_TOLD]:
+        note(f"input {failed.index} failed twice: {failed.reason}")
+    return profile

@@ -2,6 +2,9 @@
 
 import argparse
 import re
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +13,13 @@ from snn_deploy.errors import DataError
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
-    from snn_deploy.backends import Program
+    from snn_deploy.backends import Backend, Program
     from snn_deploy.host.calibration import Calibration
     from snn_deploy.inputs.data import Data
     from snn_deploy.results import RunResult
 
 BACKENDS = ("auto", "cpu", "lava")
+FAILED = 4  # exit status: the machine failed at an input, twice, and went on
 
 
 def add_to(commands: Any) -> None:
@@ -167,13 +171,13 @@ def _run(options: argparse.Namespace) -> None:
     calibration = asked_calibration(artifact, options, data)
     if calibration is not None:
         note_overlap(calibration, data.take(options.index), options.data)
-    name = _backend(options)
-    program = open_backend(name).load(artifact.network)
+    backend = open_backend(_backend(options))
+    if not options.watch:
+        _show_all(options, artifact, backend, data, calibration)
+        return
+    program = backend.load(artifact.network)
     try:
-        if options.watch:
-            watch_inputs(artifact, program, data, options.index, calibration)
-        else:
-            _show_all(options, artifact, program, data, calibration)
+        watch_inputs(artifact, program, data, options.index, calibration)
     finally:
         program.close()
 
@@ -181,22 +185,37 @@ def _run(options: argparse.Namespace) -> None:
 def _show_all(
     options: argparse.Namespace,
     artifact: "Artifact",
-    program: "Program",
+    backend: "Backend",
     data: "Data",
     calibration: "Calibration | None",
 ) -> None:
-    from snn_deploy.cli.console import out
+    from snn_deploy.cli.console import note, out
     from snn_deploy.host.cutoff import never
     from snn_deploy.host.monitor import run_inputs
+    from snn_deploy.host.steady import Steady
+    from snn_deploy.results import Failure
 
     cutoff = never if calibration is None else calibration.cutoff
-    stimuli = ((index, data.stimulus(index)) for index in options.index)
-    for result in run_inputs(program, artifact.network, stimuli, cutoff):
-        label = None if data.y is None else int(data.y[result.index])
-        if options.json:
-            out(_as_json(result, label, _backend(options)))
-        else:
-            _show(result, label, artifact, calibration)
+    network, indices = artifact.network, options.index
+
+    def attempt(program: "Program", place: int) -> "Iterator[RunResult]":
+        stimuli = ((index, data.stimulus(index)) for index in indices[place:])
+        return run_inputs(program, network, stimuli, cutoff)
+
+    has_failed = False
+    with closing(Steady(partial(backend.load, network))) as machine:
+        for result in machine.run(indices, attempt):
+            if isinstance(result, Failure):
+                has_failed = True
+                note(f"input {result.index} failed twice: {result.reason}")
+                continue
+            label = None if data.y is None else int(data.y[result.index])
+            if options.json:
+                out(_as_json(result, label, _backend(options)))
+            else:
+                _show(result, label, artifact, calibration)
+    if has_failed:
+        raise SystemExit(FAILED)
 
 
 def _as_json(result: "RunResult", label: int | None, backend: str) -> str:

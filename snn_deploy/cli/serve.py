@@ -3,10 +3,12 @@
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from snn_deploy.cli.reading import positive
+from snn_deploy.cli.run import FAILED
 
 if TYPE_CHECKING:
     from io import BufferedReader
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from snn_deploy.host.drift import StreamWatch
     from snn_deploy.inputs.data import Data
     from snn_deploy.ir.quantized import QuantizedGraph
-    from snn_deploy.serving import Decision
+    from snn_deploy.serving import Decision, Undecided
 
 DRIFTED = 3  # exit status
 
@@ -66,18 +68,20 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.cli.console import note
     from snn_deploy.cli.reading import read_calibration
     from snn_deploy.host.drift import StreamWatch, in_words
-    from snn_deploy.serving import serve
+    from snn_deploy.host.steady import Steady
+    from snn_deploy.serving import Undecided, serve
 
     artifact = read_artifact(options.network)
     network = artifact.network
     calibration = read_calibration(artifact, options.network, poll=options.poll)
     arrivals = _arrivals(options, network.graph)
     watch = StreamWatch(calibration)
-    program = open_backend(options.backend).load(network)
-    n_timesteps = 0
+    machine = Steady(partial(open_backend(options.backend).load, network))
+    n_timesteps, failed = 0, list[Undecided]()
     try:
-        decisions = serve(program, network, calibration, arrivals, audit=options.audit)
-        for found in _labels_missed(decisions):
+        machine.start()  # before anything arrives
+        decisions = serve(machine, network, calibration, arrivals, audit=options.audit)
+        for found in _labels_missed(_decided(decisions, failed)):
             print(_as_json(found), flush=True)
             n_timesteps += found.timesteps
             is_new_alarm = watch.add(found.first_score, found.is_lost)
@@ -89,10 +93,29 @@ def call(options: argparse.Namespace) -> None:
         note(_summary(watch, n_timesteps))
         raise
     finally:
-        program.close()
+        machine.close()
     note(_summary(watch, n_timesteps))
+    if failed:
+        note(f"{len(failed)} more failed twice, the first: {failed[0].failed}")
+        raise SystemExit(FAILED)
     if options.fail_on_drift and watch.is_alarm:
         raise SystemExit(DRIFTED)
+
+
+def _decided(
+    found: "Iterable[Decision | Undecided]", failed: "list[Undecided]"
+) -> "Iterator[Decision]":
+    """Yield the decisions; tell, and collect, the inputs that failed."""
+    import json
+
+    from snn_deploy.serving import Undecided
+
+    for one in found:
+        if isinstance(one, Undecided):
+            failed.append(one)
+            print(json.dumps(vars(one)), flush=True)
+        else:
+            yield one
 
 
 def _labels_missed(decisions: "Iterable[Decision]") -> "Iterator[Decision]":

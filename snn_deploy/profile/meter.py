@@ -3,22 +3,24 @@
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from itertools import repeat
 
 from snn_deploy.artifact import Artifact
 from snn_deploy.backends import Backend, Program
 from snn_deploy.costs.pricing import Pricing
-from snn_deploy.errors import BackendError
 from snn_deploy.host.calibration import Calibration
 from snn_deploy.host.cutoff import Cutoff, never
 from snn_deploy.host.monitor import BATCH, run_inputs
+from snn_deploy.host.steady import Steady
 from snn_deploy.inputs.data import Data
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.profile.parts import Gauge, Part, Way
 from snn_deploy.profile.store import Store
-from snn_deploy.results import RunResult
+from snn_deploy.results import Failure, RunResult
 
 FEW = 8  # inputs of a part on Lava, which takes one at a time
+Outcome = RunResult | Failure
 
 # takes an iterable that yields after each input, how many there are, and of what
 Progress = Callable[[Iterable[None], int, str], Iterable[None]]
@@ -44,7 +46,8 @@ def _part_by_part(
         part = store.read(way, mine)
         if part is None or not part.continues(whole, way, len(mine)):
             part = yield from meter.part(way, mine)
-            store.keep(way, mine, part)
+            if not part.failures:  # else the next run tries again
+                store.keep(way, mine, part)
         else:
             yield from repeat(None, len(mine))
         whole.append(part)
@@ -74,8 +77,8 @@ class Meter:
             calibration=calibration,
         )
         self.stack = ExitStack()  # ends the programs
-        self.programs: dict[int, tuple[MappedNetwork, Program]] = {}
-        self.latest: tuple[Way | None, dict[int, RunResult]] = None, {}
+        self.machines: dict[int, tuple[MappedNetwork, Steady]] = {}
+        self.latest: tuple[Way | None, dict[int, Outcome]] = None, {}
 
     def close(self) -> None:
         """Free the machine."""
@@ -101,7 +104,7 @@ class Meter:
         results = self._results(way, range(first, last), n_latest=2 * lead)
         return (yield from self.gauge.part(way, results, first, mine))
 
-    def _results(self, way: Way, places: range, n_latest: int) -> Iterator[RunResult]:
+    def _results(self, way: Way, places: range, n_latest: int) -> Iterator[Outcome]:
         """Yield results in order; the first may be known from the part before."""
         latest_way, latest = self.latest
         if latest_way is not way:
@@ -119,43 +122,26 @@ class Meter:
             yield result
         self.latest = way, kept
 
-    def _run(self, way: Way, places: range) -> Iterator[RunResult]:
+    def _run(self, way: Way, places: range) -> Iterator[Outcome]:
         """Yield results in order; an input that a machine dies of is tried again."""
-        start, failed = places.start, -1
-        while start < places.stop:
-            try:
-                for result in self._run_once(way, range(start, places.stop)):
-                    start += 1
-                    yield result
-            except BackendError as error:
-                if start == failed:
-                    raise BackendError(
-                        f"input {way.inputs[start]} failed twice: {error}"
-                    ) from error
-                failed = start
-                self._unload(way.n_timesteps)
-
-    def _run_once(self, way: Way, places: range) -> Iterator[RunResult]:
-        network, program = self._loaded(way.n_timesteps)
-        inputs = (way.inputs[place] for place in places)
-        stimuli = ((i, self.data.stimulus(i)) for i in inputs)
+        network, machine = self._machine(way.n_timesteps)
+        indices = [way.inputs[place] for place in places]
         cutoff = self.cutoff if way.has_cutoff else never
         assert cutoff is not None
-        return run_inputs(program, network, stimuli, cutoff)
 
-    def _unload(self, n_timesteps: int) -> None:
-        """End a machine that has failed, if it has started at all."""
-        if n_timesteps in self.programs:
-            _, program = self.programs.pop(n_timesteps)
-            program.close()
+        def attempt(program: Program, start: int) -> Iterator[RunResult]:
+            stimuli = ((i, self.data.stimulus(i)) for i in indices[start:])
+            return run_inputs(program, network, stimuli, cutoff)
 
-    def _loaded(self, n_timesteps: int) -> tuple[MappedNetwork, Program]:
-        """Return the network for inputs of so many timesteps."""
-        if n_timesteps not in self.programs:
+        return machine.run(indices, attempt)
+
+    def _machine(self, n_timesteps: int) -> tuple[MappedNetwork, Steady]:
+        """Return the network for inputs of so many timesteps, and what runs it."""
+        if n_timesteps not in self.machines:
             graph = self.network.graph
             training = replace(graph.training, timesteps=n_timesteps)
             network = replace(self.network, graph=replace(graph, training=training))
-            program = self.backend.load(network)
-            self.stack.callback(program.close)
-            self.programs[n_timesteps] = network, program
-        return self.programs[n_timesteps]
+            machine = Steady(partial(self.backend.load, network))
+            self.stack.callback(machine.close)
+            self.machines[n_timesteps] = network, machine
+        return self.machines[n_timesteps]

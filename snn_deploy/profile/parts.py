@@ -1,20 +1,20 @@
 """Parts of a profile: some inputs in a row, served in one way, and what they gave."""
 
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.costs.pricing import Pricing, Values
+from snn_deploy.costs.pricing import Pricing, StreamPricing, Values
 from snn_deploy.host.calibration import Calibration
 from snn_deploy.host.drift import first_score
 from snn_deploy.host.oracle import answers
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.profile.rows import COLUMNS, Rows
 from snn_deploy.profile.totals import Totals
-from snn_deploy.results import RunResult
+from snn_deploy.results import Activity, Failure, RunResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,7 @@ class Part:
     n_agreeing: IntArray  # (n_timesteps,), answers that are the last one
     first_scores: FloatArray  # (n,), see ``host.drift``; empty: not looked at
     is_settled: IntArray  # (n,), 0 or 1, whether the rule stops it at the end
+    failures: dict[int, str] = field(default_factory=dict)  # by input: the reason
 
     @classmethod
     def empty(cls, way: Way, n: int, network: MappedNetwork) -> "Part":
@@ -72,6 +73,13 @@ class Part:
         self.n_agreeing += part.n_agreeing
         self.first_scores = np.concatenate([self.first_scores, part.first_scores])
         self.is_settled = np.concatenate([self.is_settled, part.is_settled])
+        self.failures.update(part.failures)
+
+    def subtract(self, part: "Part") -> None:
+        """Take the sums of some inputs out again."""
+        self.totals.add(-part.totals.cores, -part.totals.chip)
+        self.n_right -= part.n_right
+        self.n_agreeing -= part.n_agreeing
 
     def continues(self, whole: "Part", way: Way, n: int) -> bool:
         """Whether this can be what ``n`` further inputs of ``whole`` gave."""
@@ -96,14 +104,16 @@ class Gauge:
     calibration: Calibration | None
 
     def part(
-        self, way: Way, results: Iterable[RunResult], first: int, mine: range
+        self, way: Way, results: Iterable[RunResult | Failure], first: int, mine: range
     ) -> Generator[None, None, Part]:
         """Return what some inputs gave; yield after each of them.
+
+        One that failed has a row without meaning, and its place in a stream is empty.
 
         Parameters
         ----------
         way : Way
-        results : iterable of RunResult
+        results : iterable of RunResult or Failure
             From place ``first`` of ``way.inputs`` on, and past ``mine``: those that
             are in the pipeline with them too.
         first : int
@@ -114,13 +124,14 @@ class Gauge:
         stream = self.pricing.stream(way.n_timesteps)
         looks: list[tuple[float, bool]] = []
         n_out = 0
-        for place, result in enumerate(results, first):
+        for place, found in enumerate(results, first):
+            result = self._nothing(way, found) if isinstance(found, Failure) else found
             if place in mine:
-                self._add(way, part, result)
+                if way.is_serial:
+                    self._store(part.serial, self._serial(way, result), is_mine=True)
                 if way.is_looked_at:
                     looks.append(self._look(result))
-                if not way.is_serial:
-                    part.totals.add(*stream.counts(result))
+                self._count(way, part, found, stream)
                 yield
             if way.is_streamed:
                 for values in stream.push(result):
@@ -133,16 +144,46 @@ class Gauge:
         part.is_settled = np.array([settled for _, settled in looks], np.int64)
         return part
 
-    def _add(self, way: Way, part: Part, result: RunResult) -> None:
+    def _nothing(self, way: Way, failure: Failure) -> RunResult:
+        """Return what an input gives that does nothing at all."""
+        network, n = self.pricing.network, way.n_timesteps
+        none = Part.empty(way, 0, network).totals
+        return RunResult(
+            index=failure.index,
+            prediction=0,
+            timesteps=n,
+            chip_timesteps=len(none.chip),
+            stopped_early=False,
+            gap=0,
+            scores=np.zeros((n, network.graph.readout.size), np.int64),
+            activity=Activity(
+                cores=none.cores,
+                chip=none.chip,
+                ahead_cores=none.cores[n:],
+                ahead_chip=none.chip[n:],
+            ),
+        )
+
+    def _serial(self, way: Way, result: RunResult) -> Values:
+        """Return the row of an input that has the chip for itself."""
+        n_polls = 1
+        if way.has_cutoff:
+            n_polls = result.timesteps
+            if self.calibration is not None:
+                n_polls = self.calibration.n_polls(result.timesteps)
+        return self.pricing.serial(result, n_polls=n_polls)
+
+    def _count(
+        self, way: Way, part: Part, result: RunResult | Failure, stream: StreamPricing
+    ) -> None:
+        """Add an input to the sums, or to those that failed."""
+        if isinstance(result, Failure):
+            part.failures[result.index] = result.reason
+            return
         if way.is_serial:
             part.totals.add(result.activity.cores, result.activity.chip)
-            n_polls = 1
-            if way.has_cutoff:
-                n_polls = result.timesteps
-                if self.calibration is not None:
-                    n_polls = self.calibration.n_polls(result.timesteps)
-            values = self.pricing.serial(result, n_polls=n_polls)
-            self._store(part.serial, values, is_mine=True)
+        else:
+            part.totals.add(*stream.counts(result))
         if way.is_judged:
             found = answers(result.scores)
             part.n_agreeing += found == found[-1]

@@ -1,6 +1,7 @@
 """Profile a network: every input's answer, timesteps, counts, energy and latency."""
 
-from contextlib import closing
+from collections.abc import Iterable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -10,12 +11,13 @@ import numpy as np
 
 from snn_deploy.arrays import AnyArray, FloatArray, IntArray
 from snn_deploy.artifact import Artifact
-from snn_deploy.backends import Backend
+from snn_deploy.backends import Backend, open_backend
 from snn_deploy.costs.prices import unknown_prices
 from snn_deploy.host.calibration import Calibration
 from snn_deploy.host.cutoff import Cutoff
 from snn_deploy.host.drift import Drift, audits, is_lost, look
 from snn_deploy.inputs.data import Data
+from snn_deploy.profile.failures import Failed, Tried
 from snn_deploy.profile.meter import Meter, Progress, measured
 from snn_deploy.profile.parts import Part, Way
 from snn_deploy.profile.retry import two_streams
@@ -37,7 +39,10 @@ class Schedule(Enum):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Profile:
-    """The rows of all inputs under each schedule, and what they hold for."""
+    """The rows of all inputs under each schedule, and what they hold for.
+
+    Inputs that failed in any schedule are in ``failed``, and in nothing else.
+    """
 
     artifact: Artifact
     backend: str
@@ -54,6 +59,7 @@ class Profile:
     retry_at: int = 0  # timesteps of the first of two streams; 0: one by one
     drift: Drift | None = None  # ``None``: thresholds of no calibration
     n_rounded: int = 0  # values of the inputs between the levels that the chip receives
+    failed: tuple[Failed, ...] = ()  # inputs that the machine could not run, in order
 
     @property
     def has_cutoff(self) -> bool:
@@ -127,44 +133,75 @@ def profile_inputs(
     if store is None:
         store = NoStore()
     new_meter = Meter if workers is None else workers.meter
-    meter = new_meter(artifact, backend, data, cutoff, calibration, monitor)
-    with closing(meter):
-        measure = partial(measured, meter, store=store, progress=progress)
-        runs: dict[Schedule, Rows] = {}
-        totals: list[Totals] = []
-        first_scores: FloatArray = np.zeros(0)
-        if calibration is not None and calibration.retry_at:
-            rows, totals, first_scores = two_streams(calibration, n, measure)
-            runs[Schedule.CUTOFF] = rows
-        elif cutoff is not None:
-            early = measure(_with_cutoff(n, meter.n_timesteps, calibration))
-            runs[Schedule.CUTOFF], totals = early.serial, [early.totals]
-            first_scores = early.first_scores
-        full = measure(_fixed("all timesteps", n, meter.n_timesteps, is_judged=True))
-        runs[Schedule.SERIAL], runs[Schedule.STREAMED] = full.serial, full.streamed
-        fewest = meter.n_timesteps
-        if cutoff is not None:
-            fewest = fewest_timesteps(runs[Schedule.CUTOFF], full)
-        if fewest < meter.n_timesteps:
-            fewer = measure(_fixed(f"{fewest} timesteps", n, fewest))
-            runs[Schedule.SERIAL_FIXED] = fewer.serial
-            runs[Schedule.STREAMED_FIXED] = fewer.streamed
+    what = (data, cutoff, calibration, monitor)
+    with ExitStack() as stack:
+        meter = stack.enter_context(closing(new_meter(artifact, backend, *what)))
+        cpu = open_backend("cpu")  # computes the same, and does not fail
+        alone = stack.enter_context(closing(Meter(artifact, cpu, *what)))
+        tried = Tried(
+            n,
+            partial(measured, meter, store=store, progress=progress),
+            partial(measured, alone, store=NoStore(), progress=_silent),
+        )
+        found = _measured(tried, meter.n_timesteps, cutoff is not None, calibration)
+    n_left = n - len(tried.reasons)
+    runs = {schedule: tried.rows(rows) for schedule, rows in found.runs.items()}
     target = artifact.network.target
     return Profile(
         artifact=artifact,
         backend=backend.name,
         monitor=monitor,
         runs=runs,
-        fixed_timesteps=fewest,
-        accuracy_at=full.n_right / n if data.y is not None else np.zeros(0),
-        agreement_at=full.n_agreeing / n,
-        totals=sum_of(totals or [full.totals]),
+        fixed_timesteps=found.fewest,
+        accuracy_at=found.full.n_right / n_left if data.y is not None else np.zeros(0),
+        agreement_at=found.full.n_agreeing / n_left,
+        totals=sum_of(found.totals or [found.full.totals]),
         unknown=tuple(unknown_prices(target, monitor, artifact.network.n_chips)),
         looks=np.zeros(0, np.int64) if calibration is None else calibration.looks,
         retry_at=0 if calibration is None else calibration.retry_at,
-        drift=drift_of(calibration, first_scores, runs, audit),
+        drift=drift_of(calibration, tried.scores(found.first_scores), runs, audit),
         n_rounded=data.n_rounded,
+        failed=tried.failed(data.hashes, data.y),
     )
+
+
+@dataclass(kw_only=True, eq=False)
+class _Measured:
+    """What the machine gave, a place for each input."""
+
+    runs: dict[Schedule, Rows] = field(default_factory=dict)
+    totals: list[Totals] = field(default_factory=list)  # with the cutoff
+    first_scores: FloatArray = field(default_factory=lambda: np.zeros(0))
+    full: Part  # at all timesteps
+    fewest: int  # timesteps that lose no more than the cutoff
+
+
+def _measured(
+    tried: Tried, n_timesteps: int, has_cutoff: bool, calibration: Calibration | None
+) -> _Measured:
+    n, early = tried.n, None
+    if calibration is not None and calibration.retry_at:
+        early = two_streams(calibration, n, tried.measure)
+    elif has_cutoff:
+        part = tried.measure(_with_cutoff(n, n_timesteps, calibration))
+        early = part.serial, [part.totals], part.first_scores
+    full = tried.measure(_fixed("all timesteps", n, n_timesteps, is_judged=True))
+    found = _Measured(full=full, fewest=n_timesteps)
+    if early is not None:
+        rows, found.totals, found.first_scores = early
+        found.runs[Schedule.CUTOFF] = rows
+        found.fewest = fewest_timesteps(tried.rows(rows), tried.rows(full.serial), full)
+    found.runs[Schedule.SERIAL] = full.serial
+    found.runs[Schedule.STREAMED] = full.streamed
+    if found.fewest < n_timesteps:
+        fewer = tried.measure(_fixed(f"{found.fewest} timesteps", n, found.fewest))
+        found.runs[Schedule.SERIAL_FIXED] = fewer.serial
+        found.runs[Schedule.STREAMED_FIXED] = fewer.streamed
+    return found
+
+
+def _silent(done: Iterable[None], n: int, what: str) -> Iterable[None]:
+    return done
 
 
 def drift_of(
@@ -205,14 +242,14 @@ def _fixed(name: str, n: int, n_timesteps: int, *, is_judged: bool = False) -> W
     )
 
 
-def fewest_timesteps(early: Rows, full: Part) -> int:
+def fewest_timesteps(early: Rows, late: Rows, full: Part) -> int:
     """Return the fewest fixed timesteps that lose no more than the cutoff.
 
-    Of accuracy if there are labels, else of the answers at all timesteps.
+    Of accuracy if there are labels, else of the answers at all timesteps, ``late``.
     """
     if early.has_labels:
         enough = full.n_right >= np.count_nonzero(early.is_right)
     else:
-        same = early.column("prediction") == full.serial.column("prediction")
+        same = early.column("prediction") == late.column("prediction")
         enough = full.n_agreeing >= np.count_nonzero(same)
     return int(enough.argmax()) + 1 if enough.any() else len(enough)

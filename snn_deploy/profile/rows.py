@@ -101,6 +101,10 @@ COLUMNS = {
     ),
     "period_high_s": ("s", "first timestep to that of the next input, high prices"),
 }  # fmt: skip
+# a further column of the files, whose rows of inputs that failed have nothing else
+FAILURE = {"failure": ("", "why the machine failed at this input, twice, so that it "
+                           "has no numbers; null: it has")}  # fmt: skip
+GIVEN = ("index", "input_hash", "label")  # which an input that failed has, too
 assert tuple(COLUMNS) == tuple(field.name for field in fields(Row))
 
 
@@ -144,6 +148,12 @@ class Rows(Sequence[Row]):
         for name, column in self.columns.items():
             column[self.n : end] = values[name]
         self.n = end
+
+    def some(self, chosen: BoolArray) -> "Rows":
+        """Return the rows of some inputs, ``chosen`` has shape ``(n,)``."""
+        found = Rows(int(chosen.sum()))
+        found.extend({name: self.column(name)[chosen] for name in COLUMNS})
+        return found
 
     def __len__(self) -> int:
         return self.n

@@ -125,7 +125,7 @@ def other_monitor(profile: Profile) -> dict[str, Any]:
 
 def remarks(summary: dict[str, Any]) -> list[str]:
     """Return in sentences which schedule wins, and what to know before quoting it."""
-    lines = on_schedules(summary)
+    lines = [*failures(summary), *on_schedules(summary)]
     if summary["drift"] is not None:
         lines.append(f"drift: {summary['drift']['text']}")
     energies = (run["mean_energy_dynamic_j"] for run in summary["schedules"].values())
@@ -134,6 +134,18 @@ def remarks(summary: dict[str, Any]) -> list[str]:
     if summary["unknown"]:
         lines.append(f"unknown, and left out: {', '.join(summary['unknown'])}")
     return lines
+
+
+def failures(summary: dict[str, Any]) -> list[str]:
+    """Return in a sentence how many inputs failed, if any has."""
+    n, n_in_all = summary["n_failed"], summary["n_failed"] + summary["n_inputs"]
+    if not n:
+        return []
+    are = "is" if n == 1 else "are"
+    return [
+        f"{n:,} of {n_in_all:,} inputs failed twice and {are} in no number here; "
+        "inputs.parquet says why, and the same command tries again"
+    ]
 
 
 def on_schedules(summary: dict[str, Any]) -> list[str]:

@@ -167,13 +167,15 @@ def _name(way: Way, places: range) -> str:
 
 def _part(file: Path, n_serial: int) -> Part:
     rows, sums = read_rows(file), read_notes(file)
-    integers = {name: np.array(sums[name], np.int64) for name in (*COUNTS, *SUMS)}
+    found = {name: np.array(sums[name], np.int64) for name in (*COUNTS, *SUMS)}
     return Part(
         serial=_rows(rows, 0, n_serial),
         streamed=_rows(rows, n_serial, len(rows)),
-        totals=Totals(**{name: integers.pop(name) for name in COUNTS}),
+        totals=Totals(cores=found["cores"], chip=found["chip"]),
+        n_right=found["n_right"],
+        n_agreeing=found["n_agreeing"],
         first_scores=np.array(sums["first_scores"], np.float64),
-        **integers,
+        is_settled=found["is_settled"],
     )
 
 

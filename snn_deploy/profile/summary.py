@@ -49,6 +49,7 @@ def summarize(
         "backend": profile.backend,
         "monitor": profile.monitor,
         "n_inputs": len(profile.rows),
+        "n_failed": len(profile.failed),
         "timesteps": training.timesteps,
         "pipeline_depth": network.graph.depth,
         "cutoff": _cutoff(profile),

@@ -1,6 +1,7 @@
 """Tables as files: Parquet, whose columns carry unit and meaning, and CSV."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 from snn_deploy.errors import DataError
 from snn_deploy.profile import detail
 from snn_deploy.profile.detail import Detail
-from snn_deploy.profile.rows import COLUMNS, NO_LABEL, Rows, type_of
+from snn_deploy.profile.failures import Failed
+from snn_deploy.profile.rows import COLUMNS, FAILURE, GIVEN, NO_LABEL, Rows, type_of
 
 NOTES = b"notes"  # key of a Parquet file's metadata
 SCHEMA = Path(__file__).parent / "summary.schema.json"  # of summary.json
@@ -21,6 +23,7 @@ def write_rows(
     path: Path,
     form: str = "parquet",
     notes: dict[str, Any] | None = None,
+    failed: Sequence[Failed] = (),
 ) -> None:
     """Write one row for each input as a file, in blocks.
 
@@ -33,13 +36,20 @@ def write_rows(
     form : {"parquet", "csv"}
     notes : dict, optional
         Stored in a Parquet file, as JSON.
+    failed : sequence of Failed
+        Inputs that have no numbers; each has its row, in order.
     """
     schema = _schema()
     if notes is not None:
         schema = schema.with_metadata({NOTES: json.dumps(notes)})
     with _opened(path, schema, form) as writer:
         for start in range(0, len(rows), BLOCK):
-            writer.write_table(_block(rows, start, schema))
+            last = rows.column("index")[start : start + BLOCK][-1]
+            if start + BLOCK >= len(rows):
+                last = np.iinfo(np.int64).max
+            here = [input_ for input_ in failed if input_.index <= last]
+            failed = failed[len(here) :]
+            writer.write_table(_block(rows, start, here, schema))
 
 
 def write_detail(found: Detail, path: Path, form: str = "parquet") -> None:
@@ -64,7 +74,7 @@ def _opened(path: Path, schema: Any, form: str) -> Any:
 
 
 def read_rows(path: Path) -> Rows:
-    """Return the rows that ``write_rows`` wrote to ``path``.
+    """Return the rows that ``write_rows`` wrote to ``path``, but of what failed.
 
     Raises
     ------
@@ -91,7 +101,8 @@ def read_rows(path: Path) -> Rows:
                 )
             rows = Rows(n)
             for batch in file.iter_batches(BLOCK):
-                rows.extend({name: _values(batch, name) for name in COLUMNS})
+                has_numbers = batch.filter(batch.column("failure").is_null())
+                rows.extend({name: _values(has_numbers, name) for name in COLUMNS})
     except (pa.ArrowException, OSError, ValueError) as error:
         why = str(error).splitlines()[0]
         raise DataError(
@@ -115,15 +126,26 @@ def _values(batch: Any, name: str) -> Any:
     return column.to_numpy(zero_copy_only=False)
 
 
-def _block(rows: Rows, start: int, schema: Any) -> Any:
+def _block(rows: Rows, start: int, failed: Sequence[Failed], schema: Any) -> Any:
+    """Return some rows, and those of the inputs among them that failed."""
     import pyarrow as pa
 
+    indices = rows.column("index")[start : start + BLOCK]
+    places = np.searchsorted(indices, [input_.index for input_ in failed])
     columns = []
     for name in COLUMNS:
         values = rows.column(name)[start : start + BLOCK]
         # not a number is the only one that does not equal itself
         unknown = values == NO_LABEL if name == "label" else values != values
+        for input_, place in reversed([*zip(failed, places, strict=True)]):
+            given = getattr(input_, name) if name in GIVEN else None
+            values = np.insert(values, place, 0 if given is None else given)
+            unknown = np.insert(unknown, place, given is None)
         columns.append(pa.array(values, type=schema.field(name).type, mask=unknown))
+    reasons: list[str | None] = [None] * len(indices)
+    for input_, place in reversed([*zip(failed, places, strict=True)]):
+        reasons.insert(int(place), input_.reason)
+    columns.append(pa.array(reasons, pa.string()))
     return pa.table(columns, schema=schema)
 
 
@@ -131,9 +153,11 @@ def _schema() -> Any:
     import pyarrow as pa
 
     types = {np.bool_: pa.bool_(), np.int64: pa.int64(), np.float64: pa.float64()}
-    return pa.schema(
+    fields = [
         _field(name, types[type_of(name)], *about) for name, about in COLUMNS.items()
-    )
+    ]
+    fields += [_field(name, pa.string(), *about) for name, about in FAILURE.items()]
+    return pa.schema(fields)
 
 
 def _field(name: str, type_: Any, unit: str, meaning: str) -> Any:

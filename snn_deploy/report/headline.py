@@ -8,7 +8,7 @@ import numpy as np
 from snn_deploy.costs.energy import PARTS
 from snn_deploy.profile.intervals import paired_interval
 from snn_deploy.profile.profile import Profile
-from snn_deploy.profile.schedules import verdict
+from snn_deploy.profile.schedules import failures, verdict
 from snn_deploy.report.markup import Html, element, items
 from snn_deploy.report.units import UNKNOWN, number, percent, with_prefix
 
@@ -174,7 +174,7 @@ def warnings(summary: Summary) -> list[str]:
     text += f"; {note}" if note else ""
     if n_unknown:
         text += f"; {_plural(n_unknown, 'price')} unknown and left out (see the end)"
-    return [f"{text}."]
+    return [*(f"{failed}." for failed in failures(summary)), f"{text}."]
 
 
 def _changed_interval(changed: int, n: int) -> str:

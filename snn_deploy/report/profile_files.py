@@ -77,7 +77,9 @@ def _tables(profile: Profile, beside: Additions) -> Writers:
         for schedule, name in TABLES.items():
             rows = profile.rows if schedule is None else profile.runs.get(schedule)
             if rows is not None and (schedule is None or rows is not profile.rows):
-                writers[f"{name}.{form}"] = partial(write_rows, rows, form=form)
+                writers[f"{name}.{form}"] = partial(
+                    write_rows, rows, form=form, failed=profile.failed
+                )
         if beside.detail is not None:
             writers[f"detail.{form}"] = partial(write_detail, beside.detail, form=form)
     return writers

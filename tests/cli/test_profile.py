@@ -64,7 +64,8 @@ def test_a_profile_is_a_table_a_summary_and_a_report(folder: Path) -> None:
 def test_the_columns_are_those_of_the_contract(folder: Path) -> None:
     table = pq.read_table(folder / "inputs.parquet")
 
-    assert table.column_names == COUNTS + COSTS
+    assert table.column_names == [*COUNTS, *COSTS, "failure"]
+    assert table.column("failure").null_count == len(table)
     assert {str(table.schema.field(name).type) for name in COSTS} == {"double"}
     assert str(table.schema.field("stopped_early").type) == "bool"
     others = [name for name in COUNTS if name != "stopped_early"]

@@ -50,7 +50,7 @@ def render() -> str:
         [
             HEAD,
             "## Inputs, `inputs.parquet` and the like\n",
-            *_columns(rows.COLUMNS),
+            *_columns({**rows.COLUMNS, **rows.FAILURE}),
             "",
             "## Events, `detail.parquet`\n",
             *_columns(detail.COLUMNS),
