@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import resource_tracker
+from multiprocessing.shared_memory import SharedMemory
 from typing import Any
 
 from snn_deploy.backends.lava_compat import forking
@@ -44,6 +45,7 @@ class Machine:
         self.is_busy = False  # an input is in progress
         self.is_stopping = False  # Lava's processes may end
         self.longest_s = 0.0  # without a timestep, of what did not hang
+        self.segments: set[str] = set()  # of shared memory, by name
         self.line, self.far_end = multiprocessing.Pipe()
         with _root_logger_unchanged():
             self.network = LavaNetwork(graph, job, self.far_end)
@@ -115,6 +117,7 @@ class Machine:
         if self.is_busy or self._dead():
             self.kill()
             return
+        self._note_segments()
         runtime = self.processes[0].runtime
         runtime._is_started = True  # a runtime that never ran would wait for ever
         self.is_stopping = True
@@ -135,6 +138,7 @@ class Machine:
         if not self.is_open:
             return
         self._let_it_fork()
+        self._note_segments()
         for worker in self._workers():
             with contextlib.suppress(ValueError):  # Lava has closed it
                 worker.kill()
@@ -219,6 +223,12 @@ class Machine:
         runtime = self.processes[0].runtime
         return runtime and runtime._messaging_infrastructure
 
+    def _note_segments(self) -> None:
+        """Keep the names of Lava's shared memory, which it forgets as it ends."""
+        if self._infrastructure() and self._infrastructure().smm:
+            handles = self._infrastructure().smm._shared_memory_handles
+            self.segments.update(handle.name for handle in handles)
+
     def _tell_family(self) -> None:
         """Let the monitor know whom to end, should the host be killed."""
         memory = self._infrastructure().smm._manager._process
@@ -261,6 +271,9 @@ class Machine:
                 registered.remove(process)
         self.line.close()
         self.far_end.close()
+        for name in self.segments:  # left only if their own process was killed
+            with contextlib.suppress(FileNotFoundError):
+                SharedMemory(name).unlink()
 
 
 @contextlib.contextmanager

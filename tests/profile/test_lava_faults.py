@@ -13,6 +13,7 @@ import pytest
 
 from snn_deploy.artifact import Artifact, pack, write_artifact
 from snn_deploy.backends import lava_machine, open_backend
+from snn_deploy.backends.lava import LavaBackend
 from snn_deploy.backends.lava_machine import Machine
 from snn_deploy.cli import main
 from snn_deploy.inputs.data import Data
@@ -84,6 +85,22 @@ def test_an_input_whose_machine_dies_is_run_again(
     assert set(lava_processes()) == processes
     assert killer.memory
     assert not [path for path in killer.memory if path.exists()]
+
+
+def test_shared_memory_goes_even_if_its_own_process_was_killed(
+    artifact: Artifact,
+) -> None:
+    processes = set(lava_processes())
+    program = LavaBackend().load(artifact.network)
+    memory = shared_memory()
+    assert memory
+
+    infrastructure = program.machine._infrastructure()
+    infrastructure.smm._manager._process.kill()
+    program.close()
+
+    assert not [path for path in memory if path.exists()]
+    assert set(lava_processes()) == processes
 
 
 def dies_of(
