@@ -54,7 +54,7 @@ class Bounds:
             for what, filled in self.filled(population, n_sent).items()
         }
         undivided = [self._memories(p) for p in self._into(population)]
-        return needed | {BITS: max(needed[BITS], *undivided)}
+        return needed | {BITS: max([needed[BITS], *undivided])}
 
     def filled(self, population: Population, n_sent: int) -> dict[str, float]:
         """Return how many neurocores each resource fills, with so many packets sent."""

@@ -18,7 +18,18 @@ from snn_deploy.passes.place import place
 from snn_deploy.pipeline import compile_model
 from snn_deploy.target import INPUT_AXONS, Board, Target
 from snn_deploy.target_file import read_target
-from tests.build import RATE, chain, conv, lif, linear, rng, simulator
+from tests.build import (
+    RATE,
+    chain,
+    conv,
+    dense,
+    integers,
+    lif,
+    linear,
+    population,
+    rng,
+    simulator,
+)
 
 
 def network(target: Target) -> MappedNetwork:
@@ -42,16 +53,16 @@ def model() -> Graph:
 def test_every_neuron_lies_on_exactly_one_neurocore(name: str) -> None:
     mapped = network(read_target(name))
 
-    for population in mapped.graph.populations:
+    for q in mapped.graph.populations:
         found = np.concatenate(
             [
                 piece.neurons
                 for core in mapped.cores
                 for piece in core.pieces
-                if piece.population == population.name
+                if piece.population == q.name
             ]
         )
-        np.testing.assert_array_equal(np.sort(found), np.arange(population.size))
+        np.testing.assert_array_equal(np.sort(found), np.arange(q.size))
 
 
 def test_no_neurocore_is_over_its_limits() -> None:
@@ -188,3 +199,15 @@ def test_goals_and_times_that_cannot_be_are_refused() -> None:
     for seconds in (0.0, -1.0, float("nan")):
         with pytest.raises(PassError, match="is not over 0; give the search some time"):
             compile_model(model(), simulator(), seconds=seconds)
+
+
+def test_neurons_that_nothing_reaches_are_mapped_too() -> None:
+    graph = integers(
+        [population("a", (3,)), population("b", (2,))],
+        [dense("a", "b", np.ones((2, 3)))],
+        shape=(1,),
+    )
+
+    found = partition(graph, read_target("loihi-sim"))
+
+    assert [piece.population for piece in found.pieces] == ["a", "b"]
