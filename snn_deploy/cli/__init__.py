@@ -6,6 +6,8 @@ Heavy packages are imported inside the commands, so that ``--help`` answers at o
 import argparse
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any
 
 from snn_deploy import __version__
 from snn_deploy.cli import (
@@ -32,12 +34,7 @@ COMMANDS = (
     fit, compile, convert, calibrate, run, serve, profile, sweep, diff, verify, inspect,
     targets, data, train, demo, doctor,
 )  # fmt: skip
-WRONG_PATH = (
-    FileExistsError,
-    FileNotFoundError,
-    IsADirectoryError,
-    NotADirectoryError,
-)
+WRONG_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 INTERRUPTED = 130  # what shells give for Ctrl-C
 
 
@@ -65,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _told(error: OSError) -> str:
     what = error.strerror or str(error) or type(error).__name__
     where = error.filename or "standard output"
+    if isinstance(error, FileExistsError):  # of mkdir
+        return f"{where}: is a file; give a folder"
     is_wrong_path = isinstance(error, WRONG_PATH)
     advice = "check the path" if is_wrong_path else "check space and permissions"
     return f"{where}: {what}; {advice}"
@@ -83,7 +82,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     version = f"snn-deploy {__version__}"
     parser.add_argument("--version", action="version", version=version)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=_Command
+    )
     for command in COMMANDS:
         command.add_to(commands)
     return parser
+
+
+class _Command(argparse.ArgumentParser):
+    """The parser of one command, which tells its own usage for what it does not know.
+
+    argparse leaves that to the parser of all commands.
+    """
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Return options and nothing that is unknown."""
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            name = unknown[0].partition("=")[0]
+            close = get_close_matches(name, self._option_string_actions, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return options, unknown

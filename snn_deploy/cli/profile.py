@@ -141,15 +141,14 @@ def call(options: argparse.Namespace) -> None:
     pictures.mkdir(parents=True, exist_ok=True)  # fails now, not at the end
     with _kept(Unfinished(options.output)) as unfinished:
         profile, additions = _measured(job, options, unfinished)
-        write_profile(profile, options.output, additions)
+        wrote = write_profile(profile, options.output, additions)
         if not profile.failed:  # else the same command goes on with what has not
             unfinished.remove()
-    wrote = [str(options.output / "inputs.parquet"), "summary.json", "report.html"]
     if options.pictures and additions.closeups is not None:
         drawn = write_pictures(profile, additions.closeups, options.output)
         wrote.append(f"{len(drawn)} pictures")
     _show(profile, additions)
-    out(f"wrote {', '.join(wrote)}")
+    out(f"wrote {options.output / wrote[0]}, {', '.join(wrote[1:])}")
     if additions.verification is not None:
         refuse(additions.verification, options.network)
     if profile.failed:

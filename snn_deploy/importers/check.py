@@ -161,10 +161,29 @@ class _Watched:
             with torch.no_grad():
                 return self.model(*arguments)
         except Exception as error:  # the user's code may raise anything
+            plain = _plain_tensor(self.model)
+            what_to_do = (
+                f"{plain} is a plain tensor, which keeps its type; wrap it in "
+                "torch.nn.Parameter, or register it as a buffer"
+                if plain
+                else "one timestep must take the input, and the states that the one "
+                "before returned"
+            )
             raise ModelError(
-                f"{type(self.model).__name__}: {name} fails ({error}); one timestep "
-                "must take the input, and the states that the one before returned"
+                f"{type(self.model).__name__}: {name} fails ({error}); {what_to_do}"
             ) from error
+
+
+def _plain_tensor(model: nn.Module) -> str:
+    """Return the name of a tensor of single precision that is no parameter or buffer.
+
+    The model was made double, and such tensors stay behind. Empty: there is none.
+    """
+    for path, module in model.named_modules():
+        for name, value in vars(module).items():
+            if isinstance(value, torch.Tensor) and value.dtype is torch.float32:
+                return f"{path}.{name}" if path else name
+    return ""
 
 
 class _Stepped(_Watched):

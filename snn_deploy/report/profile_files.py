@@ -47,8 +47,8 @@ class Additions:
 
 def write_profile(
     profile: Profile, folder: Path, additions: Additions | None = None
-) -> None:
-    """Write all files of ``profile`` into ``folder``, or none of them.
+) -> list[str]:
+    """Write all files of ``profile`` into ``folder``, or none; return their names.
 
     docs/profile.md says what is in them.
     """
@@ -68,6 +68,7 @@ def write_profile(
     write_together(folder, writers)
     for name in {*OPTIONAL} - set(writers):
         (folder / name).unlink(missing_ok=True)  # of an earlier profile
+    return list(writers)
 
 
 def _tables(profile: Profile, beside: Additions) -> Writers:

@@ -82,6 +82,8 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
 def _load(path: Path) -> dict[str, Any]:
     try:
         return read_toml(path)
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file; check the path") from None
     except OSError as error:
         raise ModelError(f"{path}: cannot be read, {error.strerror}") from error
     except ValueError as error:

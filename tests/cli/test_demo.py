@@ -69,4 +69,4 @@ def test_a_file_where_the_demo_should_lie_is_refused(
 
     result = command("demo", "-o", tmp_path / "demo")
 
-    assert result.error() == f"{tmp_path / 'demo'}: File exists; check the path"
+    assert result.error() == f"{tmp_path / 'demo'}: is a file; give a folder"

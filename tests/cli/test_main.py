@@ -71,6 +71,25 @@ def test_a_wrong_command_line_gives_status_2_and_the_usage(
     assert "error: " in result.err
 
 
+@pytest.mark.parametrize(
+    ("line", "usage", "hint"),
+    [
+        ("compile m.pt --target loihi2 --optimise cores", "compile", "--optimize"),
+        ("sweep s.toml --worker=2 --schedular=x", "sweep", "--scheduler"),
+        ("targets --prices", "targets", ""),
+    ],
+)
+def test_an_unknown_option_gives_the_usage_of_its_command(
+    command: Command, line: str, usage: str, hint: str
+) -> None:
+    result = command(*line.split())
+
+    assert result.status == 2
+    assert result.err.startswith(f"usage: snn-deploy {usage} ")
+    assert "unrecognized arguments: --" in result.err
+    assert result.err.endswith(f"; did you mean {hint}?\n" if hint else "--prices\n")
+
+
 def test_targets_lists_the_chips(command: Command) -> None:
     result = command("targets")
 

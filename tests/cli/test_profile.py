@@ -425,5 +425,33 @@ def test_pictures_that_cannot_be_written_are_refused_before_the_work(
     result = command("profile", home / "model.snn", *data, "-o", tmp_path, "--pictures")
 
     assert result.status == 1
-    assert "pictures: File exists" in result.err
+    assert "pictures: is a file; give a folder" in result.err
     assert files_in(tmp_path) == ["pictures"]
+
+
+def test_the_last_line_names_every_file(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    data = ("--data", home / "test.npz", "--limit", "9", "--backend", "cpu")
+    tables = ("--detail", "--csv")
+
+    result = command("profile", home / "model.snn", *data, *tables, "-o", tmp_path)
+
+    *_, last = result.out.replace(f"{tmp_path}/", "").splitlines()
+    names = files_in(tmp_path)
+    assert sorted(last.removeprefix("wrote ").split(", ")) == names
+    assert "detail.csv" in names
+
+
+def test_a_file_where_a_folder_is_needed_is_told(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    path.write_text("mine")
+
+    result = command(
+        "profile", home / "model.snn", "--data", home / "test.npz", "-o", path
+    )
+
+    assert result.error() == f"{path}: is a file; give a folder"
+    assert path.read_text() == "mine"

@@ -317,3 +317,11 @@ def test_states_that_do_not_come_back_to_their_cell_are_refused(
         )
 
     assert not (tmp_path / "m.pt").exists()
+
+
+@pytest.mark.parametrize("name", ["input_weights", "recurrent_weights"])
+def test_weights_that_are_plain_tensors_are_named(tmp_path: Path, name: str) -> None:
+    cell = LIFRecurrentCell(4, 4, **{name: torch.ones(4, 4)})
+
+    with pytest.raises(ModelError, match=rf"0\.{name} is a plain tensor.*Parameter"):
+        saved(SequentialState(cell, nn.Linear(4, 2)), tmp_path, (4,))

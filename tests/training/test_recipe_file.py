@@ -169,7 +169,7 @@ def test_mistake_is_refused_by_name(
 
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"recipe\.toml: cannot be read, No such file"):
+    with pytest.raises(ModelError, match=r"recipe\.toml: no such file; check the path"):
         read_recipe(tmp_path / "recipe.toml")
 
 
