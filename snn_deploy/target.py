@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
+
 from snn_deploy.arrays import IntArray
 from snn_deploy.errors import TargetError
 
@@ -40,6 +42,8 @@ class NeurocoreLimits:
 
     ``memory_bits`` is the room that synapses, neurons and output axons share, where a
     chip divides it as a network needs it; ``output_axons`` the room for these alone.
+    ``weight_formats`` are the bits that the weights of a layer may have, if not all
+    layers have those of the precision: the fewest that hold all of its weights count.
     ``fan_in`` and ``fan_out`` are the most synapses onto, and from, one neuron.
     ``None`` is no such limit.
     """
@@ -60,8 +64,17 @@ class NeurocoreLimits:
     output_axon_bits: int = 0
     fan_in: int | None = None
     fan_out: int | None = None
+    weight_formats: tuple[int, ...] = ()  # ascending
 
     def __post_init__(self) -> None:
+        formats = self.weight_formats
+        if [*formats] != sorted({*formats}) or any(
+            type(bits) is not int or not 1 <= bits <= 8 for bits in formats
+        ):
+            raise TargetError(
+                f"'weight_formats' is {[*formats]}; give whole numbers from 1 to 8, "
+                "ascending"
+            )
         may_be_0 = ("index_bits", "block_header_bits", "neuron_bits")
         _check_counts(self, or_none=(*may_be_0, "output_axon_bits"))
 
@@ -259,6 +272,29 @@ class Target:
     barrier: Barrier
     costs: tuple[tuple[str, Cost], ...]
     board: Board = Board()
+
+    def __post_init__(self) -> None:
+        formats, bits = self.neurocore.weight_formats, self.precision.weight_bits
+        if formats and formats[-1] < bits:
+            raise TargetError(
+                f"[neurocore]: 'weight_formats' ends at {formats[-1]}, but weights "
+                f"have {bits} bits ('weight_bits' of [precision]); add {bits}"
+            )
+
+    def stored_bits(self, weights: IntArray) -> int:
+        """Return the bits that a layer's weights are stored in.
+
+        Weights of ``n`` bits are multiples of ``2 ** (9 - n)``; of a layer of zeros,
+        such as one that is not trained, nothing is known.
+        """
+        bits, formats = self.precision.weight_bits, self.neurocore.weight_formats
+        if not formats:
+            return bits
+        bit_pattern = int(np.bitwise_or.reduce(np.abs(weights), axis=None))
+        step = bit_pattern & -bit_pattern
+        if step:
+            bits = max(1, min(bits, 10 - step.bit_length()))
+        return next(n for n in formats if n >= bits)
 
     @property
     def neurocores(self) -> int:

@@ -30,6 +30,7 @@ IN_WORDS = {
     int | None: "a whole number",
     bool: "true or false",
     str: "a text",
+    tuple[int, ...]: "a list of whole numbers, 0 or more",
 }
 UNITS = {"pj": 1e-12, "uj": 1e-6, "ns": 1e-9, "us": 1e-6, "mw": 1e-3}
 SI = {"pj": "j", "uj": "j", "ns": "s", "us": "s", "mw": "w"}
@@ -183,6 +184,8 @@ def _is_a(value: object, hint: Any) -> bool:
             and not isinstance(value, bool)
             and 0 <= value < float("inf")
         )
+    if hint == tuple[int, ...]:
+        return isinstance(value, list) and all(_is_a(x, int) and x >= 0 for x in value)
     if isinstance(value, list):
         return all(_is_a(x, float | None) for x in value)
     return isinstance(

@@ -78,7 +78,7 @@ class Bounds:
         """
         limits = self.loads.target.neurocore
         synapses = projection.synapses
-        bits = self.loads.target.precision.weight_bits
+        bits = self.loads.weight_bits([projection])
         if isinstance(synapses, ConvSynapses) and limits.shares_kernels:
             bits += limits.index_bits
             n_rows = len(synapses.weights) // synapses.groups

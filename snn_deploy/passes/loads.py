@@ -4,7 +4,7 @@ Blocks read boxes of a convolution's input, so that what they take is a product 
 axes. Only single synapses, and several projections from one sender, are looked at.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -63,6 +63,7 @@ class Loads:
     _sent_by: dict[tuple[str, str, Cut], tuple[IntArray, ...]] = field(
         default_factory=dict
     )
+    _weight_bits: dict[tuple[str, ...], int] = field(default_factory=dict)
 
     def of(self, population: Population, cut: Cut, cuts: Mapping[str, Cut]) -> Load:
         """Return what each block takes, beside ``cuts`` of the other populations."""
@@ -107,9 +108,12 @@ class Loads:
         shared = limits.neurons_per_axon
         groups = [shared] * (n_sources // shared) + [n_sources % shared]
         runs = {n: groups.count(n) for n in {*groups} - {0}}
+        width = self.weight_bits([projection])
 
         def bits(n: int) -> int:
-            return sum(k * self._bits(m * n) for m, k in runs.items())
+            return sum(
+                k * limits.bits_of_weights(m * n, width) for m, k in runs.items()
+            )
 
         shape = three_axes(self.graph.shape_of(projection.source))
         channels, *others = (np.ones(size, np.int64) for size in shape)
@@ -121,11 +125,19 @@ class Loads:
             receivers=(channels * cut.n_blocks, *others),
         )
 
-    def _bits(self, n_weights: int, *, is_indexed: bool = False) -> int:
+    def weight_bits(self, projections: Sequence[Projection]) -> int:
+        """Return the bits of each weight of projections that are stored together."""
+        key = tuple(projection.name for projection in projections)
+        if key not in self._weight_bits:
+            self._weight_bits[key] = max(
+                self.target.stored_bits(p.synapses.weights) for p in projections
+            )
+        return self._weight_bits[key]
+
+    def _indexed(self, n_weights: int, weight_bits: int) -> int:
+        """Return the bits of a run of weights that have an index each."""
         limits = self.target.neurocore
-        index = limits.index_bits if is_indexed else 0
-        bits = self.target.precision.weight_bits + index
-        return limits.bits_of_weights(n_weights, bits)
+        return limits.bits_of_weights(n_weights, weight_bits + limits.index_bits)
 
     def _convolution(
         self, projection: Projection, synapses: ConvSynapses, cut: Cut
@@ -141,14 +153,15 @@ class Loads:
         n_groups = (of_group > 0).sum(axis=1)
         n_channels = np.diff(cut.edges[0])
         boxes = outer(n_groups, rows.n_reached, columns.n_reached)
+        width = self.weight_bits([projection])
         if self.target.neurocore.shares_kernels:
             kernels = _each(
-                lambda n: self._bits(n * synapses.fan_in, is_indexed=True), n_channels
+                lambda n: self._indexed(n * synapses.fan_in, width), n_channels
             )
             is_read = [(w.n_reached > 0).astype(np.int64) for w in (rows, columns)]
             bits = outer(kernels, *is_read)
         else:
-            bits = self._lists(of_group, n_in, rows.lists, columns.lists)
+            bits = self._lists(of_group, n_in, width, rows.lists, columns.lists)
         readers = (of_group > 0).sum(axis=0)
         return Part(
             bits=bits,
@@ -162,6 +175,7 @@ class Loads:
         self,
         of_group: IntArray,
         n_in: int,
+        width: int,
         rows: tuple[tuple[tuple[int, int], ...], ...],
         columns: tuple[tuple[tuple[int, int], ...], ...],
     ) -> IntArray:
@@ -174,7 +188,7 @@ class Loads:
             along: tuple[tuple[int, int], ...],
         ) -> int:
             return n_in * sum(
-                k * m * self._bits(n * a * b, is_indexed=True)
+                k * m * self._indexed(n * a * b, width)
                 for n in groups
                 for a, k in down
                 for b, m in along
@@ -188,7 +202,8 @@ class Loads:
             synapses_on(self.graph, p, cut.places(), cut.n_blocks) for p in between
         )
         lists = found.tocsc()
-        bits = _each(lambda n: self._bits(n, is_indexed=True), lists.data)
+        width = self.weight_bits(between)
+        bits = _each(lambda n: self._indexed(n, width), lists.data)
         ends = np.concatenate([[0], np.cumsum(bits)])[lists.indptr]
         pattern = reached(found)
         return Part(

@@ -125,8 +125,11 @@ class Checker:
 
     def _arriving(
         self, core: Neurocore
-    ) -> Iterator[tuple[Projection | None, list[Pair]]]:
-        """Yield what comes from one sender: its only projection, or none, and pairs."""
+    ) -> Iterator[tuple[Projection | None, list[Pair], int]]:
+        """Yield what comes from one sender.
+
+        Its only projection, or none; the pairs; the bits of each weight.
+        """
         for piece in core.pieces:
             here = {int(neuron) for neuron in piece.neurons}
             groups: dict[str, list[Projection]] = defaultdict(list)
@@ -140,11 +143,22 @@ class Checker:
                     for pair in self.pairs[projection.name]
                     if pair[1] in here
                 ]
-                yield group[0] if len(group) == 1 else None, pairs
+                only = group[0] if len(group) == 1 else None
+                yield only, pairs, max(map(self.bits_of, group))
+
+    def bits_of(self, projection: Projection) -> int:
+        """Return the fewest bits in which the chip holds all of these weights."""
+        weights = projection.synapses.weights.reshape(-1).tolist()
+        formats = self.limits.get("weight_formats", [self.weight_bits])
+        least = self.weight_bits
+        if any(weights):
+            while least > 1 and all(w % 2 ** (10 - least) == 0 for w in weights):
+                least -= 1
+        return int(min(n for n in formats if n >= least))
 
     def input_axons(self, core: Neurocore) -> int:
         """Return the entries of the table of spike sources."""
-        return sum(len(self._axons(p, pairs)) for p, pairs in self._arriving(core))
+        return sum(len(self._axons(p, pairs)) for p, pairs, _ in self._arriving(core))
 
     def _axons(self, projection: Projection | None, pairs: list[Pair]) -> set[Any]:
         shared = self.limits.get("neurons_per_axon", 1)
@@ -167,21 +181,21 @@ class Checker:
         """Return the bits of all runs of weights."""
         return sum(
             self._run(n, bits)
-            for projection, pairs in self._arriving(core)
-            for n, bits in self._runs(projection, pairs)
+            for projection, pairs, weight_bits in self._arriving(core)
+            for n, bits in self._runs(projection, pairs, weight_bits)
         )
 
     def _runs(
-        self, projection: Projection | None, pairs: list[Pair]
+        self, projection: Projection | None, pairs: list[Pair], weight_bits: int
     ) -> Iterator[tuple[int, int]]:
         """Yield how many weights lie together, and the bits of each."""
-        indexed = self.weight_bits + self.limits.get("index_bits", 0)
+        indexed = weight_bits + self.limits.get("index_bits", 0)
         lists: dict[Any, int] = defaultdict(int)
         synapses = projection.synapses if projection else None
         if isinstance(synapses, DenseSynapses):
             for source, _ in pairs:
                 lists[source // self.limits.get("neurons_per_axon", 1)] += 1
-            yield from ((n, self.weight_bits) for n in lists.values())
+            yield from ((n, weight_bits) for n in lists.values())
         elif isinstance(synapses, ConvSynapses) and self.limits["shares_kernels"]:
             assert projection is not None
             shape = self.network.graph.population(projection.target).shape

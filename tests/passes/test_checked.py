@@ -58,6 +58,8 @@ def chips(draw: Any) -> dict[str, Any]:
         del found["neurocore"][limit]
     for limit in draw(st.sets(st.sampled_from(("fan_in", "fan_out")))):
         found["neurocore"][limit] = draw(st.sampled_from((3, 12, 60, 1000)))
+    if draw(st.booleans()):
+        found["neurocore"]["weight_formats"] = [1, 3, 4, 6, 8]
     height, width, per_tile = (draw(st.integers(1, 4)) for _ in range(3))
     neurocores = draw(st.integers(1, height * width * per_tile))
     found["mesh"] |= {
