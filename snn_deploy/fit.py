@@ -14,6 +14,7 @@ from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Neuron
 from snn_deploy.ir.quantized import Population, QuantizedGraph
 from snn_deploy.ir.synapses import ConvSynapses
+from snn_deploy.neurocore import FAN_IN, FAN_OUT, OUTPUT_AXONS
 from snn_deploy.passes.abilities import abilities, check_input
 from snn_deploy.passes.blocks import Cut
 from snn_deploy.passes.bounds import Bounds
@@ -23,7 +24,7 @@ from snn_deploy.passes.partition import partition
 from snn_deploy.passes.quantize import quantize
 from snn_deploy.passes.retime import late, retime
 from snn_deploy.pipeline import to_spiking
-from snn_deploy.target import FAN_IN, FAN_OUT, OUTPUT_AXONS, Target
+from snn_deploy.target import Target
 
 MAX_DELAY = 1 << 16
 FANS = (FAN_IN, FAN_OUT)  # of a neuron, not of a neurocore

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from snn_deploy.errors import TargetError
 from snn_deploy.files import packaged_folder
+from snn_deploy.neurocore import NeurocoreLimits
 from snn_deploy.target import (
     CENTRAL,
     EVENTS,
@@ -16,7 +17,6 @@ from snn_deploy.target import (
     Board,
     Cost,
     Mesh,
-    NeurocoreLimits,
     Precision,
     Target,
     high_name,

@@ -21,17 +21,18 @@ ALLOWED = {
     "fixedpoint": "arrays",
     "results": "arrays",
     "toml_file": "",
-    "target": "arrays errors",
-    "target_file": "errors files target toml_file",
+    "neurocore": "arrays errors",
+    "target": "arrays errors neurocore",
+    "target_file": "errors files neurocore target toml_file",
     "spikes": "arrays errors",
-    "ir": "arrays errors fixedpoint spikes target",
+    "ir": "arrays errors fixedpoint neurocore spikes target",
     "inputs": "archives arrays errors ir spikes",
     "training.neurons": "",
     "training.tebn": "",
     "importers": "archives arrays errors files fixedpoint ir spikes "
     "training.neurons training.tebn",
     "exporters": "arrays errors files fixedpoint ir",
-    "passes": "arrays errors fixedpoint ir spikes target",
+    "passes": "arrays errors fixedpoint ir neurocore spikes target",
     "backends": "arrays errors fixedpoint ir results spikes",
     "recording": "arrays backends errors files inputs ir spikes",
     "host": "arrays backends errors fixedpoint ir results spikes",
@@ -55,14 +56,14 @@ ALLOWED = {
     "sweep_file": "errors target_file toml_file",
     "sweep": "artifact backends calibrating errors files host importers inputs ir "
     "pipeline profile sweep_file target_file",
-    "fit": "errors ir passes pipeline target",
+    "fit": "errors ir neurocore passes pipeline target",
     "doctor": "arrays backends errors ir pipeline spikes target_file",
     "testing": "arrays artifact backends errors importers inputs ir pipeline profile "
     "recording target_file",
     "cli": "arrays artifact backends calibrating conversion_gap convert costs "
-    "crosscheck demo doctor errors fit host importers inputs ir optimize "
-    "pipeline profile recording report results serving sweep sweep_file target "
-    "target_file training verify",
+    "crosscheck demo doctor errors fit host importers inputs ir neurocore "
+    "optimize pipeline profile recording report results serving sweep sweep_file "
+    "target target_file training verify",
     "__init__": "artifact backends host importers inputs pipeline profile report "
     "target_file",
     "__main__": "cli",

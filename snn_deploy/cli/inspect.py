@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from snn_deploy.ir.graph import Graph
     from snn_deploy.ir.mapped import Neurocore
     from snn_deploy.ir.quantized import Population, Projection
-    from snn_deploy.target import NeurocoreLimits
+    from snn_deploy.neurocore import NeurocoreLimits
 
 
 def add_to(commands: Any) -> None:

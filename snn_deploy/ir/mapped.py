@@ -19,7 +19,8 @@ from snn_deploy.ir.synapses import (
     DenseSynapses,
     SparseSynapses,
 )
-from snn_deploy.target import NeurocoreLimits, Target
+from snn_deploy.neurocore import NeurocoreLimits
+from snn_deploy.target import Target
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

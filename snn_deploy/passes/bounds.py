@@ -5,8 +5,8 @@ from math import ceil
 
 from snn_deploy.ir.quantized import Population, Projection
 from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses
+from snn_deploy.neurocore import BITS
 from snn_deploy.passes.loads import Loads, cut_whole
-from snn_deploy.target import BITS
 
 
 @dataclass(eq=False)

@@ -6,7 +6,7 @@ from snn_deploy.arrays import IntArray
 from snn_deploy.ir.mapped import taps
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
 from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses
-from snn_deploy.target import FAN_IN, FAN_OUT, NeurocoreLimits
+from snn_deploy.neurocore import FAN_IN, FAN_OUT, NeurocoreLimits
 
 INTO, FROM = 0, 1  # which end of a projection
 

@@ -14,8 +14,9 @@ from snn_deploy.arrays import IntArray, Shape
 from snn_deploy.ir.mapped import reached, synapses_on
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
 from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses
+from snn_deploy.neurocore import NeurocoreLimits
 from snn_deploy.passes.blocks import Cut, Windows, outer, three_axes
-from snn_deploy.target import NeurocoreLimits, Target
+from snn_deploy.target import Target
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 
 from snn_deploy.errors import FitError
+from snn_deploy.neurocore import FAN_IN, FAN_OUT
 from snn_deploy.passes.fans import largest_fans
 from snn_deploy.passes.partition import partition
 from snn_deploy.passes.place import place
 from snn_deploy.passes.rules import check_rules
-from snn_deploy.target import FAN_IN, FAN_OUT, Target
+from snn_deploy.target import Target
 from tests.build import dense, integers, population, simulator
 from tests.conformance.networks import Case, cases
 from tests.conformance.oracle import synapses_of

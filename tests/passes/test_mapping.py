@@ -13,10 +13,11 @@ from snn_deploy.ir.nodes import Flatten
 from snn_deploy.ir.synapses import (
     ConvSynapses,
 )
+from snn_deploy.neurocore import INPUT_AXONS
 from snn_deploy.passes.partition import partition
 from snn_deploy.passes.place import place
 from snn_deploy.pipeline import compile_model
-from snn_deploy.target import INPUT_AXONS, Board, Target
+from snn_deploy.target import Board, Target
 from snn_deploy.target_file import read_target
 from tests.build import (
     RATE,
