@@ -17,7 +17,8 @@ CHIP_SPACE = 12  # more of it between chips
 LINE = 16  # height of a line of the file
 MOST_LINES = 24  # of a legend in the file
 MOST_TITLES = 2000  # neurocores that say what they are when pointed at
-LEAST_WIDTH = 360  # of the file
+LEAST_WIDTH, MOST_PIXELS = 360, 1240  # of the file; a window shows all of its width
+BORDER = 4  # of a chip, where there are several
 INK, PAPER, EMPTY = "#1c1d1f", "#ffffff", "#b9bcc0"
 
 
@@ -44,7 +45,7 @@ def map_figure(network: MappedNetwork, loads: Loads | None) -> Html:
     drawing = element(
         "svg",
         *_grid(network, found, colors),
-        viewBox=f"0 0 {width} {height}",
+        viewBox=f"{-BORDER} {-BORDER} {width + BORDER} {height + BORDER}",
         role="img",
         aria_label=f"Map of the chip, {len(network.cores)} neurocores in use; the "
         "table below says what they do",
@@ -76,33 +77,44 @@ def write_map(network: MappedNetwork, loads: Loads | None, path: Path) -> None:
 def map_file(network: MappedNetwork, loads: Loads | None = None) -> str:
     """Return the map as an SVG file, a panel for each meaning of its colors."""
     width, height = _size(network)
+    whole = max(width, LEAST_WIDTH) + 20
+    scale = min(2.0, MOST_PIXELS / whole)
+    zoom = max(1.0, 1.4 / scale)  # of words, so that they can be read
     parts: list[Html] = []
-    top = 0
+    top = 0.0
     for coloring in colorings(network, loads):
         title = f"{network.graph.name} on {network.target.name}, by {coloring.name}"
-        panel = _panel(network, coloring, title, height)
-        parts.append(element("g", *panel, transform=f"translate(10 {top})"))
-        top += 2 * LINE + height + LINE * min(len(coloring.legend), MOST_LINES)
-    whole, below = max(width, LEAST_WIDTH) + 20, top + LINE
+        panel = _panel(network, coloring, title, height, zoom)
+        parts.append(element("g", *panel, transform=f"translate(10 {top:g})"))
+        n_lines = min(len(coloring.legend), MOST_LINES)
+        top += height + SPACE + zoom * LINE * (n_lines + 2.5)
     back = element("rect", width="100%", height="100%", fill=PAPER)
     drawing = element(
         "svg", back, *parts, xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {whole} {below}", width=str(2 * whole), height=str(2 * below),
+        viewBox=f"0 0 {whole} {top:g}",
+        width=f"{scale * whole:.0f}", height=f"{scale * top:.0f}",
         font_family="sans-serif", font_size="9", fill=INK,
     )  # fmt: skip
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{drawing}\n'
 
 
 def _panel(
-    network: MappedNetwork, coloring: Coloring, title: str, height: int
+    network: MappedNetwork, coloring: Coloring, title: str, height: int, zoom: float
 ) -> Iterator[Html]:
-    yield element("text", title, y=str(LINE), font_weight="bold")
+    words = element("text", title, y=str(LINE), font_weight="bold")
+    yield element("g", words, transform=f"scale({zoom:.2f})")
+    top = zoom * 1.5 * LINE
     grid = _grid(network, [coloring], lambda i: {"fill": coloring.colors[i]})
-    yield element("g", *grid, transform=f"translate(0 {LINE + 6})")
+    yield element("g", *grid, transform=f"translate(0 {top:g})")
+    lines: list[Html] = []
     for i, (color, text) in enumerate(coloring.legend[:MOST_LINES]):
-        y = LINE + 6 + height + LINE * i
-        yield element("rect", x="0", y=str(y), width="9", height="9", fill=color)
-        yield element("text", text, x="14", y=str(y + 8))
+        y = LINE * i
+        lines += (
+            element("rect", x="0", y=str(y), width="9", height="9", fill=color),
+            element("text", text, x="14", y=str(y + 8)),
+        )
+    place = f"translate(0 {top + height + SPACE:g}) scale({zoom:.2f})"
+    yield element("g", *lines, transform=place)
 
 
 def _size(network: MappedNetwork) -> tuple[int, int]:
@@ -157,8 +169,11 @@ def _grid(
     found: list[Coloring],
     look: Callable[[int], dict[str, str]],
 ) -> Iterator[Html]:
-    """Yield all tiles' outlines, and a square for each neurocore in use."""
+    """Yield all chips' and tiles' outlines, and a square for each neurocore in use."""
     columns, rows = _tiles(network)
+    if columns * rows > network.target.mesh.width * network.target.mesh.height:
+        yield element("path", d=_borders(network), class_="chips", fill="none",
+                      stroke=EMPTY)  # fmt: skip
     places = product(range(columns), range(rows), range(_per_tile(network)))
     outlines = [
         "M{} {}h{}v{}h-{}z".format(*_cell(network, *place), *[CELL - 2] * 3)
@@ -177,6 +192,19 @@ def _grid(
             "rect", *title, x=str(x), y=str(y), width=size, height=size,
             class_="core", **look(position),
         )  # fmt: skip
+
+
+def _borders(network: MappedNetwork) -> str:
+    """Return the path around each chip, those between that are not in use as well."""
+    mesh, (columns, rows) = network.target.mesh, _tiles(network)
+    found = []
+    for x, y in product(range(0, columns, mesh.width), range(0, rows, mesh.height)):
+        left, top = _corner(network, x, y)
+        right, below = _corner(network, x + mesh.width - 1, y + mesh.height - 1)
+        side = CELL * _side(network) + 2 * BORDER
+        across, down = right - left + side, below - top + side
+        found.append(f"M{left - BORDER} {top - BORDER}h{across}v{down}h-{across}z")
+    return "".join(found)
 
 
 def _title(network: MappedNetwork, found: list[Coloring], position: int) -> list[Html]:

@@ -66,6 +66,20 @@ def test_chips_lie_side_by_side() -> None:
     ]  # fmt: skip
     empty = re.findall(r'd="([^"]*)" class="empty"', markup)[0]
     assert empty.count("M") == 2 * 128
+    borders = re.findall(r'd="([^"]*)" class="chips"', markup)[0]
+    width, height = 8 * pitch - SPACE + 8, 4 * pitch - SPACE + 8
+    around = f"h{width}v{height}h-{width}z"
+    assert borders == f"M-4 -4{around}M{8 * pitch + CHIP_SPACE - 4} -4{around}"
+
+
+def test_one_chip_has_no_border_and_a_wide_board_fits_a_window() -> None:
+    mapped = network()
+    far = replace(mapped.cores[0], x=200, y=2)
+
+    wide = ElementTree.fromstring(map_file(replace(mapped, cores=(far,))))
+
+    assert 'class="chips"' not in map_file(mapped)
+    assert int(wide.get("width", "")) <= 1240
 
 
 def test_colors_say_how_much() -> None:
