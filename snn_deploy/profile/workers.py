@@ -33,15 +33,25 @@ R = TypeVar("R")
 AHEAD = 4  # parts that wait for each thread of a worker
 TIMEOUT = 10  # seconds to connect to a scheduler
 RETRIES = 10  # times that a part may be lost with its worker
+LOOK_S = 1.0  # between two looks at whether all workers of this machine are there
 
 _mine = threading.local()  # of a worker's thread: the meter that it has set up
 
 
 class Workers:
-    """Processes that measure parts of profiles."""
+    """Processes that measure parts of profiles.
 
-    def __init__(self, client: Any) -> None:
+    Parameters
+    ----------
+    client : distributed.Client
+    n : int
+        Of this machine, which Dask does not replace if they die as they start; 0: they
+        are somebody else's.
+    """
+
+    def __init__(self, client: Any, n: int = 0) -> None:
         self.client = client
+        self.n = n
 
     def meter(
         self,
@@ -53,9 +63,19 @@ class Workers:
         monitor: str,
     ) -> "SharedMeter":
         """Return a meter that lets the workers do what it is asked."""
-        return SharedMeter(
-            self.client, artifact, backend, data, cutoff, calibration, monitor
-        )
+        return SharedMeter(self, artifact, backend, data, cutoff, calibration, monitor)
+
+    def result(self, future: Any) -> Any:
+        """Wait for what a future gives; meanwhile, see that there are workers."""
+        distributed: Any = import_module("distributed")  # without types
+        while True:
+            try:  # not ``wait``: what is done is lost again with its worker
+                return future.result(timeout=LOOK_S)
+            except distributed.TimeoutError:
+                if future.status == "error":  # it is the call's own
+                    raise
+            if self.n and len(self.client.cluster.workers) < self.n:
+                self.client.cluster.scale(self.n)
 
     def map(
         self, call: Callable[[S, T], R], shared: S, items: Sequence[T]
@@ -70,7 +90,7 @@ class Workers:
         ]
         try:
             for future in futures:
-                yield future.result()
+                yield self.result(future)
         finally:
             self.client.cancel([setup, *futures])
 
@@ -108,7 +128,7 @@ def open_workers(n: int, scheduler: str) -> Iterator[Workers]:
                 distributed.Client(cluster) as client,
             ):
                 client.register_plugin(_deaf_worker())
-                yield Workers(client)
+                yield Workers(client, n)
             return
         try:
             client = distributed.Client(scheduler, timeout=TIMEOUT)
@@ -137,7 +157,7 @@ class SharedMeter(Meter):
 
     def __init__(
         self,
-        client: Any,
+        workers: Workers,
         artifact: Artifact,
         backend: Backend,
         data: Data,
@@ -149,7 +169,8 @@ class SharedMeter(Meter):
         # a calibration makes its rule anew: rules are functions, which do not travel
         rule = cutoff if calibration is None else None
         what = (artifact, backend.name, data, rule, calibration, monitor)
-        self.client = client
+        self.workers = workers
+        self.client = client = workers.client
         # a task, not data that is scattered: it is made again if its worker is lost
         self.setup = client.submit(bytes, pickle.dumps(what), pure=False)
         self.waiting: deque[range] = deque()
@@ -186,7 +207,7 @@ class SharedMeter(Meter):
         from distributed import CancelledError, KilledWorker
 
         try:
-            part: Part = self.futures.pop(mine).result()
+            part: Part = self.workers.result(self.futures.pop(mine))
         except (KilledWorker, CancelledError) as error:
             raise BackendError(
                 f"inputs {mine.start} to {mine.stop - 1}: lost with {RETRIES} workers, "

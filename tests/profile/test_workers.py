@@ -93,6 +93,8 @@ class Killer:
     def run(self) -> None:
         while self.left and not self.ended.wait(self.rng.random() * 0.5):
             nannies = list(self.workers.client.cluster.workers.values())
+            if not nannies:
+                continue  # all have died as they started; others come
             process = self.rng.choice(nannies).process
             if process is not None and process.pid is not None:
                 os.kill(process.pid, signal.SIGKILL)
@@ -129,6 +131,20 @@ def slowly(done: Iterator[None], n: int, what: str) -> Iterator[None]:
 
 def test_killed_workers_change_nothing() -> None:
     drill(3)
+
+
+def test_workers_that_are_gone_for_good_are_replaced() -> None:
+    """As those that die while they start, whom Dask gives up."""
+    whole = profiled(None)
+    with open_workers(2, "") as workers:
+        cluster = workers.client.cluster
+        cluster.scale(0)
+        last = time.monotonic() + 30
+        while cluster.workers:
+            assert time.monotonic() < last
+            time.sleep(0.05)
+
+        assert_same(whole, profiled(None, workers))
 
 
 @pytest.mark.slow
