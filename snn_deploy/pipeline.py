@@ -54,7 +54,7 @@ def compile_model(
     *,
     is_strict: bool = False,
     allow: Collection[str] = (),
-    optimize: str = "energy",
+    optimize: str | None = None,
     spikes: Mapping[str, float] | None = None,
     seconds: float = math.inf,
 ) -> MappedNetwork:
@@ -68,12 +68,13 @@ def compile_model(
         Refuse every lossy step,
     allow : collection of str
         except those of these kinds (``LOSSY_STEPS``).
-    optimize : str
-        One of ``GOALS``: few packets and hops; all neurocores of the chip at work; or
-        few neurocores, which layers share.
+    optimize : str, optional
+        One of ``GOALS``: the least modelled energy, or time, of a timestep on the chips
+        that are needed anyway; or few neurocores, which layers share. Without one each
+        layer takes few neurocores for itself.
     spikes : mapping, optional
-        How many spikes each population sends, to lay those near that send many; one of
-        each neuron if it is not given.
+        How many spikes each population sends for an input. Those that send many lie
+        near, and get more neurocores. As if all spiked alike if it is not given.
     seconds : float
         The search for near places ends by then.
 
@@ -84,7 +85,7 @@ def compile_model(
     FitError
         If it does not fit the target, listing everything that is over.
     """
-    if optimize not in GOALS:
+    if optimize not in (None, *GOALS):
         raise PassError(
             f"optimize: there is no goal {optimize!r}; choose from {', '.join(GOALS)}"
         )
@@ -97,15 +98,20 @@ def compile_model(
     if is_strict:
         _refuse_changes(quantized, allow)
     quantized = retime(quantized, target)
-    cut = _cut(quantized, target, optimize)
+    cut = _cut(quantized, target, optimize, spikes)
     network = place(cut, target, spikes=spikes, seconds=seconds)
     check_rules(network)
     return network
 
 
-def _cut(graph: QuantizedGraph, target: Target, optimize: str) -> Partition:
-    if optimize == "latency":
-        return spread(graph, target)
+def _cut(
+    graph: QuantizedGraph,
+    target: Target,
+    optimize: str | None,
+    spikes: Mapping[str, float] | None,
+) -> Partition:
+    if optimize in ("energy", "latency"):
+        return spread(graph, target, optimize, spikes)
     cut = partition(graph, target)
     return pack(cut, target) if optimize == "cores" else cut
 

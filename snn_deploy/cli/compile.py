@@ -47,16 +47,16 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--optimize",
         choices=("energy", "latency", "cores"),
-        default="energy",
-        help="few packets and hops (default); all neurocores of the chips at work; or "
-        "few neurocores, which layers share",
+        help="spread layers over the chips that are needed anyway, for the least "
+        "modelled energy or time; or let layers share neurocores, for the fewest "
+        "(default: each layer on few of its own)",
     )
     parser.add_argument(
         "--traffic",
         type=Path,
         metavar="PROFILE",
         help="the folder of a profile of this network: layers that send many spikes "
-        "lie near (default: all neurons spike alike)",
+        "lie near, and get more neurocores (default: all neurons spike alike)",
     )
     parser.add_argument(
         "--time-budget",

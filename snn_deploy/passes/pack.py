@@ -1,12 +1,15 @@
-"""Let pieces share neurocores, or cut them finer: fewest neurocores, or least work."""
+"""Let pieces share neurocores, or cut them finer: few neurocores, or least effort."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from math import ceil
 
 import numpy as np
 
 from snn_deploy.arrays import IntArray
 from snn_deploy.ir.quantized import QuantizedGraph
-from snn_deploy.passes.loads import Loads, cut_whole
+from snn_deploy.passes.effort import Efforts
+from snn_deploy.passes.loads import cut_whole
 from snn_deploy.passes.partition import Partition, partition
 from snn_deploy.passes.place import packets_of
 from snn_deploy.target import Target
@@ -39,28 +42,45 @@ def pack(cut: Partition, target: Target) -> Partition:
     return replace(shared, pieces=pieces)
 
 
-def spread(graph: QuantizedGraph, target: Target) -> Partition:
-    """Return a cut that uses all neurocores of the chips that are needed anyway.
+def spread(
+    graph: QuantizedGraph,
+    target: Target,
+    goal: str,
+    spikes: Mapping[str, float] | None = None,
+) -> Partition:
+    """Return a cut for which a timestep is modelled to take the least of ``goal``.
 
-    The layers that read the most synapses, if every neuron spikes, get more pieces, so
-    that the busiest neurocore has less to do.
+    It uses the chips that are needed anyway, whose static power is paid anyway: the
+    busiest layers get more pieces.
+
+    Parameters
+    ----------
+    graph, target
+    goal : str
+        ``"energy"`` or ``"latency"``.
+    spikes : mapping, optional
+        How many spikes each population sends for an input; a tenth of the neurons at
+        every timestep if it is not given.
     """
-    coarse = best = partition(graph, target)
+    efforts = Efforts(graph, target, spikes)
+    found = [partition(graph, target)]
     per_chip = target.mesh.neurocores
-    room = min(target.neurocores, -(-len(coarse.pieces) // per_chip) * per_chip)
-    loads = Loads(graph=graph, target=target)
-    work = {
-        p.name: int(loads.of(p, cut_whole(p.shape), {}).n_synapses[0])
+    room = min(target.neurocores, -(-len(found[0].pieces) // per_chip) * per_chip)
+    busy = {
+        p.name: float(efforts.layer(p, cut_whole(p.shape), {})[0].sum())
         for p in graph.populations
     }
     low, high = 1, room  # neurocores that the work is divided by
     for _ in range(STEPS):
         n = (low + high) // 2
-        most = max(1, sum(work.values()) // n)
-        at_least = {name: -(-found // most) for name, found in work.items()}
+        most = sum(busy.values()) / n
+        at_least = {name: ceil(time / most) for name, time in busy.items()}
         finer = partition(graph, target, at_least=at_least)
         if len(finer.pieces) > room:
             high = n
         else:
-            low, best = n, finer
-    return best
+            low = n
+            found.append(finer)
+    if goal == "latency":
+        return min(found, key=lambda cut: efforts.of(cut.cuts).time_s)
+    return min(found, key=lambda cut: efforts.of(cut.cuts).energy_j)

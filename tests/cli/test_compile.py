@@ -1,5 +1,8 @@
+import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -181,6 +184,32 @@ def test_optimize_uses_many_neurocores_or_few(
     assert result.status == 0
     found = len(read_artifact(path).network.cores)
     assert found > n_cores if goal == "latency" else found == n_cores
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "shape"),
+    [("mnist_lif", "x", (1, 28, 28)), ("nmnist_lif", "spikes", (12, 2, 34, 34))],
+)
+def test_goals_take_less_of_what_they_name_than_few_neurocores(
+    command: Command, tmp_path: Path, name: str, key: str, shape: tuple[int, ...]
+) -> None:
+    model = packaged_folder("models") / name / "model.pt"
+    values = np.random.default_rng(0).random((4, *shape)) < 0.1
+    arrays: dict[str, Any] = {key: values.astype(np.uint8)}
+    np.savez(tmp_path / "x.npz", **arrays)
+    means = {}
+    for goal in ("energy", "latency", "cores"):
+        net, folder = tmp_path / f"{goal}.snn", tmp_path / goal
+        chosen = ("--optimize", goal, "-o", net)
+        command("compile", model, "--target", "loihi-sim", *chosen)
+        result = command("profile", net, "--data", tmp_path / "x.npz", "-o", folder)
+        assert result.status == 0
+        means[goal] = json.loads((folder / "summary.json").read_text())["schedules"]
+
+    for schedule in ("serial", "streamed"):
+        energy, time, cores = (means[goal][schedule] for goal in means)
+        assert 2 * energy["mean_energy_j"] < cores["mean_energy_j"]
+        assert 5 * time["mean_latency_s"] < cores["mean_latency_s"]
 
 
 def test_traffic_comes_from_a_detailed_profile(

@@ -62,11 +62,11 @@ def test_spread_cut_uses_the_neurocores_of_the_chip_and_the_busiest_does_less() 
     target = replace(TARGET, mesh=replace(few, neurocores=16))
     coarse = place(partition(graph(), target), target)
 
-    fine = place(spread(graph(), target), target)
+    fine = place(spread(graph(), target, "latency"), target)
 
     assert len(coarse.cores) < len(fine.cores) <= 16
     assert fine.n_chips == 1
-    assert 2 * busiest(fine) < busiest(coarse)
+    assert 2 * busiest(fine) <= busiest(coarse)
     assert problems(fine) == []
 
 
@@ -74,4 +74,4 @@ def test_what_needs_more_neurocores_than_there_are_is_not_spread() -> None:
     board = replace(TARGET.board, height=1, width=1)
     target = replace(TARGET, mesh=replace(TARGET.mesh, neurocores=2), board=board)
 
-    assert len(spread(graph(), target).pieces) == 4
+    assert len(spread(graph(), target, "energy").pieces) == 4
