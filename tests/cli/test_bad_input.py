@@ -19,7 +19,7 @@ import pytest
 import torch
 from torch import nn
 
-from snn_deploy.artifact import _manifest_sha256
+from snn_deploy.artifact import VERSION, _manifest_sha256
 from snn_deploy.files import packaged_folder
 from snn_deploy.importers import model_file
 from tests.cli.conftest import MODEL, Command, files_in
@@ -421,7 +421,7 @@ def test_a_network_of_another_version_says_which_is_read(
 
     error = run_error(command, folder)
 
-    assert "version 99, this program reads 'snn-deploy network' version 4" in error
+    assert f"99, this program reads 'snn-deploy network' version {VERSION}" in error
 
 
 @pytest.mark.parametrize("name", ["extra.txt", "../escape", "/etc/escape", "a/../b"])
