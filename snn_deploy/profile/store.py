@@ -67,7 +67,8 @@ class Folder:
         """Read what is there of an earlier run, if any."""
         self.path = path
         journal = path / JOURNAL
-        text = journal.read_bytes() if journal.is_file() else b""
+        is_ours = journal.is_file() and not journal.is_symlink()
+        text = journal.read_bytes() if is_ours else b""
         self.is_cut = text[-1:] not in (b"", b"\n")  # amid a line
         self.hashes = _hashes(text)
 
@@ -103,7 +104,10 @@ class Folder:
 
     def _append(self, entry: dict[str, str]) -> None:
         """Add a line to the journal, and return once it is on the disk."""
-        with (self.path / JOURNAL).open("a", encoding="utf-8") as file:
+        journal = self.path / JOURNAL
+        if journal.is_symlink():  # replaced, not followed
+            journal.unlink()
+        with open(journal, "a", encoding="utf-8", opener=_no_link) as file:
             file.write("\n" * self.is_cut + json.dumps(entry) + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -144,7 +148,14 @@ class Unfinished:
             monitor,
         ]
         digest = hashlib.sha256(" ".join(what).encode()).hexdigest()
-        self.opened.append(Folder(self.path / digest[:16]))
+        path = self.path / digest[:16]
+        for folder in (self.path, path):
+            if folder.is_symlink():
+                raise DataError(
+                    f"{folder}: a link to {os.readlink(folder)}, where nothing is to "
+                    "be written; remove it"
+                )
+        self.opened.append(Folder(path))
         return self.opened[-1]
 
     @property
@@ -158,6 +169,10 @@ class Unfinished:
             shutil.rmtree(folder.path, ignore_errors=True)
         if self.path.is_dir() and not any(self.path.iterdir()):
             self.path.rmdir()
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def _name(way: Way, places: range) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from snn_deploy.backends import open_backend
+from snn_deploy.errors import DataError
 from snn_deploy.host.calibration import Calibration
 from snn_deploy.inputs.data import Data
 from snn_deploy.profile import meter as meter_module
@@ -215,3 +216,30 @@ def test_only_what_is_finished_is_removed(tmp_path: Path) -> None:
     assert len(Folder(other.path).hashes) == 2
     second.remove()
     assert not second.path.exists()
+
+
+def test_a_journal_that_is_a_link_is_replaced_not_followed(tmp_path: Path) -> None:
+    precious, folder = tmp_path / "precious", tmp_path / "parts"
+    precious.write_text("mine\n")
+    folder.mkdir()
+    (folder / JOURNAL).symlink_to(precious)
+
+    assert_same(profiled(None), profiled(None, Folder(folder)))
+
+    assert precious.read_text() == "mine\n"
+    assert not (folder / JOURNAL).is_symlink()
+    assert Folder(folder).hashes
+
+
+@pytest.mark.parametrize("is_inner", [False, True])
+def test_nothing_is_kept_behind_a_link_to_a_folder(
+    tmp_path: Path, is_inner: bool
+) -> None:
+    elsewhere, mine = tmp_path / "elsewhere", Unfinished(tmp_path)
+    elsewhere.mkdir()
+    link = place(mine, data(N), None).path if is_inner else mine.path
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(elsewhere)
+
+    with pytest.raises(DataError, match=r"a link to .*elsewhere, where nothing is"):
+        place(mine, data(N), None)
