@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import threading
 import time
@@ -96,7 +97,11 @@ class Killer:
             if not nannies:
                 continue  # all have died as they started; others come
             process = self.rng.choice(nannies).process
-            if process is not None and process.pid is not None:
+            if process is None or process.pid is None:
+                continue
+            # most at work: a worker takes longer to start than it is let live
+            is_starting = process.status.name == "starting"
+            if not is_starting or self.rng.random() < 0.1:
                 os.kill(process.pid, signal.SIGKILL)
                 self.left -= 1
 
@@ -109,17 +114,23 @@ def test_calls_come_back_in_order(pair: Workers) -> None:
     assert list(pair.map(pow, 3, [5, 1, 2])) == [243, 3, 9]
 
 
-def drill(n_kills: int) -> None:
+def drill(n_kills: int, folder: Path) -> None:
+    """Kill workers until so many are killed, amid profiles that go on after a loss."""
     whole = profiled(None)
     with open_workers(2, "") as workers:
         while n_kills:
             killer = Killer(workers, n_kills)
             try:
-                found = profiled(None, workers, progress=slowly)
+                found = profiled(None, workers, Folder(folder), slowly)
+            except BackendError:  # a part was lost with ten workers: run again
+                continue
+            else:
+                assert_same(whole, found)
+                shutil.rmtree(folder)
             finally:
                 killer.end()
-            assert_same(whole, found)
-            n_kills = killer.left
+                n_kills = killer.left
+        assert_same(whole, profiled(None, workers, Folder(folder)))
 
 
 def slowly(done: Iterator[None], n: int, what: str) -> Iterator[None]:
@@ -129,8 +140,8 @@ def slowly(done: Iterator[None], n: int, what: str) -> Iterator[None]:
         yield
 
 
-def test_killed_workers_change_nothing() -> None:
-    drill(3)
+def test_killed_workers_change_nothing(tmp_path: Path) -> None:
+    drill(3, tmp_path / "parts")
 
 
 def test_workers_that_are_gone_for_good_are_replaced() -> None:
@@ -148,8 +159,8 @@ def test_workers_that_are_gone_for_good_are_replaced() -> None:
 
 
 @pytest.mark.slow
-def test_200_killed_workers_change_nothing() -> None:
-    drill(200)
+def test_200_killed_workers_change_nothing(tmp_path: Path) -> None:
+    drill(200, tmp_path / "parts")
 
 
 def test_a_scheduler_that_nobody_is_at_is_told(
