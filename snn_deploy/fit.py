@@ -1,8 +1,9 @@
 """Does a network fit a chip? Every layer against every resource, every problem at once.
 
 Nothing stops at the first problem: what the chip's neurons cannot do is listed, and the
-network is cut as if they could. Weights do not matter but for their shapes, and on some
-chips for how few bits hold them, so an untrained network gives the same answer.
+network is cut as if they could. Weights do not matter but for their shapes, so an
+untrained network gives the same answer; but on chips that store weights in as few bits
+as hold them, trained ones may take less.
 """
 
 from collections.abc import Iterator, Mapping

@@ -66,6 +66,11 @@ class NeurocoreLimits:
                 f"'weight_formats' is {[*formats]}; give whole numbers from 1 to 8, "
                 "ascending"
             )
+        if self.memory_bits is None and (self.neuron_bits or self.output_axon_bits):
+            raise TargetError(
+                "'neuron_bits' and 'output_axon_bits' are parts of 'memory_bits', "
+                "which is missing; add it, or remove them"
+            )
         may_be_0 = ("index_bits", "block_header_bits", "neuron_bits")
         check_counts(self, or_none=(*may_be_0, "output_axon_bits"))
 

@@ -121,5 +121,5 @@ def _check(
             raise DataError(
                 f"{path}: {name!r}{where} is {value!r}; give a {kinds[name].__name__}"
             )
-        if isinstance(value, int | float) and value <= 0:
+        if isinstance(value, int | float) and not 0 < value < float("inf"):
             raise DataError(f"{path}: {name!r}{where} is {value}; give one over 0")

@@ -146,6 +146,10 @@ def put(part: str, key: str, value: object) -> Callable[[Table], object]:
         ),
         (put("mesh", "colour", "red"), "[mesh]: has an unknown key 'colour'; remove"),
         (lambda t: t.update(owner="me"), "t.toml: has an unknown key 'owner'; remove"),
+        (
+            put("neurocore", "neuron_bits", 64),
+            "[neurocore]: 'neuron_bits' and 'output_axon_bits' are parts of 'memory_b",
+        ),
         (put("neurocore", "compartments", 4.5), "is 4.5; give a whole number"),
         (put("neurocore", "compartments", True), "is True; give a whole number"),
         (put("neurocore", "compartments", "4"), "'compartments' is '4'; give a whole"),

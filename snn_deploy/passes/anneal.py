@@ -74,7 +74,9 @@ class _Search:
     ) -> None:
         n = len(slots)
         both = sparse.coo_array(packets + packets.T, dtype=np.float64)
-        self.weights = sparse.csr_array((both.data, (both.row, both.col)), (n, n))
+        travels = both.row != both.col  # a packet to its own neurocore does not
+        pairs = both.row[travels], both.col[travels]
+        self.weights = sparse.csr_array((both.data[travels], pairs), (n, n))
         self.degrees = np.maximum(self.weights.sum(axis=1), np.finfo(float).tiny)
         self.tiles = slots
         chips = slots // [target.mesh.width, target.mesh.height]

@@ -76,6 +76,8 @@ class Bounds:
 
         A neuron's weights, or a channel's kernel, are not divided.
         """
+        if not self.loads.lies_whole(projection):
+            return 1
         limits = self.loads.target.neurocore
         synapses = projection.synapses
         bits = self.loads.weight_bits([projection])

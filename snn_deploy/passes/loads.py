@@ -27,7 +27,6 @@ class Load:
     synapse_bits: IntArray
     n_input_axons: IntArray
     n_output_axons: IntArray
-    n_synapses: IntArray
     n_packets: dict[str, int]  # from each sender, if all its neurons spike once
 
     def fits(self, limits: NeurocoreLimits) -> bool:
@@ -77,7 +76,6 @@ class Loads:
             synapse_bits=sum((part.bits for part in parts.values()), zero),
             n_input_axons=sum((part.axons for part in parts.values()), zero),
             n_output_axons=self._output_axons(population, cut, cuts),
-            n_synapses=sum((part.synapses for part in parts.values()), zero),
             n_packets={name: part.packets for name, part in parts.items()},
         )
 
@@ -91,17 +89,27 @@ class Loads:
         between = [
             p for p in self.graph.projections_into(population) if p.source == sender
         ]
-        match [p.synapses for p in between]:
-            case [DenseSynapses()]:
-                return self._dense(between[0], cut)
-            case [ConvSynapses() as synapses] if self._is_aligned(between[0], cut):
-                return self._convolution(between[0], synapses, cut)
-        return self._single(between, cut)
+        if not self.lies_whole(between[0]):
+            return self._single(between, cut)
+        synapses = between[0].synapses
+        if isinstance(synapses, ConvSynapses):
+            return self._convolution(between[0], synapses, cut)
+        return self._dense(between[0], cut)
 
-    def _is_aligned(self, projection: Projection, cut: Cut) -> bool:
-        """Return whether the target has the shape of the convolution's output."""
-        shape = self.graph.shape_of(projection.source)
-        return projection.synapses.output_shape(shape) == cut.sizes
+    def lies_whole(self, projection: Projection) -> bool:
+        """Return whether its weights lie as runs or kernels, not one by one."""
+        target = self.graph.population(projection.target)
+        beside = [
+            p
+            for p in self.graph.projections_into(target)
+            if p.source == projection.source
+        ]
+        if len(beside) > 1:
+            return False
+        if isinstance(projection.synapses, ConvSynapses):  # of the target's shape
+            shape = self.graph.shape_of(projection.source)
+            return projection.synapses.output_shape(shape) == three_axes(target.shape)
+        return isinstance(projection.synapses, DenseSynapses)
 
     def _dense(self, projection: Projection, cut: Cut) -> Part:
         limits = self.target.neurocore

@@ -70,6 +70,8 @@ def spread(
         p.name: float(efforts.layer(p, cut_whole(p.shape), {})[0].sum())
         for p in graph.populations
     }
+    if not sum(busy.values()):
+        return found[0]  # no time has a price: nothing says what finer cuts would save
     low, high = 1, room  # neurocores that the work is divided by
     for _ in range(STEPS):
         n = (low + high) // 2

@@ -54,6 +54,19 @@ def test_mesh_that_was_shuffled_is_found_again() -> None:
     assert hops(packets, found) < 2 * least
 
 
+def test_packets_to_the_own_neurocore_change_nothing() -> None:
+    packets = neighbors_on(mesh())
+    own = sparse.csr_array(sparse.eye_array(SIDE * SIDE, dtype=np.int64) * 10)
+    shuffled = np.random.default_rng(1).permutation(mesh())
+
+    without, with_own = (
+        annealed(those, shuffled, target_of(SIDE), FOREVER)
+        for those in (packets, packets + own)
+    )
+
+    np.testing.assert_array_equal(with_own, without)
+
+
 def test_every_slot_is_kept_once_and_idle_ones_too() -> None:
     n = 100  # pieces on 144 slots
     packets = sparse.random_array((n, n), density=0.05, rng=np.random.default_rng(2))

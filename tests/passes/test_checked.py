@@ -56,6 +56,8 @@ def chips(draw: Any) -> dict[str, Any]:
     }
     for limit in draw(st.sets(st.sampled_from(("output_axons", "memory_bits")))):
         del found["neurocore"][limit]
+    if "memory_bits" not in found["neurocore"]:
+        del found["neurocore"]["neuron_bits"], found["neurocore"]["output_axon_bits"]
     for limit in draw(st.sets(st.sampled_from(("fan_in", "fan_out")))):
         found["neurocore"][limit] = draw(st.sampled_from((3, 12, 60, 1000)))
     if draw(st.booleans()):

@@ -14,6 +14,8 @@ from snn_deploy.ir.synapses import (
     ConvSynapses,
 )
 from snn_deploy.neurocore import INPUT_AXONS
+from snn_deploy.passes.bounds import Bounds
+from snn_deploy.passes.loads import Loads
 from snn_deploy.passes.partition import partition
 from snn_deploy.passes.place import place
 from snn_deploy.pipeline import compile_model
@@ -212,3 +214,25 @@ def test_neurons_that_nothing_reaches_are_mapped_too() -> None:
     found = partition(graph, read_target("loihi-sim"))
 
     assert [piece.population for piece in found.pieces] == ["a", "b"]
+
+
+def test_bound_of_neurons_whose_weights_lie_one_by_one_is_not_over_what_they_take() -> (
+    None
+):
+    target = simulator()
+    kernel = np.full((4, 1, 3, 3), 2)
+    synapses = ConvSynapses(
+        weights=kernel, stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=1
+    )
+    flat = integers(
+        [population("a", (8,))],
+        [dense("input", "a", [[2]], synapses=synapses)],
+        shape=(1, 2, 1),
+    )
+    small = replace(target.neurocore, synaptic_memory_bits=4 * 4 * 8)
+    target = replace(target, neurocore=small)
+
+    found = partition(flat, target)
+
+    bounds = Bounds(Loads(graph=flat, target=target))
+    assert len(found.pieces) == bounds.least(flat.populations[0]) == 1

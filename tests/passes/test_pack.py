@@ -75,3 +75,11 @@ def test_what_needs_more_neurocores_than_there_are_is_not_spread() -> None:
     target = replace(TARGET, mesh=replace(TARGET.mesh, neurocores=2), board=board)
 
     assert len(spread(graph(), target, "energy").pieces) == 4
+
+
+def test_without_prices_of_time_nothing_is_spread() -> None:
+    target = replace(TARGET, costs=())
+
+    for goal in ("energy", "latency"):
+        found = spread(graph(), target, goal)
+        assert len(found.pieces) == len(partition(graph(), target).pieces)
