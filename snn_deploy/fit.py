@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 
+from snn_deploy.arrays import n_neurons
 from snn_deploy.errors import FitError
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Neuron
 from snn_deploy.ir.quantized import Population, QuantizedGraph
 from snn_deploy.ir.synapses import ConvSynapses
-from snn_deploy.neurocore import FAN_IN, FAN_OUT, OUTPUT_AXONS
+from snn_deploy.neurocore import FAN_IN, FAN_OUT, MEMORY, OUTPUT_AXONS
 from snn_deploy.passes.abilities import abilities, check_input
 from snn_deploy.passes.blocks import Cut
 from snn_deploy.passes.bounds import Bounds
@@ -52,6 +53,11 @@ class LayerFit:
     uses: tuple[Use, ...]
 
     @property
+    def is_impossible(self) -> bool:
+        """Whether a single neuron is over a limit, so that no cut helps."""
+        return any(use.one_neuron > use.limit for use in self.uses)
+
+    @property
     def binding(self) -> Use:
         """The resource that asks for the most neurocores, or is the fullest."""
         return max(self.uses, key=lambda use: (use.least_cores, use.used / use.limit))
@@ -83,8 +89,10 @@ class Fit:
     problems: tuple[Problem, ...]
 
     @property
-    def n_chips(self) -> int:
-        """How many chips these neurocores fill."""
+    def n_chips(self) -> int | None:
+        """How many chips these neurocores fill; ``None`` if no number is enough."""
+        if self.least_cores is None:
+            return None
         return ceil(self.n_cores / self.n_cores_of_chip)
 
     @property
@@ -93,8 +101,7 @@ class Fit:
 
         ``None``: not even a single neuron of some layer fits a neurocore.
         """
-        uses = [use for layer in self.layers for use in layer.uses]
-        if any(use.one_neuron > use.limit for use in uses):
+        if any(layer.is_impossible for layer in self.layers):
             return None
         return sum(layer.binding.least_cores for layer in self.layers)
 
@@ -225,9 +232,13 @@ def _advice(
             f"{share:.0%} of the channels or neurons behind it would fit, or a smaller "
             "kernel there"
         )
+    if what == MEMORY:
+        return "give a neurocore more memory: even one neuron and its axons need that"
     projections = graph.projections_into(population)
     widest = max(projections, key=lambda projection: projection.synapses.fan_in)
-    n_in = graph.shape_of(widest.source)[0]
+    is_kernel = isinstance(widest.synapses, ConvSynapses)
+    shape = graph.shape_of(widest.source)
+    n_in = shape[0] if is_kernel else n_neurons(shape)
     fewer = max(1, int(n_in * share))
     if isinstance(widest.synapses, ConvSynapses):
         kernel = widest.synapses.weights.shape[2:]
@@ -244,14 +255,18 @@ def _too_many(target: Target, layers: tuple[LayerFit, ...]) -> list[Problem]:
         return []
     largest = sorted(layers, key=lambda layer: -layer.n_cores)[:3]
     parts = ", ".join(
-        f"{layer.name} {layer.n_cores} ({layer.binding.what})" for layer in largest
+        f"layer {layer.name}: {layer.n_cores:,} ({layer.binding.what})"
+        for layer in largest
     )
     share, n_chips = allowed / found, ceil(found / target.mesh.neurocores)
+    or_else = f", or a board of {n_chips} chips, or a larger target"
+    if any(layer.is_impossible for layer in layers):
+        or_else = ", once a neuron of every layer does"
     return [
         Problem(
             where=target.size_name,
-            what=f"{found} neurocores, allowed are {allowed}; most take {parts}",
-            advice=f"about {share:.0%} of the channels there would fit, or a board of "
-            f"{n_chips} chips, or a larger target",
+            what=f"{found:,} neurocores, allowed are {allowed:,}; most take {parts}",
+            advice=f"about {share:.0%} of the channels of these layers would fit"
+            + or_else,
         )
     ]

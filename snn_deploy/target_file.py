@@ -32,8 +32,12 @@ IN_WORDS = {
     str: "a text",
     tuple[int, ...]: "a list of whole numbers, 0 or more",
 }
-UNITS = {"pj": 1e-12, "uj": 1e-6, "ns": 1e-9, "us": 1e-6, "mw": 1e-3}
-SI = {"pj": "j", "uj": "j", "ns": "s", "us": "s", "mw": "w"}
+UNITS = {
+    **{"fj": 1e-15, "pj": 1e-12, "nj": 1e-9, "uj": 1e-6, "mj": 1e-3},
+    **{"ps": 1e-12, "ns": 1e-9, "us": 1e-6, "ms": 1e-3},
+    **{"uw": 1e-6, "mw": 1e-3},
+}
+SI = {unit: unit[-1] for unit in UNITS}
 
 
 def target_names() -> list[str]:

@@ -104,7 +104,10 @@ def test_every_problem_is_told_at_once_with_figures() -> None:
     assert "277 of its 300 input channels would fit" in found[2]
     assert "one neuron takes 2,700 input axons, a neurocore has 2,000" in found[3]
     assert "222 of its 300 input channels would fit" in found[3]
-    assert "neurocores, allowed are 100; most take many 300 (compartments)" in found[4]
+    assert (
+        "neurocores, allowed are 100; most take layer many: 300 (compartments)"
+        in found[4]
+    )
 
 
 def test_fans_of_a_neuron_are_limits_that_no_cut_helps() -> None:

@@ -56,7 +56,7 @@ ALLOWED = {
     "sweep_file": "errors target_file toml_file",
     "sweep": "artifact backends calibrating errors files host importers inputs ir "
     "pipeline profile sweep_file target_file",
-    "fit": "errors ir neurocore passes pipeline target",
+    "fit": "arrays errors ir neurocore passes pipeline target",
     "doctor": "arrays backends errors ir pipeline spikes target_file",
     "testing": "arrays artifact backends errors importers inputs ir pipeline profile "
     "recording target_file",

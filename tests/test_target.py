@@ -219,8 +219,8 @@ def put(part: str, key: str, value: object) -> Callable[[Table], object]:
             "'energy_high_j' is under 'energy_j', or alone",
         ),
         (
-            put("cost", "fire", {"energy_nj": 1, "source": ""}),
-            "[cost.fire]: has an unknown key 'energy_nj'; did you mean 'energy_j'?",
+            put("cost", "fire", {"energy_kj": 1, "source": ""}),
+            "[cost.fire]: has an unknown key 'energy_kj'; did you mean 'energy_j'?",
         ),
     ],
 )

@@ -92,11 +92,12 @@ def _show(found: "Fit") -> None:
         f"{found.n_cores} of {found.n_cores_allowed} neurocores; cut layer by layer, "
         f"{needed}"
     )
-    chips = "1 chip" if found.n_chips == 1 else f"{found.n_chips} chips"
-    out(
-        f"{chips} of {found.n_cores_of_chip} neurocores; the board of {found.target} "
-        f"holds {found.n_chips_allowed}"
-    )
+    if found.n_chips is not None:
+        chips = "1 chip" if found.n_chips == 1 else f"{found.n_chips} chips"
+        out(
+            f"{chips} of {found.n_cores_of_chip} neurocores; the board of "
+            f"{found.target} holds {found.n_chips_allowed}"
+        )
     for problem in found.problems:
         out(f"does not fit: {problem}")
 

@@ -65,6 +65,7 @@ def show_targets(profile: "Profile", targets: "Sequence[OnTarget]") -> None:
         ("", *(target.target for target in able)),
         [*places, *_costs(runs)],
     )
+    out("the others are mapped without a goal of compile --optimize")
     for target in targets:
         if target.refusal:
             out(f"not on {target.target}: {target.refusal}")

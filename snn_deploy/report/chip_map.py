@@ -48,18 +48,19 @@ def utilization(network: MappedNetwork, core: Neurocore) -> float:
 
 
 def _by_layer(network: MappedNetwork) -> Coloring:
-    """Color by the population with most neurons there."""
+    """Color by the populations that lie there."""
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
     pairs = [to_hex(colormaps["tab20"](i)) for i in range(20)]
     palette = [*pairs[::2], *pairs[1::2]]  # strong colors first, then pale ones
-    layers = [p.name for p in network.graph.populations]
-    color = {name: palette[i % len(palette)] for i, name in enumerate(layers)}
-    largest = [
-        max(core.pieces, key=lambda piece: len(piece.neurons)).population
+    order = [p.name for p in network.graph.populations]
+    held = [
+        tuple(sorted({p.population for p in core.pieces}, key=order.index))
         for core in network.cores
     ]
+    groups = sorted({*held}, key=lambda names: [order.index(name) for name in names])
+    color = {names: palette[i % len(palette)] for i, names in enumerate(groups)}
     texts = tuple(
         ", ".join(f"{p.population} ({len(p.neurons):,})" for p in core.pieces)
         for core in network.cores
@@ -67,12 +68,11 @@ def _by_layer(network: MappedNetwork) -> Coloring:
     return Coloring(
         key="layer",
         name="layer",
-        colors=tuple(color[name] for name in largest),
+        colors=tuple(color[names] for names in held),
         texts=texts,
         legend=tuple(
-            (color[name], f"{name}: {_cores(largest.count(name))}")
-            for name in layers
-            if name in largest
+            (color[names], f"{', '.join(names)}: {_cores(held.count(names))}")
+            for names in groups
         ),
     )
 

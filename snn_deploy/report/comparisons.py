@@ -63,12 +63,13 @@ def _targets(targets: Sequence[dict[str, Any]]) -> list[Html]:
     runs = [next(iter(target["found"]["schedules"].values())) for target in able]
     rows: list[list[object]] = [
         [name, *(number(target["found"][name]) for target in able)]
-        for name in ("neurocores", "tiles")
+        for name in ("neurocores", "tiles", "chips")
     ]
     for name, key, text in _quantities():
         rows.append([name, *(text(run[key]) for run in runs)])
     columns = ["", *(target["target"] for target in able)]
-    caption = f"The same integers on each target, {runs[0]['text']}; central prices"
+    caption = f"The same integers on each target, {runs[0]['text']}; central prices; "
+    caption += "the others are mapped without a goal of compile --optimize"
     notes = [f"Not on {t['target']}: {t['refusal']}." for t in targets if t["refusal"]]
     notes += [
         f"{t['target']}: {t['found']['energy_note']}."

@@ -16,6 +16,7 @@ def on_target(name: str, **changes: Any) -> dict[str, Any]:
     found = {
         "neurocores": 3,
         "tiles": 2,
+        "chips": 1,
         "schedules": summarize(profile())["schedules"],
         "energy_note": "",
     }
@@ -49,7 +50,8 @@ def test_targets_stand_side_by_side() -> None:
 
     text = text_of(targets=[on_target("here"), other, refused])
 
-    assert "with cutoff, one by one; central prices here other" in text
+    assert "with cutoff, one by one; central prices; the others are mapped" in text
+    assert "without a goal of compile --optimize here other" in text
     assert "neurocores 3 17" in text
     assert "energy, modelled 20.0 µJ 20.0 µJ" in text
     assert "Not on small: fc needs 9 of 8." in text
