@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from snn_deploy.arrays import IntArray
-from snn_deploy.artifact import Artifact, pack
+from snn_deploy.artifact import Artifact
 from snn_deploy.backends import Program, Session, open_backend
 from snn_deploy.errors import BackendError
 from snn_deploy.host.calibration import Calibration
@@ -24,15 +24,9 @@ from snn_deploy.profile.store import Folder
 from snn_deploy.profile.summary import summarize
 from snn_deploy.profile.tables import read_rows, write_rows
 from snn_deploy.spikes import Stimulus
-from tests.hostile.networks import SHAPE, calibration, small_artifact, write_model
+from tests.hostile.networks import SHAPE, calibration
 
 N = 20
-
-
-@pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    graph = write_model(tmp_path_factory.mktemp("model") / "model.pt")
-    return pack(small_artifact(graph).network)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +67,7 @@ class Frail:
         return program.start(stimuli, looks)
 
     def record(self, *_: Any, **__: Any) -> Any:
-        raise NotImplementedError
+        raise AssertionError("a profile records nothing")
 
     def close(self) -> None:
         pass

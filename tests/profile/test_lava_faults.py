@@ -20,16 +20,10 @@ from snn_deploy.inputs.data import Data
 from snn_deploy.profile.profile import profile_inputs
 from snn_deploy.profile.rows import COLUMNS
 from snn_deploy.spikes import Stimulus
-from tests.hostile.networks import SHAPE, calibration, small_artifact, write_model
+from tests.hostile.networks import SHAPE, calibration
 
 pytest.importorskip("lava", reason="lava is not installed")
 N = 4
-
-
-@pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    graph = write_model(tmp_path_factory.mktemp("model") / "model.pt")
-    return pack(small_artifact(graph).network)
 
 
 @pytest.fixture(scope="module")
