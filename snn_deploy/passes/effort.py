@@ -1,7 +1,8 @@
 """How long a timestep takes, and what energy, by a model of the layers alone.
 
 The counts are expected ones, from how many neurons spike; the ways of packets are left
-out, since nothing has a place yet. A price that nobody knows counts as 0.
+out, since nothing has a place yet, and so is what they cost where they arrive and on
+links between chips. A price that nobody knows counts as 0.
 """
 
 from collections.abc import Mapping
