@@ -38,7 +38,8 @@ def load_model(
     reset : Reset, optional
         What a spike does to the voltage, for a format that does not say (NIR).
     timesteps : int, optional
-        For how many timesteps an input is shown, in place of what the file says.
+        For how many timesteps an input is shown, in place of what the file says; needed
+        where it (lava-dl's own) does not.
     balance_on : array, (n, input_shape...), optional
         Bytes, or floats from 0 to 1: training data of a conventional network (ONNX), on
         which the largest values of its ReLUs are measured. They become thresholds.
@@ -66,7 +67,7 @@ def load_model(
             path, builder, trust_pickle, input_shape, timesteps, encoding
         )
     else:
-        graph = _read(path, dt, reset, encoding)
+        graph = _read(path, dt, reset, encoding, timesteps)
     return _shown_for(_balanced(graph, balance_on, percentile), timesteps)
 
 
@@ -94,7 +95,9 @@ def load_shapes(
     from snn_deploy.importers.balance import needs_balance
 
     if path is not None and builder is None and not trust_pickle:
-        graph = _shown_for(_read(Path(path), dt, reset, encoding), timesteps)
+        graph = _shown_for(
+            _read(Path(path), dt, reset, encoding, timesteps or 1), timesteps
+        )
     else:
         graph = _from_module(
             None if path is None else Path(path),
@@ -151,7 +154,11 @@ def _from_module(
 
 
 def _read(
-    path: Path, dt: float | None, reset: "Reset | None", encoding: str | None
+    path: Path,
+    dt: float | None,
+    reset: "Reset | None",
+    encoding: str | None,
+    timesteps: int | None,
 ) -> "Graph":
     match path.suffix:
         case ".pt" | ".pth":
@@ -161,7 +168,7 @@ def _read(
         case ".net":
             from snn_deploy.importers.lava_dl import read_lava_dl
 
-            return read_lava_dl(path)
+            return read_lava_dl(path, timesteps=timesteps)
         case ".nir":
             from snn_deploy.importers.nir import read_nir
             from snn_deploy.spikes import Encoding

@@ -13,6 +13,10 @@ alike. ``concat`` puts what the layers with these numbers give behind one anothe
 the layer before it unless that is among them. ``average``, as the last layer, becomes
 a sum over each group: the same answer. ``refDelay`` is after how many timesteps a
 neuron may spike again; until then its voltage stays 0, as in nengo-loihi's emulator.
+A layer without a neuron, or with the threshold 2**18 - 1 (slayer's ``Affine``), never
+spikes: its voltage is read out, at the end if it adds up without a leak, else summed
+over time. lava-dl's own files do not say how long an input lasts; the group
+``simulation``, where there is one, does.
 Other layers, other neurons and a negative ``wgtExp`` are refused: Lava's loader looks
 at none, and what the chip would drop of a weight is not what Lava drops of a sum.
 """
@@ -37,23 +41,25 @@ from snn_deploy.importers.lava_dl_layers import (
     scalar,
     sizes,
 )
-from snn_deploy.importers.lava_dl_neurons import read_neurons
+from snn_deploy.importers.lava_dl_neurons import check_type, read_neurons
 from snn_deploy.ir.graph import Edge, Functional, Graph, Training
-from snn_deploy.ir.neurons import Lif, Neuron
+from snn_deploy.ir.neurons import Integrator, Lif, Neuron
 from snn_deploy.ir.nodes import Conv2d, Flatten, Input, Linear, Node
 from snn_deploy.spikes import Encoding
 
 INPUT_NAME = "input"
 
 
-def read_lava_dl(path: Path) -> Graph:
+def read_lava_dl(path: Path, *, timesteps: int | None = None) -> Graph:
     """Return the network in the ``.net`` file at ``path``.
+
+    ``timesteps`` is how many an input lasts, if the file does not say.
 
     Raises
     ------
     ModelError
-        If the file is missing, is no such file, or holds a layer or a parameter that
-        has no counterpart.
+        If the file is missing, is no such file, holds a layer or a parameter that has
+        no counterpart, or nobody says how long an input lasts.
     """
     content = read_hdf5(path)
     layers = content.get("layer")
@@ -63,12 +69,18 @@ def read_lava_dl(path: Path) -> Graph:
         reader = _Reader(path.stem, layers)
         for number in range(len(layers)):
             reader.layer(str(number))
-        timesteps = int(scalar(content["simulation"]["tSample"]))
+        simulation = content.get("simulation", {})
+        if "tSample" in simulation:
+            timesteps = int(scalar(simulation["tSample"]))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise ModelError(
             f"{path}: not a network of lava-dl, or damaged ({error}); export it again "
             "with export_hdf5"
         ) from error
+    if timesteps is None:
+        raise ModelError(
+            f"{path}: does not say how many timesteps an input lasts; give --timesteps"
+        )
     return reader.graph(timesteps)
 
 
@@ -105,6 +117,7 @@ class _Reader:
             raise ModelError(f"{self.name}: layer {key} is missing; export it again")
         layer = self.layers[key]
         kind = layer["type"]
+        check_type(key, layer)
         if not self.nodes and kind != "input":
             shape = first_shape(key, layer)
             self.add(Input(name=INPUT_NAME, shape=shape))
@@ -243,6 +256,10 @@ class _Reader:
 
     def graph(self, timesteps: int) -> Graph:
         """Return the network."""
+        last = self.nodes[self.sources[-1]]
+        keeps = isinstance(last, Integrator) and not (
+            last.current_decay.all() and last.voltage_decay.all()
+        )
         return Graph(
             name=self.name,
             nodes=tuple(self.nodes.values()),
@@ -250,7 +267,7 @@ class _Reader:
             training=Training(
                 timesteps=timesteps,
                 encoding=Encoding.EVENTS,
-                functional=Functional.SUM,
+                functional=Functional.LAST if keeps else Functional.SUM,
             ),
             is_on_grid=True,
             output_name=self.sources[-1],

@@ -13,6 +13,7 @@ from snn_deploy.ir.neurons import Comparison, Integrator, Lif, Neuron, Reset
 # what lava-dl takes where a layer names none: it adds up for ever and never spikes
 DEFAULT_NEURON = {"type": "CUBA", "iDecay": 0, "vDecay": 4096}
 NEEDED = {"gradedSpike": 0, "weight_exp": 0}
+NEVER = (1 << 18) - 1  # the threshold by which slayer's Affine says: no spikes
 
 
 def _bias(key: str, layer: dict[str, Any], shape: Shape) -> FloatArray:
@@ -27,6 +28,18 @@ def _bias(key: str, layer: dict[str, Any], shape: Shape) -> FloatArray:
     return bias.reshape(shape)
 
 
+def check_type(key: str, layer: dict[str, Any]) -> None:
+    """Raise a ``ModelError`` if the neurons of a layer are of another type.
+
+    Theirs are other weights too, so this comes first.
+    """
+    kind = layer.get("neuron", DEFAULT_NEURON)["type"]
+    if kind not in ("LOIHI", "CUBA"):
+        raise ModelError(
+            f"{key}: neurons of type {kind!r} cannot be deployed; use LOIHI or CUBA"
+        )
+
+
 def read_neurons(
     key: str, layer: dict[str, Any], shape: Shape, *, takes_bias: bool
 ) -> Neuron:
@@ -35,14 +48,9 @@ def read_neurons(
     Raises
     ------
     ModelError
-        If they are of another type, or a parameter has no counterpart.
+        If a parameter has no counterpart.
     """
     neuron = layer.get("neuron", DEFAULT_NEURON)
-    kind = neuron["type"]
-    if kind not in ("LOIHI", "CUBA"):
-        raise ModelError(
-            f"{key}: neurons of type {kind!r} cannot be deployed; use LOIHI or CUBA"
-        )
     for parameter, needed in NEEDED.items():
         value = scalar(neuron.get(parameter, needed))
         if value != needed:
@@ -60,7 +68,7 @@ def read_neurons(
         "initial_voltage": np.array(0.0),
         "takes_bias": takes_bias,
     }
-    if "neuron" not in layer:
+    if "neuron" not in layer or scalar(neuron["vThMant"]) == NEVER:
         return Integrator(**dynamics)
     threshold = np.array(scalar(neuron["vThMant"]))
     return Lif(

@@ -8,9 +8,12 @@ import h5py
 import numpy as np
 import pytest
 
+from snn_deploy.arrays import IntArray
+from snn_deploy.backends import open_backend
 from snn_deploy.backends.cpu import record_reference
 from snn_deploy.errors import FitError, ModelError, PassError
-from snn_deploy.importers import load_model
+from snn_deploy.host.monitor import collect_scores
+from snn_deploy.importers import load_model, load_shapes
 from snn_deploy.pipeline import compile_model
 from snn_deploy.spikes import Stimulus
 from tests.build import rng, simulator
@@ -18,8 +21,18 @@ from tests.build import rng, simulator
 NEURON = {"type": "LOIHI", "iDecay": 1024, "vDecay": 128, "vThMant": 20, "refDelay": 1}
 
 
-def write(path: Path, layers: list[dict[str, Any]]) -> Path:
-    """Write a file as lava-dl does; nested dictionaries become groups."""
+SIMULATION = {"Ts": 1, "tSample": 8}
+
+
+def write(
+    path: Path,
+    layers: list[dict[str, Any]],
+    simulation: dict[str, Any] | None = SIMULATION,
+) -> Path:
+    """Write a file as lava-dl does; nested dictionaries become groups.
+
+    The group ``simulation`` is of SLAYER's old files; lava-dl writes none.
+    """
 
     def fill(group: Any, content: dict[str, Any]) -> None:
         for key, value in content.items():
@@ -33,7 +46,8 @@ def write(path: Path, layers: list[dict[str, Any]]) -> Path:
     with h5py.File(path, "w") as file:
         for number, layer in enumerate(layers):
             fill(file.create_group(f"layer/{number}"), layer)
-        fill(file.create_group("simulation"), {"Ts": 1, "tSample": 8})
+        if simulation is not None:
+            fill(file.create_group("simulation"), simulation)
     return path
 
 
@@ -165,6 +179,88 @@ def test_weights_and_delays_over_the_limits_are_errors_not_clips(
         load_model(files["odd"])
     with pytest.raises(FitError, match="needs a delay of 63, loihi-sim allows 62"):
         compile_model(load_model(files["late"]), simulator())
+
+
+def test_timesteps_stand_in_for_the_group_that_lava_dl_does_not_write(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path / "net.net", [entrance(3), dense(3, 2)], simulation=None)
+
+    assert load_model(path, timesteps=24).training.timesteps == 24
+    assert load_shapes(path).node("1").output_shape == (2,)
+    with pytest.raises(ModelError, match=r"does not say how many .* give --timesteps"):
+        load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("neuron", "decays", "is_summed"),
+    [
+        ({**NEURON, "vThMant": 2**18 - 1}, (1024, 128), True),
+        (
+            {**NEURON, "vThMant": 2**18 - 1, "iDecay": 4096, "vDecay": 0},
+            (4096, 0),
+            False,
+        ),
+        (None, (0, 4096), False),  # slayer's Affine without dynamics
+    ],
+)
+def test_a_readout_that_never_spikes_is_read_out_as_voltages(
+    tmp_path: Path,
+    neuron: dict[str, Any] | None,
+    decays: tuple[int, int],
+    is_summed: bool,
+) -> None:
+    layer = dense(6, 4, neuron=neuron)
+    if neuron is None:
+        del layer["neuron"]
+    path = write(tmp_path / "net.net", [entrance(6), layer])
+    spikes = (rng(1).random((8, 6)) < 0.3).astype(np.int64)
+
+    network = compile_model(load_model(path), simulator())
+
+    voltages = never_spiking(spikes @ layer["weight"].astype(int).T, *decays)
+    stimulus = Stimulus(values=spikes, is_constant=False)
+    found = record_reference(network.graph, stimulus, ("voltage",), n_timesteps=8)
+    np.testing.assert_array_equal(found["1", "voltage"][-8:], voltages)
+    program = open_backend("cpu").load(network)
+    scores = collect_scores(program, network, [(0, stimulus)])
+    expected = np.cumsum(voltages, axis=0) if is_summed else voltages
+    np.testing.assert_array_equal(scores[0], expected)
+
+
+def never_spiking(sums: IntArray, current_decay: int, voltage_decay: int) -> IntArray:
+    """Return the voltages of a layer without a threshold, in plain integers."""
+    rows = []
+    current = voltage = np.zeros_like(sums[0])
+    for total in sums:
+        current = kept(current, current_decay) + 64 * total
+        voltage = kept(voltage, voltage_decay) + current
+        rows.append(voltage)
+    return np.array(rows)
+
+
+def kept(values: IntArray, decay: int) -> IntArray:
+    left: IntArray = np.sign(values) * (np.abs(values) * (4096 - decay) // 4096)
+    return left
+
+
+def test_a_readout_in_the_middle_is_refused(tmp_path: Path) -> None:
+    silent = dense(6, 4, neuron={**NEURON, "vThMant": 2**18 - 1})
+    path = write(tmp_path / "net.net", [entrance(6), silent, dense(4, 3)])
+
+    with pytest.raises(ModelError, match="2_dense: Linear takes spikes, but 1 gives"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("kind", ["RF_PHASE", "ADRF_IZ", "ALIF", "SDELTA"])
+def test_other_neurons_are_refused_by_their_type(tmp_path: Path, kind: str) -> None:
+    layer = dense(4, 3, neuron={"type": kind, "sinDecay": 1, "cosDecay": 1})
+    layer["weight"] = {"real": np.ones((3, 4)), "imag": np.ones((3, 4))}
+
+    for layers in ([layer], [entrance(4), layer]):
+        path = write(tmp_path / "net.net", layers)
+        with pytest.raises(ModelError, match=f"neurons of type '{kind}' cannot be"):
+            load_model(path)
 
 
 def test_files_that_are_none_are_refused(tmp_path: Path) -> None:

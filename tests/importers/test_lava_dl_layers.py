@@ -76,14 +76,14 @@ def images(n_timesteps: int = 20) -> IntArray:
     return (rng(3).random((n_timesteps, *SHAPE)) < 0.4).astype(np.int64)
 
 
-def found(path: Path, x: IntArray, layer: str) -> IntArray:
-    """Return the spikes of a layer, once compiled, at its own timesteps."""
+def found(path: Path, x: IntArray, layer: str, quantity: str = "spikes") -> IntArray:
+    """Return what a layer does, once compiled, at its own timesteps."""
     network = compile_model(load_model(path), simulator()).graph
     assert network.changes == ()
     stimulus = Stimulus(values=x, is_constant=False)
-    rows = record_reference(network, stimulus, ("spikes",), n_timesteps=len(x))
+    rows = record_reference(network, stimulus, (quantity,), n_timesteps=len(x))
     offset = network.population(layer).offset
-    mine: IntArray = rows[layer, "spikes"][offset : offset + len(x)]
+    mine: IntArray = rows[layer, quantity][offset : offset + len(x)]
     return mine
 
 

@@ -98,6 +98,24 @@ def test_every_spike_is_that_of_lava_dl(
     assert 0.02 < expected.mean() < 0.98
 
 
+@pytest.mark.parametrize("dynamics", [True, False])
+def test_an_affine_readout_never_spikes(dynamics: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    first, _ = dense()
+    last = slayer.block.cuba.Affine(NEURONS, 12, 5, weight_scale=4, dynamics=dynamics)
+    x = (rng(1).random((TIMESTEPS, 20)) < 0.4).astype(np.int64)
+    with torch.no_grad():
+        values = last(first(torch.as_tensor(x.T[np.newaxis]).float()))[0].T.numpy()
+
+    path = exported(tmp_path / "net.net", [first, last], (20,))
+
+    # slayer's Affine without dynamics gives sums, which the read-out adds up
+    voltages = values if dynamics else np.cumsum(values, axis=0)
+    mine = found(path, x, "2", "voltage")
+    np.testing.assert_array_equal(mine, np.rint(voltages * 64 * 64))
+    assert np.abs(mine).max() > 1000
+
+
 @pytest.mark.parametrize("kind", ["alif", "rf", "rf_iz", "sigma_delta"])
 def test_other_neurons_of_lava_dl_are_refused(kind: str, tmp_path: Path) -> None:
     settings = {
