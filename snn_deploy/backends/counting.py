@@ -158,6 +158,7 @@ class Reach:
             padding=synapses.padding,
             dilation=synapses.dilation,
             groups=groups,
+            cropped=synapses.cropped,
         )
         per_group = len(synapses.weights) // groups
         return np.repeat(hit > 0, per_group, axis=1).reshape(n, -1)

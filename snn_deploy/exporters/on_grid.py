@@ -159,5 +159,6 @@ def _layer(projection: Projection, shape: Any, bias: FloatArray) -> Linear | Con
         padding=synapses.padding,
         dilation=synapses.dilation,
         groups=synapses.groups,
+        cropped=synapses.cropped,
         shape=shape,
     )

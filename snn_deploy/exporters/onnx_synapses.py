@@ -11,6 +11,7 @@ import numpy as np
 from snn_deploy.arrays import IntArray, Shape
 from snn_deploy.errors import FitError
 from snn_deploy.exporters.onnx_form import Form
+from snn_deploy.ir.convolve import cropping_kernel
 from snn_deploy.ir.quantized import Projection
 from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses, SparseSynapses
 
@@ -57,13 +58,19 @@ def _product(form: Form, projection: Projection, shape: Shape) -> Product:
     def convolved(values: str, weights: IntArray) -> str:
         assert isinstance(synapses, ConvSynapses)
         maps = form.op("Reshape", values, form.constant([-1, *shape]))
+        kernel, dilation = cropping_kernel(
+            weights,
+            stride=synapses.stride,
+            dilation=synapses.dilation,
+            cropped=synapses.cropped,
+        )
         sums = form.op(
             "ConvInteger",
             maps,
-            form.constant(weights, np.int8),
+            form.constant(kernel, np.int8),
             strides=synapses.stride,
             pads=synapses.padding * 2,
-            dilations=synapses.dilation,
+            dilations=dilation,
             group=synapses.groups,
         )
         return form.op("Flatten", sums)

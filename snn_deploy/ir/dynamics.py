@@ -183,4 +183,5 @@ def _convolved(values: FloatArray, weights: FloatArray, by: ConvSynapses) -> Flo
         padding=by.padding,
         dilation=by.dilation,
         groups=by.groups,
+        cropped=by.cropped,
     )

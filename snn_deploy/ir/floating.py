@@ -112,6 +112,7 @@ class FloatRun:
                     padding=node.padding,
                     dilation=node.dilation,
                     groups=node.groups,
+                    cropped=node.cropped,
                 ) + node.bias.reshape(len(node.weight), *node.bias.shape[1:] or (1, 1))
             case BatchNorm() | Tebn():
                 return normalized(node, x, len(self.sent))

@@ -119,6 +119,7 @@ class Conv2d(Node):
     dilation: tuple[int, int]
     groups: int
     shape: Shape  # of the input: (in_channel, height, width)
+    cropped: tuple[int, int] = (0, 0)  # last rows and columns of the output left out
 
     accepts = Signal.SPIKES
     emits = Signal.CURRENT
@@ -130,7 +131,12 @@ class Conv2d(Node):
     @property
     def output_shape(self) -> Shape:
         return convolved_shape(
-            self.shape, self.weight.shape, self.stride, self.padding, self.dilation
+            self.shape,
+            self.weight.shape,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.cropped,
         )
 
     def __post_init__(self) -> None:
@@ -140,10 +146,12 @@ class Conv2d(Node):
                 f"{self.name}: the weight has shape {self.weight.shape} and the input "
                 f"{self.shape}; a 2d convolution needs 4 and 3 axes"
             )
-        if min(self.groups, *self.stride, *self.dilation) < 1 or min(self.padding) < 0:
+        may_be_none = (*self.padding, *self.cropped)
+        if min(self.groups, *self.stride, *self.dilation) < 1 or min(may_be_none) < 0:
             raise ModelError(
                 f"{self.name}: stride {self.stride}, padding {self.padding}, dilation "
-                f"{self.dilation}, groups {self.groups}; only the padding may be 0"
+                f"{self.dilation}, groups {self.groups}, cropped {self.cropped}; only "
+                "the padding and what is cropped may be 0, nothing less"
             )
         n_in = self.weight.shape[1] * self.groups
         if self.shape[0] != n_in or self.weight.shape[0] % self.groups:
@@ -169,12 +177,14 @@ def convolved_shape(
     stride: tuple[int, int],
     padding: tuple[int, int],
     dilation: tuple[int, int],
+    cropped: tuple[int, int] = (0, 0),
 ) -> Shape:
     """Return the ``(channel, height, width)`` that a convolution gives."""
     height, width = (
         (shape[axis + 1] + 2 * padding[axis] - dilation[axis] * (kernel - 1) - 1)
         // stride[axis]
         + 1
+        - cropped[axis]
         for axis, kernel in enumerate(weight_shape[2:])
     )
     return (weight_shape[0], height, width)

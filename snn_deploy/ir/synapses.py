@@ -47,6 +47,7 @@ class ConvSynapses:
     padding: tuple[int, int]
     dilation: tuple[int, int]
     groups: int
+    cropped: tuple[int, int] = (0, 0)  # last rows and columns of the output left out
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -63,10 +64,16 @@ class ConvSynapses:
         n_out, n_in = self.weights.shape[:2]
         if n_in * self.groups != shape[0] or n_out % self.groups:
             return None
-        if min(*self.stride, *self.dilation) < 1 or min(self.padding) < 0:
+        smallest = min(*self.stride, *self.dilation)
+        if smallest < 1 or min(*self.padding, *self.cropped) < 0:
             return None
         return convolved_shape(
-            shape, self.weights.shape, self.stride, self.padding, self.dilation
+            shape,
+            self.weights.shape,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.cropped,
         )
 
 

@@ -72,12 +72,12 @@ def _with_bias_as_spikes(arrivals: list[Arrival], node: Neuron) -> list[Arrival]
             name=name, weight=bias[:, np.newaxis], bias=none
         )
     else:
-        layer = _pointwise(name, bias.reshape(-1, 1, 1, 1), (1, *node.shape[1:]), 1)
+        layer = pointwise(name, bias.reshape(-1, 1, 1, 1), (1, *node.shape[1:]), 1)
     late = np.array(0.0)
     return [*bare, Arrival(layer=layer, source=name, delay=0, axon_delay=late)]
 
 
-def _pointwise(name: str, weight: FloatArray, shape: Shape, groups: int) -> Conv2d:
+def pointwise(name: str, weight: FloatArray, shape: Shape, groups: int) -> Conv2d:
     """Return a convolution that looks at one position only."""
     return Conv2d(
         name=name,
@@ -138,7 +138,7 @@ def _unweighted(source: Node, edge: Edge, delay: int) -> Arrival:
     name, shape = f"{edge.source}_to_{edge.target}", source.output_shape
     if len(shape) == 3:
         ones = np.ones((shape[0], 1, 1, 1))
-        layer: Linear | Conv2d = _pointwise(name, ones, shape, shape[0])
+        layer: Linear | Conv2d = pointwise(name, ones, shape, shape[0])
     else:
         size = n_neurons(shape)
         layer = Linear(name=name, weight=np.eye(size), bias=np.zeros(size))
@@ -196,4 +196,5 @@ def synapses_of(layer: Linear | Conv2d, weights: IntArray) -> Synapses:
         padding=layer.padding,
         dilation=layer.dilation,
         groups=layer.groups,
+        cropped=layer.cropped,
     )

@@ -69,6 +69,7 @@ def _shifted(layer: Linear | Conv2d, offset: float) -> FloatArray:
         padding=layer.padding,
         dilation=layer.dilation,
         groups=layer.groups,
+        cropped=layer.cropped,
     )[0]
     bias = layer.bias.reshape(len(sums), *layer.bias.shape[1:] or (1, 1))
     return np.asarray(sums + bias, np.float64)

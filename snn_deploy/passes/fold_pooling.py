@@ -10,6 +10,7 @@ from snn_deploy.errors import PassError
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Neuron
 from snn_deploy.ir.nodes import Add, AvgPool2d, Conv2d, Flatten, Linear, Node
+from snn_deploy.passes.crop import crop
 
 logger = logging.getLogger(__name__)
 
@@ -19,22 +20,34 @@ def fold_pooling(graph: Graph) -> Graph:
 
     A convolution behind a pooling is one convolution with a larger kernel and stride; a
     linear layer behind it has each weight once for every position of the window. A
-    pooling that feeds neurons becomes a convolution of each channel by itself.
+    pooling that feeds neurons becomes a convolution of each channel by itself. Where a
+    convolution behind pads the pooled map, neurons that no window reads are left out:
+    the larger kernel would read them instead of zeros.
 
     Raises
     ------
     PassError
-        If the layer behind pads the pooled map and the windows do not tile the input,
-        or the pooling feeds something else.
+        If the layer behind pads the pooled map, and its larger kernel would read there
+        what is not 0, or the pooling feeds something else.
     """
-    pools = graph.nodes_of(AvgPool2d)
-    for pool in pools:
+    names = [pool.name for pool in graph.nodes_of(AvgPool2d)]
+    for pool in graph.nodes_of(AvgPool2d):
         if all(isinstance(t, Neuron | Add) for t in graph.targets(pool)):
             graph = graph.replace(pool, by=_as_convolution(pool))
-        else:
-            graph = _without(graph, pool, _layers_behind(graph, pool))
-    logger.info("folded %d average poolings", len(pools))
+    while pools := graph.nodes_of(AvgPool2d):
+        graph = _folded(graph, pools[0])
+    logger.info("folded %d average poolings", len(names))
     return graph
+
+
+def _folded(graph: Graph, pool: AvgPool2d) -> Graph:
+    behind = graph.targets(pool)
+    if any(_misread(pool, t) for t in behind if isinstance(t, Conv2d)):
+        graph = crop(graph, graph.sources(pool)[0])
+        cropped = graph.node(pool.name)
+        assert isinstance(cropped, AvgPool2d)
+        pool = cropped
+    return _without(graph, pool, _layers_behind(graph, pool))
 
 
 def _layers_behind(graph: Graph, pool: AvgPool2d) -> dict[str, Node]:
@@ -68,19 +81,14 @@ def _without(graph: Graph, pool: AvgPool2d, layers: dict[str, Node]) -> Graph:
 
 def _wider(pool: AvgPool2d, layer: Conv2d) -> Conv2d:
     """Return the convolution that does what pooling and ``layer`` do."""
-    tiles = (
-        not any(pool.padding)
-        and pool.kernel == pool.stride
-        and all(
-            size % kernel == 0
-            for size, kernel in zip(pool.shape[1:], pool.kernel, strict=True)
-        )
-    )
-    if any(layer.padding) and not tiles:
+    n_misread = _misread(pool, layer)
+    if n_misread:
         raise PassError(
             f"{layer.name}: pads the output of {pool.name}, whose windows of "
-            f"{pool.kernel} every {pool.stride} do not tile {pool.shape[1:]}; use an "
-            "input size that they divide, or no padding"
+            f"{pool.kernel} every {pool.stride} over {pool.shape[1:]} would read "
+            f"{n_misread} rows or columns of neurons there instead of zeros; use "
+            "windows as large as their stride, an input size that they divide, or no "
+            "padding"
         )
     n_out, n_in, height, width = layer.weight.shape
     step = tuple(d * s for d, s in zip(layer.dilation, pool.stride, strict=True))
@@ -101,10 +109,35 @@ def _wider(pool: AvgPool2d, layer: Conv2d) -> Conv2d:
         layer,
         weight=weight * pool.weight,
         stride=_times(layer.stride, pool.stride),
-        padding=_times(layer.padding, pool.stride) if tiles else pool.padding,
+        padding=(
+            layer.padding[0] * pool.stride[0] + pool.padding[0],
+            layer.padding[1] * pool.stride[1] + pool.padding[1],
+        ),
         dilation=(1, 1),
         shape=pool.shape,
     )
+
+
+def _misread(pool: AvgPool2d, layer: Conv2d) -> int:
+    """Return how many rows or columns the larger kernel would read for zeros.
+
+    Where ``layer`` pads, its kernel lies beside the pooled map. The larger one lies
+    beside the input then, unless windows overlap the edge, or leave a rest behind them.
+    """
+    worst = 0
+    for axis in (0, 1):
+        size, kernel, step = pool.shape[1 + axis], pool.kernel[axis], pool.stride[axis]
+        n_pooled, margin = pool.output_shape[1 + axis], pool.padding[axis]
+        last = (
+            (layer.output_shape[1 + axis] - 1) * layer.stride[axis]
+            - layer.padding[axis]
+            + (layer.weight.shape[2 + axis] - 1) * layer.dilation[axis]
+        )
+        if layer.padding[axis]:
+            worst = max(worst, kernel - step - margin)
+        if last >= n_pooled:
+            worst = max(worst, size - (n_pooled * step - margin))
+    return worst
 
 
 def _times(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:

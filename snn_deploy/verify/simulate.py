@@ -221,6 +221,7 @@ class _Sum:
             padding=synapses.padding,
             dilation=synapses.dilation,
             groups=synapses.groups,
+            cropped=synapses.cropped,
         )
         return np.asarray(found.reshape(len(found), -1))
 

@@ -226,7 +226,11 @@ def draw_conv(
         dilation=dilation,
         groups=groups,
     )
-    return synapses, convolved_shape(shape, size, stride, padding, dilation)
+    whole = convolved_shape(shape, size, stride, padding, dilation)
+    left_out = (0, 0, *(min(1, length - 1) for length in whole[1:]))
+    cropped = draw(st.sampled_from((left_out[:2], left_out[2:])))
+    synapses = replace(synapses, cropped=cropped)
+    return synapses, convolved_shape(shape, size, stride, padding, dilation, cropped)
 
 
 def draw_pool(draw: Draw, shape: Shape) -> tuple[ConvSynapses, Shape]:

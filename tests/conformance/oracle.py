@@ -267,6 +267,8 @@ def _conv_synapses(
     d_row, d_column = synapses.dilation
     out_height = (height + 2 * top - d_row * (rows - 1) - 1) // down + 1
     out_width = (width + 2 * left - d_column * (columns - 1) - 1) // right + 1
+    out_height -= synapses.cropped[0]
+    out_width -= synapses.cropped[1]
     for o, y, x, i, r, c in product(
         *(range(n) for n in (n_out, out_height, out_width, n_in, rows, columns))
     ):

@@ -15,6 +15,7 @@ from snn_deploy.inputs.datasets import load_split
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.neurons import Reset
+from snn_deploy.ir.nodes import AvgPool2d
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.synapses import SparseSynapses
 from snn_deploy.pipeline import compile_model
@@ -86,6 +87,33 @@ def test_nir_carries_every_integer(tmp_path: Path) -> None:
     check_same(
         compile_model(load_model(tmp_path / "net.nir"), simulator()).graph, wanted
     )
+
+
+def test_nir_carries_layers_whose_last_rows_are_left_out(tmp_path: Path) -> None:
+    pool = AvgPool2d(name="pool", shape=(2, 7, 8), kernel=(2, 3), stride=(2, 3))
+    network = chain(
+        conv("conv", (2, 13, 15), 2, dilation=(1, 2), stride=(2, 2), padding=(1, 2)),
+        lif("lif", (2, 7, 8)),
+        pool,
+        conv("out", pool.output_shape, 2, seed=2),
+        lif("end", pool.output_shape),
+        training=EVENTS,
+    )
+    wanted = compile_model(network, simulator()).graph
+    x = (rng(1).random((20, 2, 13, 15)) < 0.4).astype(np.int64)
+    stimulus = Stimulus(values=x, is_constant=False)
+
+    write_integers(wanted, tmp_path / "net.nir")
+
+    found = compile_model(load_model(tmp_path / "net.nir"), simulator()).graph
+    mine, theirs = (
+        record_reference(g, stimulus, ("spikes", "voltage"), n_timesteps=20)
+        for g in (found, wanted)
+    )
+    assert wanted.population("lif").shape == (2, 6, 6)
+    assert theirs["lif", "spikes"].any()
+    for key, expected in theirs.items():
+        np.testing.assert_array_equal(mine[key], expected, err_msg=str(key))
 
 
 def test_norse_spikes_as_the_chip_where_nothing_is_rounded(tmp_path: Path) -> None:

@@ -17,8 +17,20 @@ from snn_deploy.passes.fold_batchnorm import fold_batchnorm
 from snn_deploy.passes.fold_input import fold_input
 from snn_deploy.passes.fold_pooling import fold_pooling
 from snn_deploy.passes.integrate_readout import integrate_readout
+from snn_deploy.pipeline import compile_model
 from snn_deploy.spikes import Encoding
-from tests.build import batch_norm, chain, conv, graph, images, lif, linear, rng
+from tests.build import (
+    TRAINING,
+    batch_norm,
+    chain,
+    conv,
+    graph,
+    images,
+    lif,
+    linear,
+    rng,
+    simulator,
+)
 
 
 def assert_same(before: Graph, after: Graph) -> None:
@@ -155,14 +167,107 @@ def test_pooling_that_feeds_two_convolutions_is_folded_into_both() -> None:
     assert_same(before, after)
 
 
-@pytest.mark.parametrize("changes", [{}, {"padding": (1, 1)}])
-def test_padding_around_windows_that_leave_a_rest_is_refused(
-    changes: dict[str, Any],
+@pytest.mark.parametrize(
+    ("shape", "size", "stride", "margin"),
+    [
+        ((2, 7, 7), 2, 2, 1),  # the margin makes the last window whole
+        ((2, 7, 9), 3, 2, 1),  # windows overlap, but not beyond the margin
+        ((2, 8, 5), 2, 3, 0),  # gaps between windows
+    ],
+)
+def test_padding_around_windows_that_meet_the_edge_is_folded(
+    shape: tuple[int, ...], size: int, stride: int, margin: int
 ) -> None:
-    pooled = pool("pool", (1, 7, 7), 2, **changes)
+    pooled = pool("pool", shape, size, stride, padding=(margin, margin))
     before = chain(pooled, conv("conv", pooled.output_shape, 2))
 
-    with pytest.raises(PassError, match="conv: pads the output of pool"):
+    after = fold_pooling(before)
+
+    assert not after.nodes_of(AvgPool2d)
+    assert_same(before, after)
+
+
+@pytest.mark.parametrize(("size", "stride"), [(2, 2), (3, 2)])
+def test_padding_where_the_input_has_a_rest_or_windows_overlap_is_refused(
+    size: int, stride: int
+) -> None:
+    pooled = pool("pool", (1, 7, 8), size, stride)
+    before = chain(pooled, conv("conv", pooled.output_shape, 2))
+
+    with pytest.raises(PassError, match=r"conv: pads the output of pool.* would read"):
+        fold_pooling(before)
+
+
+def odd_sizes() -> Graph:
+    """Return a pooling that leaves a row and two columns unread, and one behind it."""
+    first, second = pool("one", (3, 7, 11), 3), pool("two", (2, 2, 3), 2)
+    return chain(
+        conv("conv", (2, 7, 11), 3, dilation=(1, 2), padding=(1, 2)),
+        lif("a", (3, 7, 11), bias=rng(2).normal(size=(3, 7, 11)) / 9),
+        first,
+        conv("next", first.output_shape, 2),
+        lif("b", (2, 2, 3)),
+        second,
+        conv("last", second.output_shape, 4),
+        lif("c", (4, 1, 1)),
+        training=replace(TRAINING, input_offset=0.5),
+    )
+
+
+def test_neurons_behind_the_last_window_are_left_out_where_a_layer_pads() -> None:
+    before = odd_sizes()
+
+    after = fold_pooling(before)
+
+    shapes = [after.node(name).output_shape for name in ("a", "b", "c")]
+    assert shapes == [(3, 6, 9), (2, 2, 2), (4, 1, 1)]
+    assert_same(before, after)
+
+
+def test_network_with_rests_compiles_with_fewer_neurons() -> None:
+    network = compile_model(odd_sizes(), simulator())
+
+    populations = [p.shape for p in network.graph.populations]
+    assert populations == [(3, 6, 9), (2, 2, 2), (4, 1, 1)]
+    assert sum(core.n_compartments for core in network.cores) == 162 + 8 + 4
+
+
+def test_neurons_of_a_residual_block_are_left_out_but_those_that_others_read() -> None:
+    pooled = pool("pool", (2, 5, 5), 2)
+    nodes = [
+        conv("conv", (2, 5, 5), 2, seed=1),
+        lif("a", (2, 5, 5)),
+        conv("b", (2, 5, 5), 2, seed=2),
+        Add(name="sum", shape=(2, 5, 5)),
+        lif("c", (2, 5, 5)),
+        pooled,
+        conv("last", (2, 2, 2), 3, seed=3),
+        lif("d", (3, 2, 2)),
+    ]
+    arrows = "input>conv conv>a a>b b>sum a>sum sum>c c>pool pool>last last>d"
+    before = graph(nodes, arrows, shape=(2, 5, 5))
+
+    after = fold_pooling(before)
+
+    shapes = {name: after.node(name).output_shape[1:] for name in ("a", "c")}
+    assert shapes == {"a": (5, 5), "c": (4, 4)}
+    assert_same(before, after)
+
+
+def test_neurons_that_another_layer_reads_are_not_left_out() -> None:
+    pooled = pool("pool", (2, 5, 5), 2)
+    nodes = [
+        conv("conv", (2, 5, 5), 2),
+        lif("a", (2, 5, 5)),
+        pooled,
+        conv("b", (2, 2, 2), 2),
+        conv("again", (2, 5, 5), 2),
+        lif("c", (2, 2, 2)),
+    ]
+    arrows = "input>conv conv>a a>again again>a:1 a>pool pool>b b>c"
+    before = graph(nodes, arrows, shape=(2, 5, 5))
+
+    with pytest.raises(PassError, match="b: pads the output of pool"):
         fold_pooling(before)
 
 
