@@ -2,14 +2,13 @@
 
 import logging
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from snn_deploy.errors import FitError, PassError
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.ir.quantized import (
-    QuantizedGraph,
-)
+from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.ir.text import Stage
 from snn_deploy.passes.convert_max_pooling import convert_max_pooling
 from snn_deploy.passes.convert_rates import convert_rates
 from snn_deploy.passes.fold_batchnorm import fold_batchnorm
@@ -27,6 +26,14 @@ from snn_deploy.target import Target
 logger = logging.getLogger(__name__)
 
 GOALS = ("energy", "latency", "cores")
+STAGES = ("read", "neurons", "spiking", "integers", "retimed", "mapped")
+
+# takes each stage with its name, in the order of STAGES
+Dump = Callable[[str, Stage], None]
+
+
+def keep_quiet(name: str, stage: Stage) -> None:
+    """Do nothing with a stage."""
 
 
 def to_neurons(graph: Graph) -> Graph:
@@ -57,6 +64,7 @@ def compile_model(
     optimize: str | None = None,
     spikes: Mapping[str, float] | None = None,
     seconds: float = math.inf,
+    dump: Dump = keep_quiet,
 ) -> MappedNetwork:
     """Return the network of ``graph``, placed on the neurocores of ``target``.
 
@@ -77,6 +85,8 @@ def compile_model(
         near, and get more neurocores. As if all spiked alike if it is not given.
     seconds : float
         The search for near places ends by then.
+    dump : callable
+        Is given each stage, as it comes: ``snn_deploy.ir.text.as_text`` shows it.
 
     Raises
     ------
@@ -94,12 +104,20 @@ def compile_model(
             f"seconds: {seconds} is not over 0; give the search some time, or leave it "
             "out for a fixed number of tries"
         )
-    quantized = quantize(to_spiking(graph), target)
+    dump("read", graph)
+    graph = to_neurons(graph)
+    dump("neurons", graph)
+    graph = to_spiking(graph)
+    dump("spiking", graph)
+    quantized = quantize(graph, target)
+    dump("integers", quantized)
     if is_strict:
         _refuse_changes(quantized, allow)
     quantized = retime(quantized, target)
+    dump("retimed", quantized)
     cut = _cut(quantized, target, optimize, spikes)
     network = place(cut, target, spikes=spikes, seconds=seconds)
+    dump("mapped", network)
     check_rules(network)
     return network
 

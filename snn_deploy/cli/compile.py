@@ -3,9 +3,13 @@
 import argparse
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from snn_deploy.cli.reading import add_model_options, read_model, show_gap
+
+if TYPE_CHECKING:
+    from snn_deploy.ir.text import Stage
+    from snn_deploy.pipeline import Dump
 
 
 def add_to(commands: Any) -> None:
@@ -66,6 +70,13 @@ def add_to(commands: Any) -> None:
         help="end the search for near places within that time; the same command may "
         "then place differently (default: a fixed number of tries)",
     )
+    parser.add_argument(
+        "--dump",
+        type=Path,
+        metavar="FOLDER",
+        help="write each stage as text there, a line for each layer, population and "
+        "neurocore, good for diff; those before an error as well",
+    )
     parser.set_defaults(call=call)
 
 
@@ -107,7 +118,7 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.artifact import pack, write_artifact
     from snn_deploy.cli.console import out
     from snn_deploy.errors import ArtifactError
-    from snn_deploy.pipeline import compile_model
+    from snn_deploy.pipeline import compile_model, keep_quiet
     from snn_deploy.profile.traffic import saved_spikes
     from snn_deploy.target_file import read_target
 
@@ -127,6 +138,7 @@ def call(options: argparse.Namespace) -> None:
         optimize=options.optimize,
         spikes=None if options.traffic is None else saved_spikes(options.traffic),
         seconds=options.time_budget,
+        dump=keep_quiet if options.dump is None else into(options.dump),
     )
     artifact = pack(network)
     write_artifact(artifact, path)
@@ -148,6 +160,21 @@ def call(options: argparse.Namespace) -> None:
         f"(snn-deploy inspect {path} lists them)"
     )
     out(f"wrote {path}")
+
+
+def into(folder: Path) -> "Dump":
+    """Return what writes each stage into ``folder``: ``1-read.txt`` and so on."""
+    from snn_deploy.files import text_writer, write_whole
+    from snn_deploy.ir.text import as_text
+    from snn_deploy.pipeline import STAGES
+
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def dump(name: str, stage: "Stage") -> None:
+        path = folder / f"{1 + STAGES.index(name)}-{name}.txt"
+        write_whole(path, text_writer(as_text(stage)))
+
+    return dump
 
 
 def _chips(target: str, n: int) -> str:

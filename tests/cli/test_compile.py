@@ -252,3 +252,19 @@ def test_traffic_and_time_that_cannot_be_are_refused(
     assert "--time-budget: x is no number over 0" in results[3].err
     assert "no table of a profile" in broken
     assert files_in(tmp_path) == ["detail.parquet"]
+
+
+def test_dump_writes_each_stage_as_text(command: Command, tmp_path: Path) -> None:
+    arguments = ("compile", MODEL, "--target", "loihi-sim", "-o", tmp_path / "n.snn")
+
+    result = command(*arguments, "--dump", tmp_path / "stages")
+
+    assert result.status == 0
+
+    found = sorted(path.name for path in (tmp_path / "stages").iterdir())
+    assert found == [
+        "1-read.txt", "2-neurons.txt", "3-spiking.txt", "4-integers.txt",
+        "5-retimed.txt", "6-mapped.txt",
+    ]  # fmt: skip
+    text = (tmp_path / "stages" / "6-mapped.txt").read_text(encoding="utf-8")
+    assert sum(line.startswith("neurocore ") for line in text.splitlines()) == 4
