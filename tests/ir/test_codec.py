@@ -12,7 +12,7 @@ from snn_deploy.ir import neurons, tebn
 from snn_deploy.ir.codec import CodecError, decode, encode, tag_of
 from snn_deploy.ir.graph import Graph
 
-assert neurons and tebn  # all layers are known once these are imported
+LAYERS = (neurons, tebn)  # all layers are known once these are imported
 
 # files that people have hold these words; a type that is renamed keeps its word as TAG
 MODEL_TAGS = (
