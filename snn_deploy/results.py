@@ -40,19 +40,22 @@ class Activity:
     to the host, are packets of the neurocore that sends them. Hops count both, and so
     do the ``n_links`` links between chips, those of ``MappedNetwork.crossings``.
 
-    Until the answer has come through the pipeline, layers in front go on with this
-    input beyond the timestep that decides. ``ahead`` is their part of the last chip
-    timesteps, which a stream would spend on the next input.
+    ``cores`` and ``chip`` end with the answer: layers in front have gone on with this
+    input by then, beyond the timestep that decides, and layers behind the output are
+    cut short. In a stream every layer computes exactly the timesteps of the input:
+    ``tail`` is what follows its last one.
     """
 
-    cores: IntArray  # (n_chip_timesteps, n_cores, 6), see CORE_EVENTS
-    chip: IntArray  # (n_chip_timesteps, 3 + n_links), see CHIP_EVENTS and LINKS
-    ahead_cores: IntArray  # (depth, n_cores, 6), mapped neurons left out
-    ahead_chip: IntArray  # (depth, 3 + n_links)
+    timesteps: int  # of the input, up to the stop
+    cores: IntArray  # (timesteps + depth, n_cores, 6), see CORE_EVENTS
+    chip: IntArray  # (timesteps + depth, 3 + n_links), see CHIP_EVENTS and LINKS
+    tail_cores: IntArray  # (lag, n_cores, 6), mapped neurons left out
+    tail_chip: IntArray  # (lag, 3 + n_links)
 
     def __post_init__(self) -> None:
-        for name, array in vars(self).copy().items():
-            object.__setattr__(self, name, read_only(array, np.int64))
+        for name in ("cores", "chip", "tail_cores", "tail_chip"):
+            values = read_only(getattr(self, name), np.int64)
+            object.__setattr__(self, name, values)
 
     @property
     def n_chip_timesteps(self) -> int:
@@ -60,12 +63,14 @@ class Activity:
 
     @property
     def streamed(self) -> tuple[IntArray, IntArray]:
-        """``cores`` and ``chip`` of the input in a stream: nobody runs ahead."""
-        first = self.n_chip_timesteps - len(self.ahead_chip)
-        cores, chip = self.cores.copy(), self.chip.copy()
-        cores[first:] -= self.ahead_cores
-        chip[first:] -= self.ahead_chip
-        return cores, chip
+        """``cores`` and ``chip`` of the input in a stream, ``(timesteps + lag, ...)``.
+
+        Mapped neurons are counted while the input enters: then the next one pays.
+        """
+        return (
+            np.concatenate([self.cores[: self.timesteps], self.tail_cores]),
+            np.concatenate([self.chip[: self.timesteps], self.tail_chip]),
+        )
 
     def total(self, event: str) -> int:
         """Return how often ``event`` happened, for the whole input."""

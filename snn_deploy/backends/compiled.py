@@ -18,6 +18,7 @@ from snn_deploy.backends.engine_tally import activity, add_tallies
 from snn_deploy.errors import BackendError
 from snn_deploy.fixedpoint import BIAS_MANTISSA_LIMIT
 from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.results import Activity, BatchResult, StepRecord
 from snn_deploy.spikes import Stimulus
 
@@ -123,11 +124,11 @@ class Engine:
             is_counted,
             self.instructions,
         )
-        depth = self.network.graph.depth
+        graph, n_cores = self.network.graph, len(self.network.cores)
         return BatchResult(
             scores=scores,
             timesteps=timesteps,
-            activities=Activities(counts, timesteps, depth, len(self.network.cores)),
+            activities=Activities(counts, timesteps, graph, n_cores),
             interrupt=interrupt,
         )
 
@@ -138,10 +139,8 @@ class Engine:
         self._prepare_counts()
         inputs = [_input(stimulus) for stimulus in stimuli]
         session = Session(self.layout.network, inputs, True, self.instructions)
-        n_timesteps = self.network.graph.training.timesteps
-        depth = self.network.graph.depth
-        n_cores = len(self.network.cores)
-        return EngineSession(session, len(inputs), n_timesteps, depth, n_cores)
+        graph, n_cores = self.network.graph, len(self.network.cores)
+        return EngineSession(session, len(inputs), graph, n_cores)
 
     def _prepare_counts(self) -> None:
         if not self._counts:
@@ -153,11 +152,11 @@ class Activities(Sequence[Activity]):
     """The counts of the inputs of a batch, sorted by event when they are read."""
 
     def __init__(
-        self, counts: IntArray, timesteps: IntArray, depth: int, n_cores: int
+        self, counts: IntArray, timesteps: IntArray, graph: QuantizedGraph, n_cores: int
     ) -> None:
         self.counts = counts
         self.timesteps = timesteps
-        self.depth = depth
+        self.graph = graph
         self.n_cores = n_cores
 
     def __len__(self) -> int:
@@ -172,20 +171,19 @@ class Activities(Sequence[Activity]):
     def __getitem__(self, index: int | slice) -> "Activity | Activities":
         counts, timesteps = self.counts[index], self.timesteps[index]
         if isinstance(index, slice):
-            return Activities(counts, timesteps, self.depth, self.n_cores)
-        mine = counts[: timesteps + 2 * self.depth]
-        return activity(mine, self.depth, self.n_cores)
+            return Activities(counts, timesteps, self.graph, self.n_cores)
+        mine = counts[: timesteps + self.graph.depth + self.graph.lag]
+        return activity(mine, self.graph, self.n_cores)
 
 
 class EngineSession:
     """A batch in progress."""
 
     def __init__(
-        self, session: "Session", n: int, n_timesteps: int, depth: int, n_cores: int
+        self, session: "Session", n: int, graph: QuantizedGraph, n_cores: int
     ) -> None:
         self.session = session
-        self.n_timesteps = n_timesteps
-        self.depth = depth
+        self.graph = graph
         self.n_cores = n_cores
         self.timestep = 0
         self.inputs = np.arange(n)
@@ -193,7 +191,7 @@ class EngineSession:
 
     def step(self) -> StepRecord | None:
         """Advance one input timestep."""
-        if self.timestep == self.n_timesteps or not len(self.inputs):
+        if self.timestep == self.graph.training.timesteps or not len(self.inputs):
             return None
         self.timestep += 1
         readout = self.session.step(self.inputs)
@@ -203,7 +201,8 @@ class EngineSession:
         """Stop computing these inputs."""
         for position in self.inputs[np.isin(self.inputs, inputs)]:
             counts = self.session.finish(int(position))
-            self.activities[int(position)] = activity(counts, self.depth, self.n_cores)
+            index = int(position)
+            self.activities[index] = activity(counts, self.graph, self.n_cores)
         self.inputs = self.inputs[~np.isin(self.inputs, inputs)]
 
     def activity(self, position: int) -> Activity:

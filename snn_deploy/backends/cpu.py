@@ -5,6 +5,7 @@ vectorized NumPy reference; both give the same.
 """
 
 import logging
+from collections import deque
 from collections.abc import Sequence
 from functools import cache, cached_property
 
@@ -105,29 +106,36 @@ class CpuProgram:
 
 
 class ReferenceSession:
-    """A batch in NumPy; upstream layers run ahead as they do on a pipelined chip."""
+    """A batch in NumPy, as on a pipelined chip: what is behind the host runs ahead.
+
+    It computes up to the chip timestep in which the last population to begin is where
+    the host is, so that streams can be counted, and keeps what the host will read.
+    """
 
     def __init__(self, program: CpuProgram, stimuli: Sequence[Stimulus]) -> None:
         graph = program.network.graph
         self.program = program
         self.graph = graph
         self.simulation = Simulation(graph, stimuli)
+        self.timestep = 0  # of the host
+        self.readouts: deque[IntArray] = deque()  # of later ones
         self.inputs = np.arange(len(stimuli))
         # counts by the offset of the sender, that is of its local timesteps
         self.counts = {offset: self._no_counts() for offset in self.graph.offsets}
-        self.ended = np.zeros(len(stimuli), np.int64)  # chip timesteps of each input
+        self.ended = np.zeros(len(stimuli), np.int64)  # timesteps of each input
 
     def step(self) -> StepRecord | None:
         """Advance one input timestep; the first one fills the pipeline."""
-        timestep = self.simulation.timestep - self.graph.depth + 1
-        if timestep > self.graph.training.timesteps or not len(self.inputs):
+        if self.timestep == self.graph.training.timesteps or not len(self.inputs):
             return None
-        while self.simulation.timestep < self.graph.depth + max(timestep, 1):
+        self.timestep += 1
+        while self.simulation.timestep < self.timestep + self.graph.lag:
             self._chip_step()
+        self.ended[self.inputs] = self.timestep
         return StepRecord(
-            timestep=max(timestep, 1),
+            timestep=self.timestep,
             inputs=self.inputs,
-            readout=self.simulation.readout(),
+            readout=self.readouts.popleft(),
         )
 
     def retire(self, inputs: IntArray) -> None:
@@ -135,34 +143,32 @@ class ReferenceSession:
         stays = ~np.isin(self.inputs, inputs)
         self.inputs = self.inputs[stays]
         self.simulation.keep(np.flatnonzero(stays))
+        self.readouts = deque(readout[stays] for readout in self.readouts)
 
     def activity(self, position: int) -> Activity:
         """Return the counts of one input of the batch."""
-        ended, depth = int(self.ended[position]), self.graph.depth
-        n_cores = len(self.program.network.cores)
-        cores = np.zeros((ended, n_cores, len(CORE_EVENTS)), np.int64)
-        chip = np.zeros((ended, self.program.counter.n_chip_events), np.int64)
-        cores[..., ACCESS] = self.program.counter.mapped
-        ahead_cores, ahead_chip = np.zeros_like(cores), np.zeros_like(chip)
+        counter, t = self.program.counter, int(self.ended[position])
+        n = t + self.graph.depth if t else 0
+        whole, tail = counter.start(n), counter.start(self.graph.lag)
+        whole.cores[..., ACCESS] = counter.mapped
         for offset, (in_cores, in_chip) in self.counts.items():
-            cores += in_cores[position, :ended]
-            chip += in_chip[position, :ended]
-            first = ended - depth + offset  # its last timestep of this input is over
-            ahead_cores[first:] += in_cores[position, first:ended]
-            ahead_chip[first:] += in_chip[position, first:ended]
+            whole.cores += in_cores[position, :n]
+            whole.chip += in_chip[position, :n]
+            tail.cores[:offset] += in_cores[position, t : t + offset]
+            tail.chip[:offset] += in_chip[position, t : t + offset]
         return Activity(
-            cores=cores,
-            chip=chip,
-            ahead_cores=ahead_cores[max(ended - depth, 0) :],
-            ahead_chip=ahead_chip[max(ended - depth, 0) :],
+            timesteps=t,
+            cores=whole.cores,
+            chip=whole.chip,
+            tail_cores=tail.cores,
+            tail_chip=tail.chip,
         )
 
     def close(self) -> None:
         """Nothing to free."""
 
     def _no_counts(self) -> tuple[IntArray, IntArray]:
-        n_chip_timesteps = self.graph.training.timesteps + self.graph.depth
-        shape = (len(self.inputs), n_chip_timesteps)
+        shape = (len(self.inputs), self.graph.training.timesteps + self.graph.lag)
         n_cores = len(self.program.network.cores)
         return (
             np.zeros((*shape, n_cores, len(CORE_EVENTS)), np.int32),
@@ -188,7 +194,8 @@ class ReferenceSession:
         for offset, (cores, chip) in self.counts.items():
             cores[self.inputs, chip_timestep - 1] = counts[offset].cores
             chip[self.inputs, chip_timestep - 1] = counts[offset].chip
-        self.ended[self.inputs] = chip_timestep
+        if chip_timestep > self.graph.depth:
+            self.readouts.append(self.simulation.readout())
 
     def _reached(self, name: str) -> BoolArray:
         population = self.graph.population(name)
@@ -212,7 +219,7 @@ def record_reference(
     simulation = Simulation(
         graph, [stimulus], n_timesteps=n_timesteps, period=reset_every
     )
-    n_chip_timesteps = n_timesteps + max(p.offset for p in graph.populations)
+    n_chip_timesteps = n_timesteps + graph.lag
     rest = {p.name: simulation.neurons[p.name].rest(1) for p in graph.populations}
     found = {
         (name, quantity): np.tile(getattr(state, quantity), (n_chip_timesteps, 1))

@@ -9,6 +9,7 @@ from snn_deploy.backends.counting import Counter
 from snn_deploy.backends.engine_grid import Grid
 from snn_deploy.backends.engine_layout import Layout
 from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.results import (
     CORE_EVENTS,
     FIRE,
@@ -37,21 +38,22 @@ def add_tallies(layout: Layout, network: MappedNetwork) -> None:
     layout.network.count(counter.mapped.astype(np.int32), n_links, tallies)
 
 
-def activity(counts: IntArray, depth: int, n_cores: int) -> Activity:
+def activity(counts: IntArray, graph: QuantizedGraph, n_cores: int) -> Activity:
     """Return the counts of one input by event.
 
-    ``counts`` is ``(n_chip_timesteps + depth, n_columns)``; the last rows say what the
-    ``depth`` ones before them would be if nobody ran ahead.
+    ``counts`` is ``(n_chip_timesteps + lag, n_columns)``; the last ``lag`` rows are
+    those of ``Activity.tail_cores`` and ``tail_chip``.
     """
-    n = len(counts) - depth
+    n = len(counts) - graph.lag
     n_core_columns = n_cores * len(CORE_EVENTS)
     cores = counts[:, :n_core_columns].reshape(-1, n_cores, len(CORE_EVENTS))
     chip = counts[:, n_core_columns:]
     return Activity(
+        timesteps=max(n - graph.depth, 0),
         cores=cores[:n],
         chip=chip[:n],
-        ahead_cores=cores[n - depth : n] - cores[n:],
-        ahead_chip=chip[n - depth : n] - chip[n:],
+        tail_cores=cores[n:],
+        tail_chip=chip[n:],
     )
 
 

@@ -220,7 +220,7 @@ class LavaSession:
     def _finish(self) -> None:
         self.is_over = True
         machine, graph = self.program.machine, self.program.network.graph
-        n = graph.depth + self.n_computed
+        n = self.n_computed + graph.lag
         self.executed = machine.pause(n)
         network = machine.network
         self.sent = {name: raster.read(n) for name, raster in network.sent.items()}
@@ -228,30 +228,31 @@ class LavaSession:
 
     def _counted(self) -> Activity:
         graph, counter = self.program.network.graph, self.program.counter
-        n = graph.depth + self.n_computed if self.sent else 0
-        first = max(n - graph.depth, 0)
-        all_, ahead = counter.start(n), counter.start(n)
-        all_.cores[:, :, ACCESS] = counter.mapped
+        t = self.n_computed if self.sent else 0
+        n = t + graph.depth if t else 0
+        whole, tail = counter.start(n), counter.start(graph.lag)
+        whole.cores[:, :, ACCESS] = counter.mapped
         for name, spikes in self.sent.items():
-            counter.add_spikes(all_, name, spikes)
-            counter.add_spikes(ahead, name, self._behind(name, spikes))
+            counter.add_spikes(whole, name, spikes[:n])
+            counter.add_spikes(tail, name, self._tail(name, spikes))
         for name, busy in self.busy.items():
             updated = busy | self._reached(name)
             updated[: graph.population(name).offset] = False  # held
-            counter.add_updates(all_, name, updated)
-            counter.add_updates(ahead, name, self._behind(name, updated))
+            counter.add_updates(whole, name, updated[:n])
+            counter.add_updates(tail, name, self._tail(name, updated))
         return Activity(
-            cores=all_.cores,
-            chip=all_.chip,
-            ahead_cores=ahead.cores[first:],
-            ahead_chip=ahead.chip[first:],
+            timesteps=t,
+            cores=whole.cores,
+            chip=whole.chip,
+            tail_cores=tail.cores,
+            tail_chip=tail.chip,
         )
 
-    def _behind(self, name: str, rows: BoolArray) -> BoolArray:
-        """Return the rows in which a sender is past the input's last timestep."""
-        over = rows.copy()
-        over[: self.program.network.graph.offset_of(name) + self.n_computed] = False
-        return over
+    def _tail(self, name: str, rows: BoolArray) -> BoolArray:
+        """Return the rows behind the input's last timestep, up to the sender's own."""
+        tail = rows[self.n_computed :].copy()
+        tail[self.program.network.graph.offset_of(name) :] = False
+        return tail
 
     def _reached(self, name: str) -> BoolArray:
         graph = self.program.network.graph

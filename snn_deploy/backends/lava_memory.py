@@ -33,8 +33,7 @@ class Job:
 
     def n_chip_timesteps(self, graph: QuantizedGraph) -> int:
         """Return the chip timesteps of an input that nobody stops."""
-        offsets = [p.offset for p in graph.populations]
-        return self.n_timesteps + (max(offsets) if self.is_recording else graph.depth)
+        return self.n_timesteps + graph.lag
 
     def n_silent(self, graph: QuantizedGraph) -> int:
         """Return the chip timesteps before the first that the host hears of."""

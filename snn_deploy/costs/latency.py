@@ -43,13 +43,19 @@ class Stream:
     """
 
     def __init__(
-        self, prices: Prices, mapped: IntArray, *, n_timesteps: int, depth: int
+        self,
+        prices: Prices,
+        mapped: IntArray,
+        *,
+        n_timesteps: int,
+        depth: int,
+        lag: int,
     ) -> None:
         self.prices = prices
         self.mapped = mapped  # (n_cores,), neurons
         self.n_timesteps = n_timesteps
         self.depth = depth
-        n_rows = n_timesteps + depth
+        n_rows = n_timesteps + lag  # of an input, until its last spike
         self.cores = np.zeros((n_rows, len(mapped), len(CORE_EVENTS)), np.int64)
         self.chip = np.zeros((n_rows, len(prices.chip_energy)), np.int64)
         self.durations = np.zeros((0, len(BAND)))  # of inputs that are not out yet

@@ -11,7 +11,6 @@ from snn_deploy.costs.latency import Stream, timestep_durations
 from snn_deploy.costs.prices import prices_for
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.results import (
-    ACCESS,
     FIRE,
     HOP_EAST_WEST,
     HOP_NORTH_SOUTH,
@@ -100,18 +99,13 @@ class StreamPricing:
             self.mapped,
             n_timesteps=n_timesteps,
             depth=network.graph.depth,
+            lag=network.graph.lag,
         )
         self.waiting: deque[tuple[RunResult, IntArray, IntArray]] = deque()
 
-    def counts(self, result: RunResult) -> tuple[IntArray, IntArray]:
-        """Return what an input itself makes the chip do; see ``Activity``."""
-        cores, chip = result.activity.streamed
-        cores[self.n_timesteps :, :, ACCESS] = 0  # the next input pays for it
-        return cores, chip
-
     def push(self, result: RunResult) -> Iterator[Values]:
         """Yield the rows that are known once ``result`` has entered."""
-        cores, chip = self.counts(result)
+        cores, chip = result.activity.streamed
         self.waiting.append((result, cores, chip))
         yield from self._rows(self.times.push(cores, chip))
 

@@ -277,6 +277,11 @@ class QuantizedGraph:
         """Chip timesteps from an input to the output that it causes."""
         return self.readout.offset
 
+    @property
+    def lag(self) -> int:
+        """Chip timesteps by which the last population to begin lags; depth or more."""
+        return self.offsets[-1]
+
     @cached_property
     def order(self) -> tuple[Population, ...]:
         """The populations, each after those it depends on within a timestep."""

@@ -183,7 +183,7 @@ def _spikes(
         for name, neurons in shown.items()
     }
     simulation = Simulation(graph, stimuli)
-    for chip_timestep in range(1, n_timesteps + graph.depth + 1):
+    for chip_timestep in range(1, n_timesteps + graph.lag + 1):
         simulation.step()
         for population in layers:
             t = chip_timestep - population.offset - 1

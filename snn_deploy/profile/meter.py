@@ -98,7 +98,7 @@ class Meter:
 
     def part(self, way: Way, mine: range) -> Generator[None, None, Part]:
         """Return what the inputs at these places of ``way`` gave; yield after each."""
-        lead = way.lead(self.network.graph.depth)
+        lead = way.lead(self.network.graph.lag)
         first = max(mine.start - lead, 0)
         last = min(mine.stop + lead, len(way.inputs))
         results = self._results(way, range(first, last), n_latest=2 * lead)

@@ -157,7 +157,7 @@ def workload_metrics(found: Workload) -> dict[str, Any]:
 
 
 def _counts(result: RunResult) -> IntArray:
-    """Return spikes and operations by sender, those ahead of the stop left out."""
+    """Return spikes and operations by sender, exactly those of its timesteps."""
     cores, _ = result.activity.streamed
     return np.asarray(cores[:, :, [FIRE, SYNAPTIC_OPERATION]].sum(axis=0))
 

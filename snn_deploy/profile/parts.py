@@ -7,7 +7,7 @@ from math import ceil
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.costs.pricing import Pricing, StreamPricing, Values
+from snn_deploy.costs.pricing import Pricing, Values
 from snn_deploy.host.calibration import Calibration
 from snn_deploy.host.drift import first_score
 from snn_deploy.host.oracle import answers
@@ -30,9 +30,9 @@ class Way:
     is_judged: bool = False  # answers are compared at every timestep
     is_looked_at: bool = False  # scores are compared with the calibration's
 
-    def lead(self, depth: int) -> int:
+    def lead(self, lag: int) -> int:
         """Return how many inputs, before and after, share the pipeline with one."""
-        return ceil(depth / self.n_timesteps) if self.is_streamed else 0
+        return ceil(lag / self.n_timesteps) if self.is_streamed else 0
 
 
 @dataclass(kw_only=True, eq=False)
@@ -51,7 +51,10 @@ class Part:
     @classmethod
     def empty(cls, way: Way, n: int, network: MappedNetwork) -> "Part":
         """Return a part for ``n`` inputs, none of which is measured yet."""
-        n_chip_timesteps = way.n_timesteps + network.graph.depth
+        graph = network.graph
+        n_chip_timesteps = way.n_timesteps + (
+            graph.depth if way.is_serial else graph.lag
+        )
         n_links = len(network.crossings.links)
         return cls(
             serial=Rows(n * way.is_serial),
@@ -131,7 +134,7 @@ class Gauge:
                     self._store(part.serial, self._serial(way, result), is_mine=True)
                 if way.is_looked_at:
                     looks.append(self._look(result))
-                self._count(way, part, found, stream)
+                self._count(way, part, found)
                 yield
             if way.is_streamed:
                 for values in stream.push(result):
@@ -147,7 +150,11 @@ class Gauge:
     def _nothing(self, way: Way, failure: Failure) -> RunResult:
         """Return what an input gives that does nothing at all."""
         network, n = self.pricing.network, way.n_timesteps
-        none = Part.empty(way, 0, network).totals
+        graph, n_links = network.graph, len(network.crossings.links)
+        none, tail = (
+            Totals.none(n_rows, len(network.cores), n_links)
+            for n_rows in (n + graph.depth, graph.lag)
+        )
         return RunResult(
             index=failure.index,
             prediction=0,
@@ -155,12 +162,13 @@ class Gauge:
             chip_timesteps=len(none.chip),
             stopped_early=False,
             gap=0,
-            scores=np.zeros((n, network.graph.readout.size), np.int64),
+            scores=np.zeros((n, graph.readout.size), np.int64),
             activity=Activity(
+                timesteps=n,
                 cores=none.cores,
                 chip=none.chip,
-                ahead_cores=none.cores[n:],
-                ahead_chip=none.chip[n:],
+                tail_cores=tail.cores,
+                tail_chip=tail.chip,
             ),
         )
 
@@ -173,9 +181,7 @@ class Gauge:
                 n_polls = self.calibration.n_polls(result.timesteps)
         return self.pricing.serial(result, n_polls=n_polls)
 
-    def _count(
-        self, way: Way, part: Part, result: RunResult | Failure, stream: StreamPricing
-    ) -> None:
+    def _count(self, way: Way, part: Part, result: RunResult | Failure) -> None:
         """Add an input to the sums, or to those that failed."""
         if isinstance(result, Failure):
             part.failures[result.index] = result.reason
@@ -183,7 +189,7 @@ class Gauge:
         if way.is_serial:
             part.totals.add(result.activity.cores, result.activity.chip)
         else:
-            part.totals.add(*stream.counts(result))
+            part.totals.add(*result.activity.streamed)
         if way.is_judged:
             found = answers(result.scores)
             part.n_agreeing += found == found[-1]

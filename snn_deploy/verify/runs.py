@@ -39,7 +39,7 @@ def record_integers(
     }
     counts: dict[str, tuple[int, int]] = {}
     voltages: dict[str, IntArray] = {}
-    for _ in range(n_timesteps + max(p.offset for p in graph.populations)):
+    for _ in range(n_timesteps + graph.lag):
         simulation.step()
         for name, spikes in simulation.sent[-1].items():
             sent[name].append(spikes)

@@ -292,11 +292,16 @@ def observed(
             final = oracle.history[-1] if readout.spikes else oracle.voltage
             scores.append(list(final[readout.name]))
     cores_in_stream, chip_in_stream = alone_in_stream(network, stimulus, stop)
+    np.testing.assert_array_equal(cores_in_stream[:stop], cores[:stop])
+    np.testing.assert_array_equal(chip_in_stream[:stop], chip[:stop])
+    tail = cores_in_stream[stop:]
+    tail[..., ACCESS] = 0  # the next input pays
     return scores, Activity(
+        timesteps=stop,
         cores=cores,
         chip=chip,
-        ahead_cores=(cores - cores_in_stream)[stop:],
-        ahead_chip=(chip - chip_in_stream)[stop:],
+        tail_cores=tail,
+        tail_chip=chip_in_stream[stop:],
     )
 
 
@@ -310,7 +315,7 @@ def alone_in_stream(
 ) -> tuple[IntArray, IntArray]:
     """Return what an input causes if each layer sees its timesteps up to the stop."""
     graph = network.graph
-    n = graph.depth + stop
+    n = lasting(graph) + stop
     oracle = Oracle(graph, stimulus, n_timesteps=stop, period=stop, is_stream=True)
     cores = np.zeros((n, len(network.cores), len(CORE_EVENTS)), np.int64)
     chip = no_chip_events(network, n)

@@ -86,9 +86,9 @@ def laid_out(
     inputs: list[tuple[IntArray, IntArray]], n_timesteps: int, depth: int, paid: Prices
 ) -> FloatArray:
     """Return the duration of every timestep of the stream, written out at once."""
-    cores, chip = none(len(inputs) * n_timesteps + depth)
+    cores, chip = none(len(inputs) * n_timesteps + len(inputs[0][1]) - n_timesteps)
     for i, (in_cores, in_chip) in enumerate(inputs):
-        rows = slice(i * n_timesteps, i * n_timesteps + n_timesteps + depth)
+        rows = slice(i * n_timesteps, i * n_timesteps + len(in_chip))
         cores[rows] += in_cores
         chip[rows] += in_chip
     cores[:, :, ACCESS] = MAPPED
@@ -102,12 +102,14 @@ def laid_out(
     ("n_timesteps", "depth", "n"),
     [(1, 1, 1), (1, 4, 3), (2, 5, 7), (4, 4, 3), (8, 3, 5), (3, 0, 2)],
 )
+@pytest.mark.parametrize("n_behind", [0, 1, 6])  # layers behind the output
 def test_inputs_in_a_stream_share_the_timesteps(
-    n_timesteps: int, depth: int, n: int
+    n_timesteps: int, depth: int, n: int, n_behind: int
 ) -> None:
     rng = np.random.default_rng(n)
-    inputs = [drawn(rng, n_timesteps + depth) for _ in range(n)]
-    stream = Stream(prices(), MAPPED, n_timesteps=n_timesteps, depth=depth)
+    lag = depth + n_behind
+    inputs = [drawn(rng, n_timesteps + lag) for _ in range(n)]
+    stream = Stream(prices(), MAPPED, n_timesteps=n_timesteps, depth=depth, lag=lag)
 
     found = [times for counts in inputs for times in stream.push(*counts)]
     found += stream.finish()

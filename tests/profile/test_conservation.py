@@ -9,10 +9,12 @@ from functools import cache
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
 
 from snn_deploy.arrays import AnyArray, BoolArray
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends import open_backend
+from snn_deploy.costs.pricing import Pricing
 from snn_deploy.files import packaged_folder
 from snn_deploy.host.cutoff import fixed, never
 from snn_deploy.host.monitor import run_inputs
@@ -21,6 +23,7 @@ from snn_deploy.inputs.data import Data
 from snn_deploy.inputs.datasets import load_split
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.passes.retarget import retarget
+from snn_deploy.passes.retime import retime
 from snn_deploy.pipeline import compile_model
 from snn_deploy.profile.profile import Schedule, profile_inputs
 from snn_deploy.recording import RawInputs, record
@@ -34,6 +37,8 @@ from snn_deploy.results import (
 )
 from snn_deploy.target_file import read_target
 from tests.build import rng
+from tests.conformance.networks import ROOMY, Case, cases, mapped
+from tests.conformance.tally import TALLY, examples
 
 MODELS = ("mnist_counts", "mnist_lif", "nmnist_lif")
 N = 2
@@ -189,3 +194,40 @@ def test_the_counts_of_two_halves_are_those_of_the_whole(name: str) -> None:
     for column in ("packets", "hops", "energy_dynamic_j", "energy_static_high_j"):
         parts = [*first.rows.column(column), *second.rows.column(column)]
         assert parts == whole.rows.column(column).tolist()
+
+
+@examples(60)
+@given(case=cases(n_stimuli=2, max_timesteps=9))
+def test_a_stream_has_every_spike_of_layers_behind_the_output(case: Case) -> None:
+    network = mapped(retime(case.graph, ROOMY))
+    graph, n = network.graph, case.n_timesteps
+    layers = [p for p in graph.populations if p.spikes]
+    assume(max((p.offset for p in layers), default=0) > graph.depth)
+    program = open_backend("cpu").load(network)
+    stream = Pricing(network, None, "embedded").stream(n)
+    results = run_inputs(program, network, enumerate(case.stimuli), never)
+
+    rows, totals = [], []
+    for result in results:
+        cores, chip = result.activity.streamed
+        rows += stream.push(result)
+        stimulus = case.stimuli[result.index]
+        recorded = program.record(stimulus, ["spikes"], n_timesteps=n)
+        fired = {
+            p.name: (recorded[p.name, "spikes"] > 0)[p.offset : p.offset + n].sum(
+                axis=0
+            )
+            for p in layers
+        }
+        expected = np.zeros(len(network.cores), np.int64)
+        for name, spikes in fired.items():
+            np.add.at(expected, network.core_of[name], spikes)
+        np.testing.assert_array_equal(cores[..., FIRE].sum(axis=0), expected)
+        counts = cores.sum(axis=(0, 1))
+        read = fired[graph.output].sum() if graph.readout.spikes else 0
+        assert counts[PACKET] + chip[:, INJECTION].sum() == counts[PACKET_IN] + read
+        totals.append(expected.sum())
+    rows += stream.finish()
+
+    assert [row["spikes"] for row in rows] == totals
+    TALLY.add("streams = recorded spikes", 2 * n, 2 * len(network.cores))

@@ -97,7 +97,11 @@ def result(index: int, n_timesteps: int, n_fired: int, gap: int) -> RunResult:
         gap=gap,
         scores=np.tile([gap, 0, 0], (n_timesteps, 1)),
         activity=Activity(
-            cores=cores, chip=chip, ahead_cores=cores[:2] * 0, ahead_chip=chip[:2] * 0
+            timesteps=n_timesteps,
+            cores=cores,
+            chip=chip,
+            tail_cores=cores[n_timesteps:],
+            tail_chip=chip[n_timesteps:],
         ),
     )
 

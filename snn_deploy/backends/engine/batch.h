@@ -12,8 +12,7 @@ namespace engine {
 struct Results {
   int64_t* scores;     // (n, n_timesteps, n_out), accumulated
   int32_t* timesteps;  // (n,), when each stopped; 0: it did not finish
-  int32_t* counts;     // (n, n_chip_timesteps + depth, n_columns); null: not counted;
-                       // the rows are those of Runner::finish
+  int32_t* counts;     // (n, n_rows, n_columns), see Runner::finish; null: not counted
 };
 
 // An input stops once its best output leads the second by more than the timestep's

@@ -2,6 +2,7 @@
 
 #include "direct.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
@@ -10,6 +11,8 @@ namespace engine {
 namespace {
 
 constexpr int kLongest = 1 << 15;  // sides of grids and kernels, strides, paddings
+
+constexpr int kLatest = 1 << 20;  // delays and offsets
 
 constexpr int kNeuronsOfPart = 8;  // as many as 8 cost about as much as a spike
 
@@ -163,7 +166,9 @@ int Network::add(Population population) {
   for (int32_t amount : r.reset_amount)
     require(amount > (given.max_spikes > 1 ? 0 : -1) && amount <= kVoltageLimit,
             "a reset amount is out of range");
-  require(population.offset >= 0, "an offset is under 0");
+  require(population.offset >= 0 && population.offset < kLatest,
+          "an offset is out of range");
+  lag_ = std::max(lag_, population.offset);
 
   population.place.assign(per_neuron, 0);
   for (size_t i = 0; i < population.position.size(); ++i)
@@ -194,12 +199,12 @@ void Network::add(Projection projection) {
   const Grid& target = grid_of(p.target);
   require(p.delay > 0 || p.source < p.target,
           "a projection without delay leads back; populations are in the wrong order");
-  require(p.delay >= 0 && p.delay < (1 << 20), "a delay is out of range");
+  require(p.delay >= 0 && p.delay < kLatest, "a delay is out of range");
   require(p.axon_delay.empty() || (int)p.axon_delay.size() == size_of(source),
           "an axonal delay is needed for every source neuron");
   p.longest_delay = p.delay;
   for (int32_t delay : p.axon_delay) {
-    require(delay >= 0 && delay < (1 << 20), "an axonal delay is out of range");
+    require(delay >= 0 && delay < kLatest, "an axonal delay is out of range");
     if (p.delay + delay > p.longest_delay) p.longest_delay = p.delay + delay;
   }
   require(p.shift > -32 && p.shift < 32, "an exponent is out of range");

@@ -96,8 +96,9 @@ class Network {
   int output_index() const { return output_; }
   int depth() const { return output().offset; }
   bool is_counted() const { return !tallies.empty(); }
-  int n_chip_timesteps() const { return n_timesteps + depth(); }
-  int n_rows() const { return n_chip_timesteps() + depth(); }  // of counts
+  // chip timesteps by which the last population to begin lags; at least the depth
+  int lag() const { return lag_; }
+  int n_rows() const { return n_timesteps + depth() + lag(); }  // of counts
   const Grid& grid_of(int sender) const {
     return sender < 0 ? source : populations[sender].grid;
   }
@@ -118,6 +119,7 @@ class Network {
 
  private:
   int output_ = -1;
+  int lag_ = 0;
 };
 
 int size_of(const Grid& grid);

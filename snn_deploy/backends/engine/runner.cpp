@@ -128,19 +128,21 @@ void Runner::use_bias(const Population& population, Live& live) {
 
 void Runner::advance() {
   ++timestep_;
-  advance(timestep_, network_.n_chip_timesteps());
+  // what comes behind the answer matters only to streams
+  int behind = counts_ ? network_.lag() : network_.depth();
+  advance(timestep_, network_.n_timesteps + behind);
 }
 
 int Runner::finish() {
-  int last = timestep_ + network_.depth();
-  if (!counts_) return last;
+  const int last = timestep_ ? timestep_ + network_.depth() : 0, lag = network_.lag();
+  if (!counts_) return last + lag;
   auto row = [this](int i) { return counts_ + (size_t)i * network_.n_columns; };
   int n_cores = (int)network_.mapped.size();
+  memmove(row(last), row(timestep_), (size_t)lag * network_.n_columns * sizeof *counts_);
   for (int i = 0; i < last; ++i)
     for (int core = 0; core < n_cores; ++core) row(i)[core * 6] += network_.mapped[core];
-  std::copy(row(timestep_), row(last), row(last));
   for (int local = timestep_ + 1; local <= last; ++local) advance(local, last);
-  return last + network_.depth();
+  return last + lag;
 }
 
 // Advances what has a chip timestep up to the last one at its own timestep `local`.

@@ -38,17 +38,17 @@ class Runner {
   Runner(const Network& network, const Kernels& kernels);
 
   // From rest. What the input points to, and the counts, must live until the next start.
-  // `counts` has rows of zeros for network.n_rows() chip timesteps; null: not counted.
+  // `counts` has network.n_rows() rows of zeros; null: not counted.
   void start(const Input& input, int32_t* counts);
   // Every population advances by one of its timesteps.
   void advance();
   int timestep() const { return timestep_; }
   // What the host reads: spikes or voltages of the output.
   void read_out(int64_t* values) const;
-  // Counts what upstream populations do until the chip timestep of a stop. Behind these
-  // rows follow, for the chip timesteps since the latest one of the input, those of a
-  // stream of inputs, in which nobody runs ahead. Returns how many rows of the counts
-  // hold. The input cannot go on.
+  // Ends an input, which cannot go on. The counts are then those of its chip timesteps
+  // up to the stop, in which upstream populations run ahead; and behind them, for the
+  // `lag` chip timesteps since its last one, those of a stream of inputs, in which each
+  // population ends with the input. Returns how many rows these are.
   int finish();
 
  private:

@@ -27,6 +27,8 @@ from snn_deploy.ir.quantized import (
 class MonitorProcess(AbstractProcess):
     """Reads the outputs; pauses the chip if the host, where it looks, says so.
 
+    The chip goes on until populations behind the output have seen the same timesteps,
+    so that a stream of inputs can be counted; nobody reads these timesteps.
     Between two looks it keeps what it reads and exchanges nothing. While everything is
     recorded it reports every chip timestep and asks nothing.
     """
@@ -72,7 +74,9 @@ class PyMonitorModel(TimedModel):
         graph: QuantizedGraph = proc_params["graph"]
         self.job: Job = proc_params["job"]
         self.n_silent = self.job.n_silent(graph)
+        self.n_behind = 0 if self.job.is_recording else graph.lag - graph.depth
         self.n_chip_timesteps = self.job.n_chip_timesteps(graph)
+        self.last = self.n_chip_timesteps
         self.readouts: IntArray = proc_params["readouts"]  # one row for each timestep
         self.looks: BoolArray = proc_params["looks"]  # by timestep, counted from 1
         self.line: Connection = proc_params["line"]
@@ -83,15 +87,22 @@ class PyMonitorModel(TimedModel):
     def run_timestep(self) -> None:
         readout = self.spikes.recv() + self.voltage.recv()
         local = self.timestep - self.n_silent
-        if local < 1:  # the pipeline still fills
-            return
+        if local >= 1 and self.timestep <= self.last - self.n_behind:
+            self._report(local, readout)
+        if self.timestep == self.last:
+            self._req_pause = True  # Lava pauses behind this very timestep
+
+    def _report(self, local: int, readout: IntArray) -> None:
         self.readouts[local - 1] = readout
-        is_last = self.timestep == self.n_chip_timesteps
+        is_last = self.timestep == self.last - self.n_behind
         if not (is_last or self.job.is_recording or self.looks[local]):
             return
         self.line.send(self.timestep)
-        if is_last or self._is_told_to_stop():
-            self._req_pause = True  # Lava pauses behind this very timestep
+        if not is_last and self._is_told_to_stop():
+            self.last = self.timestep + self.n_behind
+
+    def rest(self) -> None:
+        self.last = self.n_chip_timesteps
 
     def _is_told_to_stop(self) -> bool:
         return not (self.job.is_recording or self.line.recv())
