@@ -4,6 +4,8 @@ A message reads ``where: what is wrong, with the number found and the number all
 what to do``.
 """
 
+from dataclasses import dataclass
+
 
 class SnnDeployError(Exception):
     """Any error that snn-deploy raises on purpose."""
@@ -21,8 +23,28 @@ class TargetError(SnnDeployError):
     """The target file is wrong or unknown: mend it or choose another."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One reason why a network does not fit, and what would make it fit."""
+
+    where: str
+    what: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}; {self.advice}"
+
+
 class FitError(SnnDeployError):
     """The network does not fit the chip: shrink it or take a bigger chip."""
+
+
+class MissingAbilityError(FitError):
+    """What a target cannot do; ``problem`` says it in parts."""
+
+    def __init__(self, *, where: str, what: str, advice: str) -> None:
+        self.problem = Problem(where=where, what=what, advice=advice)
+        super().__init__(str(self.problem))
 
 
 class BackendError(SnnDeployError):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from snn_deploy.arrays import n_neurons
-from snn_deploy.errors import FitError
+from snn_deploy.errors import MissingAbilityError, Problem
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Neuron
 from snn_deploy.ir.quantized import Population, QuantizedGraph
@@ -64,18 +64,6 @@ class LayerFit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
-    """One reason why the network does not fit, and what would make it fit."""
-
-    where: str
-    what: str
-    advice: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.what}; {self.advice}"
-
-
-@dataclass(frozen=True, kw_only=True)
 class Fit:
     """How a network fits a target."""
 
@@ -118,7 +106,7 @@ def fit(graph: Graph, target: Target) -> Fit:
     problems = [*_missing(spiking, target)]
     able = _able(target)
     integers = retime(quantize(spiking, able), able)
-    problems += [_problem(error) for error in late(integers, target)]
+    problems += late(integers, target)
     cut = partition(integers, target)
     bounds = Bounds(Loads(graph=integers, target=target))
     layers = tuple(_layer(bounds, p, cut.cuts) for p in integers.populations)
@@ -141,20 +129,13 @@ def _missing(graph: Graph, target: Target) -> Iterator[Problem]:
     """Yield what the target's neurons cannot do."""
     try:
         check_input(graph, target)
-    except FitError as error:
-        yield _problem(error)
+    except MissingAbilityError as error:
+        yield error.problem
     for node in graph.nodes_of(Neuron):
         try:
             abilities(node, target)
-        except FitError as error:
-            yield _problem(error)
-
-
-def _problem(error: FitError) -> Problem:
-    """Return an error of the form ``where: what; advice`` as a problem."""
-    where, _, rest = str(error).partition(": ")
-    what, _, advice = rest.partition("; ")
-    return Problem(where=where, what=what, advice=advice)
+        except MissingAbilityError as error:
+            yield error.problem
 
 
 def _able(target: Target) -> Target:

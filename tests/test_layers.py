@@ -61,7 +61,7 @@ ALLOWED = {
     "testing": "arrays artifact backends errors importers inputs ir pipeline profile "
     "recording target_file",
     "cli": "arrays artifact backends calibrating conversion_gap convert costs "
-    "crosscheck demo doctor errors fit host importers inputs ir neurocore "
+    "crosscheck demo doctor errors files fit host importers inputs ir neurocore "
     "optimize pipeline profile recording report results serving sweep sweep_file "
     "target target_file training verify",
     "__init__": "artifact backends host importers inputs pipeline profile report "

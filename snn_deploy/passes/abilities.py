@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from snn_deploy.arrays import FloatArray
-from snn_deploy.errors import FitError
+from snn_deploy.errors import MissingAbilityError
 from snn_deploy.fixedpoint import PAYLOAD_BITS
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Comparison, Lif, Neuron, Reset
@@ -24,12 +24,13 @@ class Abilities:
 
 
 def check_input(graph: Graph, target: Target) -> None:
-    """Raise a ``FitError`` if the input is of a kind that ``target`` has not."""
+    """Raise an error if the input is of a kind that ``target`` does not take."""
     is_graded = graph.training.encoding.largest_value > 1
     if is_graded and not target.precision.graded_spikes:
-        raise FitError(
-            f"{graph.input.name}: direct encoding sends graded spikes, {target.name} "
-            "has none; train with encoding='rate', or take a target that has them"
+        raise MissingAbilityError(
+            where=graph.input.name,
+            what=f"direct encoding sends graded spikes, {target.name} has none",
+            advice="train with encoding='rate', or take a target that has them",
         )
 
 
@@ -42,22 +43,25 @@ def abilities(node: Neuron, target: Target) -> Abilities:
 
     Raises
     ------
-    FitError
+    MissingAbilityError
         If they cannot.
     """
     strict = Abilities(comparison=Comparison.GREATER, head_start=0)
     if not isinstance(node, Lif):
         return strict
     if node.reset is Reset.SOFT and not target.precision.soft_reset:
-        raise FitError(
-            f"{node.name}: soft reset, which the neurons of {target.name} do not "
-            "have; train with hard reset, or choose a target that has it"
+        raise MissingAbilityError(
+            where=node.name,
+            what=f"soft reset, which the neurons of {target.name} do not have",
+            advice="train with hard reset, or choose a target that has it",
         )
     if node.max_spikes > 1 and not target.precision.graded_spikes:
-        raise FitError(
-            f"{node.name}: up to {node.max_spikes} spikes in one timestep, but "
-            f"{target.name} has no graded spikes that carry them; train with one spike "
-            "for each timestep, or choose a target that has them"
+        raise MissingAbilityError(
+            where=node.name,
+            what=f"up to {node.max_spikes} spikes in one timestep, but {target.name} "
+            "has no graded spikes that carry them",
+            advice="train with one spike for each timestep, or choose a target that "
+            "has them",
         )
     if node.comparison is Comparison.GREATER:
         return strict

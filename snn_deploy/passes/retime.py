@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import networkx as nx
 
-from snn_deploy.errors import FitError, PassError
+from snn_deploy.errors import FitError, PassError, Problem
 from snn_deploy.ir.quantized import (
     QuantizedGraph,
 )
@@ -38,19 +38,20 @@ def retime(graph: QuantizedGraph, target: Target) -> QuantizedGraph:
         for p in graph.projections
     )
     retimed = replace(graph, populations=populations, projections=projections)
-    for error in late(retimed, target):
-        raise error
+    for problem in late(retimed, target):
+        raise FitError(str(problem))
     return retimed
 
 
-def late(graph: QuantizedGraph, target: Target) -> Iterator[FitError]:
-    """Yield an error for each projection whose delay is over the target's limit."""
+def late(graph: QuantizedGraph, target: Target) -> Iterator[Problem]:
+    """Yield each projection whose delay is over the target's limit."""
     for projection in graph.projections:
         if projection.longest_delay - 1 > target.precision.delay_max:
-            yield FitError(
-                f"{projection.name}: needs a delay of {projection.longest_delay - 1}, "
-                f"{target.name} allows {target.precision.delay_max}; shorten the path "
-                "that runs beside it"
+            yield Problem(
+                where=projection.name,
+                what=f"needs a delay of {projection.longest_delay - 1}, {target.name} "
+                f"allows {target.precision.delay_max}",
+                advice="shorten the path that runs beside it",
             )
 
 
