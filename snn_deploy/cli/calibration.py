@@ -37,6 +37,10 @@ def show_budgets(evidence: "Evidence", settings: "Settings") -> None:
     )
     n = len(evidence.scores)
     promise = "each row's promise holds alone" if settings.has_promise else "no promise"
+    if settings.rule == "fixed":
+        promise = (
+            "each row's bound holds alone, for a t chosen on other inputs (--split)"
+        )
     show_table(f"rule {settings.rule} on {n} inputs; {promise}", columns, rows)
     out(
         f"chip: chip timesteps, with the pipeline's {depth}; compared with all "
@@ -152,15 +156,16 @@ def _promise(found: "Calibration", loss: str) -> list[str]:
     if found.rule == "certain":
         return ["promise: no answer changes"]
     how = f"with confidence {found.confidence:g}"
+    if found.form == "expectation":
+        how = "on average"
     if found.rule == "fixed":
         return [
-            f"promise: none; had the timestep been chosen on other inputs, {loss} <= "
-            f"{found.loss_bound:.4f}, {how}"
+            "promise: none for a timestep that was chosen on these inputs (choose it "
+            f"on the half that --split shows); else {loss} <= {found.loss_bound:.4f}, "
+            f"{how}"
         ]
     if found.rule not in ("risk", "retry"):
         return ["promise: none"]
-    if found.form == "expectation":
-        how = "on average"
     n = found.n_inputs
     lines = [
         f"promise: {loss} <= {found.budget:g}, {how} over the draw of the {n} "

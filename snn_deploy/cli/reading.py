@@ -243,14 +243,15 @@ def asked_calibration(
 
 
 def note_repeated(data: "Data", path: Path) -> None:
-    """Say on stderr how many of the inputs are the same as others."""
+    """Say on stderr how many of the inputs are exact copies of others."""
     import numpy as np
 
     n = len(data) - len(np.unique(data.hashes))
     if n:
         print(
-            f"note: {path}: {n} of {len(data)} inputs repeat others; the promise takes "
-            "them for independent ones, and is too good if they are copies",
+            f"note: {path}: {n} of {len(data)} inputs are exact copies of others; the "
+            "promise takes all for independent ones, and is too good (copies that "
+            "differ in a value are not found)",
             file=sys.stderr,
         )
 
@@ -263,7 +264,8 @@ def note_overlap(calibration: "Calibration", data: "Data", path: Path) -> None:
     n = int(np.isin(data.hashes, hashes).sum()) if len(hashes) else 0
     if n:
         print(
-            f"note: {path}: {n} of {len(data)} inputs were used to calibrate the "
-            "cutoff; what it loses on them says little about others",
+            f"note: {path}: {n} of {len(data)} inputs are exact copies of ones that "
+            "the cutoff was calibrated on; what it loses on them says little about "
+            "others",
             file=sys.stderr,
         )

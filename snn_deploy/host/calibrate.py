@@ -12,7 +12,7 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.errors import CalibrationError
-from snn_deploy.host.calibration import Calibration, Settings
+from snn_deploy.host.calibration import PROMISING, Calibration, Settings
 from snn_deploy.host.certain import largest_changes
 from snn_deploy.host.oracle import answers
 from snn_deploy.host.scores import SCORES, scale_of, score_called
@@ -24,6 +24,8 @@ from snn_deploy.host.thresholds import (
     inputs_needed_on_average,
     loss_bound,
     loss_of_stopping,
+    most_lost,
+    most_lost_on_average,
     risk_threshold,
     safe_timesteps,
     seen_threshold,
@@ -182,18 +184,34 @@ def _measured(found: Calibration, evidence: Evidence) -> Calibration:
     timesteps = stops(scores, found.cutoff)
     n_unsafe = int((timesteps < safe_timesteps(scores, labels)).sum())
     first = score_called(found.score, found.scale)(scores[:, found.looks[0] - 1])
-    bound = loss_bound(n_unsafe, len(scores), found.confidence)
-    if found.form == "expectation":
-        bound = (n_unsafe + 1) / (len(scores) + 1)
-    if not found.stops_early or found.rule == "certain":
-        bound = 0.0
-    is_bounded = found.rule in ("risk", "retry", "fixed", "certain")
     return replace(
         found,
         mean_timesteps=float(found.taken(timesteps).mean()),
         loss=loss_of_stopping(scores, labels, timesteps),
-        loss_bound=bound if is_bounded else 1.0,
+        loss_bound=_bound(found, n_unsafe),
         first_scores=np.sort(first),
+    )
+
+
+def _bound(found: Calibration, n_unsafe: int) -> float:
+    """Return what bounds the loss on inputs nobody has seen; 1: nothing does.
+
+    A threshold that is a rank of these inputs is bounded at that rank, since ties leave
+    fewer over it than would have been allowed; a fixed timestep at what is seen, as
+    long as it was chosen on others.
+    """
+    n, budget, confidence = found.n_inputs, found.budget, found.confidence
+    if found.rule not in (*PROMISING, "fixed", "certain"):
+        return 1.0
+    if not found.stops_early or found.rule == "certain":
+        return 0.0
+    is_on_average, n_lost = found.form == "expectation", n_unsafe
+    if found.rule in PROMISING and is_on_average:
+        n_lost = most_lost_on_average(n, budget)
+    elif found.rule in PROMISING:
+        n_lost = most_lost(n, budget, confidence)
+    return (
+        (n_lost + 1) / (n + 1) if is_on_average else loss_bound(n_lost, n, confidence)
     )
 
 
@@ -278,6 +296,7 @@ def refuse_used(hashes: IntArray, used: IntArray) -> None:
     n_used = int(np.isin(hashes, used).sum())
     if n_used:
         raise CalibrationError(
-            f"{n_used} of {len(hashes)} calibration inputs were used to "
-            "train or convert the network, so no promise would hold; take others"
+            f"{n_used} of {len(hashes)} calibration inputs are exact copies of ones "
+            "used to train or convert the network, so no promise would hold; take "
+            "others"
         )

@@ -85,12 +85,20 @@ def risk_threshold(critical: FloatArray, budget: float, confidence: float) -> fl
     number with P(Binomial(n, budget) <= k) <= 1 - confidence, the (k + 1)-th largest
     critical score. Infinite if n is too small for any k.
     """
-    k = _most_lost(len(critical), budget, confidence)
+    return _exceeded_by(critical, most_lost(len(critical), budget, confidence))
+
+
+def _exceeded_by(critical: FloatArray, k: int) -> float:
+    """Return the smallest threshold that no more than ``k`` critical scores are over.
+
+    Fewer are where others equal it.
+    """
     return float("inf") if k < 0 else float(np.sort(critical)[::-1][k])
 
 
 @cache
-def _most_lost(n: int, budget: float, confidence: float) -> int:
+def most_lost(n: int, budget: float, confidence: float) -> int:
+    """Return how many of ``n`` a ``risk_threshold`` may lose; -1: too few for any."""
     from scipy.stats import binom
 
     k = int(binom.ppf(1 - confidence, n, budget))
@@ -104,13 +112,19 @@ def conformal_threshold(critical: FloatArray, budget: float) -> float:
 
     The k-th smallest critical score, k = ceil((n + 1) (1 - budget)); infinite if k > n.
     """
-    n = len(critical)
-    k = int(np.ceil((n + 1) * (1 - budget) - 1e-9))
-    return float("inf") if k > n else float(np.sort(critical)[k - 1])
+    return _exceeded_by(critical, most_lost_on_average(len(critical), budget))
+
+
+def most_lost_on_average(n: int, budget: float) -> int:
+    """Return how many of ``n`` a ``conformal_threshold`` may lose; -1: too few."""
+    return n - int(np.ceil((n + 1) * (1 - budget) - 1e-9))
 
 
 def loss_bound(n_lost: int, n: int, confidence: float) -> float:
     """Return the upper bound of a share of which ``n_lost`` of ``n`` were seen [1]_.
+
+    Of a threshold that was chosen on the ``n`` inputs themselves it holds at the number
+    that its rule allows, not at the one seen: ties can make that smaller.
 
     References
     ----------

@@ -279,8 +279,8 @@ def test_inputs_that_repeat_others_are_counted(
     result = command("calibrate", network, "--data", path)
     alone = command("calibrate", network, "--data", home / "calib.npz")
 
-    assert f"note: {path}: 270 of 300 inputs repeat others; " in result.err
-    assert "repeat" not in alone.err
+    assert f"note: {path}: 270 of 300 inputs are exact copies of others; " in result.err
+    assert "copies" not in alone.err
 
 
 def test_a_retry_is_two_streams_in_table_and_files(
@@ -332,4 +332,7 @@ def test_inputs_that_the_network_was_made_with_are_refused(
 
     result = command("calibrate", network, "--data", home / "calib.npz")
 
-    assert "7 of 240 calibration inputs were used to train or convert" in result.error()
+    assert (
+        "7 of 240 calibration inputs are exact copies of ones used to train"
+        in result.error()
+    )

@@ -286,7 +286,7 @@ def test_inputs_that_differ_from_the_calibration_raise_the_alarm(
 
     assert (same.status, turned.status, failed.status) == (0, 0, 3)
     assert "drift: scores like those of the calibration" in same.out
-    assert "240 of 240 inputs were used to calibrate the cutoff" in same.err
+    assert "240 of 240 inputs are exact copies of ones that the cutoff" in same.err
     assert "drift: scores differ from those of the calibration" in turned.out
     assert "audit: " in turned.out
     assert "used to calibrate" not in turned.err

@@ -208,7 +208,10 @@ def test_calibration_inputs_are_counted_in_a_note(command: Command, home: Path) 
         "--json",
     )
 
-    assert "calib.npz: 3 of 3 inputs were used to calibrate the cutoff" in result.err
+    assert (
+        "calib.npz: 3 of 3 inputs are exact copies of ones that the cutoff"
+        in result.err
+    )
 
 
 def test_a_position_that_is_none_is_a_wrong_command_line(

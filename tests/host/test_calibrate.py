@@ -262,7 +262,9 @@ def test_inputs_that_the_network_has_seen_are_refused() -> None:
     seen = labelled()
 
     refuse_used(seen.input_hashes, np.array([600, 700]))
-    with pytest.raises(CalibrationError, match="2 of 600 calibration inputs were used"):
+    with pytest.raises(
+        CalibrationError, match="2 of 600 calibration inputs are exact copies"
+    ):
         refuse_used(seen.input_hashes, np.array([3, 5, 700]))
 
 

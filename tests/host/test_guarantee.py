@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.host.calibrate import calibrate
+from snn_deploy.host.calibration import Settings
 from snn_deploy.host.cutoff import risk
 from snn_deploy.host.oracle import answers, gaps
 from snn_deploy.host.thresholds import (
@@ -21,6 +23,7 @@ from snn_deploy.host.thresholds import (
     stops,
 )
 from tests.build import rng
+from tests.host.test_calibrate import evidence
 
 N_DRAWS = 20_000
 BUDGET, CONFIDENCE = 0.01, 0.9
@@ -149,3 +152,39 @@ def test_the_promise_is_kept_from_outputs_to_stops(
     limit = delta + 3 * np.sqrt(delta * CONFIDENCE / N_DRAWS)
     assert (sure > budget).mean() <= limit
     assert mean.mean() <= budget + 3 * mean.std() / np.sqrt(N_DRAWS)
+
+
+def tied() -> tuple[IntArray, IntArray]:
+    """Return 1,000 outputs, and labels; 88 of the answers change at the end.
+
+    Their gaps before tie: 38 are of 3, 26 of 2, 24 of 1. So large are the bounds for
+    0, 1 and 2 of 60 lost, where those at the number seen err most often.
+    """
+    scores = np.zeros((1000, 2, 2), np.int64)
+    scores[:, 1, 0] = 5
+    scores[:88, 0, 1] = np.repeat([3, 2, 1], [38, 26, 24])
+    scores[88:, 0, 0] = 4
+    return scores, np.zeros(1000, np.int64)
+
+
+N_TIED = 1500
+
+
+@pytest.mark.parametrize("form", ["probability", "expectation"])
+def test_the_bound_that_is_shown_covers_the_loss_under_ties(form: str) -> None:
+    scores, labels = tied()
+    draw, n, asked = rng(7), 60, Settings(budget=0.1, form=form)
+    bounds, found = np.empty(N_TIED), np.empty(N_TIED)
+    for i in range(N_TIED):
+        mine = draw.integers(0, 1000, n)
+        calibration = calibrate(evidence(scores[mine], labels[mine]), asked)
+        bounds[i] = calibration.loss_bound
+        found[i] = np.mean(scores[:88, 0, 1] > calibration.betas[0]) * 0.088
+
+    assert (bounds <= 0.1).all()
+    assert 0 < found.mean() <= bounds.mean() + 3 * found.std() / np.sqrt(N_TIED)
+    if form == "probability":
+        delta = 1 - CONFIDENCE
+        limit = delta + 3 * np.sqrt(delta * CONFIDENCE / N_TIED)
+        assert 0.05 < (found > bounds).mean() <= limit
+    assert len(np.unique(bounds)) == 1  # the draw does not choose it
