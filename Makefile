@@ -2,7 +2,9 @@
 # make test    formatting, lint, types, tests
 # make test-all  the slow tests as well
 # make sanitize  the engine's tests, with AddressSanitizer and UBSan built in
-# make fuzz-engine  damaged networks loaded for ten minutes, and one network 10,000 times
+# make sanitize-fuzz  the engine misused for SECONDS (600), with them built in
+# make sanitize-threads  threads that share a network, a minute, with ThreadSanitizer
+# make fuzz-engine  the engine misused for ten minutes, and one network loaded 10,000 times
 # make fuzz    spoilt files for each reader, SECONDS (600) for each
 # make bench   engine and peers side by side, 12 minutes; writes benchmarks/results;
 #              DATA_DIR="cifar10 nmnist": folders, for the networks trained on these data
@@ -20,7 +22,7 @@ PYTHONS ?= python3.10 python3.12
 SECONDS ?= 600
 SERVICE ?= pypi
 
-.PHONY: demo test test-all sanitize fuzz fuzz-engine bench bench-scale peers audit check-pythons install clean
+.PHONY: demo test test-all sanitize sanitize-fuzz sanitize-threads fuzz fuzz-engine bench bench-scale peers audit check-pythons install clean
 
 demo: $(INSTALLED)
 	$(BIN)/snn-deploy demo -o demo
@@ -34,20 +36,31 @@ test: $(INSTALLED)
 test-all: $(INSTALLED)
 	$(BIN)/pytest --run-slow
 
-# in a folder and an environment of its own, beside which there is no other engine
-sanitize: $(INSTALLED)
-	rm -rf build/sanitize && mkdir -p build/sanitize
-	$(BIN)/python -m venv --without-pip build/sanitize/env
+# the engine with what $(1) names, memory or threads, in a folder and an environment of its
+# own, beside which there is no other engine; $(2) are the libraries, $(3) is what is run
+define sanitized
+	rm -rf build/$(1) && mkdir -p build/$(1)
+	$(BIN)/python -m venv --without-pip build/$(1)/env
 	$(BIN)/python -c "import sys; print(*(p for p in sys.path if 'site-packages' in p), sep='\n')" \
-		> $$(echo build/sanitize/env/lib/python3*/site-packages)/dependencies.pth
+		> $$(echo build/$(1)/env/lib/python3*/site-packages)/dependencies.pth
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation . \
-		--target $$(echo build/sanitize/env/lib/python3*/site-packages) \
-		-C cmake.define.ENGINE_SANITIZE=ON -C build-dir=build/sanitized
-	cp -r tests pyproject.toml build/sanitize
-	cd build/sanitize && ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
-		LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
-		env/bin/python -m pytest -q tests/backends/test_engine.py \
-		tests/backends/test_cpu.py tests/conformance/test_engine_equality.py
+		--target $$(echo build/$(1)/env/lib/python3*/site-packages) \
+		-C cmake.define.ENGINE_SANITIZE=$(1) -C build-dir=build/sanitized-$(1)
+	cp -r tests pyproject.toml build/$(1)
+	cd build/$(1) && ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+		TSAN_OPTIONS=halt_on_error=1 OPENBLAS_NUM_THREADS=1 LD_PRELOAD="$(foreach library,$(2) \
+			libstdc++,$(shell $(CXX) -print-file-name=$(library).so))" env/bin/python -m $(3)
+endef
+
+sanitize: $(INSTALLED)
+	$(call sanitized,memory,libasan,pytest -q tests/backends/test_engine.py \
+		tests/backends/test_cpu.py tests/conformance/test_engine_equality.py)
+
+sanitize-fuzz: $(INSTALLED)
+	$(call sanitized,memory,libasan,tests.backends.fuzz_engine --seconds $(SECONDS))
+
+sanitize-threads: $(INSTALLED)
+	$(call sanitized,threads,libtsan,tests.backends.thread_engine --seconds 60)
 
 peers:
 	$(PYTHON) -m venv build/peers/sanafe

@@ -1,5 +1,6 @@
 """The machines that run a compiled network, and the protocols they follow."""
 
+import threading
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
@@ -18,7 +19,10 @@ Recording = dict[tuple[str, str], IntArray]
 
 
 class Session(Protocol):
-    """A batch of inputs in progress, all at the same timestep."""
+    """A batch of inputs in progress, all at the same timestep.
+
+    One thread uses it at a time; what a second one asks meanwhile is refused.
+    """
 
     def step(self) -> StepRecord | None:
         """Advance one input timestep; ``None`` once every input is retired or over."""
@@ -33,8 +37,27 @@ class Session(Protocol):
         """Free the machine, whatever happened."""
 
 
+class Turn:
+    """Lets one thread in at a time, and sends others away."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            raise BackendError(
+                "a session is in use by another thread; give each thread its own"
+            )
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
 class Program(Protocol):
-    """A mapped network, loaded and ready to run."""
+    """A mapped network, loaded and ready to run.
+
+    Threads may share one on the cpu. Lava has one machine: a new session ends another.
+    """
 
     max_batch: int  # 1 on Lava, as on a chip
 

@@ -5,16 +5,26 @@ from snn_deploy.arrays import FloatArray, IntArray
 def instruction_sets() -> list[str]:
     """Return the instruction sets that run here, the fastest first."""
 
-class Network:
+class LimitError(ValueError):
+    """The network makes sense, but the engine cannot run it exactly."""
+
+class Builder:
+    """Makes a network, part by part."""
+
     def __init__(
-        self, height: int, width: int, channels: int, timesteps: int, functional: str
+        self, *, height: int, width: int, channels: int, timesteps: int, functional: str
     ) -> None: ...
     def add_population(
         self,
+        *,
         height: int,
         width: int,
         channels: int,
-        registers: list[IntArray],
+        current_keep: IntArray,
+        voltage_keep: IntArray,
+        bias: IntArray,
+        threshold: IntArray,
+        reset_amount: IntArray,
         initial_voltage: IntArray,
         position: IntArray,
         is_hard: bool,
@@ -27,6 +37,7 @@ class Network:
     ) -> int: ...
     def add_dense(
         self,
+        *,
         source: int,
         target: int,
         weights: IntArray,
@@ -37,6 +48,7 @@ class Network:
     ) -> None: ...
     def add_conv(
         self,
+        *,
         source: int,
         target: int,
         weights: IntArray,
@@ -44,10 +56,13 @@ class Network:
         delay: int,
         axon_delay: IntArray,
         is_direct: bool,
-        geometry: list[int],
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+        dilation: tuple[int, int],
     ) -> None: ...
     def add_sparse(
         self,
+        *,
         source: int,
         target: int,
         weights: IntArray,
@@ -58,27 +73,49 @@ class Network:
         targets: IntArray,
     ) -> None: ...
     def read_out(self, population: int) -> None: ...
-    def count(
+    def build(self) -> Network:
+        """Return the network; nothing can be added any more."""
+
+class Tally:
+    """What the chip does for a spike of each neuron of a sender."""
+
+    def __init__(
         self,
-        mapped: IntArray,
-        n_links: int,
-        tallies: list[tuple[IntArray, IntArray, IntArray, IntArray, IntArray]],
+        *,
+        kind_of: IntArray,
+        starts: IntArray,
+        columns: IntArray,
+        amounts: IntArray,
+        core_of: IntArray,
     ) -> None: ...
+
+class Counting:
+    """What is to be counted in a network."""
+
+    def __init__(
+        self, network: Network, *, mapped: IntArray, n_links: int, tallies: list[Tally]
+    ) -> None: ...
+
+class Network:
+    """A network, complete; it does not change."""
+
     def run(
         self,
         inputs: list[tuple[IntArray, bool, IntArray | None]],
         thresholds: FloatArray,
         threads: int,
-        is_counted: bool,
+        counting: Counting | None,
         instructions: str = "",
     ) -> tuple[IntArray, IntArray, IntArray, BaseException | None]: ...
 
 class Session:
+    """Inputs that advance when they are told to, by one thread at a time."""
+
     def __init__(
         self,
         network: Network,
         inputs: list[tuple[IntArray, bool, IntArray | None]],
-        is_counted: bool,
+        counting: Counting | None,
         instructions: str = "",
     ) -> None: ...
     def step(self, which: IntArray) -> IntArray: ...

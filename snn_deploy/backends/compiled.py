@@ -5,16 +5,19 @@ It computes what ``ir/reference.py`` computes, bit for bit, and counts what
 the reference.
 """
 
+import logging
 import os
 from collections.abc import Sequence
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.backends import Turn
 from snn_deploy.backends.engine_grid import UnsupportedError
 from snn_deploy.backends.engine_layout import Layout
-from snn_deploy.backends.engine_tally import activity, add_tallies
+from snn_deploy.backends.engine_tally import activity, counting_of
 from snn_deploy.errors import BackendError
 from snn_deploy.fixedpoint import BIAS_MANTISSA_LIMIT
 from snn_deploy.ir.mapped import MappedNetwork
@@ -23,7 +26,9 @@ from snn_deploy.results import Activity, BatchResult, StepRecord
 from snn_deploy.spikes import Stimulus
 
 if TYPE_CHECKING:
-    from snn_deploy.backends._engine import Session
+    from snn_deploy.backends._engine import Counting, Session
+
+logger = logging.getLogger(__name__)
 
 VARIABLE = "SNN_DEPLOY_ENGINE"
 NUMPY = "numpy"
@@ -79,6 +84,12 @@ def available() -> list[str]:
     return list(instruction_sets())
 
 
+@cache
+def say_once(note: str) -> None:
+    """Tell the user something that holds for all that follows."""
+    logger.warning(note)
+
+
 def load_engine(network: MappedNetwork) -> "Engine | None":
     """Return the network in the engine, ``None`` where the reference has to serve."""
     chosen = instructions()
@@ -86,19 +97,27 @@ def load_engine(network: MappedNetwork) -> "Engine | None":
         return None
     try:
         return Engine(network, chosen)
-    except UnsupportedError:
+    except UnsupportedError as error:
+        say_once(
+            f"note: the compiled engine cannot run this network exactly ({error}); "
+            "NumPy serves, which is slower"
+        )
         return None
 
 
 class Engine:
-    """A network in the engine."""
+    """A network in the engine; nothing of it changes, so that threads may share it."""
 
     def __init__(self, network: MappedNetwork, instructions: str) -> None:
         self.network = network
         self.instructions = instructions
         self.layout = Layout(network.graph)
         self.n_threads = len(os.sched_getaffinity(0))
-        self._counts = False
+
+    @cached_property
+    def counting(self) -> "Counting":
+        """What is to be counted; two threads may make it twice, equal."""
+        return counting_of(self.layout, self.network)
 
     def accepts(self, stimuli: Sequence[Stimulus]) -> bool:
         """Whether these inputs run exactly: no sum or bias leaves its range."""
@@ -115,13 +134,11 @@ class Engine:
         self, stimuli: Sequence[Stimulus], betas: FloatArray, *, is_counted: bool
     ) -> BatchResult:
         """Run each input until its gap is over the timestep's threshold, or the end."""
-        if is_counted:
-            self._prepare_counts()
         scores, timesteps, counts, interrupt = self.layout.network.run(
             [_input(stimulus) for stimulus in stimuli],
             np.ascontiguousarray(betas, dtype=np.float64),
             self.n_threads,
-            is_counted,
+            self.counting if is_counted else None,
             self.instructions,
         )
         graph, n_cores = self.network.graph, len(self.network.cores)
@@ -136,16 +153,11 @@ class Engine:
         """Begin a batch that advances step by step, and is counted."""
         from snn_deploy.backends._engine import Session
 
-        self._prepare_counts()
         inputs = [_input(stimulus) for stimulus in stimuli]
-        session = Session(self.layout.network, inputs, True, self.instructions)
+        network = self.layout.network
+        session = Session(network, inputs, self.counting, self.instructions)
         graph, n_cores = self.network.graph, len(self.network.cores)
         return EngineSession(session, len(inputs), graph, n_cores)
-
-    def _prepare_counts(self) -> None:
-        if not self._counts:
-            add_tallies(self.layout, self.network)
-            self._counts = True
 
 
 class Activities(Sequence[Activity]):
@@ -177,7 +189,7 @@ class Activities(Sequence[Activity]):
 
 
 class EngineSession:
-    """A batch in progress."""
+    """A batch in progress, of one thread at a time."""
 
     def __init__(
         self, session: "Session", n: int, graph: QuantizedGraph, n_cores: int
@@ -188,9 +200,14 @@ class EngineSession:
         self.timestep = 0
         self.inputs = np.arange(n)
         self.activities: dict[int, Activity] = {}
+        self.turn = Turn()
 
     def step(self) -> StepRecord | None:
         """Advance one input timestep."""
+        with self.turn:
+            return self._step()
+
+    def _step(self) -> StepRecord | None:
         if self.timestep == self.graph.training.timesteps or not len(self.inputs):
             return None
         self.timestep += 1
@@ -199,6 +216,10 @@ class EngineSession:
 
     def retire(self, inputs: IntArray) -> None:
         """Stop computing these inputs."""
+        with self.turn:
+            self._retire(inputs)
+
+    def _retire(self, inputs: IntArray) -> None:
         for position in self.inputs[np.isin(self.inputs, inputs)]:
             counts = self.session.finish(int(position))
             index = int(position)
@@ -207,9 +228,10 @@ class EngineSession:
 
     def activity(self, position: int) -> Activity:
         """Return the counts of one input of the batch, which ends it."""
-        if position not in self.activities:
-            self.retire(np.array([position]))
-        return self.activities[position]
+        with self.turn:
+            if position not in self.activities:
+                self._retire(np.array([position]))
+            return self.activities[position]
 
     def close(self) -> None:
         """Nothing to free."""

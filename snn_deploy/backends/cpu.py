@@ -4,16 +4,15 @@ The compiled engine serves where it is installed and the network suits it, else 
 vectorized NumPy reference; both give the same.
 """
 
-import logging
 from collections import deque
 from collections.abc import Sequence
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
 
 from snn_deploy.arrays import BoolArray, FloatArray, IntArray
-from snn_deploy.backends import Recording, Session
-from snn_deploy.backends.compiled import load_engine, missing_note
+from snn_deploy.backends import Recording, Session, Turn
+from snn_deploy.backends.compiled import load_engine, missing_note, say_once
 from snn_deploy.backends.counting import Counter, Reach
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph
@@ -27,13 +26,6 @@ from snn_deploy.results import (
 )
 from snn_deploy.spikes import Stimulus
 
-logger = logging.getLogger(__name__)
-
-
-@cache
-def _say_once(note: str) -> None:
-    logger.warning(note)
-
 
 class CpuBackend:
     """The computer at hand."""
@@ -44,7 +36,7 @@ class CpuBackend:
         """Return the network, laid out."""
         note = missing_note()
         if note is not None:
-            _say_once(f"note: {note}")
+            say_once(f"note: {note}")
         return CpuProgram(network)
 
 
@@ -119,6 +111,7 @@ class ReferenceSession:
         self.simulation = Simulation(graph, stimuli)
         self.timestep = 0  # of the host
         self.readouts: deque[IntArray] = deque()  # of later ones
+        self.turn = Turn()
         self.inputs = np.arange(len(stimuli))
         # counts by the offset of the sender, that is of its local timesteps
         self.counts = {offset: self._no_counts() for offset in self.graph.offsets}
@@ -126,6 +119,10 @@ class ReferenceSession:
 
     def step(self) -> StepRecord | None:
         """Advance one input timestep; the first one fills the pipeline."""
+        with self.turn:
+            return self._step()
+
+    def _step(self) -> StepRecord | None:
         if self.timestep == self.graph.training.timesteps or not len(self.inputs):
             return None
         self.timestep += 1
@@ -140,10 +137,11 @@ class ReferenceSession:
 
     def retire(self, inputs: IntArray) -> None:
         """Stop computing these inputs."""
-        stays = ~np.isin(self.inputs, inputs)
-        self.inputs = self.inputs[stays]
-        self.simulation.keep(np.flatnonzero(stays))
-        self.readouts = deque(readout[stays] for readout in self.readouts)
+        with self.turn:
+            stays = ~np.isin(self.inputs, inputs)
+            self.inputs = self.inputs[stays]
+            self.simulation.keep(np.flatnonzero(stays))
+            self.readouts = deque(readout[stays] for readout in self.readouts)
 
     def activity(self, position: int) -> Activity:
         """Return the counts of one input of the batch."""

@@ -7,7 +7,7 @@ import numpy as np
 from snn_deploy.arrays import IntArray, Shape, n_neurons
 from snn_deploy.errors import BackendError
 from snn_deploy.ir.quantized import Projection
-from snn_deploy.ir.synapses import ConvSynapses, SparseSynapses
+from snn_deploy.ir.synapses import SparseSynapses
 
 
 class UnsupportedError(BackendError):
@@ -46,6 +46,9 @@ def grid_of(shape: Shape, padded_to: int) -> Grid:
 
 def packed(values: IntArray, dtype: type) -> IntArray:
     """Return ``values`` as a contiguous array of a type of the engine."""
+    info = np.iinfo(dtype)
+    if values.size and (values.min() < info.min or values.max() > info.max):
+        raise UnsupportedError(f"numbers of more than {info.bits} bits")
     return np.ascontiguousarray(values, dtype=dtype)
 
 
@@ -74,28 +77,19 @@ def placed_dense(weights: IntArray, source: Grid, target: Grid) -> IntArray:
 def placed_conv(
     weights: IntArray, groups: int, source: Grid, target: Grid, is_direct: bool
 ) -> IntArray:
-    """Return the weights of a convolution, kernel positions first, outputs last.
+    """Return weights ``(kernel row, column, group, in, out)`` of a convolution.
 
     The output channels of an input channel are those of its group; for direct sums,
     which know no groups, all, padding included.
     """
     n_out, group_in, height, width = weights.shape
     if is_direct:
-        shape = (height, width, source.channels, target.channels)
+        shape = (height, width, 1, source.channels, target.channels)
         placed = np.zeros(shape, weights.dtype)
-        placed[:, :, :group_in, :n_out] = weights.transpose(2, 3, 1, 0)
+        placed[:, :, 0, :group_in, :n_out] = weights.transpose(2, 3, 1, 0)
         return placed
     grouped = weights.reshape(groups, n_out // groups, group_in, height, width)
     return np.ascontiguousarray(grouped.transpose(3, 4, 0, 2, 1))
-
-
-def conv_geometry(synapses: ConvSynapses) -> list[int]:
-    """Return the numbers of a convolution in the engine's order."""
-    n_out, group_in, height, width = synapses.weights.shape
-    return [
-        *(height, width, *synapses.stride, *synapses.padding, *synapses.dilation),
-        *(synapses.groups, group_in, n_out // synapses.groups),
-    ]
 
 
 def placed_sparse(

@@ -15,7 +15,6 @@ from snn_deploy.arrays import IntArray, Shape, spread
 from snn_deploy.backends.engine_grid import (
     Grid,
     UnsupportedError,
-    conv_geometry,
     grid_of,
     largest_sum,
     packed,
@@ -30,7 +29,7 @@ from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
 from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses, SparseSynapses
 
 if TYPE_CHECKING:
-    pass
+    from snn_deploy.backends._engine import Builder
 
 PADDED_TO = 16
 MOST_KERNEL_ROWS = 32  # of a convolution that is summed in registers
@@ -48,7 +47,7 @@ class Layout:
     """
 
     def __init__(self, graph: QuantizedGraph) -> None:
-        from snn_deploy.backends._engine import Network
+        from snn_deploy.backends._engine import Builder, LimitError
 
         self.graph = graph
         self.largest_input = SUM_LIMIT  # of a spike of the input; more could overflow
@@ -58,18 +57,22 @@ class Layout:
         self.grids = {p.name: grid_of(self._shape(p), PADDED_TO) for p in self.order}
         source = grid_of(graph.source.shape, 1)
         self.grids[graph.source.name] = source
-        self.network: Network = Network(
-            source.height,
-            source.width,
-            source.channels,
-            graph.training.timesteps,
-            graph.training.functional.value,
-        )
-        for population in self.order:
-            self._add_population(population)
-        for projection in graph.projections:
-            self._add_projection(projection)
-        self.network.read_out(self.position[graph.output])
+        try:
+            builder = Builder(
+                height=source.height,
+                width=source.width,
+                channels=source.channels,
+                timesteps=graph.training.timesteps,
+                functional=graph.training.functional.value,
+            )
+            for population in self.order:
+                self._add_population(builder, population)
+            for projection in graph.projections:
+                self._add_projection(builder, projection)
+            builder.read_out(population=self.position[graph.output])
+            self.network = builder.build()
+        except LimitError as error:
+            raise UnsupportedError(str(error)) from None
 
     def _shape(self, population: Population) -> Shape:
         """Return a population's shape, for a row that of a convolution into it."""
@@ -81,7 +84,7 @@ class Layout:
                 return projection.synapses.output_shape(shape) or population.shape
         return population.shape
 
-    def _add_population(self, population: Population) -> None:
+    def _add_population(self, builder: "Builder", population: Population) -> None:
         grid = self.grids[population.name]
 
         def registers(parameter: IntArray, padding: int = 0) -> IntArray:
@@ -94,20 +97,21 @@ class Layout:
             threshold = threshold - 1  # integers: >= t is > t - 1
         if not population.spikes:
             threshold = np.array(NEVER)
-        rows = (
-            registers(kept - population.current_decay - offset),
-            registers(kept - population.voltage_decay),
-            registers(shift(population.bias_mantissa, population.bias_exponent)),
-            registers(threshold, NEVER),
-            registers(population.reset_amount, 1),
-        )
-        self.network.add_population(
-            grid.height,
-            grid.width,
-            grid.channels,
-            _shared(rows, grid),
-            packed(registers(population.initial_voltage), np.int32),
-            packed(grid.index, np.int32),
+        bias = shift(population.bias_mantissa, population.bias_exponent)
+        rows = {
+            "current_keep": registers(kept - population.current_decay - offset),
+            "voltage_keep": registers(kept - population.voltage_decay),
+            "bias": registers(bias),
+            "threshold": registers(threshold, NEVER),
+            "reset_amount": registers(population.reset_amount, 1),
+        }
+        builder.add_population(
+            height=grid.height,
+            width=grid.width,
+            channels=grid.channels,
+            **_shared(rows, grid),
+            initial_voltage=packed(registers(population.initial_voltage), np.int32),
+            position=packed(grid.index, np.int32),
             is_hard=population.reset is Reset.HARD,
             refractory=population.refractory,
             max_spikes=population.max_spikes,
@@ -117,7 +121,7 @@ class Layout:
             offset=population.offset,
         )
 
-    def _add_projection(self, projection: Projection) -> None:
+    def _add_projection(self, builder: "Builder", projection: Projection) -> None:
         synapses = projection.synapses
         delay = _delay(self.graph, projection)
         has_axon_delay = bool(projection.axon_delay.any())
@@ -131,6 +135,7 @@ class Layout:
             source = self.grids[projection.source]
             axon_delay = source.placed(spread(projection.axon_delay, shape))
         self._add_synapses(
+            builder,
             projection,
             weights,
             shift=int(np.clip(exponent, 1 - 32, STATE_BITS)),  # more changes nothing
@@ -141,6 +146,7 @@ class Layout:
 
     def _add_synapses(
         self,
+        builder: "Builder",
         projection: Projection,
         weights: IntArray,
         *,
@@ -151,23 +157,45 @@ class Layout:
     ) -> None:
         synapses = projection.synapses
         source, target = self.grids[projection.source], self.grids[projection.target]
-        ends = (self.position[projection.source], self.position[projection.target])
+        ends = {
+            "source": self.position[projection.source],
+            "target": self.position[projection.target],
+        }
         if isinstance(synapses, SparseSynapses):
             found, starts, targets = placed_sparse(weights, synapses, source, target)
-            self.network.add_sparse(
-                *ends, found, shift, delay, axon_delay, starts, targets
+            builder.add_sparse(
+                **ends,
+                weights=found,
+                shift=shift,
+                delay=delay,
+                axon_delay=axon_delay,
+                starts=starts,
+                targets=targets,
             )
         elif isinstance(synapses, DenseSynapses):
-            placed = placed_dense(weights, source, target)
-            self.network.add_dense(*ends, placed, shift, delay, axon_delay, is_direct)
+            builder.add_dense(
+                **ends,
+                weights=placed_dense(weights, source, target),
+                shift=shift,
+                delay=delay,
+                axon_delay=axon_delay,
+                is_direct=is_direct,
+            )
         else:
             reached = synapses.output_shape(self.graph.shape_of(projection.source))
             if reached is None or reached[1:] != (target.height, target.width):
                 raise UnsupportedError(f"{projection.name}: leads to another shape")
             placed = placed_conv(weights, synapses.groups, source, target, is_direct)
-            geometry = conv_geometry(synapses)
-            self.network.add_conv(
-                *ends, placed, shift, delay, axon_delay, is_direct, geometry
+            builder.add_conv(
+                **ends,
+                weights=placed,
+                shift=shift,
+                delay=delay,
+                axon_delay=axon_delay,
+                is_direct=is_direct,
+                stride=synapses.stride,
+                padding=synapses.padding,
+                dilation=synapses.dilation,
             )
 
     def _is_regular(self, projection: Projection) -> bool:
@@ -196,12 +224,12 @@ class Layout:
             raise UnsupportedError(f"{projection.name}: sums of more than 32 bits")
 
 
-def _shared(rows: tuple[IntArray, ...], grid: Grid) -> list[IntArray]:
+def _shared(rows: dict[str, IntArray], grid: Grid) -> dict[str, IntArray]:
     """Return registers once for each channel, if all positions agree."""
-    maps = [row.reshape(-1, grid.channels) for row in rows]
-    if all(np.array_equal(m, np.broadcast_to(m[0], m.shape)) for m in maps):
-        return [packed(m[0], np.int32) for m in maps]
-    return [packed(row, np.int32) for row in rows]
+    maps = {name: row.reshape(-1, grid.channels) for name, row in rows.items()}
+    if all(np.array_equal(m, np.broadcast_to(m[0], m.shape)) for m in maps.values()):
+        return {name: packed(m[0], np.int32) for name, m in maps.items()}
+    return {name: packed(row, np.int32) for name, row in rows.items()}
 
 
 def _delay(graph: QuantizedGraph, projection: Projection) -> int:

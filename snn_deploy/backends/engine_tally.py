@@ -1,12 +1,12 @@
 """What a chip does for each spike, laid out for the compiled engine's counters."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from snn_deploy.arrays import IntArray
 from snn_deploy.backends.counting import Counter
-from snn_deploy.backends.engine_grid import Grid
+from snn_deploy.backends.engine_grid import Grid, packed
 from snn_deploy.backends.engine_layout import Layout
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph
@@ -19,23 +19,30 @@ from snn_deploy.results import (
     Activity,
 )
 
-TallyArrays = tuple[IntArray, IntArray, IntArray, IntArray, IntArray]
+if TYPE_CHECKING:
+    from snn_deploy.backends._engine import Counting, Tally
 
 PER_SPIKE = (FIRE, PACKET, PACKET_IN, SYNAPTIC_OPERATION)  # of ``Counter.per_spike``
 NO_CORE = -1
 
 
-def add_tallies(layout: Layout, network: MappedNetwork) -> None:
-    """Let the engine count: what each spike causes, and where each neuron lies."""
+def counting_of(layout: Layout, network: MappedNetwork) -> "Counting":
+    """Return what the engine counts: what each spike causes, where each neuron lies."""
+    from snn_deploy.backends._engine import Counting
+
     counter = Counter(network)
     columns = _columns(len(network.cores), counter.n_chip_events)
     source = network.graph.source.name
-    tallies: list[TallyArrays] = []
+    tallies = []
     for name in (source, *(p.name for p in layout.order)):
         core = network.core_of.get(name)
         tallies.append(_tally(counter, name, columns, core, layout.grids[name]))
-    n_links = len(network.crossings.links)
-    layout.network.count(counter.mapped.astype(np.int32), n_links, tallies)
+    return Counting(
+        layout.network,
+        mapped=packed(counter.mapped, np.int32),
+        n_links=len(network.crossings.links),
+        tallies=tallies,
+    )
 
 
 def activity(counts: IntArray, graph: QuantizedGraph, n_cores: int) -> Activity:
@@ -66,18 +73,20 @@ def _columns(n_cores: int, n_chip_events: int) -> IntArray:
 
 def _tally(
     counter: Counter, name: str, columns: IntArray, core: IntArray | None, grid: Grid
-) -> TallyArrays:
+) -> "Tally":
     """Return the kinds of neurons, what a spike of each kind causes, and the cores."""
+    from snn_deploy.backends._engine import Tally
+
     per_spike = counter.per_spike[name]
     first, kind = _kinds(per_spike)
     rows = per_spike[first].tocsr()
     cores = np.zeros(0, np.int64) if core is None else grid.placed(core, NO_CORE)
-    return (
-        grid.placed(kind).astype(np.int32),
-        rows.indptr.astype(np.int32),
-        columns[rows.indices].astype(np.int32),
-        rows.data.astype(np.int32),
-        cores.astype(np.int32),
+    return Tally(
+        kind_of=packed(grid.placed(kind), np.int32),
+        starts=packed(rows.indptr, np.int32),
+        columns=packed(columns[rows.indices], np.int32),
+        amounts=packed(rows.data, np.int32),
+        core_of=packed(cores, np.int32),
     )
 
 

@@ -377,20 +377,20 @@ def test_bad_inputs_are_python_errors(kind: str) -> None:
     loaded = small()
 
     with pytest.raises((TypeError, ValueError)):
-        loaded.run([BAD_INPUTS[kind]], np.full(6, np.inf), 1, False)
+        loaded.run([BAD_INPUTS[kind]], np.full(6, np.inf), 1, None)
     with pytest.raises((TypeError, ValueError)):
-        engine.Session(loaded, [BAD_INPUTS[kind]], False)
+        engine.Session(loaded, [BAD_INPUTS[kind]], None)
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        ([], np.full(5, np.inf), 1, False),
-        ([], np.full(6, np.inf, np.float32), 1, False),
-        ([], np.full(6, np.inf), 0, False),
-        ([], np.full(6, np.inf), 1, True),  # there is nothing to count with
-        ([], np.full(6, np.inf), 1, False, "mmx"),
-        (None, np.full(6, np.inf), 1, False),
+        ([], np.full(5, np.inf), 1, None),
+        ([], np.full(6, np.inf, np.float32), 1, None),
+        ([], np.full(6, np.inf), 0, None),
+        ([], np.full(6, np.inf), 1, True),
+        ([], np.full(6, np.inf), 1, None, "mmx"),
+        (None, np.full(6, np.inf), 1, None),
     ],
 )
 def test_bad_arguments_of_a_run_are_python_errors(arguments: tuple[Any, ...]) -> None:
@@ -398,64 +398,199 @@ def test_bad_arguments_of_a_run_are_python_errors(arguments: tuple[Any, ...]) ->
         small().run(*arguments)
 
 
+def builder(**changes: Any) -> Any:
+    """Return what makes a network of 4 inputs and 6 timesteps."""
+    source = {"height": 1, "width": 1, "channels": 4, "timesteps": 6}
+    return engine.Builder(**{**source, "functional": "sum", **changes})
+
+
+def add_neurons(to: Any, **changes: Any) -> None:
+    """Add a population of one neuron at rest, padded to 16."""
+    registers = ("current_keep", "voltage_keep", "bias", "threshold", "reset_amount")
+    rows = {name: np.zeros(16, np.int32) for name in registers}
+    neurons = {
+        **rows,
+        **{"height": 1, "width": 1, "channels": 16, "is_hard": True, "refractory": 0},
+        **{"max_spikes": 1, "spikes": True, "takes_bias": False, "bias_exponent": 0},
+        "offset": 0,
+        "initial_voltage": np.zeros(16, np.int32),
+        "position": np.zeros(1, np.int32),
+    }
+    to.add_population(**{**neurons, **changes})
+
+
+LINK = {
+    "source": -1,
+    "target": 0,
+    "shift": 0,
+    "delay": 0,
+    "axon_delay": np.zeros(0, np.int32),
+}
+
+
 def test_a_network_that_makes_no_sense_is_refused() -> None:
     with pytest.raises(ValueError, match="timesteps must be at least 1"):
-        engine.Network(1, 1, 4, 0, "sum")
+        builder(timesteps=0)
     with pytest.raises(ValueError, match="at least 1"):
-        engine.Network(0, 1, 4, 6, "sum")
+        builder(height=0)
     with pytest.raises(ValueError, match="sum, last or max"):
-        engine.Network(1, 1, 4, 6, "mean")
-    empty = engine.Network(1, 1, 4, 6, "sum")
+        builder(functional="mean")
+    parts = builder()
     with pytest.raises(ValueError, match="no population is read out"):
-        empty.run([], np.full(6, np.inf), 1, False)
+        parts.build()
     with pytest.raises(ValueError, match="does not exist"):
-        empty.read_out(0)
-    none = np.zeros(0, np.int32)
+        parts.read_out(0)
+    weights = np.zeros((4, 16), np.int8)
     with pytest.raises(ValueError, match="from or to no population"):
-        empty.add_dense(-1, 0, np.zeros((4, 16), np.int8), 0, 0, none, True)
-    loaded = small()
-    for weights in (np.zeros((4, 15), np.int8), np.zeros((4, 16), np.int64)):
+        parts.add_dense(**LINK, weights=weights, is_direct=True)
+    add_neurons(parts)
+    for wrong in (np.zeros((4, 15), np.int8), np.zeros((4, 16), np.int64)):
         with pytest.raises((TypeError, ValueError)):
-            loaded.add_dense(-1, 0, weights, 0, 0, none, True)
-    with pytest.raises(ValueError, match="geometry"):
-        loaded.add_conv(-1, 0, np.zeros(4, np.int16), 0, 0, none, False, [1, 1])
+            parts.add_dense(**LINK, weights=wrong, is_direct=True)
+
+
+def test_a_network_does_not_change_once_it_is_built() -> None:
+    parts = builder()
+    add_neurons(parts)
+    parts.read_out(0)
+    network = parts.build()
+    weights = np.zeros((4, 16), np.int8)
+
+    for change in (
+        lambda: add_neurons(parts),
+        lambda: parts.add_dense(**LINK, weights=weights, is_direct=True),
+        lambda: parts.read_out(0),
+        parts.build,
+    ):
+        with pytest.raises(ValueError, match="the network is built"):
+            change()
+    methods = {name for name in dir(network) if not name.startswith("_")}
+    assert methods == {"run"}
+
+
+def test_what_is_counted_belongs_to_one_network() -> None:
+    one, other = (CpuProgram(mapped(wide(4, 3))).engine for _ in range(2))
+    assert one is not None
+    assert other is not None
+
+    with pytest.raises(ValueError, match="of another network"):
+        one.layout.network.run([], np.full(6, np.inf), 1, other.counting)
+    with pytest.raises(ValueError, match="of another network"):
+        engine.Session(one.layout.network, [], other.counting)
 
 
 def test_spikes_of_channels_without_weights_reach_nothing() -> None:
-    loaded = engine.Network(1, 1, 4, 6, "sum")
-    registers = [np.zeros(16, np.int32) for _ in range(5)]
-    rest, position = np.zeros(16, np.int32), np.zeros(1, np.int32)
-    loaded.add_population(
-        *(1, 1, 16, registers, rest, position),
-        is_hard=True,
-        refractory=0,
-        max_spikes=1,
-        spikes=True,
-        takes_bias=False,
-        bias_exponent=0,
-        offset=0,
-    )
-    loaded.read_out(0)
-    none, ones = np.zeros(0, np.int32), np.ones(2, np.int16)
-    geometry = [1, 1, 1, 1, 0, 0, 1, 1, 2, 1, 1]  # two of the four channels
-    loaded.add_conv(-1, 0, ones, 0, 0, none, False, geometry)
+    parts = builder()
+    add_neurons(parts)
+    parts.read_out(0)
+    ones = np.ones((1, 1, 2, 1, 1), np.int16)  # two of the four channels
+    conv = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1)}
+    link = {**LINK, "weights": ones, "is_direct": False}
+    parts.add_conv(**link, **conv)
     only_others = np.zeros((6, 4), np.int32)
     only_others[:, 2:] = 1
+    tall = {**LINK, "weights": np.zeros((33, 1, 1, 4, 16), np.int8), "is_direct": True}
+    with pytest.raises(ValueError, match="too many rows"):
+        parts.add_conv(**tall, **conv)
+    with pytest.raises(ValueError, match="other positions than its target"):
+        parts.add_conv(
+            **{**link, "weights": np.ones((2, 1, 2, 1, 1), np.int16)}, **conv
+        )
+    with pytest.raises(ValueError, match="5 axes"):
+        parts.add_conv(**{**link, "weights": ones[0]}, **conv)
 
-    never = np.full(6, np.inf)
-    scores, *_ = loaded.run([(only_others, False, None)], never, 1, False)
+    scores, *_ = parts.build().run(
+        [(only_others, False, None)], np.full(6, np.inf), 1, None
+    )
 
     assert not scores.any()
-    tall = [33, 1, *geometry[2:8], 1, 4, 16]
-    with pytest.raises(ValueError, match="too many rows"):
-        loaded.add_conv(-1, 0, np.zeros(33 * 64, np.int8), 0, 0, none, True, tall)
-    padded = [*geometry[:4], 1, 1, *geometry[6:]]
-    with pytest.raises(ValueError, match="other positions than its target"):
-        loaded.add_conv(-1, 0, ones, 0, 0, none, False, padded)
+
+
+LIMITS = {
+    "bias": np.full(16, 1 << 30, np.int32),
+    "threshold": np.full(16, -(1 << 30), np.int32),
+    "reset_amount": np.full(16, 1 << 23, np.int32),
+    "initial_voltage": np.full(16, -(1 << 23), np.int32),
+    "offset": 1 << 20,
+    "width": 1 << 27,
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_what_the_engine_cannot_hold_is_over_its_limits(name: str) -> None:
+    with pytest.raises(engine.LimitError, match=r"2\*\*"):
+        add_neurons(builder(), **{name: LIMITS[name]})
+
+
+@pytest.mark.parametrize("sides", [(1, 1, 40_000), (1, 40_000, 1), (2, 3, 33_000)])
+def test_long_inputs_run_in_the_engine(sides: tuple[int, int, int]) -> None:
+    channels, height, width = sides
+    along = (7, 1) if height > width else (1, 7)
+    synapses = ConvSynapses(
+        weights=2 * rng().integers(-60, 70, (3, channels, *along)),
+        stride=along,
+        padding=(0, 0),
+        dilation=(1, 1),
+        groups=1,
+    )
+    shape = synapses.output_shape(sides)
+    assert shape is not None
+    pooled = 2 * rng().integers(-60, 70, (4, int(np.prod(shape))))
+    link = replace(dense("input", "a", np.zeros((0, 0))), synapses=synapses)
+    graph = integers(
+        [population("a", shape), population("b", (4,))],
+        [link, dense("a", "b", pooled)],
+        shape=sides,
+    )
+    stimuli = trains(2, 6, sides)
+
+    for name in HERE:
+        loaded = program(mapped(graph), name, 1)
+        found = collect_scores(loaded, loaded.network, list(enumerate(stimuli)))
+        np.testing.assert_array_equal(found, by_reference(graph, stimuli))
+    assert found.any()
+
+
+def test_what_is_beyond_the_engine_is_left_to_the_reference_and_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    graph = wide(4, 3)
+    synapses = ConvSynapses(
+        weights=np.ones((3, 4, 1, 1), np.int64),
+        stride=(1 << 15, 1),
+        padding=(0, 0),
+        dilation=(1, 1),
+        groups=1,
+    )
+    link = replace(graph.projections[0], synapses=synapses)
+    neurons = replace(graph.populations[0], shape=(3, 1, 1))
+    source = replace(graph.source, shape=(4, 1, 1))
+    graph = replace(graph, projections=(link,), populations=(neurons,), source=source)
+    stimuli = trains(2, 6, (4, 1, 1))
+    compiled.say_once.cache_clear()
+
+    loaded = CpuProgram(mapped(graph))
+
+    assert loaded.engine is None
+    assert "stride" in caplog.text
+    assert "NumPy serves" in caplog.text
+    found = collect_scores(loaded, loaded.network, list(enumerate(stimuli)))
+    np.testing.assert_array_equal(found, by_reference(graph, stimuli))
+
+
+def test_an_index_given_twice_is_refused_and_nothing_advances() -> None:
+    session = engine.Session(small(), [(GOOD, False, None)] * 4, None)
+
+    for which in ([3, 3], [0, 1, 0], [3] * 20_000):
+        with pytest.raises(IndexError, match="given twice"):
+            session.step(np.array(which))
+
+    for _ in range(len(GOOD)):  # all six timesteps are left
+        session.step(np.arange(4))
 
 
 def test_an_input_that_has_ended_does_not_go_on() -> None:
-    session = engine.Session(small(), [(GOOD, False, None)], False)
+    session = engine.Session(small(), [(GOOD, False, None)], None)
     for _ in range(len(GOOD)):
         session.step(np.zeros(1, np.int64))
     with pytest.raises(IndexError, match="at its last timestep"):
@@ -565,10 +700,47 @@ def test_other_threads_of_python_go_on() -> None:
     assert done[0].tolist() == [2_000]
 
 
-def test_damaged_networks_end_in_python_errors() -> None:
+def test_misuse_ends_in_python_errors() -> None:
     from tests.backends.fuzz_engine import fuzz
 
-    found = fuzz(seconds=2, seed=0)
+    found = fuzz(seconds=4, seed=0)
 
     assert found["ValueError"] > 0
     assert found["runs"] > 0
+    assert found["step"] > 0
+    assert found["finish"] > 0
+
+
+@pytest.mark.parametrize("backend", ["engine", "numpy"])
+def test_threads_share_a_fresh_program(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.backends.thread_engine import share
+
+    monkeypatch.setenv(VARIABLE, "" if backend == "engine" else "numpy")
+
+    assert share(n_rounds=5) > 0
+
+
+def test_a_session_that_another_thread_uses_says_so() -> None:
+    from tests.backends.thread_engine import quarrel
+
+    assert quarrel() > 0
+
+
+@pytest.mark.parametrize("backend", ["engine", "numpy"])
+def test_a_session_lets_one_thread_in(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "" if backend == "engine" else "numpy")
+    session: Any = CpuProgram(network()).start(trains(2, 6, (3, 9, 7)))
+    calls = [session.step, lambda: session.retire(np.zeros(1, np.int64))]
+
+    with session.turn:  # as another thread would hold it
+        for call in calls:
+            with pytest.raises(BackendError, match="in use by another thread"):
+                call()
+
+    assert session.step() is not None
+    session.retire(np.arange(2))
+    assert session.activity(1).timesteps == 1

@@ -14,7 +14,7 @@ from hypothesis import assume, given
 from snn_deploy.arrays import AnyArray, BoolArray
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends import open_backend
-from snn_deploy.costs.pricing import Pricing
+from snn_deploy.costs.pricing import Pricing, Values
 from snn_deploy.files import packaged_folder
 from snn_deploy.host.cutoff import fixed, never
 from snn_deploy.host.monitor import run_inputs
@@ -207,7 +207,8 @@ def test_a_stream_has_every_spike_of_layers_behind_the_output(case: Case) -> Non
     stream = Pricing(network, None, "embedded").stream(n)
     results = run_inputs(program, network, enumerate(case.stimuli), never)
 
-    rows, totals = [], []
+    rows: list[Values] = []
+    totals = []
     for result in results:
         cores, chip = result.activity.streamed
         rows += stream.push(result)

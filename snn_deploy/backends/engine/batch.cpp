@@ -67,10 +67,11 @@ int64_t gap(const int64_t* scores, int n) {
 // What the threads share.
 class Work {
  public:
-  Work(const Network& network, const Kernels& kernels, const Input* inputs, int n,
-       const double* thresholds, const Results& results)
+  Work(const Network& network, const Kernels& kernels, const Counting* counting,
+       const Input* inputs, int n, const double* thresholds, const Results& results)
       : network_(network),
         kernels_(kernels),
+        counting_(counting),
         inputs_(inputs),
         n_(n),
         thresholds_(thresholds),
@@ -79,7 +80,7 @@ class Work {
   // Takes inputs until none is left; `poll` is called at every timestep.
   template <class Poll>
   void take(Poll poll) {
-    Runner runner(network_, kernels_);
+    Runner runner(network_, kernels_, counting_);
     for (int i = next_++; i < n_ && !is_over; i = next_++) {
       int timesteps = run_one(runner, i, poll);
       if (timesteps) results_.timesteps[i] = timesteps;
@@ -104,9 +105,10 @@ class Work {
     int n_out = network_.n_out();
     int64_t* scores = results_.scores + (size_t)i * network_.n_timesteps * n_out;
     const int64_t* before = nullptr;
-    size_t n_counts = (size_t)network_.n_rows() * network_.n_columns;
     if (i + 1 < n_) fetch(inputs_[i + 1]);
-    runner.start(inputs_[i], results_.counts ? results_.counts + i * n_counts : nullptr);
+    int32_t* counts = nullptr;
+    if (counting_) counts = results_.counts + (size_t)i * counting_->n_counts();
+    runner.start(inputs_[i], counts);
     for (int t = 1;; ++t) {
       poll();
       if (is_over) return 0;
@@ -131,6 +133,7 @@ class Work {
 
   const Network& network_;
   const Kernels& kernels_;
+  const Counting* counting_;
   const Input* inputs_;
   int n_;
   const double* thresholds_;
@@ -140,10 +143,10 @@ class Work {
 
 }  // namespace
 
-void run(const Network& network, const Kernels& kernels, const Input* inputs, int n,
-         const double* thresholds, int n_threads, const Results& results,
-         const std::function<bool()>& is_stopped) {
-  Work work(network, kernels, inputs, n, thresholds, results);
+void run(const Network& network, const Kernels& kernels, const Counting* counting,
+         const Input* inputs, int n, const double* thresholds, int n_threads,
+         const Results& results, const std::function<bool()>& is_stopped) {
+  Work work(network, kernels, counting, inputs, n, thresholds, results);
   Asking asking(is_stopped);
   auto ask = [&] {
     if (asking()) work.is_over = true;

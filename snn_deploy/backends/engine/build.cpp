@@ -1,7 +1,10 @@
 #include "build.h"
 
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
+
+#include <tuple>
 
 #include "arrays.h"
 
@@ -10,29 +13,19 @@ using namespace nb::literals;
 namespace engine {
 namespace {
 
-// So many rows of int32, from a list or tuple of arrays.
-std::vector<std::vector<int32_t>> rows_of(nb::handle items, size_t n) {
-  std::vector<std::vector<int32_t>> rows;
-  if (!nb::isinstance<nb::list>(items) && !nb::isinstance<nb::tuple>(items))
-    throw nb::type_error("a list of arrays is needed");
-  for (nb::handle item : items) {
-    Row<int32_t> row;
-    if (!nb::try_cast(item, row, false))
-      throw nb::type_error("a contiguous row of int32 is needed");
-    rows.push_back(copy(row));
-  }
-  if (rows.size() != n) throw nb::value_error("the number of arrays is wrong");
-  return rows;
-}
-
-int add_population(Network& network, int height, int width, int channels,
-                   nb::list registers, Row<int32_t> initial_voltage,
-                   Row<int32_t> position, bool is_hard, int refractory, int max_spikes,
-                   bool spikes, bool takes_bias, int bias_exponent, int offset) {
+int add_population(Builder& builder, int height, int width, int channels,
+                   Row<int32_t> current_keep, Row<int32_t> voltage_keep,
+                   Row<int32_t> bias, Row<int32_t> threshold, Row<int32_t> reset_amount,
+                   Row<int32_t> initial_voltage, Row<int32_t> position, bool is_hard,
+                   int refractory, int max_spikes, bool spikes, bool takes_bias,
+                   int bias_exponent, int offset) {
   Population population{};
   population.grid = {height, width, channels};
-  std::vector<std::vector<int32_t>> rows = rows_of(registers, 5);
-  population.rows = {rows[0], rows[1], rows[2], rows[3], rows[4]};
+  population.rows.current_keep = copy(current_keep);
+  population.rows.voltage_keep = copy(voltage_keep);
+  population.rows.bias = copy(bias);
+  population.rows.threshold = copy(threshold);
+  population.rows.reset_amount = copy(reset_amount);
   population.neurons.is_hard = is_hard;
   population.neurons.refractory = refractory;
   population.neurons.max_spikes = max_spikes;
@@ -43,28 +36,29 @@ int add_population(Network& network, int height, int width, int channels,
   population.takes_bias = takes_bias;
   population.bias_exponent = bias_exponent;
   population.offset = offset;
-  return network.add(std::move(population));
+  return builder.add(std::move(population));
 }
 
-template <class T>
-void set_weights(Projection& p, const Array<T>& weights) {
-  const int8_t* bytes = (const int8_t*)weights.data();
-  p.bytes.assign(bytes, bytes + weights.nbytes());
-  p.is_wide = sizeof(T) == 2;
-}
-
-// Weights of any type that the projection can have.
-void take_weights(Projection& p, nb::handle weights) {
+// Takes weights of any type that the projection can have; returns their shape.
+std::vector<size_t> take_weights(Projection& p, nb::handle weights) {
+  auto shape_of = [](const auto& array) {
+    std::vector<size_t> shape;
+    for (size_t i = 0; i < array.ndim(); ++i) shape.push_back(array.shape(i));
+    return shape;
+  };
   Array<int8_t> narrow;
   Array<int16_t> wide;
-  if (p.is_direct && nb::try_cast(weights, narrow, false))
-    set_weights(p, narrow);
-  else if (nb::try_cast(weights, wide, false))
-    set_weights(p, wide);
-  else
+  if (p.is_direct && nb::try_cast(weights, narrow, false)) {
+    p.narrow.assign(narrow.data(), narrow.data() + narrow.size());
+    return shape_of(narrow);
+  }
+  if (!nb::try_cast(weights, wide, false))
     throw nb::type_error(
         p.is_direct ? "weights must be a C-contiguous array of int8 or int16"
                     : "weights must be a C-contiguous array of int16");
+  p.wide.assign(wide.data(), wide.data() + wide.size());
+  p.is_wide = true;
+  return shape_of(wide);
 }
 
 Projection projection(int source, int target, int shift, int delay,
@@ -79,39 +73,39 @@ Projection projection(int source, int target, int shift, int delay,
   return p;
 }
 
-void add_dense(Network& network, int source, int target, nb::object weights, int shift,
+void add_dense(Builder& builder, int source, int target, nb::object weights, int shift,
                int delay, Row<int32_t> axon_delay, bool is_direct) {
   Projection p = projection(source, target, shift, delay, axon_delay, is_direct);
   p.scatter.kind = Scatter::kDense;
   take_weights(p, weights);
-  network.add(std::move(p));
+  builder.add(std::move(p));
 }
 
-void add_conv(Network& network, int source, int target, nb::object weights, int shift,
-              int delay, Row<int32_t> axon_delay, bool is_direct,
-              std::vector<int> geometry) {
-  if (geometry.size() != 11)
-    throw nb::value_error("the geometry of a convolution has 11 numbers");
+using Pair = std::pair<int, int>;  // along y and x
+
+// The weights are [kernel row][kernel column][group][in][out].
+void add_conv(Builder& builder, int source, int target, nb::object weights, int shift,
+              int delay, Row<int32_t> axon_delay, bool is_direct, Pair stride,
+              Pair padding, Pair dilation) {
   Projection p = projection(source, target, shift, delay, axon_delay, is_direct);
-  const std::vector<int>& g = geometry;
   Scatter& s = p.scatter;
   s.kind = Scatter::kConv;
-  s.kernel_height = g[0];
-  s.kernel_width = g[1];
-  s.stride_y = g[2];
-  s.stride_x = g[3];
-  s.padding_y = g[4];
-  s.padding_x = g[5];
-  s.dilation_y = g[6];
-  s.dilation_x = g[7];
-  s.groups = g[8];
-  s.group_in = g[9];
-  s.group_out = g[10];
-  take_weights(p, weights);
-  network.add(std::move(p));
+  std::vector<size_t> shape = take_weights(p, weights);
+  if (shape.size() != 5) throw nb::value_error("weights of a convolution have 5 axes");
+  for (size_t n : shape)
+    if (n >= (size_t)1 << 30) throw nb::value_error("weights have too many rows");
+  s.kernel_height = (int)shape[0];
+  s.kernel_width = (int)shape[1];
+  s.groups = (int)shape[2];
+  s.group_in = (int)shape[3];
+  s.group_out = (int)shape[4];
+  std::tie(s.stride_y, s.stride_x) = stride;
+  std::tie(s.padding_y, s.padding_x) = padding;
+  std::tie(s.dilation_y, s.dilation_x) = dilation;
+  builder.add(std::move(p));
 }
 
-void add_sparse(Network& network, int source, int target, nb::object weights, int shift,
+void add_sparse(Builder& builder, int source, int target, nb::object weights, int shift,
                 int delay, Row<int32_t> axon_delay, Row<int32_t> starts,
                 Row<int32_t> targets) {
   Projection p = projection(source, target, shift, delay, axon_delay, false);
@@ -119,53 +113,65 @@ void add_sparse(Network& network, int source, int target, nb::object weights, in
   p.starts = copy(starts);
   p.targets = copy(targets);
   take_weights(p, weights);
-  network.add(std::move(p));
+  builder.add(std::move(p));
 }
 
-// Each tally: the kind of each neuron; of each kind the start of its entries; their
-// columns and amounts; the neurocore of each neuron.
-void set_tallies(Network& network, Row<int32_t> mapped, int n_links, nb::list tallies) {
-  std::vector<Tally> found;
-  for (nb::handle item : tallies) {
-    std::vector<std::vector<int32_t>> rows = rows_of(item, 5);
-    found.push_back({rows[0], rows[1], rows[2], rows[3], rows[4], {}, {}});
-  }
-  network.count(copy(mapped), n_links, std::move(found));
+void make_tally(Tally* tally, Row<int32_t> kind_of, Row<int32_t> starts,
+                Row<int32_t> columns, Row<int32_t> amounts, Row<int32_t> core_of) {
+  new (tally) Tally{copy(kind_of), copy(starts),  copy(columns), copy(amounts),
+                    copy(core_of), {},            {}};
 }
 
-Network* new_network(int height, int width, int channels, int n_timesteps,
-                     std::string functional) {
-  Functional found;
-  if (functional == "sum")
-    found = Functional::kSum;
-  else if (functional == "last")
-    found = Functional::kLast;
-  else if (functional == "max")
-    found = Functional::kMax;
-  else
-    throw nb::value_error("the functional is sum, last or max");
-  return new Network({height, width, channels}, n_timesteps, found);
+void make_counting(Counting* counting, const Network& network, Row<int32_t> mapped,
+                   int n_links, std::vector<Tally> tallies) {
+  new (counting) Counting(network, copy(mapped), n_links, std::move(tallies));
+}
+
+Functional functional_of(const std::string& name) {
+  if (name == "sum") return Functional::kSum;
+  if (name == "last") return Functional::kLast;
+  if (name == "max") return Functional::kMax;
+  throw nb::value_error("the functional is sum, last or max");
+}
+
+void make_builder(Builder* builder, int height, int width, int channels,
+                  int n_timesteps, std::string functional) {
+  Grid source{height, width, channels};
+  new (builder) Builder(source, n_timesteps, functional_of(functional));
 }
 
 }  // namespace
 
-nb::class_<Network> bind_network(nb::module_& m) {
-  return nb::class_<Network>(m, "Network")
-      .def(nb::new_(&new_network), "height"_a, "width"_a, "channels"_a, "timesteps"_a,
-           "functional"_a)
-      .def("add_population", &add_population, "height"_a, "width"_a, "channels"_a,
-           "registers"_a, "initial_voltage"_a.noconvert(),
+void bind_builder(nb::module_& m) {
+  nb::exception<LimitError>(m, "LimitError", PyExc_ValueError);
+  nb::class_<Builder>(m, "Builder")
+      .def("__init__", &make_builder, nb::kw_only(), "height"_a, "width"_a,
+           "channels"_a, "timesteps"_a, "functional"_a)
+      .def("add_population", &add_population, nb::kw_only(), "height"_a, "width"_a,
+           "channels"_a, "current_keep"_a.noconvert(), "voltage_keep"_a.noconvert(),
+           "bias"_a.noconvert(), "threshold"_a.noconvert(),
+           "reset_amount"_a.noconvert(), "initial_voltage"_a.noconvert(),
            "position"_a.noconvert(), "is_hard"_a, "refractory"_a, "max_spikes"_a,
            "spikes"_a, "takes_bias"_a, "bias_exponent"_a, "offset"_a)
-      .def("add_dense", &add_dense, "source"_a, "target"_a, "weights"_a, "shift"_a,
-           "delay"_a, "axon_delay"_a.noconvert(), "is_direct"_a)
-      .def("add_conv", &add_conv, "source"_a, "target"_a, "weights"_a, "shift"_a,
-           "delay"_a, "axon_delay"_a.noconvert(), "is_direct"_a, "geometry"_a)
-      .def("add_sparse", &add_sparse, "source"_a, "target"_a, "weights"_a, "shift"_a,
-           "delay"_a, "axon_delay"_a.noconvert(), "starts"_a.noconvert(),
-           "targets"_a.noconvert())
-      .def("read_out", &Network::read_out, "population"_a)
-      .def("count", &set_tallies, "mapped"_a.noconvert(), "n_links"_a, "tallies"_a);
+      .def("add_dense", &add_dense, nb::kw_only(), "source"_a, "target"_a, "weights"_a,
+           "shift"_a, "delay"_a, "axon_delay"_a.noconvert(), "is_direct"_a)
+      .def("add_conv", &add_conv, nb::kw_only(), "source"_a, "target"_a, "weights"_a,
+           "shift"_a, "delay"_a, "axon_delay"_a.noconvert(), "is_direct"_a, "stride"_a,
+           "padding"_a, "dilation"_a)
+      .def("add_sparse", &add_sparse, nb::kw_only(), "source"_a, "target"_a,
+           "weights"_a, "shift"_a, "delay"_a, "axon_delay"_a.noconvert(),
+           "starts"_a.noconvert(), "targets"_a.noconvert())
+      .def("read_out", &Builder::read_out, "population"_a)
+      .def("build", [](Builder& builder) {
+        return const_cast<Network*>(builder.build().release());  // Python sees no field
+      }, nb::rv_policy::take_ownership);
+  nb::class_<Tally>(m, "Tally")
+      .def("__init__", &make_tally, nb::kw_only(), "kind_of"_a.noconvert(),
+           "starts"_a.noconvert(), "columns"_a.noconvert(), "amounts"_a.noconvert(),
+           "core_of"_a.noconvert());
+  nb::class_<Counting>(m, "Counting")
+      .def("__init__", &make_counting, "network"_a, nb::kw_only(),
+           "mapped"_a.noconvert(), "n_links"_a, "tallies"_a, nb::keep_alive<1, 2>());
 }
 
 }  // namespace engine

@@ -7,7 +7,8 @@
 
 namespace engine {
 
-// Adds the class Network; the rest of its methods is added by the caller.
-nanobind::class_<Network> bind_network(nanobind::module_& module);
+// Adds the classes Builder, Tally and Counting, and what they raise; those of a complete
+// network are the caller's.
+void bind_builder(nanobind::module_& module);
 
 }  // namespace engine

@@ -4,7 +4,7 @@
 namespace engine {
 
 void Runner::count_spikes(int sender, int row) {
-  const Tally& tally = network_.tally_of(sender);
+  const Tally& tally = counting_->tally_of(sender);
   const int n_kinds = (int)tally.starts.size() - 1;
   int32_t* of_kind = of_kind_.data();
   if (tally.by_kind.words.empty()) {
@@ -14,7 +14,7 @@ void Runner::count_spikes(int sender, int row) {
   } else {
     kernels_.count(tally.by_kind.sets(), live_[sender].spiked.data(), of_kind, 1);
   }
-  int32_t* counts = counts_ + (size_t)row * network_.n_columns;
+  int32_t* counts = row_of_counts(row);
   for (int kind = 0; kind < n_kinds; ++kind) {
     int32_t n = of_kind[kind];
     if (!n) continue;
@@ -26,8 +26,8 @@ void Runner::count_spikes(int sender, int row) {
 
 void Runner::count_updates(int index, int row) {
   const Live& live = live_[index];
-  int32_t* counts = counts_ + (size_t)row * network_.n_columns + 1;
-  kernels_.count(network_.tally_of(index).by_core.sets(), live.reached.data(), counts, 6);
+  kernels_.count(counting_->tally_of(index).by_core.sets(), live.reached.data(),
+                 row_of_counts(row) + 1, kCoreEvents);
 }
 
 }  // namespace engine

@@ -15,15 +15,15 @@ namespace {
 template <int n>
 inline void sum_products(const Dense& by, const int16_t* image, int channels, int channel,
                          int n_pixels, int32_t* sums) {
-  const int32_t* weights = by.weights + channel;
+  const int16_t* weights = by.weights + 2 * channel;
   Simd::I32 found[kPixels][n];
   UNROLL for (int p = 0; p < kPixels; ++p)
     UNROLL for (int i = 0; i < n; ++i) found[p][i] = Simd::zero();
   for (int row = 0; row < by.kernel_height; ++row, image += by.width) {
-    for (int pair = 0; pair < by.n_pairs; ++pair, weights += channels) {
+    for (int pair = 0; pair < by.n_pairs; ++pair, weights += 2 * channels) {
       Simd::I32 factors[n];
       UNROLL for (int i = 0; i < n; ++i)
-        factors[i] = Simd::load(weights + i * Simd::kLanes);
+        factors[i] = Simd::load_pairs(weights + 2 * i * Simd::kLanes);
       UNROLL for (int p = 0; p < kPixels; ++p) {
         int32_t values;
         memcpy(&values, image + p * by.step_x + 2 * pair, sizeof values);

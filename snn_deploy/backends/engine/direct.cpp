@@ -41,7 +41,7 @@ int n_pixels_at_once(const Scatter& s) {
 
 // What is added to weights in lower bytes: 64 if all of them have 7 bits.
 int excess_of(const Projection& p) {
-  for (int8_t weight : p.bytes)
+  for (int8_t weight : p.narrow)
     if (weight < -64 || weight > 63) return 128;
   return 64;
 }
@@ -74,7 +74,7 @@ void lay_out_dense(Projection& p) {
   p.blocks = empty_blocks(target.height * next, excess);
   for (int64_t in = 0; in < n_in; ++in)
     for (int64_t out = 0; out < n_out; ++out)
-      put(&p.blocks[out / n * next + in * stride], out % n, p.bytes[in * n_out + out],
+      put(&p.blocks[out / n * next + in * stride], out % n, p.narrow[in * n_out + out],
           excess);
   p.direct.blocks = {p.blocks.data(), (int)n_in, excess == 64, 1, stride, next, 1, 1};
 }
@@ -92,7 +92,7 @@ void lay_out_conv(Projection& p) {
   for (int64_t row = 0; row < s.kernel_height; ++row)
     for (int pixel = 0; pixel < n_pixels; ++pixel)
       for (int64_t i = 0; i < s.kernel_width * n_in; ++i) {
-        const int8_t* from = &p.bytes[(row * s.kernel_width * n_in + i) * n_out];
+        const int8_t* from = &p.narrow[(row * s.kernel_width * n_in + i) * n_out];
         int64_t place = (row * width + pixel * s.stride_x) * n_in + i;
         for (int64_t out = 0; out < n_out; ++out)
           put(&p.blocks[place * stride], pixel * n_out + out, from[out], excess);
@@ -102,9 +102,8 @@ void lay_out_conv(Projection& p) {
 }
 
 template <class Weight>
-void put_pairs(const Projection& p, int64_t n_pairs, int16_t* pairs) {
-  const Scatter& s = p.scatter;
-  const Weight* weights = (const Weight*)p.bytes.data();
+void put_pairs(const Scatter& s, const Weight* weights, int64_t n_pairs,
+               int16_t* pairs) {
   int64_t n = (int64_t)s.kernel_width * s.source.channels, n_out = s.target.channels;
   for (int64_t row = 0; row < s.kernel_height; ++row)
     for (int64_t i = 0; i < n; ++i)
@@ -123,12 +122,11 @@ void lay_out_dense_conv(Projection& p) {
   int64_t n_pairs = (s.kernel_width * channels + 1) / 2;
   int64_t n_values = width * height + kPixels * step_x + 2;
   if (n_values > kMostValues) return;
-  p.pairs.resize(s.kernel_height * n_pairs * n_out);
-  int16_t* pairs = (int16_t*)p.pairs.data();
+  p.pairs.resize(s.kernel_height * n_pairs * n_out * 2);
   if (p.is_wide)
-    put_pairs<int16_t>(p, n_pairs, pairs);
+    put_pairs(s, p.wide.data(), n_pairs, p.pairs.data());
   else
-    put_pairs<int8_t>(p, n_pairs, pairs);
+    put_pairs(s, p.narrow.data(), n_pairs, p.pairs.data());
   p.dense = {p.pairs.data(),  s.kernel_height,      (int)n_pairs,
              (ptrdiff_t)width, (ptrdiff_t)(s.stride_y * width), (ptrdiff_t)step_x};
   p.n_image = (size_t)n_values;
@@ -142,7 +140,8 @@ void lay_out_direct(Projection& p) {
   int64_t n_out = is_conv ? s.target.channels : size_of(s.target);
   int64_t next = (int64_t)s.target.width * s.target.channels;
   Direct& direct = p.direct;
-  direct.single = {p.bytes.data(), 0, false, 1, n_out, next, s.kernel_width, s.stride_x};
+  const void* rows = p.is_wide ? (const void*)p.wide.data() : p.narrow.data();
+  direct.single = {rows, 0, false, 1, n_out, next, s.kernel_width, s.stride_x};
   direct.is_wide = p.is_wide;
   direct.is_conv = is_conv;
   direct.shift = p.shift;

@@ -75,7 +75,7 @@ struct State {
 // for each [kernel row][kernel column][in], or for each [in] of a dense projection. The
 // kernel and its stride are those of all its pixels together.
 struct Weights {
-  const void* rows;    // null: there are none
+  const void* rows;    // of int8 or int16; null: there are none
   int n_rows;          // blocks: and one more, of zeros
   bool is_narrow;      // blocks: weights of 7 bits
   int n_pixels;        // that a row serves
@@ -102,7 +102,7 @@ constexpr int kPixels = 4;
 // a border of zeros, and some more behind it. Two values that follow each other in a row
 // are multiplied by a pair of weights. Steps and widths are numbers of values.
 struct Dense {
-  const int32_t* weights;  // [kernel row][pair][out], pairs of int16; null: none
+  const int16_t* weights;  // [kernel row][pair][out][2]; null: none
   int kernel_height, n_pairs;
   ptrdiff_t width, step_y, step_x;  // of the image; from an output pixel to the next
 };
@@ -137,7 +137,7 @@ struct Step {
 // Synapses that are followed from each spike to its targets.
 struct Scatter {
   enum Kind { kDense, kConv, kSparse } kind;
-  const void* weights;  // int16; dense [in][out], conv [ky][kx][channel][out of group]
+  const int16_t* weights;  // dense [in][out], conv [ky][kx][channel][out of group]
   const int32_t* starts;   // sparse: of the synapses of each source neuron
   const int32_t* targets;  // sparse
   Grid source, target;

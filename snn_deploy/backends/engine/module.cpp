@@ -4,6 +4,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "arrays.h"
 #include "batch.h"
@@ -44,15 +45,14 @@ Input input_of(const Network& network, nb::handle item) {
   return input;
 }
 
-void require_counted(const Network& network, bool is_counted) {
-  network.require_complete();
-  if (is_counted && !network.is_counted())
-    throw nb::value_error("the network has nothing to count with");
+void require_of(const Network& network, const Counting* counting) {
+  if (counting && &counting->network != &network)
+    throw nb::value_error("what is to be counted is that of another network");
 }
 
 nb::tuple run_batch(const Network& network, nb::list inputs, Row<double> thresholds,
-                    int n_threads, bool is_counted, std::string kernels) {
-  require_counted(network, is_counted);
+                    int n_threads, const Counting* counting, std::string kernels) {
+  require_of(network, counting);
   const Kernels& used = find_kernels(kernels);
   if (thresholds.size() != (size_t)network.n_timesteps)
     throw nb::value_error("a threshold is needed for every timestep");
@@ -63,10 +63,10 @@ nb::tuple run_batch(const Network& network, nb::list inputs, Row<double> thresho
   size_t n_timesteps = network.n_timesteps;
   auto scores = new_array<int64_t>({n, n_timesteps, (size_t)network.n_out()});
   auto timesteps = new_array<int32_t>({n});
-  size_t n_counted = is_counted ? n : 0;
+  size_t n_columns = counting ? counting->n_columns : 0;
   auto counts = new_array<int32_t>(
-      {n_counted, (size_t)network.n_rows(), (size_t)network.n_columns});
-  Results results{scores.data(), timesteps.data(), is_counted ? counts.data() : nullptr};
+      {counting ? n : 0, (size_t)network.n_rows(), n_columns});
+  Results results{scores.data(), timesteps.data(), counting ? counts.data() : nullptr};
   nb::object interrupt = nb::none();
   auto is_stopped = [&] {
     nb::gil_scoped_acquire holds;
@@ -77,7 +77,7 @@ nb::tuple run_batch(const Network& network, nb::list inputs, Row<double> thresho
   };
   {
     nb::gil_scoped_release released;
-    run(network, used, found.data(), (int)n, thresholds.data(), n_threads, results,
+    run(network, used, counting, found.data(), (int)n, thresholds.data(), n_threads, results,
         is_stopped);
   }
   return nb::make_tuple(scores, timesteps, counts, interrupt);
@@ -86,16 +86,19 @@ nb::tuple run_batch(const Network& network, nb::list inputs, Row<double> thresho
 // Inputs that advance when they are told to.
 class Session {
  public:
-  Session(const Network& network, nb::list inputs, bool is_counted, std::string kernels)
-      : network_(network), inputs_(nb::list(nb::handle(inputs)[nb::slice(
-                               nb::none(), nb::none(), nb::none())])) {
-    require_counted(network, is_counted);
+  Session(const Network& network, nb::list inputs, const Counting* counting,
+          std::string kernels)
+      : network_(network),
+        counting_(counting),
+        inputs_(nb::list(nb::handle(inputs)[nb::slice(nb::none(), nb::none(),
+                                                      nb::none())])) {
+    require_of(network, counting);
     const Kernels& used = find_kernels(kernels);
     for (nb::handle item : inputs_) {
       Input input = input_of(network, item);
-      counts_.emplace_back(is_counted ? (size_t)network.n_rows() * network.n_columns : 0);
-      runners_.push_back(std::make_unique<Runner>(network, used));
-      runners_.back()->start(input, is_counted ? counts_.back().data() : nullptr);
+      counts_.emplace_back(counting ? counting->n_counts() : 0);
+      runners_.push_back(std::make_unique<Runner>(network, used, counting));
+      runners_.back()->start(input, counting ? counts_.back().data() : nullptr);
     }
   }
 
@@ -103,25 +106,25 @@ class Session {
 
   // Advances some inputs by a timestep; returns what the host reads of each.
   nb::ndarray<nb::numpy, int64_t> step(Row<int64_t> which) {
+    Use use(is_used_);
+    std::vector<Runner*> runners = to_step(which);
     size_t n_out = network_.n_out();
-    auto values = new_array<int64_t>({which.size(), n_out});
-    for (size_t i = 0; i < which.size(); ++i)
-      if (at(which.data()[i]).timestep() == network_.n_timesteps)
-        throw nb::index_error("the input is at its last timestep");
+    auto values = new_array<int64_t>({runners.size(), n_out});
     nb::gil_scoped_release released;
-    for (size_t i = 0; i < which.size(); ++i) {
-      Runner& runner = at(which.data()[i]);
-      runner.advance();
-      runner.read_out(values.data() + i * n_out);
+    for (size_t i = 0; i < runners.size(); ++i) {
+      runners[i]->advance();
+      runners[i]->read_out(values.data() + i * n_out);
     }
     return values;
   }
 
   // Ends an input; returns its counts, then those of the stream, see Runner::finish.
   nb::ndarray<nb::numpy, int32_t> finish(int64_t which) {
-    size_t n_columns = network_.n_columns, n_rows = at(which).finish();
+    Use use(is_used_);
+    size_t n_rows = at(which).finish();
     std::vector<int32_t>& found = counts_[which];
-    auto counts = new_array<int32_t>({found.empty() ? 0 : n_rows, n_columns});
+    auto counts = counting_ ? new_array<int32_t>({n_rows, (size_t)counting_->n_columns})
+                            : new_array<int32_t>({0, 0});
     std::copy_n(found.begin(), counts.size(), counts.data());
     runners_[which].reset();
     found = {};
@@ -129,17 +132,47 @@ class Session {
   }
 
  private:
+  // One call at a time: another thread's is refused, not made to wait.
+  class Use {
+   public:
+    explicit Use(std::atomic<bool>& is_used) : is_used_(is_used) {
+      if (is_used.exchange(true))
+        throw std::runtime_error("the session is in use by another thread");
+    }
+    ~Use() { is_used_ = false; }
+    Use(const Use&) = delete;
+
+   private:
+    std::atomic<bool>& is_used_;
+  };
+
   Runner& at(int64_t which) {
     if (which < 0 || which >= (int64_t)runners_.size() || !runners_[which])
       throw nb::index_error("there is no such input, or it has ended");
-    Runner& runner = *runners_[which];
-    return runner;
+    return *runners_[which];
+  }
+
+  std::vector<Runner*> to_step(const Row<int64_t>& which) {
+    std::vector<Runner*> found;
+    std::vector<bool> is_given(runners_.size());
+    for (size_t i = 0; i < which.size(); ++i) {
+      int64_t index = which.data()[i];
+      Runner& runner = at(index);
+      if (runner.timestep() == network_.n_timesteps)
+        throw nb::index_error("the input is at its last timestep");
+      if (is_given[index]) throw nb::index_error("the input is given twice");
+      is_given[index] = true;
+      found.push_back(&runner);
+    }
+    return found;
   }
 
   const Network& network_;
+  const Counting* counting_;
   nb::list inputs_;  // keeps the arrays
   std::vector<std::vector<int32_t>> counts_;
   std::vector<std::unique_ptr<Runner>> runners_;
+  std::atomic<bool> is_used_{false};
 };
 
 std::vector<std::string> instruction_sets() {
@@ -150,12 +183,14 @@ std::vector<std::string> instruction_sets() {
 
 NB_MODULE(_engine, m) {
   m.def("instruction_sets", &instruction_sets);
-  bind_network(m)
+  bind_builder(m);
+  nb::class_<Network>(m, "Network")
       .def("run", &run_batch, "inputs"_a, "thresholds"_a.noconvert(), "threads"_a,
-           "is_counted"_a, "instructions"_a = "");
+           "counting"_a.none(), "instructions"_a = "");
   nb::class_<Session>(m, "Session")
-      .def(nb::init<const Network&, nb::list, bool, std::string>(), "network"_a,
-           "inputs"_a, "is_counted"_a, "instructions"_a = "", nb::keep_alive<1, 2>())
+      .def(nb::init<const Network&, nb::list, const Counting*, std::string>(),
+           "network"_a, "inputs"_a, "counting"_a.none(), "instructions"_a = "",
+           nb::keep_alive<1, 2>(), nb::keep_alive<1, 4>())
       .def("step", &Session::step, "which"_a.noconvert())
       .def("finish", &Session::finish, "which"_a);
 }

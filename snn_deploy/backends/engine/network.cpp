@@ -10,30 +10,34 @@ namespace engine {
 
 namespace {
 
-constexpr int kLongest = 1 << 15;  // sides of grids and kernels, strides, paddings
+constexpr int kMostNeurons = 1 << 30;
+constexpr int kLongest = 1 << 15;  // sides of kernels, strides, paddings
+constexpr int kLatest = 1 << 20;   // delays and offsets
+constexpr int kLargest = 1 << 30;  // of a bias, or of a threshold under 0
+constexpr int kMostShift = 19;     // of the bias of an input, up to 4095
 
-constexpr int kLatest = 1 << 20;  // delays and offsets
-
+constexpr int kMostColumns = 1 << 28;
 constexpr int kNeuronsOfPart = 8;  // as many as 8 cost about as much as a spike
 
 void require(bool holds, const std::string& message) {
   if (!holds) throw std::invalid_argument(message);
 }
 
+void require_supported(bool holds, const std::string& message) {
+  if (!holds) throw LimitError(message);
+}
+
 void check_grid(const Grid& grid) {
   require(grid.height > 0 && grid.width > 0 && grid.channels > 0,
           "height, width and channels must be at least 1");
   int64_t size = (int64_t)grid.height * grid.width * grid.channels;
-  require(size < (1 << 30), "more than 2**30 neurons");
-  require(grid.height < kLongest && grid.width < kLongest,
-          "height and width must be under 2**15");
+  require_supported(size < kMostNeurons, "2**30 neurons or more in a layer");
 }
 
 // Weights that a projection must have.
-int64_t n_weights(const Network& network, const Projection& p) {
-  int64_t n_in = size_of(network.grid_of(p.source));
-  int64_t n_out = size_of(network.grid_of(p.target));
+int64_t n_weights(const Projection& p) {
   const Scatter& s = p.scatter;
+  int64_t n_in = size_of(s.source), n_out = size_of(s.target);
   if (s.kind == Scatter::kDense) return n_in * n_out;
   if (s.kind == Scatter::kSparse) return (int64_t)p.targets.size();
   if (p.is_direct)
@@ -55,7 +59,8 @@ void check_conv(const Scatter& s, const Grid& source, const Grid& target) {
           "a convolution has a size, stride, dilation or number of groups under 1");
   for (int n : {s.kernel_height, s.kernel_width, s.stride_y, s.stride_x, s.padding_y,
                 s.padding_x, s.dilation_y, s.dilation_x})
-    require(n < kLongest, "a convolution has a size of 2**15 or more");
+    require_supported(n < kLongest, "a convolution with a kernel, stride, padding or "
+                                    "dilation of 2**15 or more");
   require((int64_t)s.groups * s.group_in <= source.channels &&
               (int64_t)s.groups * s.group_out <= target.channels,
           "a convolution has more channels than its ends");
@@ -136,13 +141,41 @@ std::vector<uint8_t> busy_at_rest(const Aligned<int32_t>& voltages,
   return busy;
 }
 
-Network::Network(Grid source, int n_timesteps, Functional functional)
-    : source(source), n_timesteps(n_timesteps), functional(functional), from(1) {
-  check_grid(source);
-  require(n_timesteps >= 1, "timesteps must be at least 1");
+namespace {
+
+void check_registers(const Rows& rows, int max_spikes) {
+  for (const std::vector<int32_t>* keeps : {&rows.current_keep, &rows.voltage_keep})
+    for (int32_t keep : *keeps)
+      require(keep >= 0 && keep <= 4097, "a decay is out of range");
+  for (int32_t bias : rows.bias)
+    require_supported(bias > -kLargest && bias < kLargest, "a bias of 2**30 or more");
+  for (int32_t threshold : rows.threshold)
+    require_supported(threshold > -kLargest, "a threshold of -2**30 or less");
+  for (int32_t amount : rows.reset_amount) {
+    require(amount > (max_spikes > 1 ? 0 : -1), "a reset amount is out of range");
+    require_supported(amount <= kVoltageLimit, "a reset amount of 2**23 or more");
+  }
 }
 
-int Network::add(Population population) {
+}  // namespace
+
+Builder::Builder(Grid source, int n_timesteps, Functional functional)
+    : network_(new Network{}) {
+  check_grid(source);
+  require(n_timesteps >= 1, "timesteps must be at least 1");
+  network_->source = source;
+  network_->n_timesteps = n_timesteps;
+  network_->functional = functional;
+  network_->from.resize(1);
+}
+
+Network& Builder::network() const {
+  require(network_ != nullptr, "the network is built, nothing can be added");
+  return *network_;
+}
+
+int Builder::add(Population population) {
+  Network& to = network();
   const Grid grid = population.grid;
   check_grid(grid);
   require(grid.channels % kChannels == 0, "channels must be padded to a multiple of 16");
@@ -157,24 +190,24 @@ int Network::add(Population population) {
           "an initial voltage is needed for every neuron");
   for (int32_t at : population.position)
     require(at >= 0 && at < (int32_t)per_neuron, "a neuron lies outside its population");
-  for (int32_t keep : r.current_keep)
-    require(keep >= 0 && keep <= 4097, "a decay is out of range");
-  for (int32_t keep : r.voltage_keep)
-    require(keep >= 0 && keep <= 4097, "a decay is out of range");
+  for (int32_t voltage : population.initial_voltage)
+    require_supported(voltage >= -kVoltageLimit && voltage <= kVoltageLimit,
+                      "an initial voltage of 2**23 or more");
   const Neurons& given = population.neurons;
   require(given.max_spikes >= 1 && given.refractory >= 0, "max_spikes is under 1");
-  for (int32_t amount : r.reset_amount)
-    require(amount > (given.max_spikes > 1 ? 0 : -1) && amount <= kVoltageLimit,
-            "a reset amount is out of range");
-  require(population.offset >= 0 && population.offset < kLatest,
-          "an offset is out of range");
-  lag_ = std::max(lag_, population.offset);
+  check_registers(r, given.max_spikes);
+  int shift = population.bias_exponent;
+  require_supported(!population.takes_bias || (shift >= 0 && shift <= kMostShift),
+                    "an exponent of a bias under 0 or over 19");
+  require(population.offset >= 0, "an offset is under 0");
+  require_supported(population.offset < kLatest, "an offset of 2**20 or more");
+  to.lag = std::max(to.lag, population.offset);
 
   population.place.assign(per_neuron, 0);
   for (size_t i = 0; i < population.position.size(); ++i)
     population.place[population.position[i]] = (int32_t)i;
-  populations.push_back(std::move(population));
-  Population& kept = populations.back();
+  to.populations.push_back(std::move(population));
+  Population& kept = to.populations.back();
   Neurons& neurons = kept.neurons;
   neurons.height = grid.height;
   neurons.width = grid.width;
@@ -185,28 +218,31 @@ int Network::add(Population population) {
   neurons.keeps_current = false;
   for (int32_t keep : kept.rows.current_keep) neurons.keeps_current |= keep != 0;
   kept.busy = busy_at_rest(kept.initial_voltage, kept.rows.bias);
-  into.emplace_back();
-  from.emplace_back();
-  return (int)populations.size() - 1;
+  to.into.emplace_back();
+  to.from.emplace_back();
+  return (int)to.populations.size() - 1;
 }
 
-void Network::add(Projection projection) {
+void Builder::add(Projection projection) {
+  Network& to = network();
   Projection& p = projection;
-  int n = (int)populations.size();
+  int n = (int)to.populations.size();
   require(p.source >= -1 && p.source < n && p.target >= 0 && p.target < n,
           "a projection leads from or to no population");
-  const Grid& source = grid_of(p.source);
-  const Grid& target = grid_of(p.target);
+  const Grid& source = to.grid_of(p.source);
+  const Grid& target = to.grid_of(p.target);
   require(p.delay > 0 || p.source < p.target,
           "a projection without delay leads back; populations are in the wrong order");
-  require(p.delay >= 0 && p.delay < kLatest, "a delay is out of range");
+  require(p.delay >= 0, "a delay is under 0");
   require(p.axon_delay.empty() || (int)p.axon_delay.size() == size_of(source),
           "an axonal delay is needed for every source neuron");
   p.longest_delay = p.delay;
   for (int32_t delay : p.axon_delay) {
-    require(delay >= 0 && delay < kLatest, "an axonal delay is out of range");
-    if (p.delay + delay > p.longest_delay) p.longest_delay = p.delay + delay;
+    require(delay >= 0, "an axonal delay is under 0");
+    require_supported(delay < kLatest && p.delay < kLatest, "a delay of 2**20 or more");
+    p.longest_delay = std::max(p.longest_delay, p.delay + delay);
   }
+  require_supported(p.delay < kLatest, "a delay of 2**20 or more");
   require(p.shift > -32 && p.shift < 32, "an exponent is out of range");
   require(!p.is_direct || p.longest_delay == 0, "direct sums have no delay");
   if (!p.is_direct && p.scatter.kind == Scatter::kSparse)
@@ -216,39 +252,56 @@ void Network::add(Projection projection) {
   if (p.scatter.kind == Scatter::kConv) check_conv(p.scatter, source, target);
   p.scatter.source = source;
   p.scatter.target = target;
-  int64_t width = p.is_direct && !p.is_wide ? 1 : 2;
-  require((int64_t)p.bytes.size() == width * n_weights(*this, p),
-          "a projection has the wrong number of weights");
+  require(p.is_direct || p.is_wide, "synapses that are followed have wide weights");
+  size_t given = p.is_wide ? p.wide.size() : p.narrow.size();
+  require((int64_t)given == n_weights(p), "a projection has the wrong number of weights");
 
-  int index = (int)projections.size();
-  projections.push_back(std::move(projection));
-  Projection& kept = projections.back();
+  int index = (int)to.projections.size();
+  to.projections.push_back(std::move(projection));
+  Projection& kept = to.projections.back();
   if (kept.is_direct) lay_out_direct(kept);
-  kept.scatter.weights = kept.bytes.data();
+  kept.scatter.weights = kept.wide.data();
   kept.scatter.starts = kept.starts.data();
   kept.scatter.targets = kept.targets.data();
-  into[kept.target].push_back(index);
-  from[kept.source + 1].push_back(index);
+  to.into[kept.target].push_back(index);
+  to.from[kept.source + 1].push_back(index);
 }
 
-void Network::read_out(int population) {
-  require(population >= 0 && population < (int)populations.size(),
+void Builder::read_out(int population) {
+  Network& to = network();
+  require(population >= 0 && population < (int)to.populations.size(),
           "the population to read out does not exist");
-  require(!populations[population].position.empty(), "nothing is read out");
-  output_ = population;
+  require(!to.populations[population].position.empty(), "nothing is read out");
+  to.output_index = population;
 }
 
-void Network::count(std::vector<int32_t> cores, int n_links,
-                    std::vector<Tally> given) {
-  require_complete();
-  require(given.size() == populations.size() + 1, "a tally is needed for every sender");
-  int n_cores = (int)cores.size();
-  require(n_links >= 0, "the number of links is negative");
-  // six for each neurocore, three for the chip, one for each link between chips
-  int columns = n_cores * 6 + 3 + n_links;
-  for (size_t i = 0; i < given.size(); ++i) {
-    Tally& tally = given[i];
-    size_t size = size_of(grid_of((int)i - 1));
+std::unique_ptr<const Network> Builder::build() {
+  require(network().output_index >= 0, "no population is read out");
+  return std::move(network_);
+}
+
+namespace {
+
+int columns_of(size_t n_cores, int n_links) {
+  require(n_links >= 0 && n_links < kMostColumns && n_cores < kMostColumns / kCoreEvents,
+          "the number of neurocores or links is out of range");
+  return (int)n_cores * kCoreEvents + kChipEvents + n_links;
+}
+
+}  // namespace
+
+Counting::Counting(const Network& network, std::vector<int32_t> cores, int n_links,
+                   std::vector<Tally> given)
+    : network(network),
+      mapped(std::move(cores)),
+      n_columns(columns_of(mapped.size(), n_links)),
+      tallies(std::move(given)) {
+  require(tallies.size() == network.populations.size() + 1,
+          "a tally is needed for every sender");
+  const int n_cores = (int)mapped.size();
+  for (size_t i = 0; i < tallies.size(); ++i) {
+    Tally& tally = tallies[i];
+    size_t size = size_of(network.grid_of((int)i - 1));
     int n_kinds = (int)tally.starts.size() - 1;
     require(tally.kind_of.size() == size && n_kinds >= 1 && tally.starts[0] == 0 &&
                 tally.starts.back() == (int)tally.columns.size() &&
@@ -259,7 +312,7 @@ void Network::count(std::vector<int32_t> cores, int n_links,
     for (int32_t kind : tally.kind_of)
       require(kind >= 0 && kind < n_kinds, "a neuron is of no kind");
     for (int32_t column : tally.columns)
-      require(column >= 0 && column < columns, "a count has no column");
+      require(column >= 0 && column < n_columns, "a count has no column");
     if (i == 0) continue;
     require(tally.core_of.size() == size, "a neurocore is needed for every neuron");
     for (int32_t core : tally.core_of)
@@ -268,13 +321,6 @@ void Network::count(std::vector<int32_t> cores, int n_links,
     tally.by_kind = partition_of(tally.kind_of, n_kinds);
     if (tally.by_kind.words.size() > size / kNeuronsOfPart) tally.by_kind = {};
   }
-  mapped = std::move(cores);
-  n_columns = columns;
-  tallies = std::move(given);
-}
-
-void Network::require_complete() const {
-  require(output_ >= 0, "no population is read out");
 }
 
 }  // namespace engine

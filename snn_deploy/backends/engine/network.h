@@ -1,14 +1,25 @@
-// A network in memory of its own, checked while it is built. It does not change later.
+// A network in memory of its own, checked while it is built, and what is counted in it.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <memory>
+#include <stdexcept>
 #include <vector>
 
 #include "aligned.h"
 #include "layout.h"
 
 namespace engine {
+
+// A network that makes sense, but not here.
+struct LimitError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// Counts of each neurocore (access, update, fire, packet, packet in, synaptic operation)
+// and of the chip (hops both ways, injection).
+constexpr int kCoreEvents = 6, kChipEvents = 3;
 
 enum class Functional { kSum, kLast, kMax };
 
@@ -49,9 +60,9 @@ struct Projection {
   int longest_delay;
   int shift;
   bool is_direct;  // else scattered
-  bool is_wide;    // direct: weights of int16 instead of int8
-  Aligned<int8_t> bytes, blocks;
-  Aligned<int32_t> pairs;
+  bool is_wide;    // weights of int16, which those of direct sums need not be
+  Aligned<int8_t> narrow, blocks;
+  Aligned<int16_t> wide, pairs;
   std::vector<int32_t> starts, targets;
   Direct direct;
   Dense dense;     // of a constant input
@@ -80,30 +91,15 @@ struct Tally {
   Partition by_core;
 };
 
-class Network {
- public:
-  Network(Grid source, int n_timesteps, Functional functional);
-  Network(const Network&) = delete;
-
-  int add(Population population);
-  void add(Projection projection);
-  void read_out(int population);
-  // mapped: neurons on each core; a tally for the input and then every population
-  void count(std::vector<int32_t> mapped, int n_links, std::vector<Tally> tallies);
-
-  const Population& output() const { return populations[output_]; }
+// A network as it was built.
+struct Network {
+  const Population& output() const { return populations[output_index]; }
   int n_out() const { return (int)output().position.size(); }
-  int output_index() const { return output_; }
   int depth() const { return output().offset; }
-  bool is_counted() const { return !tallies.empty(); }
-  // chip timesteps by which the last population to begin lags; at least the depth
-  int lag() const { return lag_; }
-  int n_rows() const { return n_timesteps + depth() + lag(); }  // of counts
+  int n_rows() const { return n_timesteps + depth() + lag; }  // of counts
   const Grid& grid_of(int sender) const {
     return sender < 0 ? source : populations[sender].grid;
   }
-  const Tally& tally_of(int sender) const { return tallies[sender + 1]; }
-  void require_complete() const;
 
   Grid source;
   int n_timesteps;
@@ -113,13 +109,41 @@ class Network {
   std::deque<Population> populations;
   std::deque<Projection> projections;
   std::vector<std::vector<int>> into, from;  // projections, by population; from: + 1
-  std::vector<int32_t> mapped;
-  int n_columns = 0;
-  std::vector<Tally> tallies;
+  int output_index = -1;
+  int lag = 0;  // chip timesteps by which the last population to begin lags
+};
+
+// Makes a network, part by part.
+class Builder {
+ public:
+  Builder(Grid source, int n_timesteps, Functional functional);
+
+  int add(Population population);
+  void add(Projection projection);
+  void read_out(int population);
+  // The network, complete; nothing can be added any more.
+  std::unique_ptr<const Network> build();
 
  private:
-  int output_ = -1;
-  int lag_ = 0;
+  Network& network() const;
+
+  std::unique_ptr<Network> network_;
+};
+
+// What the chip does in a network, to be counted.
+class Counting {
+ public:
+  // mapped: neurons on each core; a tally for the input and then every population
+  Counting(const Network& network, std::vector<int32_t> mapped, int n_links,
+           std::vector<Tally> tallies);
+
+  const Tally& tally_of(int sender) const { return tallies[sender + 1]; }
+  size_t n_counts() const { return (size_t)network.n_rows() * n_columns; }
+
+  const Network& network;
+  const std::vector<int32_t> mapped;
+  const int n_columns;  // kCoreEvents for each core, kChipEvents, one for each link
+  std::vector<Tally> tallies;
 };
 
 int size_of(const Grid& grid);

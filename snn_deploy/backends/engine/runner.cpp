@@ -26,8 +26,8 @@ void Spikes::allocate(const Grid& grid, bool is_graded) {
   events = {neurons.data(), is_graded ? values.data() : nullptr, begin.data()};
 }
 
-Runner::Runner(const Network& network, const Kernels& kernels)
-    : network_(network), kernels_(kernels) {
+Runner::Runner(const Network& network, const Kernels& kernels, const Counting* counting)
+    : network_(network), kernels_(kernels), counting_(counting) {
   input_spikes_.allocate(network.source, true);
   live_.resize(network.populations.size());
   size_t widest = 0, most_pixels = 0, most_kinds = 0;
@@ -63,8 +63,9 @@ Runner::Runner(const Network& network, const Kernels& kernels)
   rings_.resize(network.projections.size());
   constant_.resize(network.projections.size());
   sort_projections();
-  for (const Tally& tally : network.tallies)
-    most_kinds = std::max(most_kinds, tally.starts.size() - 1);
+  if (counting)
+    for (const Tally& tally : counting->tallies)
+      most_kinds = std::max(most_kinds, tally.starts.size() - 1);
   of_kind_.resize(most_kinds);
 }
 
@@ -129,18 +130,19 @@ void Runner::use_bias(const Population& population, Live& live) {
 void Runner::advance() {
   ++timestep_;
   // what comes behind the answer matters only to streams
-  int behind = counts_ ? network_.lag() : network_.depth();
+  int behind = counts_ ? network_.lag : network_.depth();
   advance(timestep_, network_.n_timesteps + behind);
 }
 
 int Runner::finish() {
-  const int last = timestep_ ? timestep_ + network_.depth() : 0, lag = network_.lag();
+  const int last = timestep_ ? timestep_ + network_.depth() : 0, lag = network_.lag;
   if (!counts_) return last + lag;
-  auto row = [this](int i) { return counts_ + (size_t)i * network_.n_columns; };
-  int n_cores = (int)network_.mapped.size();
-  memmove(row(last), row(timestep_), (size_t)lag * network_.n_columns * sizeof *counts_);
+  const std::vector<int32_t>& mapped = counting_->mapped;
+  memmove(row_of_counts(last), row_of_counts(timestep_),
+          (size_t)lag * counting_->n_columns * sizeof *counts_);
   for (int i = 0; i < last; ++i)
-    for (int core = 0; core < n_cores; ++core) row(i)[core * 6] += network_.mapped[core];
+    for (size_t core = 0; core < mapped.size(); ++core)
+      row_of_counts(i)[core * kCoreEvents] += mapped[core];
   for (int local = timestep_ + 1; local <= last; ++local) advance(local, last);
   return last + lag;
 }
@@ -292,7 +294,7 @@ void Runner::scatter(const Projection& p, const Spikes& from, int n, int local,
 
 void Runner::read_out(int64_t* values) const {
   const Population& population = network_.output();
-  const Live& live = live_[network_.output_index()];
+  const Live& live = live_[network_.output_index];
   if (!population.spikes) {
     for (size_t i = 0; i < population.position.size(); ++i)
       values[i] = live.voltage[population.position[i]];

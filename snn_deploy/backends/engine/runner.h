@@ -35,10 +35,10 @@ struct Ring {
 
 class Runner {
  public:
-  Runner(const Network& network, const Kernels& kernels);
+  Runner(const Network& network, const Kernels& kernels, const Counting* counting);
 
   // From rest. What the input points to, and the counts, must live until the next start.
-  // `counts` has network.n_rows() rows of zeros; null: not counted.
+  // `counts` has network.n_rows() rows of zeros; null: not counted. (It needs a Counting.)
   void start(const Input& input, int32_t* counts);
   // Every population advances by one of its timesteps.
   void advance();
@@ -86,6 +86,9 @@ class Runner {
   void send(int sender, int local);
   void scatter(const Projection& p, const Spikes& from, int n, int local, Ring& ring);
   void use_bias(const Population& population, Live& live);
+  int32_t* row_of_counts(int row) const {
+    return counts_ + (size_t)row * counting_->n_columns;
+  }
   void count_spikes(int sender, int row);
   void count_updates(int index, int row);
   const Spikes& spikes_of(int sender) const {
@@ -94,6 +97,7 @@ class Runner {
 
   const Network& network_;
   const Kernels& kernels_;
+  const Counting* counting_;
   Input input_{};
   int32_t* counts_ = nullptr;
   int timestep_ = 0;

@@ -33,7 +33,6 @@ void scatter_conv(const Scatter& by, int32_t neuron, int32_t value, int32_t* sum
   int y = pixel / by.source.width, x = pixel % by.source.width;
   int group = channel / by.group_in, n_channels = by.groups * by.group_in;
   if (channel >= n_channels) return;  // padding
-  const int16_t* weights = (const int16_t*)by.weights;
   for (int row = 0; row < by.kernel_height; ++row) {
     int to_y = output_at(y, by.padding_y, row, by.dilation_y, by.stride_y,
                          by.target.height);
@@ -46,7 +45,7 @@ void scatter_conv(const Scatter& by, int32_t neuron, int32_t value, int32_t* sum
       ptrdiff_t from = (place * n_channels + channel) * by.group_out;
       ptrdiff_t to = ((ptrdiff_t)to_y * by.target.width + to_x) * by.target.channels +
                      (ptrdiff_t)group * by.group_out;
-      add_row(weights + from, by.group_out, value, sums + to);
+      add_row(by.weights + from, by.group_out, value, sums + to);
       set_range(reached, to, by.group_out);
     }
   }
@@ -54,16 +53,15 @@ void scatter_conv(const Scatter& by, int32_t neuron, int32_t value, int32_t* sum
 
 void scatter(const Scatter& by, int32_t neuron, int32_t value, int32_t* sums,
              uint8_t* reached) {
-  const int16_t* weights = (const int16_t*)by.weights;
   if (by.kind == Scatter::kConv) {
     scatter_conv(by, neuron, value, sums, reached);
   } else if (by.kind == Scatter::kDense) {
     int n = by.target.height * by.target.width * by.target.channels;
-    add_row(weights + (ptrdiff_t)neuron * n, n, value, sums);
+    add_row(by.weights + (ptrdiff_t)neuron * n, n, value, sums);
     if (reached) memset(reached, 0xff, n / 8);
   } else {
     for (int i = by.starts[neuron]; i < by.starts[neuron + 1]; ++i) {
-      add_row(weights + i, 1, value, sums + by.targets[i]);
+      add_row(by.weights + i, 1, value, sums + by.targets[i]);
       set_range(reached, by.targets[i], 1);
     }
   }

@@ -31,6 +31,9 @@ struct Simd {
   using Keep = I32;
 
   static I32 load(const int32_t* p) { return _mm256_loadu_si256((const __m256i*)p); }
+  static I32 load_pairs(const int16_t* p) {
+    return _mm256_loadu_si256((const __m256i*)p);
+  }
   static void store(int32_t* p, I32 a) { _mm256_storeu_si256((__m256i*)p, a); }
   static I32 set(int32_t a) { return _mm256_set1_epi32(a); }
   static I32 zero() { return _mm256_setzero_si256(); }

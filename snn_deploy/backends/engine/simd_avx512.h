@@ -28,6 +28,7 @@ struct Simd {
   using Keep = __m512;
 
   static I32 load(const int32_t* p) { return _mm512_loadu_si512(p); }
+  static I32 load_pairs(const int16_t* p) { return _mm512_loadu_si512(p); }
   static void store(int32_t* p, I32 a) { _mm512_storeu_si512(p, a); }
   static I32 set(int32_t a) { return _mm512_set1_epi32(a); }
   static I32 zero() { return _mm512_setzero_si512(); }

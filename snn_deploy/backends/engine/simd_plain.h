@@ -31,6 +31,7 @@ struct Simd {
   }
 
   static I32 load(const int32_t* p) { return read<I32>(p); }
+  static I32 load_pairs(const int16_t* p) { return read<I32>(p); }
   static void store(int32_t* p, I32 a) { memcpy(p, &a, sizeof a); }
   static I32 set(int32_t a) { return I32{} + a; }
   static I32 zero() { return I32{}; }
