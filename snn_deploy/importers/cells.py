@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from snn_deploy.arrays import FloatArray, Shape, n_neurons
 from snn_deploy.errors import ModelError
@@ -12,6 +13,32 @@ from snn_deploy.ir.neurons import Comparison, Integrator, Lif, Neuron, Reset
 from snn_deploy.ir.nodes import Conv2d, Linear
 
 ZERO, ONE = np.array(0.0), np.array(1.0)
+FRAMEWORKS = ("norse", "sinabs", "snntorch", "spikingjelly")
+# what a derived class may define without doing something else
+HARMLESS = ("__init__", "__doc__", "__repr__", "__str__", "extra_repr")
+
+
+def kind_of(module: nn.Module) -> type:
+    """Return the first type of ``module`` that comes from a framework, or its own."""
+    kinds = type(module).__mro__
+    return next(
+        (k for k in kinds if k.__module__.split(".")[0] in FRAMEWORKS), kinds[0]
+    )
+
+
+def changes(module: nn.Module, known: type) -> tuple[str, ...]:
+    """Return the names of what ``module`` defines that may change what it does."""
+    kinds = [kind for kind in type(module).__mro__ if kind not in known.__mro__]
+    found = [
+        name
+        for kind in kinds
+        for name, value in vars(kind).items()
+        if name not in HARMLESS and (callable(value) or hasattr(value, "__get__"))
+    ]
+    if "forward" in vars(module):
+        found.append("forward")
+    # what every class has of itself
+    return tuple(name for name in found if name not in ("__dict__", "__weakref__"))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,6 +73,17 @@ def values(parameter: Any, shape: Shape) -> FloatArray:
     if found.ndim == 2 and len(shape) == 3:
         found = found[:, np.newaxis]
     return np.array(found)
+
+
+def comparison_of(spike_function: Any) -> Comparison | None:
+    """Return how a function of ``voltage - threshold`` decides; ``None``: no step."""
+    probe = torch.tensor([-2.0, -0.5, -1e-6, 0.0, 1e-6, 0.5, 2.0])
+    found = spike_function(probe.clone()).detach()
+    if torch.equal(found, (probe >= 0).to(found)):
+        return Comparison.GREATER_EQUAL
+    if torch.equal(found, (probe > 0).to(found)):
+        return Comparison.GREATER
+    return None
 
 
 def spiking(

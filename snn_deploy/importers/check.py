@@ -1,7 +1,5 @@
 """Compare a traced graph with the module it was traced from, timestep by timestep."""
 
-import copy
-import pickle
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -13,39 +11,65 @@ from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.frameworks import (
     TimeAxis,
-    rest,
+    copied,
     takes_state,
     time_axis,
     voltage_index,
 )
+from snn_deploy.importers.spikingjelly import is_readout
 from snn_deploy.ir.floating import FloatRun
 from snn_deploy.ir.graph import Graph
-from snn_deploy.ir.neurons import Integrator, Lif, Relu
+from snn_deploy.ir.neurons import Integrator, Lif
 from snn_deploy.spikes import GRAY_LEVELS, Encoding, Stimulus
 
 N_INPUTS, N_TIMESTEPS = 6, 8
 LOUDER = 8  # half of the inputs, so that layers that hardly spike do
 TOLERANCE = 1e-5  # relative to the largest output
+STEP_MODES = (
+    "where a layer of one timestep is given all of them, set one step mode for all: "
+    "spikingjelly.activation_based.functional.set_step_mode(model, 'm')"
+)
+STATES = (
+    "forward must hand every neuron layer its own state back, as in: out, state1 = "
+    "lif1(x, state1); return out, states"
+)
+CALLS = (
+    "forward does what its calls of layers do not show, such as keeping a value from "
+    "one timestep to the next; write it as layers, sums and flattens alone"
+)
 
 
-def check_against_module(graph: Graph, model: nn.Module, input_shape: Shape) -> None:
+def check_against_module(
+    graph: Graph,
+    model: nn.Module,
+    input_shape: Shape,
+    dropped: nn.Module | None = None,
+) -> None:
     """Raise an error if ``graph`` does not compute what ``model`` does.
 
     Both run a few timesteps of random inputs, in double precision. The module is called
     as a user would: ``model(x)``, then ``model(x, states)`` with what it returned
-    beside the output; or once with all timesteps, if that is what it takes. That finds
-    states that are dropped, crossed or shared, which the layers and their order do not
-    show. Where a voltage meets its threshold but for rounding, as those of weights with
-    few bits do, the module decides. Neurons that keep their states themselves are left
-    at rest.
+    beside the output; or once with all timesteps, if that is what it takes. What it
+    returns must be the graph's output, and so must what each of its layers gives: that
+    finds states that are dropped, crossed or shared, and values that change in place,
+    which the layers and their order do not show. Where a voltage meets its threshold
+    but for rounding, as those of weights with few bits do, the module decides. Neurons
+    that keep their states themselves are left at rest.
+
+    Parameters
+    ----------
+    graph : Graph
+        Its ReLUs are not cut off where those of the module are not.
+    model : nn.Module
+    input_shape : tuple of int
+    dropped : nn.Module, optional
+        What the module does to its output, and the graph does not.
 
     Raises
     ------
     ModelError
         If an output differs, or the module cannot be called.
     """
-    if graph.nodes_of(Relu):  # the graph cuts them off, on purpose
-        return
     rng = np.random.default_rng(0)
     shape = (N_INPUTS, N_TIMESTEPS, *graph.input.shape)
     is_graded = graph.training.encoding is Encoding.DIRECT
@@ -58,10 +82,19 @@ def check_against_module(graph: Graph, model: nn.Module, input_shape: Shape) -> 
     stimuli = [Stimulus(values=value, is_constant=False) for value in values]
     run = _Beside(graph, stimuli)
     for timestep in range(1, N_TIMESTEPS + 1):
-        run.expected = module.step()
+        returned = module.step()
+        run.expected = module.layers
         run.step()
+        sent = run.sent[-1]
         for node in graph.order:
-            _compare(node.name, timestep, run.sent[-1], run.expected)
+            if node.name in run.expected:
+                where = f"{node.name}: gives other outputs at timestep {timestep} than"
+                _compare(where, sent[node.name], run.expected[node.name], module.advice)
+        output = sent[graph.output.name].reshape(N_INPUTS, -1)
+        if dropped is not None:
+            output = dropped(torch.from_numpy(output)).numpy()
+        where = f"{graph.output.name}: forward returns other values at timestep "
+        _compare(f"{where}{timestep} than", output, returned, module.advice)
 
 
 class _Beside(FloatRun):
@@ -80,40 +113,30 @@ class _Beside(FloatRun):
         return np.where(is_tie, given, mine)
 
 
-def _compare(
-    name: str,
-    timestep: int,
-    found: dict[str, FloatArray],
-    expected: dict[str, FloatArray],
-) -> None:
-    """Raise an error if a layer of the module gave something else."""
-    if name not in expected:
-        return
-    scale = max(float(np.abs(expected[name]).max()), 1e-12)
-    difference = np.abs(found[name].reshape(-1) - expected[name].reshape(-1)).max()
-    if difference > TOLERANCE * scale:
+def _compare(where: str, found: FloatArray, expected: FloatArray, advice: str) -> None:
+    """Raise an error if the module gives something else."""
+    if found.size != expected.size:
         raise ModelError(
-            f"{name}: gives other outputs at timestep {timestep} than the layers "
-            "before it say; forward must hand every neuron layer its own state back, "
-            "as in: out, state1 = lif1(x, state1); return out, states"
+            f"{where} the layers before it say: {expected.size // N_INPUTS} values for "
+            f"each input, not {found.size // N_INPUTS}; {advice}"
         )
-
-
-def copied(model: nn.Module) -> nn.Module:
-    """Return a copy of ``model``, its neurons at rest."""
-    rest(model)  # states with a history cannot be copied
-    try:
-        return copy.deepcopy(model)
-    except AttributeError:  # sinabs' layers with rec_connect
-        found: nn.Module = pickle.loads(pickle.dumps(model))
-        return found
+    scale = max(float(np.abs(expected).max()), 1e-12)
+    difference = np.abs(found.reshape(-1) - expected.reshape(-1)).max()
+    if not difference <= TOLERANCE * scale:
+        raise ModelError(
+            f"{where} the layers before it say, by up to {difference:.3g} of "
+            f"{scale:.3g}; {advice}"
+        )
 
 
 class ModuleRun(Protocol):
     """A module in progress."""
 
-    def step(self) -> dict[str, FloatArray]:
-        """Advance one timestep; return what each layer gave that was called once."""
+    layers: dict[str, FloatArray]  # what each layer gave that was called once
+    advice: str  # what to do where the module gives something else than the graph
+
+    def step(self) -> FloatArray:
+        """Advance one timestep; return what the module gave."""
 
 
 def run_module(graph: Graph, model: nn.Module, inputs: FloatArray) -> ModuleRun:
@@ -127,30 +150,42 @@ def run_module(graph: Graph, model: nn.Module, inputs: FloatArray) -> ModuleRun:
 class _Watched:
     """A copy in double precision, so that roundings flip no spike; keeps outputs."""
 
+    advice = CALLS
+    how_to_call = (
+        "one timestep must take the input, and the states that the one before returned"
+    )
+
     def __init__(self, graph: Graph, model: nn.Module) -> None:
         self.model = copied(model).double().eval()
+        self.layers: dict[str, FloatArray] = {}
         self.outputs: dict[str, FloatArray] = {}
         self.n_calls: dict[str, int] = {}
-        readouts = {node.name for node in graph.nodes_of(Integrator)}
+        voltages = {node.name for node in graph.nodes_of(Integrator)}
         for name, module in self.model.named_modules():
             if name:
                 module.register_forward_pre_hook(_in_double_precision)
-                module.register_forward_hook(self._hook(name, name in readouts))
+                module.register_forward_hook(self._hook(name, name in voltages))
 
     def once(self) -> dict[str, FloatArray]:
         """Return the outputs of the layers that were called once."""
         return {k: v for k, v in self.outputs.items() if self.n_calls[k] == 1}
 
     def _hook(
-        self, name: str, is_readout: bool
-    ) -> Callable[[nn.Module, Any, Any], None]:
-        def keep(module: nn.Module, arguments: Any, result: Any) -> None:
+        self, name: str, is_voltage: bool
+    ) -> Callable[[nn.Module, Any, Any], torch.Tensor | None]:
+        def keep(module: nn.Module, arguments: Any, result: Any) -> torch.Tensor | None:
+            stacked = None
+            if isinstance(result, list) and is_readout(
+                module
+            ):  # one voltage each timestep
+                result = stacked = torch.stack(result)
             if isinstance(result, tuple):
-                index = voltage_index(module) if is_readout else 0
+                index = voltage_index(module) if is_voltage else 0
                 result = result[max(index, 0)]
-            if isinstance(result, torch.Tensor):
-                self.outputs[name] = result.double().numpy()
+            if isinstance(result, torch.Tensor):  # which may yet change in place
+                self.outputs[name] = result.double().numpy().copy()
                 self.n_calls[name] = self.n_calls.get(name, 0) + 1
+            return stacked
 
         return keep
 
@@ -162,16 +197,23 @@ class _Watched:
                 return self.model(*arguments)
         except Exception as error:  # the user's code may raise anything
             plain = _plain_tensor(self.model)
-            what_to_do = (
-                f"{plain} is a plain tensor, which keeps its type; wrap it in "
-                "torch.nn.Parameter, or register it as a buffer"
-                if plain
-                else "one timestep must take the input, and the states that the one "
-                "before returned"
-            )
+            what_to_do = self.how_to_call
+            if plain:
+                what_to_do = (
+                    f"{plain} is a plain tensor, which keeps its type; wrap it in "
+                    "torch.nn.Parameter, or register it as a buffer"
+                )
             raise ModelError(
                 f"{type(self.model).__name__}: {name} fails ({error}); {what_to_do}"
             ) from error
+
+
+def _returned(result: Any) -> FloatArray:
+    """Return what a forward gives first: the output, before its states."""
+    while isinstance(result, tuple | list):
+        result = result[0]
+    values: FloatArray = result.double().numpy().copy()
+    return values
 
 
 def _plain_tensor(model: nn.Module) -> str:
@@ -192,11 +234,12 @@ class _Stepped(_Watched):
     def __init__(self, graph: Graph, model: nn.Module, inputs: FloatArray) -> None:
         super().__init__(graph, model)
         self.takes_state = any(takes_state(module) for module in model.modules())
+        self.advice = STATES if self.takes_state else CALLS
         self.inputs = torch.as_tensor(inputs, dtype=torch.float64)
         self.states: Any = None
         self.timestep = 0
 
-    def step(self) -> dict[str, FloatArray]:
+    def step(self) -> FloatArray:
         x = self.inputs[:, self.timestep]
         if self.states is None:
             result = self.call("forward(x)", x)
@@ -205,7 +248,8 @@ class _Stepped(_Watched):
         is_pair = isinstance(result, tuple | list) and len(result) > 1
         self.states = result[1] if is_pair and self.takes_state else None
         self.timestep += 1
-        return self.once()
+        self.layers = self.once()
+        return _returned(result)
 
 
 class _AtOnce(_Watched):
@@ -215,6 +259,8 @@ class _AtOnce(_Watched):
         self, graph: Graph, model: nn.Module, inputs: FloatArray, axis: TimeAxis
     ) -> None:
         super().__init__(graph, model)
+        if axis is TimeAxis.FIRST:
+            self.advice = self.how_to_call = STEP_MODES
         self.axis = axis
         self.size = inputs.shape[:2]
         self.timestep = 0
@@ -225,21 +271,26 @@ class _AtOnce(_Watched):
             x = x.transpose(0, 1)
         elif axis is TimeAxis.MERGED:
             x = x.flatten(0, 1)
-        self.call(f"forward(x) with x as ({axis.value}, ...)", x)
+        result = self.call(f"forward(x) with x as ({axis.value}, ...)", x)
+        self.returned = _returned(result)
 
-    def step(self) -> dict[str, FloatArray]:
-        timestep = self.timestep
+    def step(self) -> FloatArray:
+        self.layers = {name: self._now(value) for name, value in self.once().items()}
+        returned = self._now(self.returned)
         self.timestep += 1
+        return returned
+
+    def _now(self, values: FloatArray) -> FloatArray:
+        """Return the part of the timestep at hand."""
         n, n_timesteps = self.size
+        if values.size % (n * n_timesteps):
+            raise ModelError(
+                f"{type(self.model).__name__}: gives {values.size} values for {n} "
+                f"inputs of {n_timesteps} timesteps; {self.advice}"
+            )
         if self.axis is TimeAxis.FIRST:
-            return {
-                name: output.reshape(n_timesteps, n, -1)[timestep]
-                for name, output in self.once().items()
-            }
-        return {
-            name: output.reshape(n, n_timesteps, -1)[:, timestep]
-            for name, output in self.once().items()
-        }
+            return np.asarray(values.reshape(n_timesteps, n, -1)[self.timestep])
+        return np.asarray(values.reshape(n, n_timesteps, -1)[:, self.timestep])
 
 
 def _set_sizes(module: nn.Module, n: int, n_timesteps: int) -> None:
@@ -250,6 +301,8 @@ def _set_sizes(module: nn.Module, n: int, n_timesteps: int) -> None:
             sizes.batch_size = n
         if hasattr(module, "num_timesteps"):
             sizes.num_timesteps = n_timesteps
+    if is_readout(module):
+        sizes.decode = None  # the graph gives every voltage
 
 
 def _in_double_precision(module: nn.Module, arguments: tuple[Any, ...]) -> Any:

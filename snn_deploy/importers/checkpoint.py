@@ -16,7 +16,6 @@ from torch import nn
 
 from snn_deploy.arrays import Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.check import check_against_module
 from snn_deploy.importers.frameworks import rest, states_of
 from snn_deploy.importers.model_file import unpickled
 from snn_deploy.importers.pytorch import trace
@@ -78,9 +77,7 @@ def _graph(
     model: nn.Module, name: str, input_shape: Shape, timesteps: int, encoding: str
 ) -> Graph:
     training = Training(timesteps=timesteps, encoding=Encoding(encoding))
-    graph = trace(model, name, input_shape, training, is_balanced=False)
-    check_against_module(graph, model, input_shape)
-    return graph
+    return trace(model, name, input_shape, training, is_balanced=False)
 
 
 def _tensors(path: Path) -> dict[str, torch.Tensor]:

@@ -3,6 +3,8 @@
 None of their packages is imported: a module of theirs brings its own.
 """
 
+import copy
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
@@ -15,7 +17,15 @@ from torch import nn
 from snn_deploy.arrays import Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.importers import sinabs, snntorch
-from snn_deploy.importers.cells import Cell, Dynamics, spiking, values
+from snn_deploy.importers.cells import (
+    FRAMEWORKS,
+    Cell,
+    Dynamics,
+    changes,
+    kind_of,
+    spiking,
+    values,
+)
 from snn_deploy.importers.norse import is_norse_sequence, read_norse_cell
 from snn_deploy.importers.sinabs import read_sinabs_cell
 from snn_deploy.importers.snntorch import read_snntorch_cell
@@ -62,7 +72,6 @@ CELLS: dict[str, Callable[[Any, str, Shape], Cell]] = {
     "sinabs.layers.iaf": read_sinabs_cell,
     "sinabs.layers.lif": read_sinabs_cell,
 }
-ROOTS = {package.split(".")[0] for package in CELLS}
 
 
 def _is_in(kind: type, package: str) -> bool:
@@ -96,7 +105,7 @@ def is_sequence(module: nn.Module) -> bool:
 
 def is_of_framework(module: nn.Module) -> bool:
     """Return whether the type of ``module`` comes from a framework."""
-    return any(_is_in(type(module), root) for root in ROOTS)
+    return any(_is_in(type(module), package) for package in FRAMEWORKS)
 
 
 def is_walked(module: nn.Module) -> bool:
@@ -112,21 +121,24 @@ def read_cell(module: nn.Module, name: str, shape: Shape) -> Cell:
     ModelError
         If the module, or one of its parameters, has no counterpart.
     """
-    read = _reader(type(module))
-    if read is None:
-        known = next(k for k in type(module).__mro__ if _reader(k))
+    known = next(k for k in type(module).__mro__ if _reader(k))
+    changed = changes(module, known)
+    if changed:
         raise ModelError(
             f"{name}: {type(module).__name__} is derived from {known.__name__} and may "
-            f"do something else; use {known.__name__} itself"
+            f"do something else ({', '.join(changed)}); use {known.__name__} itself, "
+            "or override nothing but __init__"
         )
+    read = _reader(known)
+    assert read is not None
     return read(module, name, shape)
 
 
 def returns_state(module: nn.Module) -> bool:
     """Return whether a call of ``module`` gives the output and states beside it."""
-    if is_cell(module) and _is_in(type(module), "snntorch"):
+    if is_cell(module) and _is_in(kind_of(module), "snntorch"):
         return snntorch.returns_state(module)
-    is_norse = is_norse_sequence(module) or _is_in(type(module), "norse")
+    is_norse = is_norse_sequence(module) or _is_in(kind_of(module), "norse")
     return is_norse or isinstance(module, IntegrateAndFire)
 
 
@@ -137,9 +149,9 @@ def takes_state(module: nn.Module) -> bool:
 
 def voltage_index(module: nn.Module) -> int:
     """Return which part of what a call gives is a voltage to read out; -1 for none."""
-    if not _is_in(type(module), "snntorch"):
+    if not _is_in(kind_of(module), "snntorch"):
         return -1
-    return 2 if type(module).__name__ == "Synaptic" else 1
+    return 2 if kind_of(module).__name__ == "Synaptic" else 1
 
 
 def is_reshaping(module: nn.Module) -> bool:
@@ -151,10 +163,10 @@ def is_reshaping(module: nn.Module) -> bool:
 
 def time_axis(model: nn.Module) -> TimeAxis:
     """Return where ``model`` takes the timesteps."""
-    modules = [m for m in model.modules() if is_of_framework(m)]
+    modules = [m for m in model.modules() if is_of_framework(m) or is_cell(m)]
     if any(takes_all_timesteps(m) for m in modules):
         return TimeAxis.FIRST
-    of_sinabs = [m for m in modules if is_cell(m) and _is_in(type(m), "sinabs")]
+    of_sinabs = [m for m in modules if is_cell(m) and _is_in(kind_of(m), "sinabs")]
     if any(not sinabs.is_squeezed(m) for m in of_sinabs):
         return TimeAxis.SECOND
     return TimeAxis.MERGED if of_sinabs else TimeAxis.NONE
@@ -165,7 +177,7 @@ def states_of(model: nn.Module) -> set[str]:
     return {
         f"{path}.{name}" if path else name
         for path, module in model.named_modules()
-        if _is_in(type(module), "sinabs") and is_cell(module)
+        if _is_in(kind_of(module), "sinabs") and is_cell(module)
         for name, _ in module.named_buffers(recurse=False)
     }
 
@@ -174,10 +186,36 @@ def rest(model: nn.Module) -> None:
     """Return all neurons that keep their states themselves to rest."""
     for module in model.modules():
         kind: Any = module
-        if _is_in(type(module), "spikingjelly") and hasattr(module, "reset"):
+        if _is_in(kind_of(module), "spikingjelly") and hasattr(module, "reset"):
             kind.reset()
-        elif _is_in(type(module), "snntorch") and hasattr(module, "reset_mem"):
+        elif _is_in(kind_of(module), "snntorch") and hasattr(module, "reset_mem"):
             kind.reset_mem()
-        elif _is_in(type(module), "sinabs") and is_cell(module):
+        elif _is_in(kind_of(module), "sinabs") and is_cell(module):
             for name, _ in list(module.named_buffers(recurse=False)):
                 module.register_buffer(name, torch.zeros(0))
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """Return a copy of ``model``, its neurons at rest.
+
+    Raises
+    ------
+    ModelError
+        If it holds what cannot be copied.
+    """
+    rest(model)  # states with a history cannot be copied
+    try:
+        return _copy(model)
+    except Exception as error:  # the user's classes may raise anything
+        raise ModelError(
+            f"{type(model).__name__}: cannot be copied ({error}); remove what its "
+            "layers keep of a training, such as outputs"
+        ) from error
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(model)
+    except AttributeError:  # sinabs' layers with rec_connect
+        found: nn.Module = pickle.loads(pickle.dumps(model))
+        return found

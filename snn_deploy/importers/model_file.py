@@ -22,7 +22,6 @@ from snn_deploy.archives import check_archive
 from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.errors import ModelError, SnnDeployError
 from snn_deploy.files import write_whole
-from snn_deploy.importers.check import check_against_module
 from snn_deploy.importers.pytorch import trace
 from snn_deploy.ir.codec import CodecError, decode, encode
 from snn_deploy.ir.graph import Functional, Graph, Training
@@ -116,7 +115,6 @@ def save(
     graph = trace(model, name, shape, training, example_inputs)
     used = [x for x in (example_inputs, training_inputs) if x is not None]
     graph = with_used_inputs(graph, *used)
-    check_against_module(graph, model, shape)
     write_model(graph, path)
     return graph
 

@@ -18,7 +18,14 @@ from torch import nn
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.cells import Cell, Dynamics, integrating, spiking, values
+from snn_deploy.importers.cells import (
+    Cell,
+    Dynamics,
+    integrating,
+    kind_of,
+    spiking,
+    values,
+)
 from snn_deploy.ir.neurons import Lif, Reset
 from snn_deploy.ir.nodes import Linear
 
@@ -39,7 +46,7 @@ def read_norse_cell(cell: nn.Module, name: str, shape: Shape) -> Cell:
     ModelError
         If the cell, or one of its parameters, has no counterpart.
     """
-    match type(cell).__name__:
+    match kind_of(cell).__name__:
         case "LIFCell":
             return Cell(neurons=_spiking(cell, name, shape, _with_current(cell, shape)))
         case "LIFRecurrentCell":
@@ -55,7 +62,7 @@ def read_norse_cell(cell: nn.Module, name: str, shape: Shape) -> Cell:
             _needs_zero(cell, name, "v_leak", shape)
             return Cell(neurons=integrating(name, shape, _boxed(cell, shape)))
     raise ModelError(
-        f"{name}: Norse's {type(cell).__name__} cannot be deployed; use LIFCell, "
+        f"{name}: Norse's {kind_of(cell).__name__} cannot be deployed; use LIFCell, "
         "LIFRecurrentCell, LIFBoxCell, IAFCell, LICell or LIBoxCell"
     )
 

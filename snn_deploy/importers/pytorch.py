@@ -16,6 +16,7 @@ from torch import nn
 
 from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.check import check_against_module
 from snn_deploy.importers.frameworks import (
     TimeAxis,
     is_cell,
@@ -26,10 +27,13 @@ from snn_deploy.importers.frameworks import (
     voltage_index,
 )
 from snn_deploy.importers.layers import INPUT_NAME, Layers
-from snn_deploy.importers.rates import RELUS, largest_activations
+from snn_deploy.importers.rates import largest_activations
+from snn_deploy.importers.spikingjelly import check_decode
 from snn_deploy.importers.torch_calls import (
     ADDITIONS,
+    ADDITIONS_IN_PLACE,
     RESHAPES,
+    called,
     is_flattening,
     is_idle_dropout,
     layer_of,
@@ -40,6 +44,8 @@ from snn_deploy.importers.tracing import output_of, traced
 from snn_deploy.ir.graph import Graph, Training
 
 STATE = "state of neurons"  # stands for values that only neurons may take
+OUT_OF_PLACE = "write the change out of place, as in out = out + x"
+CHANGED = "value that a later call has changed in place, under another shape"
 
 
 def trace(
@@ -51,7 +57,7 @@ def trace(
     *,
     is_balanced: bool = True,
 ) -> Graph:
-    """Return the graph of ``model``.
+    """Return the graph of ``model``, which has been seen to compute the same.
 
     Parameters
     ----------
@@ -72,8 +78,10 @@ def trace(
     Raises
     ------
     ModelError
-        If a layer cannot be deployed, or forward loops over timesteps.
+        If a layer cannot be deployed, forward loops over timesteps, or the model
+        computes something else than its layers say.
     """
+    check_decode(model, training.functional)
     has_time = time_axis(model) in (TimeAxis.FIRST, TimeAxis.SECOND)
     layers = Layers(input_shape, has_time=has_time, is_balanced=is_balanced)
     if is_sequence(model):
@@ -85,9 +93,10 @@ def trace(
                 model, graph, example_inputs, input_shape, training
             )
         last = _Forward(model, layers).read(graph)
-    if last == INPUT_NAME:
-        raise ModelError(f"{name}: the model has no layer; add one")
-    return layers.graph(name, last, training)
+    read = layers.graph(name, last, training)
+    uncut = layers.as_trained(read)
+    check_against_module(uncut, model, input_shape, layers.dropped)
+    return read
 
 
 class _Forward:
@@ -99,13 +108,56 @@ class _Forward:
         self.ends: dict[torch.fx.Node, str] = {}  # layer, or what a value stands for
         self.pairs: dict[torch.fx.Node, nn.Module] = {}  # calls that may give states
         self.voltages: dict[torch.fx.Node, str] = {}  # states that are a voltage
+        self.made_by: dict[torch.fx.Node, torch.fx.Node] = {}  # whose tensor this is
 
     def read(self, graph: torch.fx.Graph) -> str:
         """Add everything that the forward does; return its last layer."""
         *calls, output = graph.nodes
         for item in calls:
             self.ends[item] = self._end(item)
+            self._note_tensor(item)
         return self._last(output_of(output))
+
+    def _note_tensor(self, item: torch.fx.Node) -> None:
+        """Note whose tensor a call gives; in place, all names of it change.
+
+        As in PyTorch: behind ``skip = out; out += x``, ``skip`` is the sum as well.
+        """
+        first = item.args[0] if item.args else None
+        end = self.ends[item]
+        self.made_by[item] = item
+        if not isinstance(first, torch.fx.Node) or end not in self.layers.nodes:
+            return
+        before, maker = self.ends[first], self.made_by[first]
+        is_written = end != before and self._writes(item)
+        if is_written:
+            self._check_writable(item, maker)
+        if is_written or end == before or self.layers.is_view(end, of=before):
+            self.made_by[item] = maker
+        for other in [n for n, m in self.made_by.items() if is_written and m is maker]:
+            if other is not item:
+                self.ends[other] = end if self.ends[other] == before else CHANGED
+
+    def _writes(self, item: torch.fx.Node) -> bool:
+        """Return whether a call changes its first argument in place."""
+        if item.op == "call_module":
+            module: nn.Module | None = self.model.get_submodule(str(item.target))
+            while module is not None and is_sequence(module):
+                busy = (m for m in module.children() if not self.layers.is_passed(m))
+                module = next(busy, None)
+        else:
+            module = layer_of(item)
+        is_addition = item.op != "call_module" and item.target in ADDITIONS_IN_PLACE
+        return is_addition or bool(getattr(module, "inplace", False))
+
+    def _check_writable(self, item: torch.fx.Node, maker: torch.fx.Node) -> None:
+        """Raise an error if a call changes in place what the next timestep sees."""
+        if maker.op == "placeholder" or self.layers.is_kept(self.ends[maker]):
+            what = "input" if maker.op == "placeholder" else f"state of {maker.target}"
+            raise ModelError(
+                f"{item.name}: forward changes its {what} in place, so that the next "
+                f"timestep finds it changed; {OUT_OF_PLACE}"
+            )
 
     def _end(self, item: torch.fx.Node) -> str:
         match item.op:
@@ -125,6 +177,8 @@ class _Forward:
 
     def _last(self, item: torch.fx.Node) -> str:
         """Return the layer that a forward gives; for a voltage, make it one."""
+        if self.ends[item] == CHANGED:
+            raise ModelError(f"forward returns a {CHANGED}; {OUT_OF_PLACE}")
         if self.ends[item] != STATE:
             return self.ends[item]
         name = self.voltages.get(item, "")
@@ -149,8 +203,6 @@ class _Forward:
             return size or self._item(item)
         if item.target in ADDITIONS:
             return self._sum(item)
-        if item.target in RELUS:
-            return self.layers.relu(item.name, self._signal(item))
         if is_idle_dropout(item):
             return self._signal(item)
         if item.target in RESHAPES:
@@ -158,21 +210,23 @@ class _Forward:
         layer = layer_of(item)
         if layer is not None:
             return self.layers.module(layer, item.name, self._signal(item))
-        called = getattr(item.target, "__name__", item.target)
         raise ModelError(
-            f"{item.name}: forward calls {called}, which cannot be deployed; use one "
-            f"of {', '.join(DEPLOYABLE)}"
+            f"{item.name}: forward calls {called(item)}, which cannot be deployed; use "
+            f"one of {', '.join(DEPLOYABLE)}"
         )
 
     def _reshaped(self, item: torch.fx.Node) -> str:
         source = self._signal(item)
-        if is_flattening(item, self.layers.nodes[source].output_shape, self.ends):
+        if is_flattening(item, self.layers.shape_of(source), self.ends):
             return self.layers.module(nn.Flatten(), item.name, source)
         return source
 
     def _sum(self, item: torch.fx.Node) -> str:
         terms = [self.ends[a] for a in item.args if isinstance(a, torch.fx.Node)]
-        if len(terms) != 2 or item.kwargs or not {*terms} <= {*self.layers.nodes}:
+        known = {*self.layers.nodes, *self.layers.ends}
+        if CHANGED in terms:
+            raise ModelError(f"{item.name}: forward adds a {CHANGED}; {OUT_OF_PLACE}")
+        if len(terms) != 2 or item.kwargs or not {*terms} <= known:
             raise ModelError(
                 f"{item.name}: forward adds a constant or a state to a layer's "
                 "output, only two outputs can be added; make a constant a bias"
@@ -203,9 +257,10 @@ class _Forward:
                 f"{item.name}: forward feeds this layer a constant, or names its "
                 "argument; call it as layer(x)"
             )
-        if self.ends[first] not in self.layers.nodes:
+        end = self.ends[first]
+        if end not in self.layers.nodes and end not in self.layers.ends:
+            remedy = OUT_OF_PLACE if end == CHANGED else "feed it an output"
             raise ModelError(
-                f"{item.name}: forward feeds this layer the {self.ends[first]}; feed "
-                "it an output"
+                f"{item.name}: forward feeds this layer the {end}; {remedy}"
             )
-        return self.ends[first]
+        return end

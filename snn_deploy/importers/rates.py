@@ -9,18 +9,18 @@ from torch import nn
 
 from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.torch_calls import layer_of
 from snn_deploy.ir.graph import Training
 from snn_deploy.spikes import GRAY_LEVELS, to_gray
 
 SHARE = 0.999  # of the positive activations that lie below the value taken as largest
-RELUS = (nn.functional.relu, torch.relu, "relu", "relu_")
 
 
 def is_relu(item: torch.fx.Node, model: nn.Module) -> bool:
     """Return whether a step of a traced forward is a ReLU, module or function."""
     if item.op == "call_module":
         return isinstance(model.get_submodule(str(item.target)), nn.ReLU)
-    return item.op in ("call_function", "call_method") and item.target in RELUS
+    return item.op != "output" and isinstance(layer_of(item), nn.ReLU)
 
 
 def largest_activations(

@@ -25,6 +25,7 @@ from snn_deploy.importers.cells import (
     Cell,
     Dynamics,
     integrating,
+    kind_of,
     refuse,
     spiking,
     values,
@@ -41,7 +42,7 @@ MOST_SPIKES = (1 << PAYLOAD_BITS) - 1  # what one graded spike carries
 
 def is_squeezed(module: nn.Module) -> bool:
     """Return whether a layer takes batch and time as one axis."""
-    return type(module).__name__.endswith(SQUEEZE)
+    return kind_of(module).__name__.endswith(SQUEEZE)
 
 
 def read_sinabs_cell(cell: Any, name: str, shape: Shape) -> Cell:
@@ -52,10 +53,10 @@ def read_sinabs_cell(cell: Any, name: str, shape: Shape) -> Cell:
     ModelError
         If the cell, or one of its parameters, has no counterpart.
     """
-    kind = type(cell).__name__.removesuffix(SQUEEZE)
+    kind = kind_of(cell).__name__.removesuffix(SQUEEZE)
     if kind not in READABLE:
         raise ModelError(
-            f"{name}: sinabs' {type(cell).__name__} cannot be deployed; use "
+            f"{name}: sinabs' {kind_of(cell).__name__} cannot be deployed; use "
             f"{', '.join(READABLE)}, or these with {SQUEEZE}"
         )
     dynamics = _dynamics(cell, shape)
@@ -85,7 +86,7 @@ def _recurrent(cell: Any, name: str, shape: Shape) -> Linear | Conv2d:
 
 def _dynamics(cell: Any, shape: Shape) -> Dynamics:
     kept = ONE
-    if not type(cell).__name__.startswith("IAF"):
+    if not kind_of(cell).__name__.startswith("IAF"):
         kept = _alpha(cell, "mem", shape)
     gain = 1 - kept if cell.norm_input else ONE
     if cell.alpha_syn_calculated is None:

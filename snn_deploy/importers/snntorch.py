@@ -1,8 +1,11 @@
-"""Read the neurons of snnTorch: ``Leaky``, ``Synaptic``, ``RLeaky``, ``RSynaptic``.
+"""Read snnTorch's ``Leaky``, ``Lapicque``, ``Synaptic``, ``RLeaky``, ``RSynaptic``.
 
-``beta`` and ``alpha`` are what voltage and current keep, cut off at 0 and 1. A spike
-needs ``mem > threshold``, the input is not scaled, and a spike is worth
-``graded_spikes_factor``. The reset comes with the next timestep (``reset_delay``):
+``beta`` and ``alpha`` are what voltage and current keep, cut off at 0 and 1.
+``Lapicque`` is written as a circuit: its voltage loses time_step / (R C), whatever
+``beta`` is, and the input counts time_step / C. A spike needs ``mem > threshold``, or
+``>=`` where ``spike_grad`` is written so; the input of the others is not scaled; and a
+spike is worth ``graded_spikes_factor``. The reset comes with the next timestep
+(``reset_delay``):
 
 * ``subtract`` takes the threshold off behind the next decay, so before it
   threshold / beta;
@@ -13,13 +16,14 @@ needs ``mem > threshold``, the input is not scaled, and a spike is worth
 
 ``recurrent`` brings the spikes of the timestep before, and its bias at every timestep.
 Refused are a subtraction at once, whose neurons cannot spike twice in a row as ours do,
-``inhibition``, ``state_quant``, and every ``spike_grad`` that is no step at 0.
+``inhibition``, ``state_quant``, every ``spike_grad`` that is no step at 0, and
+``Alpha``, which has two currents.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
@@ -28,17 +32,19 @@ from snn_deploy.importers.cells import (
     ZERO,
     Cell,
     Dynamics,
+    comparison_of,
     integrating,
+    kind_of,
     one_to_one,
     refuse,
     spiking,
     values,
 )
 from snn_deploy.importers.feedback import fed_back
-from snn_deploy.ir.neurons import Lif, Reset
+from snn_deploy.ir.neurons import Comparison, Lif, Reset
 from snn_deploy.ir.nodes import Conv2d, Linear
 
-READABLE = ("Leaky", "Synaptic", "RLeaky", "RSynaptic")
+READABLE = ("Leaky", "Lapicque", "Synaptic", "RLeaky", "RSynaptic")
 
 
 def returns_state(cell: Any) -> bool:
@@ -54,24 +60,36 @@ def read_snntorch_cell(cell: Any, name: str, shape: Shape) -> Cell:
     ModelError
         If the cell, or one of its parameters, has no counterpart.
     """
-    kind = type(cell).__name__
+    kind = kind_of(cell).__name__
+    if kind == "Alpha":
+        raise ModelError(
+            f"{name}: snnTorch's Alpha cannot be deployed, its neurons have two "
+            "currents; train with Synaptic, which has one"
+        )
     if kind not in READABLE:
         raise ModelError(
             f"{name}: snnTorch's {kind} cannot be deployed; use {', '.join(READABLE)}"
         )
-    _check(cell, name)
+    comparison = _comparison(cell, name)
+    dynamics = _dynamics(cell, kind, shape)
+    is_silent = cell.reset_mechanism == "none"
+    return Cell(
+        neurons=replace(_neurons(cell, name, shape, dynamics), comparison=comparison),
+        recurrent=_recurrent(cell, name, shape) if kind.startswith("R") else None,
+        silent=integrating(name, shape, dynamics) if is_silent else None,
+    )
+
+
+def _dynamics(cell: Any, kind: str, shape: Shape) -> Dynamics:
+    if kind == "Lapicque":
+        gain = values(cell.time_step, shape) / values(cell.C, shape)
+        return Dynamics(voltage_decay=gain / values(cell.R, shape), input_gain=gain)
     current_decay = ONE
     if kind.endswith("Synaptic"):
         current_decay = 1 - np.clip(values(cell.alpha, shape), 0, 1)
-    dynamics = Dynamics(
+    return Dynamics(
         current_decay=current_decay,
         voltage_decay=1 - np.clip(values(cell.beta, shape), 0, 1),
-    )
-    is_silent = cell.reset_mechanism == "none"
-    return Cell(
-        neurons=_neurons(cell, name, shape, dynamics),
-        recurrent=_recurrent(cell, name, shape) if kind.startswith("R") else None,
-        silent=integrating(name, shape, dynamics) if is_silent else None,
     )
 
 
@@ -82,7 +100,7 @@ def _neurons(cell: Any, name: str, shape: Shape, dynamics: Dynamics) -> Lif:
         raise refuse(
             name, "graded_spikes_factor", worth.tolist(), "use one number over 0"
         )
-    rests = type(cell).__name__ != "Leaky" and cell.reset_delay
+    rests = kind_of(cell).__name__ != "Leaky" and _is_delayed(cell)
     if cell.reset_mechanism == "zero":
         return spiking(
             name,
@@ -110,7 +128,7 @@ def _amount(
     """Return what a spike takes off before the next decay."""
     if cell.reset_mechanism == "none":
         return ZERO
-    if not cell.reset_delay:
+    if not _is_delayed(cell):
         raise refuse(
             name,
             "reset_delay",
@@ -127,17 +145,22 @@ def _amount(
     return threshold / kept
 
 
-def _check(cell: Any, name: str) -> None:
-    """Raise an error for what changes spikes or voltages and has no counterpart."""
+def _is_delayed(cell: Any) -> bool:
+    """Return whether the reset comes with the next timestep, as always in Lapicque."""
+    return bool(getattr(cell, "reset_delay", True))
+
+
+def _comparison(cell: Any, name: str) -> Comparison:
+    """Return when a neuron spikes; refuse what else changes spikes or voltages."""
     for parameter in ("inhibition", "state_quant"):
         if getattr(cell, parameter):
             raise refuse(name, parameter, "set", f"train without {parameter}")
-    probe = torch.tensor([-2.0, -0.5, -1e-6, 0.0, 1e-6, 0.5, 2.0])
-    found = cell.spike_grad(probe.clone()).detach()
-    if not torch.equal(found, (probe > 0).to(found)):
+    found = comparison_of(cell.spike_grad)
+    if found is None:
         raise refuse(
             name, "spike_grad", "no step from 0 to 1 at 0", "use one of snn.surrogate"
         )
+    return found
 
 
 def _recurrent(cell: Any, name: str, shape: Shape) -> Linear | Conv2d:

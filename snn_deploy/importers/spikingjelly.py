@@ -1,13 +1,18 @@
-"""Read the neurons of SpikingJelly: ``IFNode``, ``LIFNode``, ``ParametricLIFNode``.
+"""Read the neurons of SpikingJelly: ``IFNode``, ``LIFNode`` and their kin.
 
-A spike needs ``v >= v_threshold``. With ``v_reset`` a spike sets the voltage to it, and
-voltages start there and leak towards it: counted from it, all three are 0. Without
-(``None``) a spike takes the threshold off, and voltages leak towards 0. A voltage loses
-1 / tau per timestep, or sigmoid(w) of ``ParametricLIFNode``, and ``decay_input`` scales
-the input by that as well. Step modes ``"s"`` and ``"m"`` compute the same; in ``"m"``
-the first axis is time. ``LinearRecurrentContainer`` and, where it adds,
-``ElementWiseRecurrentContainer`` bring the spikes of the timestep before to the neurons
-that they hold. ``Simple...`` variants and all other neurons are refused.
+A spike needs ``v >= v_threshold``, or ``>`` where the surrogate function is written so.
+With ``v_reset`` a spike sets the voltage to it, and voltages start there and leak
+towards it: counted from it, all three are 0. Without (``None``) a spike takes the
+threshold off, and voltages leak towards 0. A voltage loses 1 / tau per timestep, or
+sigmoid(w) of ``ParametricLIFNode``, and ``decay_input`` scales the input by that as
+well. ``CUBALIFNode`` gives the shares that current and voltage keep; its voltages leak
+towards 0 whatever ``v_reset`` is, which counted from ``v_reset`` is a bias. Voltages of
+``Simple...`` variants start at 0. ``NonSpiking...`` nodes are read-outs that take all
+timesteps and give the voltage of each, or what ``decode`` makes of them. Step modes
+``"s"`` and ``"m"`` compute the same; in ``"m"`` the first axis is time.
+``LinearRecurrentContainer`` and, where it adds, ``ElementWiseRecurrentContainer`` bring
+the spikes of the timestep before to the neurons that they hold. All other neurons are
+refused.
 """
 
 from dataclasses import replace
@@ -20,18 +25,38 @@ from torch import nn
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.cells import (
+    ZERO,
     Cell,
     Dynamics,
+    comparison_of,
+    integrating,
+    kind_of,
     one_to_one,
     refuse,
     spiking,
     values,
 )
+from snn_deploy.ir.graph import Functional
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.nodes import Linear
 
-READABLE = ("IFNode", "LIFNode", "ParametricLIFNode")
+READABLE = (
+    "IFNode",
+    "LIFNode",
+    "ParametricLIFNode",
+    "CUBALIFNode",
+    "SimpleIFNode",
+    "SimpleLIFNode",
+)
+READOUTS = ("NonSpikingIFNode", "NonSpikingLIFNode")
+# how a read-out makes one answer of its voltages, and how we do
+DECODES = {
+    "max-mem": Functional.MAX,
+    "mean-mem": Functional.SUM,
+    "last_mem": Functional.LAST,
+}
 RECURRENT = ("LinearRecurrentContainer", "ElementWiseRecurrentContainer")
+THRESHOLD_NORMS = ("ThresholdDependentBatchNorm1d", "ThresholdDependentBatchNorm2d")
 CONTAINERS = ("MultiStepContainer", "SeqToANNContainer", "StepModeContainer")
 PACKAGE = "spikingjelly.activation_based"
 
@@ -53,7 +78,39 @@ def takes_all_timesteps(module: nn.Module) -> bool:
     """Return whether the first axis of what ``module`` takes is time."""
     if is_spikingjelly_sequence(module) and type(module).__name__ in CONTAINERS[:2]:
         return True
+    if is_readout(module):
+        return True
     return getattr(module, "step_mode", "s") == "m"
+
+
+def is_readout(module: nn.Module) -> bool:
+    """Return whether ``module`` gives voltages, of all timesteps at once."""
+    kind = kind_of(module)
+    return kind.__module__.startswith(f"{PACKAGE}.neuron") and kind.__name__ in READOUTS
+
+
+def check_decode(model: nn.Module, functional: Functional) -> None:
+    """Raise an error if a read-out makes another answer of its voltages than we do."""
+    for name, module in model.named_modules():
+        decode: Any = getattr(module, "decode", None) if is_readout(module) else None
+        if decode is None or DECODES.get(decode) is functional:
+            continue
+        known = [f"{k!r} with functional {v.value!r}" for k, v in DECODES.items()]
+        raise refuse(
+            name,
+            "decode",
+            f"{decode!r} with functional {functional.value!r}",
+            f"use {', '.join(known)}, or None",
+        )
+
+
+def is_threshold_norm(module: nn.Module) -> bool:
+    """Return whether ``module`` is a threshold-dependent batch normalization.
+
+    Once trained it is a batch normalization over time and batch, like any other.
+    """
+    kind = type(module)
+    return kind.__module__ == f"{PACKAGE}.layer.bn" and kind.__name__ in THRESHOLD_NORMS
 
 
 def repeats(module: nn.Module, known: type) -> bool:
@@ -94,26 +151,32 @@ def read_spikingjelly_cell(cell: Any, name: str, shape: Shape) -> Cell:
     ModelError
         If the cell, or one of its parameters, has no counterpart.
     """
-    kind = type(cell).__name__
+    kind = kind_of(cell).__name__
     if kind in RECURRENT:
         return read_recurrent_container(cell, name, shape)
+    if kind in READOUTS:
+        return Cell(neurons=integrating(name, shape, _dynamics(cell, shape)))
     if kind not in READABLE:
         raise ModelError(
             f"{name}: SpikingJelly's {kind} cannot be deployed; use "
-            f"{', '.join(READABLE)}"
+            f"{', '.join((*READABLE, *READOUTS))}"
         )
-    _check_surrogate(cell, name)
-    threshold = values(cell.v_threshold, shape)
+    comparison = _comparison(cell, name)
+    threshold, rest = values(cell.v_threshold, shape), ZERO
     if cell.v_reset is not None:
-        threshold = threshold - values(cell.v_reset, shape)
+        rest = values(cell.v_reset, shape)
     neurons = spiking(
         name,
         shape,
         _dynamics(cell, shape),
-        threshold,
+        threshold - rest,
         reset=Reset.SOFT if cell.v_reset is None else Reset.HARD,
-        comparison=Comparison.GREATER_EQUAL,
+        comparison=comparison,
     )
+    if kind == "CUBALIFNode":
+        neurons = replace(neurons, bias=-neurons.voltage_decay * rest)
+    if kind.startswith("Simple"):
+        neurons = replace(neurons, initial_voltage=-rest)
     return Cell(neurons=neurons)
 
 
@@ -126,7 +189,7 @@ def read_recurrent_container(container: Any, name: str, shape: Shape) -> Cell:
         If it holds no neurons, or combines spikes and input in another way.
     """
     back = f"{name}.recurrent"
-    if type(container).__name__ == "ElementWiseRecurrentContainer":
+    if kind_of(container).__name__ == "ElementWiseRecurrentContainer":
         _check_sum(container.element_wise_function, name)
         cell = read_spikingjelly_cell(container.sub_module, name, shape)
         return replace(cell, recurrent=one_to_one(np.array(1.0), back, shape))
@@ -155,27 +218,31 @@ def _check_sum(function: Any, name: str) -> None:
 
 
 def _dynamics(cell: Any, shape: Shape) -> Dynamics:
-    if type(cell).__name__ == "IFNode":
+    kind = kind_of(cell).__name__
+    if kind in ("IFNode", "SimpleIFNode", "NonSpikingIFNode"):
         return Dynamics()
+    if kind == "CUBALIFNode":
+        kept = values(cell.c_decay, shape), values(cell.v_decay, shape)
+        return Dynamics(current_decay=1 - kept[0], voltage_decay=1 - kept[1])
     decay = _decay(cell, shape)
-    if not cell.decay_input:
+    if kind != "NonSpikingLIFNode" and not cell.decay_input:
         return Dynamics(voltage_decay=decay)
     return Dynamics(voltage_decay=decay, input_gain=decay)
 
 
 def _decay(cell: Any, shape: Shape) -> FloatArray:
-    if type(cell).__name__ == "LIFNode":
-        return np.asarray(1 / values(cell.tau, shape))
-    return values(cell.w.double().sigmoid(), shape)
+    if kind_of(cell).__name__ == "ParametricLIFNode":
+        return values(cell.w.double().sigmoid(), shape)
+    return np.asarray(1 / values(cell.tau, shape))
 
 
-def _check_surrogate(cell: Any, name: str) -> None:
-    probe = torch.tensor([-2.0, -0.5, -1e-6, 0.0, 1e-6, 0.5, 2.0])
-    found = cell.surrogate_function(probe.clone()).detach()
-    if not torch.equal(found, (probe >= 0).to(found)):
+def _comparison(cell: Any, name: str) -> Comparison:
+    found = comparison_of(cell.surrogate_function)
+    if found is None:
         raise refuse(
             name,
             "surrogate_function",
             "no step from 0 to 1 at 0",
             "use spiking=True and one of spikingjelly's own",
         )
+    return found

@@ -1,7 +1,9 @@
 """The functions and methods that a forward may call, as the layers that they are."""
 
+import math
 import operator
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,15 +15,36 @@ from snn_deploy.arrays import Shape, n_neurons
 from snn_deploy.errors import ModelError
 
 ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
+ADDITIONS_IN_PLACE = (operator.iadd, "add_")
 RESHAPES = ("view", "reshape", torch.reshape)
 DROPOUTS = (functional.dropout, functional.dropout1d, functional.dropout2d)
 BATCH = "size of the batch"  # stand for values that are no tensor
 SIZES = "sizes of a tensor"
 
+
+def _clamped(
+    min: float | None = None, max: float | None = None, inplace: bool = False
+) -> nn.Module:
+    low = -math.inf if min is None else float(min)
+    if max is None and low == 0:
+        return nn.ReLU(inplace)
+    return nn.Hardtanh(low, math.inf if max is None else float(max), inplace)
+
+
+def _over(make: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    """Return what makes a softmax over ``dim``; other arguments change no value."""
+    return lambda dim=None, **_: make(dim)
+
+
+def _in_place(make: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    return partial(make, inplace=True)
+
+
 _AVERAGE = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
 _LARGEST = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
-# each with its layer, and the names of its arguments behind the input
-_LAYERS: dict[Any, tuple[Callable[..., nn.Module], tuple[str, ...]]] = {
+# what makes the layer of a call, and the names of its arguments behind the input
+_Layer = tuple[Callable[..., nn.Module], tuple[str, ...]]
+_LAYERS: dict[Any, _Layer] = {
     functional.avg_pool1d: (nn.AvgPool1d, _AVERAGE),
     functional.avg_pool2d: (nn.AvgPool2d, (*_AVERAGE, "divisor_override")),
     functional.max_pool1d: (nn.MaxPool1d, (*_LARGEST, "return_indices")),
@@ -29,7 +52,28 @@ _LAYERS: dict[Any, tuple[Callable[..., nn.Module], tuple[str, ...]]] = {
     functional.adaptive_avg_pool1d: (nn.AdaptiveAvgPool1d, ("output_size",)),
     functional.adaptive_avg_pool2d: (nn.AdaptiveAvgPool2d, ("output_size",)),
     functional.relu6: (nn.ReLU6, ("inplace",)),
+    functional.hardtanh: (nn.Hardtanh, ("min_val", "max_val", "inplace")),
+    functional.hardtanh_: (_in_place(nn.Hardtanh), ("min_val", "max_val")),
+    functional.softmax: (_over(nn.Softmax), ("dim",)),
+    functional.log_softmax: (_over(nn.LogSoftmax), ("dim",)),
+    functional.sigmoid: (nn.Sigmoid, ()),
+    functional.relu: (nn.ReLU, ("inplace",)),
 }
+# those that are functions of torch and methods of tensors
+_METHODS: dict[str, _Layer] = {
+    "relu": (nn.ReLU, ()),
+    "relu_": (_in_place(nn.ReLU), ()),
+    "clamp": (_clamped, ("min", "max")),
+    "clamp_": (_in_place(_clamped), ("min", "max")),
+    "clip": (_clamped, ("min", "max")),
+    "clip_": (_in_place(_clamped), ("min", "max")),
+    "clamp_min": (_clamped, ("min",)),
+    "clamp_min_": (_in_place(_clamped), ("min",)),
+    "softmax": (_over(nn.Softmax), ("dim",)),
+    "log_softmax": (_over(nn.LogSoftmax), ("dim",)),
+    "sigmoid": (nn.Sigmoid, ()),
+}
+_LAYERS |= _METHODS | {getattr(torch, name): of for name, of in _METHODS.items()}
 
 
 def layer_of(item: torch.fx.Node) -> nn.Module | None:
@@ -41,7 +85,19 @@ def layer_of(item: torch.fx.Node) -> nn.Module | None:
     if item.target not in _LAYERS:
         return None
     make, names = _LAYERS[item.target]
-    return make(**{**dict(zip(names, arguments, strict=False)), **item.kwargs})
+    given = {**dict(zip(names, arguments, strict=False)), **item.kwargs}
+    try:
+        return make(**given)
+    except (AssertionError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{item.name}: forward calls {called(item)} with arguments that cannot be "
+            f"deployed ({error}); give it plain numbers"
+        ) from error
+
+
+def called(item: torch.fx.Node) -> str:
+    """Return the name of the function or method that a call calls."""
+    return str(getattr(item.target, "__name__", item.target))
 
 
 def is_idle_dropout(item: torch.fx.Node) -> bool:

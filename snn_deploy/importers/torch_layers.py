@@ -9,7 +9,7 @@ from torch import nn
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.spikingjelly import repeats
+from snn_deploy.importers.spikingjelly import is_threshold_norm, repeats
 from snn_deploy.importers.torch_pooling import (
     Pair,
     check_axes,
@@ -28,7 +28,8 @@ from snn_deploy.training.tebn import Tebn
 DEPLOYABLE = (
     "nn.Linear, nn.Conv1d, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool1d",
     "nn.AvgPool2d, nn.MaxPool1d, nn.MaxPool2d, nn.AdaptiveAvgPool1d",
-    "nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout, nn.Identity, nn.ReLU6, nn.ReLU",
+    "nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout, nn.Identity, nn.ReLU, nn.ReLU6",
+    "nn.Hardtanh(0, ...)",
     "snn_deploy.training.neurons.Qcfs",
     "neurons of Norse, snnTorch, SpikingJelly and sinabs",
 )
@@ -73,6 +74,8 @@ def read_layer(module: nn.Module, name: str, shape: Shape) -> Node:
     ModelError
         If the type or a parameter has no counterpart.
     """
+    if is_threshold_norm(module):
+        return _batch_norm(module, name, shape)
     raise ModelError(
         f"{name}: {type(module).__name__} cannot be deployed; use one of "
         f"{', '.join(DEPLOYABLE)}"
@@ -133,9 +136,7 @@ def _same_padding(name: str, shape: Shape, dilation: Pair, padding: str) -> Pair
 
 @read_layer.register(nn.BatchNorm1d)
 @read_layer.register(nn.BatchNorm2d)
-def _batch_norm(
-    module: nn.BatchNorm1d | nn.BatchNorm2d, name: str, shape: Shape
-) -> BatchNorm:
+def _batch_norm(module: Any, name: str, shape: Shape) -> BatchNorm:
     if module.running_mean is None or module.running_var is None:
         raise ModelError(
             f"{name}: a batch normalization without running statistics depends on the "
@@ -167,8 +168,13 @@ def _qcfs(module: training.Qcfs, name: str, shape: Shape) -> Node:
 
 
 @read_layer.register
-def _relu6(module: nn.ReLU6, name: str, shape: Shape) -> Node:
-    return Relu(name=name, shape=shape, maximum=6.0)
+def _cut_off(module: nn.Hardtanh, name: str, shape: Shape) -> Node:
+    if module.min_val != 0:
+        raise ModelError(
+            f"{name}: cuts values to {module.min_val:g} ... {module.max_val:g}; only a "
+            "ReLU, 0 ... some maximum, can be deployed"
+        )
+    return Relu(name=name, shape=shape, maximum=float(module.max_val))
 
 
 @read_layer.register

@@ -1,6 +1,8 @@
 """The forward of a PyTorch module as a list of calls."""
 
+import operator
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,8 +20,28 @@ from snn_deploy.importers.frameworks import (
 from snn_deploy.importers.torch_layers import is_known
 
 
+class _Value(torch.fx.Proxy):
+    """A value of a traced forward, which knows that ``+=`` changes it in place."""
+
+
+def _in_place(name: str) -> Callable[[_Value, Any], Any]:
+    def change(value: _Value, other: Any) -> Any:
+        return value.tracer.create_proxy(
+            "call_function", getattr(operator, name), (value, other), {}
+        )
+
+    return change
+
+
+for _name in ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow"):
+    setattr(_Value, f"__{_name}__", _in_place(_name))
+
+
 class _Tracer(torch.fx.Tracer):
     """Stops at every module that is not a container of PyTorch or of the user."""
+
+    def proxy(self, node: torch.fx.Node) -> torch.fx.Proxy:
+        return _Value(node, self)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return (
@@ -40,7 +62,7 @@ def traced(model: nn.Module) -> torch.fx.Graph:
     ModelError
         If it is more than a list of calls, or calls a layer several times.
     """
-    modes = [(module, module.training) for module in model.modules()]
+    before = [(module, dict(vars(module))) for module in model.modules()]
     model.eval()
     try:
         graph = _Tracer().trace(model)
@@ -50,8 +72,9 @@ def traced(model: nn.Module) -> torch.fx.Graph:
             "one timestep, without loops or branches on values"
         ) from error
     finally:
-        for module, mode in modes:
-            module.training = mode
+        for module, attributes in before:  # also those that the forward has set
+            vars(module).clear()
+            vars(module).update(attributes)
     calls = Counter(str(n.target) for n in graph.nodes if n.op == "call_module")
     for name, count in calls.items():
         module = model.get_submodule(name)

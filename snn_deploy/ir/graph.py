@@ -237,12 +237,21 @@ def _advice(emits: Signal) -> str:
 
 
 def signal_of(graph: Graph, node: Node) -> Signal:
-    """Return what ``node`` gives; layers without a signal of their own pass it on."""
-    for _ in graph.nodes:
-        if node.emits is not None:
-            return node.emits
-        sources = graph.sources(node)
+    """Return what ``node`` gives; layers without a signal of their own pass it on.
+
+    A sum of spikes and a current is a current.
+    """
+    waiting, seen, found = [node], {node.name}, set()
+    while waiting:
+        item = waiting.pop()
+        if item.emits is not None:
+            found.add(item.emits)
+            continue
+        sources = graph.sources(item)
         if not sources:
-            raise ModelError(f"{node.name}: nothing feeds this layer")
-        node = sources[0]
-    raise ModelError(f"{node.name}: a loop without a neuron")
+            raise ModelError(f"{item.name}: nothing feeds this layer")
+        waiting += [source for source in sources if source.name not in seen]
+        seen |= {source.name for source in sources}
+    if not found:
+        raise ModelError(f"{node.name}: a loop without a neuron")
+    return Signal.CURRENT if Signal.CURRENT in found else found.pop()

@@ -16,7 +16,8 @@ from snn_deploy.ir.neurons import Relu
 from snn_deploy.pipeline import to_spiking
 from snn_deploy.spikes import Stimulus
 from snn_deploy.training.neurons import IntegrateAndFire, Qcfs
-from tests.importers.stepping import check, saved, settle
+from tests.build import images
+from tests.importers.stepping import N_INPUTS, check, saved, settle, stepped
 
 SHAPE = (2, 8, 8)
 
@@ -383,6 +384,7 @@ def refusal(module: nn.Module, folder: Path, shape: tuple[int, ...]) -> str:
         (nn.ReLU(), "a ReLU has no largest value"),
         (nn.BatchNorm3d(2), "BatchNorm3d cannot be deployed"),
         (nn.LSTM(8, 2), "LSTM cannot be deployed"),
+        (nn.Hardtanh(-1, 1), "cuts values to -1 ... 1; only a ReLU"),
         (nn.Conv2d(2, 2, 3, padding=1, padding_mode="circular"), "'circular', which"),
         (nn.Conv2d(2, 2, 2, padding="same"), "padding 'same' with an even kernel"),
         (nn.Conv2d(3, 2, 3), "the input has 2 channels, the weight takes 3"),
@@ -442,7 +444,10 @@ def loop(self: Any, x: Tensor) -> Tensor:
         (lambda self, x: torch.add(self.fc(x), self.fd(x), alpha=2), "adds a constant"),
         (lambda self, x: self.fc(x) - self.fd(x), "forward calls sub"),
         (lambda self, x: 2 * self.fc(x), "forward calls mul"),
-        (lambda self, x: self.fc(x).softmax(1), "forward calls softmax"),
+        (lambda self, x: self.fc(x.softmax(1)), "Softmax cannot be deployed but as"),
+        (lambda self, x: self.fc(x).softmax(0), "Softmax cannot be deployed but over"),
+        (lambda self, x: self.fc(x).softmax(1).sigmoid(), "Softmax cannot be deployed"),
+        (lambda self, x: x.sigmoid(), "the model has no layer"),
         (lambda self, x: nn.functional.dropout(self.fc(x)), "forward calls dropout"),
         (lambda self, x: self.fc(x[:, :7]), "forward takes a part of x"),
         (lambda self, x: self.fc(x)[0], "forward takes a part of fc"),
@@ -523,6 +528,97 @@ def test_random_networks_compute_what_torch_computes(tmp_path: Path) -> None:
         module(torch.zeros(2, *SHAPE))
 
         check(settle(module, seed), tmp_path, SHAPE)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        nn.Softmax(1),
+        nn.LogSoftmax(-1),
+        nn.Sigmoid(),
+        lambda x: nn.functional.log_softmax(x, dim=1),
+        lambda x: nn.functional.softmax(x, -1),
+        lambda x: torch.softmax(x, dim=1),
+        lambda x: x.sigmoid(),
+    ],
+    ids=str,
+)
+def test_what_leaves_the_largest_output_the_largest_is_dropped_and_said(
+    tmp_path: Path, end: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def step(self: Any, x: Tensor) -> Any:
+        return end(self.last(self.act(self.first(x))))
+
+    layers = {"first": nn.Linear(7, 9), "act": Qcfs(4, 1.0), "last": nn.Linear(9, 3)}
+    if isinstance(end, nn.Module):
+        layers["end"] = end
+    module = settle(Own(step, **layers))
+
+    graph = saved(module, tmp_path, (7,))
+
+    assert graph.output.name == "last"
+    assert "behind last is dropped" in caplog.text
+    outputs = evaluate(graph, images(N_INPUTS, (7,)))[:, 0]
+    x = np.stack([stimulus.values[0] for stimulus in images(N_INPUTS, (7,))]) / 255
+    expected = stepped(module, x)[:, 0]
+    np.testing.assert_array_equal(outputs.argmax(axis=1), expected.argmax(axis=1))
+
+
+def test_an_end_that_the_outputs_do_not_pass_is_no_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def step(self: Any, x: Tensor) -> Any:
+        z = self.fc(x)
+        z.softmax(1)
+        return z
+
+    saved(settle(Own(step, fc=nn.Linear(7, 3))), tmp_path, (7,))
+
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("cut", "maximum"),
+    [
+        (nn.Hardtanh(0, 1), 1.0),
+        (nn.Hardtanh(0.0, 0.3, inplace=True), 0.3),
+        (nn.ReLU6(), 6.0),
+        (lambda x: torch.clamp(x, 0, 1), 1.0),
+        (lambda x: x.clamp(min=0, max=0.5), 0.5),
+        (lambda x: torch.clip(x, 0, 2), 2.0),
+        (lambda x: nn.functional.hardtanh(x, 0.0, 1.0), 1.0),
+        (nn.functional.relu6, 6.0),
+    ],
+    ids=str,
+)
+def test_a_relu_that_is_cut_off(tmp_path: Path, cut: Any, maximum: float) -> None:
+    def step(self: Any, x: Tensor) -> Any:
+        return self.last(cut(self.first(x)))
+
+    layers = {"first": nn.Linear(7, 9), "last": nn.Linear(9, 3)}
+    if isinstance(cut, nn.Module):
+        layers["cut"] = cut
+
+    graph = check(settle(Own(step, **layers)), tmp_path, (7,))
+
+    (relu,) = graph.nodes_of(Relu)
+    assert relu.maximum == maximum
+
+
+def test_a_sum_of_spikes_and_a_current_is_a_current(tmp_path: Path) -> None:
+    def step(self: Any, x: Tensor) -> Any:
+        z = self.act(self.first(x))
+        return self.last(self.again(z + self.second(z)))
+
+    layers = {"first": nn.Linear(7, 9), "second": nn.Linear(9, 9)}
+    acts = {"act": Qcfs(4, 1.0), "again": Qcfs(4, 1.0), "last": nn.Linear(9, 3)}
+    check(settle(Own(step, **layers, **acts)), tmp_path, (7,))
+
+    module = Own(lambda self, x: self.last(x + self.first(x)), first=nn.Linear(7, 7),
+                 last=nn.Linear(7, 3))  # fmt: skip
+    (tmp_path / "net.pt").unlink()
+    words = "Linear takes spikes, but add gives current"
+    assert words in refusal(module, tmp_path, (7,))
 
 
 class SharedRelu(nn.Module):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from snn_deploy.errors import ModelError
-from snn_deploy.ir.neurons import Integrator, Lif, Reset
+from snn_deploy.ir.neurons import Comparison, Integrator, Lif, Reset
 from tests.importers.agreement import agree, louder, stepped, with_states
 from tests.importers.stepping import saved
 
@@ -189,7 +189,7 @@ def never(x: Tensor) -> Tensor:
             "V is different within a channel",
         ),
         (snn.Alpha(0.9, 0.8, init_hidden=True), "snnTorch's Alpha cannot be"),
-        (snn.Lapicque(beta=0.5, init_hidden=True), "snnTorch's Lapicque cannot"),
+        (snn.LeakyParallel(8, 8), "snnTorch's LeakyParallel cannot be deployed"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
 )
@@ -210,11 +210,60 @@ def test_inhibition_is_refused(tmp_path: Path) -> None:
         saved(network(leaky(inhibition=True)), tmp_path, SHAPE)
 
 
-def test_a_derived_neuron_is_refused(tmp_path: Path) -> None:
-    mine = type("Mine", (snn.Leaky,), {})
+class Quiet(snn.Leaky):  # type: ignore[misc, name-defined]
+    def __init__(self) -> None:
+        super().__init__(beta=0.5, threshold=2.0, init_hidden=True)
 
-    with pytest.raises(ModelError, match="1: Mine is derived from Leaky"):
-        saved(network(mine(beta=0.5, init_hidden=True)), tmp_path, SHAPE)
+
+class Loud(Quiet):
+    def fire(self, mem: Tensor) -> Tensor:
+        spikes: Tensor = super().fire(mem)
+        return 2 * spikes
+
+
+def test_a_derived_neuron_that_overrides_nothing_is_its_base(tmp_path: Path) -> None:
+    graph = agree(network(Quiet()), stepped, tmp_path, SHAPE)
+
+    assert graph.node("1").threshold == 2.0  # type: ignore[attr-defined]
+
+
+def test_a_derived_neuron_that_does_something_else_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"1: Loud is derived from Leaky .* \(fire\);"):
+        saved(network(Loud()), tmp_path, SHAPE)
+
+
+@pytest.mark.parametrize("reset", RESETS)
+@pytest.mark.parametrize(
+    "circuit",
+    [
+        {"beta": 0.5},
+        {"beta": 0.6, "R": 2.0, "threshold": 0.7},
+        {"beta": 0.8, "C": 3.0},
+        {"R": 1.5, "C": 2.0, "time_step": 0.5},
+    ],
+    ids=str,
+)
+def test_a_neuron_written_as_a_circuit(
+    tmp_path: Path, circuit: dict[str, Any], reset: str
+) -> None:
+    cell = snn.Lapicque(init_hidden=True, reset_mechanism=reset, **circuit)
+
+    graph = agree(network(cell), stepped, tmp_path, SHAPE)
+
+    assert graph.node("1").reset is (Reset.HARD if reset == "zero" else Reset.SOFT)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("reset", RESETS)
+def test_a_spike_at_the_threshold(tmp_path: Path, reset: str) -> None:
+    cell = leaky(spike_grad=lambda x: (x >= 0).to(x), reset_mechanism=reset)
+    module = nn.Sequential(nn.Linear(2, 2, bias=False), cell)
+    nn.init.constant_(module[0].weight, 0.5)  # type: ignore[arg-type]
+
+    graph = saved(module, tmp_path, (2,), encoding="events")
+
+    neurons = graph.node("1")
+    assert isinstance(neurons, Lif)
+    assert neurons.comparison is Comparison.GREATER_EQUAL
 
 
 def test_states_left_over_from_training_do_not_matter(tmp_path: Path) -> None:

@@ -3,14 +3,25 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 import snn_deploy
 from snn_deploy.errors import ModelError
-from snn_deploy.ir.neurons import Comparison, Lif, Reset
-from tests.importers.agreement import agree, louder, stepped, time_first
+from snn_deploy.importers.frameworks import copied
+from snn_deploy.ir.floating import accumulate, evaluate
+from snn_deploy.ir.neurons import Comparison, Integrator, Lif, Reset
+from tests.importers.agreement import (
+    TIMESTEPS,
+    agree,
+    bytes_of,
+    louder,
+    stepped,
+    stimuli,
+    time_first,
+)
 from tests.importers.stepping import saved
 
 neuron = pytest.importorskip("spikingjelly.activation_based.neuron")
@@ -37,10 +48,17 @@ def network(neurons: nn.Module, **options: Any) -> nn.Module:
         lambda **options: neuron.ParametricLIFNode(
             init_tau=1.5, decay_input=False, **options
         ),
+        neuron.CUBALIFNode,
+        lambda **options: neuron.CUBALIFNode(c_decay=0.3, v_decay=0.9, **options),
+        neuron.SimpleIFNode,
+        lambda **options: neuron.SimpleLIFNode(tau=2.0, decay_input=True, **options),
+        lambda **options: neuron.SimpleLIFNode(tau=1.6, decay_input=False, **options),
     ],
 )
 def test_neurons(tmp_path: Path, make: Any, v_reset: float | None) -> None:
     cell = make(v_reset=v_reset, v_threshold=0.6)
+    if v_reset is None and isinstance(cell, neuron.SimpleLIFNode):
+        pytest.skip("SpikingJelly's own fails at it")
 
     graph = agree(network(cell), stepped, tmp_path, SHAPE)
 
@@ -48,6 +66,118 @@ def test_neurons(tmp_path: Path, make: Any, v_reset: float | None) -> None:
     assert isinstance(neurons, Lif)
     assert neurons.comparison is Comparison.GREATER_EQUAL
     assert neurons.reset is (Reset.SOFT if v_reset is None else Reset.HARD)
+
+
+def read_out(node: nn.Module) -> nn.Module:
+    module = nn.Sequential(
+        layer.Conv2d(2, 4, 3), neuron.LIFNode(), nn.Flatten(2), nn.Linear(64, 6), node
+    )
+    functional.set_step_mode(module, "m")
+    return louder(module)
+
+
+def all_voltages(module: nn.Module, x: Tensor) -> Tensor:
+    """Run a module whose read-out gives a list of voltages, one each timestep."""
+    return torch.stack(module(x.transpose(0, 1)), dim=1)
+
+
+@pytest.mark.parametrize(
+    "node", [neuron.NonSpikingIFNode(), neuron.NonSpikingLIFNode(tau=1.7)], ids=str
+)
+def test_neurons_that_do_not_spike_are_a_read_out(
+    tmp_path: Path, node: nn.Module
+) -> None:
+    graph = agree(read_out(node), all_voltages, tmp_path, SHAPE)
+
+    assert isinstance(graph.output, Integrator)
+
+
+@pytest.mark.parametrize(
+    ("decode", "how"), [("max-mem", "max"), ("mean-mem", "sum"), ("last_mem", "last")]
+)
+def test_a_read_out_that_decodes_its_voltages(
+    tmp_path: Path, decode: str, how: str
+) -> None:
+    module = read_out(neuron.NonSpikingLIFNode(decode=decode))
+    values = bytes_of(SHAPE)
+
+    graph = saved(module, tmp_path, SHAPE, functional=how)
+
+    z = evaluate(graph, stimuli(graph, values), TIMESTEPS)
+    found = accumulate(z, graph.training.functional)[:, -1]
+    inputs = torch.as_tensor(values / 255).transpose(0, 1)
+    expected = copied(module).double()(inputs).detach().numpy()
+    np.testing.assert_allclose(found, expected * (TIMESTEPS if how == "sum" else 1))
+
+
+def test_threshold_dependent_batch_normalization(tmp_path: Path) -> None:
+    module = nn.Sequential(
+        layer.Conv2d(2, 4, 3, bias=False),
+        layer.ThresholdDependentBatchNorm2d(1.0, 0.5, 4),
+        neuron.LIFNode(v_threshold=0.5),
+        nn.Flatten(2),
+        layer.Linear(64, 6),
+        layer.ThresholdDependentBatchNorm1d(1.0, 0.5, 6),
+        neuron.LIFNode(v_threshold=0.5),
+    )
+    functional.set_step_mode(module, "m")
+    with torch.no_grad():
+        for norm in (module[1], module[5]):
+            norm.running_mean.fill_(0.2)  # type: ignore[operator]
+            norm.running_var.uniform_(0.5, 2)  # type: ignore[operator]
+
+    agree(louder(module), time_first, tmp_path, SHAPE)
+
+
+class Quick(neuron.LIFNode):  # type: ignore[misc, name-defined]
+    def __init__(self, **options: Any) -> None:
+        super().__init__(tau=1.3, v_threshold=0.6, **options)
+
+
+class Scaled(Quick):
+    def neuronal_charge(self, x: Tensor) -> None:
+        super().neuronal_charge(2 * x)
+
+
+@pytest.mark.parametrize("mode", ["s", "m"])
+def test_a_derived_neuron_that_overrides_nothing_is_its_base(
+    tmp_path: Path, mode: str
+) -> None:
+    module = nn.Sequential(layer.Conv2d(2, 4, 3), Quick(step_mode=mode))
+    functional.set_step_mode(module, mode)
+
+    agree(louder(module), time_first if mode == "m" else stepped, tmp_path, SHAPE)
+
+
+def test_a_derived_neuron_that_does_something_else_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r"1: Scaled is derived from .*neuronal_charge"
+    ):
+        saved(network(Scaled()), tmp_path, SHAPE)
+
+
+def test_a_surrogate_function_that_spikes_over_the_threshold_alone(
+    tmp_path: Path,
+) -> None:
+    cell = neuron.IFNode(surrogate_function=lambda x: (x > 0).to(x))
+
+    graph = agree(network(cell), stepped, tmp_path, SHAPE)
+
+    neurons = graph.node("1")
+    assert isinstance(neurons, Lif)
+    assert neurons.comparison is Comparison.GREATER
+
+
+def test_a_read_out_of_all_timesteps_behind_single_steps_is_refused(
+    tmp_path: Path,
+) -> None:
+    layers = (nn.Linear(4, 16), neuron.LIFNode(), nn.Linear(16, 2))
+    module = louder(nn.Sequential(*layers, neuron.NonSpikingLIFNode()))
+
+    with pytest.raises(
+        ModelError, match=r"1: gives other.*set_step_mode\(model, 'm'\)"
+    ):
+        saved(module, tmp_path, (4,))
 
 
 def test_a_learned_time_constant(tmp_path: Path) -> None:
@@ -151,8 +281,19 @@ def test_states_left_over_from_training_do_not_matter(tmp_path: Path) -> None:
         (neuron.IFNode(v_reset=1.0), "threshold is 0; it must be over 0"),
         (neuron.QIFNode(), "SpikingJelly's QIFNode cannot be deployed"),
         (neuron.EIFNode(), "SpikingJelly's EIFNode cannot be deployed"),
-        (neuron.SimpleIFNode(), "SpikingJelly's SimpleIFNode cannot be deployed"),
-        (neuron.NonSpikingLIFNode(), "SpikingJelly's NonSpikingLIFNode cannot"),
+        (neuron.KLIFNode(), "SpikingJelly's KLIFNode cannot be deployed"),
+        (
+            neuron.IFNode(surrogate_function=lambda x: (x > 0.1).to(x)),
+            "surrogate_function is no step",
+        ),
+        (
+            neuron.NonSpikingLIFNode(decode="max-abs-mem"),
+            "decode is 'max-abs-mem' with functional 'sum', which cannot be deployed",
+        ),
+        (
+            neuron.NonSpikingIFNode(decode="last_mem"),
+            "'last_mem' with functional 'last'",
+        ),
         (
             layer.ElementWiseRecurrentContainer(neuron.IFNode(), torch.mul),
             "element_wise_function is no sum",
