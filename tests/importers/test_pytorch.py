@@ -595,7 +595,7 @@ def test_a_relu_that_is_cut_off(tmp_path: Path, cut: Any, maximum: float) -> Non
     def step(self: Any, x: Tensor) -> Any:
         return self.last(cut(self.first(x)))
 
-    layers = {"first": nn.Linear(7, 9), "last": nn.Linear(9, 3)}
+    layers: dict[str, nn.Module] = {"first": nn.Linear(7, 9), "last": nn.Linear(9, 3)}
     if isinstance(cut, nn.Module):
         layers["cut"] = cut
 
