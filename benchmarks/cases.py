@@ -15,9 +15,9 @@ from snn_deploy.backends.cpu import CpuProgram
 from snn_deploy.calibrating import calibrated
 from snn_deploy.errors import DataError
 from snn_deploy.files import packaged_folder
-from snn_deploy.host.calibration import Settings
-from snn_deploy.host.cutoff import risk
 from snn_deploy.host.monitor import collect_scores
+from snn_deploy.host.rules.risk import risk
+from snn_deploy.host.rules.rule import Settings
 from snn_deploy.host.thresholds import stops
 from snn_deploy.importers import load_model
 from snn_deploy.inputs.data import Data

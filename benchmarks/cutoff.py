@@ -22,9 +22,9 @@ from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.backends import open_backend
 from snn_deploy.costs.stopping import stopping_costs
 from snn_deploy.files import write_whole
-from snn_deploy.host.calibrate import Evidence, calibrate
-from snn_deploy.host.calibration import Calibration, Settings
-from snn_deploy.host.cutoff import Cutoff, fixed, never, topk
+from snn_deploy.host.calibrate import calibrate
+from snn_deploy.host.cutoff import Cutoff, never
+from snn_deploy.host.evidence import Evidence
 from snn_deploy.host.monitor import run_inputs
 from snn_deploy.host.oracle import (
     agreement_timesteps,
@@ -32,12 +32,10 @@ from snn_deploy.host.oracle import (
     first_correct_timesteps,
     optimal_cutoff_timesteps,
 )
-from snn_deploy.host.thresholds import (
-    loss_of_stopping,
-    safe_timesteps,
-    stops,
-    topk_thresholds,
-)
+from snn_deploy.host.rules.fixed import fixed
+from snn_deploy.host.rules.rule import Calibration, Settings
+from snn_deploy.host.rules.topk import topk, topk_thresholds
+from snn_deploy.host.thresholds import loss_of_stopping, safe_timesteps, stops
 from snn_deploy.importers import load_model
 from snn_deploy.inputs.data import Data
 from snn_deploy.inputs.datasets import load_split

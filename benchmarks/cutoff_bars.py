@@ -23,12 +23,13 @@ from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends import Program, open_backend
 from snn_deploy.errors import DataError
 from snn_deploy.files import packaged_folder
-from snn_deploy.host.calibrate import Evidence, calibrate, cheapest_fixed
-from snn_deploy.host.calibration import Calibration, Settings
+from snn_deploy.host.calibrate import calibrate, cheapest_fixed
 from snn_deploy.host.cutoff import never
 from snn_deploy.host.drift import look
+from snn_deploy.host.evidence import Evidence
 from snn_deploy.host.monitor import collect_scores, decide_inputs, run_inputs
 from snn_deploy.host.oracle import gaps
+from snn_deploy.host.rules.rule import Calibration, Settings
 from snn_deploy.host.thresholds import loss_of_stopping, safe_timesteps, stops
 from snn_deploy.importers import load_model
 from snn_deploy.inputs.data import Data

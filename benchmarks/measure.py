@@ -10,9 +10,9 @@ from snn_deploy.artifact import pack
 from snn_deploy.backends import open_backend
 from snn_deploy.calibrating import calibrated
 from snn_deploy.demo import float_answers
-from snn_deploy.host.calibration import Settings
 from snn_deploy.host.monitor import collect_scores
 from snn_deploy.host.oracle import answers, gaps
+from snn_deploy.host.rules.rule import Settings
 from snn_deploy.host.thresholds import stops
 from snn_deploy.importers import load_model
 from snn_deploy.inputs.data import Data

@@ -8,16 +8,16 @@ if TYPE_CHECKING:
     from snn_deploy.artifact import read_artifact as read_artifact
     from snn_deploy.artifact import write_artifact as write_artifact
     from snn_deploy.backends import open_backend as open_backend
-    from snn_deploy.host.calibrate import Evidence as Evidence
     from snn_deploy.host.calibrate import calibrate as calibrate
-    from snn_deploy.host.calibration import Settings as Settings
-    from snn_deploy.host.cutoff import fixed as fixed
     from snn_deploy.host.cutoff import never as never
-    from snn_deploy.host.cutoff import retry as retry
-    from snn_deploy.host.cutoff import risk as risk
-    from snn_deploy.host.cutoff import topk as topk
+    from snn_deploy.host.evidence import Evidence as Evidence
     from snn_deploy.host.monitor import collect_scores as collect_scores
     from snn_deploy.host.monitor import run_inputs as run_inputs
+    from snn_deploy.host.rules.fixed import fixed as fixed
+    from snn_deploy.host.rules.retry import retry as retry
+    from snn_deploy.host.rules.risk import risk as risk
+    from snn_deploy.host.rules.rule import Settings as Settings
+    from snn_deploy.host.rules.topk import topk as topk
     from snn_deploy.importers import load_model as load_model
     from snn_deploy.importers.model_file import save as save
     from snn_deploy.inputs.data import Data as Data
@@ -31,12 +31,12 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Data": "inputs.data",
-    "Evidence": "host.calibrate",
-    "Settings": "host.calibration",
+    "Evidence": "host.evidence",
+    "Settings": "host.rules.rule",
     "calibrate": "host.calibrate",
     "collect_scores": "host.monitor",
     "compile_model": "pipeline",
-    "fixed": "host.cutoff",
+    "fixed": "host.rules.fixed",
     "load_model": "importers",
     "never": "host.cutoff",
     "open_backend": "backends",
@@ -45,11 +45,11 @@ _HOMES = {
     "read_artifact": "artifact",
     "read_data": "inputs.data",
     "read_target": "target_file",
-    "retry": "host.cutoff",
-    "risk": "host.cutoff",
+    "retry": "host.rules.retry",
+    "risk": "host.rules.risk",
     "run_inputs": "host.monitor",
     "save": "importers.model_file",
-    "topk": "host.cutoff",
+    "topk": "host.rules.topk",
     "write_artifact": "artifact",
     "write_profile": "report.profile_files",
 }

@@ -18,7 +18,7 @@ from snn_deploy.archives import check_archive
 from snn_deploy.arrays import AnyArray
 from snn_deploy.errors import ArtifactError, CalibrationError, SnnDeployError
 from snn_deploy.files import write_whole
-from snn_deploy.host.calibration import Calibration
+from snn_deploy.host.rules.rule import Calibration
 from snn_deploy.ir.codec import CodecError, decode, encode
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import UPDATE_ORDER

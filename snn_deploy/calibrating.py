@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable
 from snn_deploy.arrays import IntArray
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends import open_backend
-from snn_deploy.host.calibrate import Evidence, calibrate
-from snn_deploy.host.calibration import Settings
+from snn_deploy.host.calibrate import calibrate
+from snn_deploy.host.evidence import Evidence
 from snn_deploy.host.monitor import collect_scores
+from snn_deploy.host.rules.rule import Settings
 from snn_deploy.inputs.data import Data
 
 

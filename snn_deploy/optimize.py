@@ -16,10 +16,14 @@ from snn_deploy.costs.prices import prices_for
 from snn_deploy.costs.pricing import Pricing
 from snn_deploy.costs.stopping import CENTRAL, stopping_costs
 from snn_deploy.errors import CalibrationError
-from snn_deploy.host.calibrate import Evidence, calibrate
-from snn_deploy.host.calibration import Settings
+from snn_deploy.host.calibrate import calibrate
 from snn_deploy.host.cutoff import never
+from snn_deploy.host.evidence import Evidence
 from snn_deploy.host.monitor import run_inputs
+from snn_deploy.host.rules.fixed import Fixed
+from snn_deploy.host.rules.retry import Retry
+from snn_deploy.host.rules.risk import Risk
+from snn_deploy.host.rules.rule import Settings
 from snn_deploy.host.thresholds import stops
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.results import RunResult
@@ -54,7 +58,7 @@ class Option:
     @property
     def is_cutoff(self) -> bool:
         """Whether an input decides for itself when to stop."""
-        return self.settings.rule != "fixed"
+        return self.settings.method.decides_by_input
 
     @property
     def kind(self) -> str:
@@ -146,15 +150,19 @@ def options(evidence: Evidence, costs: Costs, settings: Settings) -> list[Option
     n_timesteps = evidence.n_timesteps
     found = []
     for k in range(1, n_timesteps):
-        found.append(_serial(evidence, costs, replace(settings, rule="risk", poll=k)))
+        found.append(
+            _serial(evidence, costs, replace(settings, rule=Risk.name, poll=k))
+        )
     for t in range(1, n_timesteps + 1):
-        fixed = replace(settings, rule="fixed", at=t, score="gap", poll=1)
+        fixed = replace(settings, rule=Fixed.name, at=t, score="gap", poll=1)
         bound = calibrate(evidence, fixed).loss_bound
         if t == n_timesteps or bound <= settings.budget:
             found.append(_serial(evidence, costs, fixed))
             found.append(_in_stream(fixed, t, costs.streamed[t - 1]))
         if t < n_timesteps:
-            found.append(_retry(evidence, costs, replace(settings, rule="retry", at=t)))
+            found.append(
+                _retry(evidence, costs, replace(settings, rule=Retry.name, at=t))
+            )
     return found
 
 

@@ -9,11 +9,11 @@ import numpy as np
 
 from snn_deploy.arrays import IntArray
 from snn_deploy.backends import Program
-from snn_deploy.host.calibration import Calibration
 from snn_deploy.host.cutoff import Cutoff, never
 from snn_deploy.host.drift import answer_at, audits, first_score, is_lost
 from snn_deploy.host.monitor import decide_inputs
 from snn_deploy.host.oracle import gaps
+from snn_deploy.host.rules.rule import Calibration
 from snn_deploy.host.steady import Steady
 from snn_deploy.host.thresholds import stops
 from snn_deploy.inputs.data import Data

@@ -13,7 +13,7 @@ from snn_deploy.backends import open_backend
 from snn_deploy.calibrating import calibrated
 from snn_deploy.errors import SnnDeployError
 from snn_deploy.files import text_writer, write_whole
-from snn_deploy.host.calibration import Settings
+from snn_deploy.host.rules.rule import Settings
 from snn_deploy.importers import load_model
 from snn_deploy.inputs.data import Data, read_data
 from snn_deploy.ir.graph import Graph

@@ -8,7 +8,7 @@ import pytest
 
 from snn_deploy.backends import open_backend
 from snn_deploy.host.calibrate import calibrate
-from snn_deploy.host.calibration import Settings
+from snn_deploy.host.rules.rule import Settings
 from snn_deploy.host.thresholds import stops
 from snn_deploy.optimize import Costs, best_of_each_kind, measure, options
 from snn_deploy.profile.profile import Schedule, profile_inputs

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from snn_deploy.host.calibrate import calibrate
-from snn_deploy.host.calibration import Settings
 from snn_deploy.host.monitor import run_inputs
+from snn_deploy.host.rules.rule import Settings
 from snn_deploy.host.steady import Steady
 from snn_deploy.host.thresholds import stops
 from snn_deploy.inputs.data import Data

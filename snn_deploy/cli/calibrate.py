@@ -8,11 +8,9 @@ from snn_deploy.cli.reading import positive
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
-    from snn_deploy.host.calibrate import Evidence
-    from snn_deploy.host.calibration import Settings
+    from snn_deploy.host.evidence import Evidence
+    from snn_deploy.host.rules.rule import Settings
     from snn_deploy.inputs.data import Data
-
-RULES = "risk, topk, certain, fixed:T, retry:T, confidence, entropy, spikecp"
 
 
 def add_to(commands: Any) -> None:
@@ -30,7 +28,8 @@ def add_to(commands: Any) -> None:
         "--rule",
         type=rule_at,
         default="risk",
-        help=f"{RULES} (default risk: one threshold whose loss is bounded)",
+        help="risk (default: one threshold whose loss is bounded), topk, certain, "
+        "fixed:T, retry:T, confidence, entropy or spikecp",
     )
     parser.add_argument(
         "--budget",
@@ -117,25 +116,29 @@ def call(options: argparse.Namespace) -> None:
 
 def rule_at(text: str) -> tuple[str, int]:
     """Return the name of a rule, and its timestep (0 if it takes none)."""
-    from snn_deploy.host import calibration
+    from snn_deploy.host.rules.rule import rules
 
-    rule, colon, at = text.partition(":")
-    takes_timestep = rule in ("fixed", "retry")
+    name, colon, at = text.partition(":")
+    rule = rules().get(name)
     if (
-        rule not in calibration.RULES
-        or takes_timestep != bool(colon)
+        rule is None
+        or rule.takes_timestep != bool(colon)
         or (colon and not at.isdecimal())
     ):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is none of {RULES}, where T is a timestep; choose one of these"
+        known = ", ".join(
+            f"{name}:T" if rule.takes_timestep else name
+            for name, rule in rules().items()
         )
-    return rule, int(at or 0)
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is none of {known}, where T is a timestep; choose one of these"
+        )
+    return name, int(at or 0)
 
 
 def read_settings(options: argparse.Namespace) -> "Settings":
     """Return what the command line asks for."""
     from snn_deploy.errors import CalibrationError
-    from snn_deploy.host.calibration import Settings
+    from snn_deploy.host.rules.rule import Settings
 
     rule, at = options.rule
     if options.monitor and not options.optimize:
@@ -161,13 +164,11 @@ def read_settings(options: argparse.Namespace) -> "Settings":
 def _check(artifact: "Artifact", data: "Data", settings: "Settings") -> None:
     """Raise an error now, before all inputs run, if they would run for nothing."""
     from snn_deploy.host.calibrate import refuse_used
-    from snn_deploy.host.certain import largest_changes
 
     graph = artifact.network.graph
     settings.check_labels(data.y)
     settings.polled(graph.training.timesteps)
-    if settings.rule == "certain":
-        largest_changes(graph)
+    settings.method.check(graph)
     refuse_used(data.hashes, graph.used_inputs)
 
 
@@ -183,9 +184,10 @@ def _optimized(
     from snn_deploy.cli.console import with_progress
     from snn_deploy.cli.optimize import choose
     from snn_deploy.errors import CalibrationError
+    from snn_deploy.host.rules.rule import Settings
     from snn_deploy.optimize import measure
 
-    if options.split or settings.rule != "risk" or settings.poll != 1:
+    if options.split or settings.rule != Settings().rule or settings.poll != 1:
         raise CalibrationError(
             "--optimize chooses rule, poll interval and halves itself; leave out "
             "--rule, --poll and --split"

@@ -7,23 +7,23 @@ import numpy as np
 from snn_deploy.cli.console import out, show_table
 
 if TYPE_CHECKING:
-    from snn_deploy.host.calibrate import Evidence
-    from snn_deploy.host.calibration import Calibration, Settings
+    from snn_deploy.host.evidence import Evidence
+    from snn_deploy.host.rules.rule import Calibration, Settings
 
 MOST_CLASSES = 10
 
 
 def show_budgets(evidence: "Evidence", settings: "Settings") -> None:
     """Print what each budget would give on these inputs, and the fixed timesteps."""
-    from snn_deploy.host.calibrate import calibrate, variants
+    from snn_deploy.host.calibrate import calibrate
 
     n_timesteps, depth = evidence.n_timesteps, evidence.graph.depth
     rows = [
         (name, *_row(evidence, calibrate(evidence, variant)))
-        for name, variant in variants(settings, n_timesteps)
+        for name, variant in settings.method.variants(settings, n_timesteps)
     ]
     columns = (
-        "epsilon" if settings.rule == "topk" else "budget",
+        settings.method.budget_in_words,
         "threshold",
         "timesteps",
         "chip",
@@ -36,11 +36,7 @@ def show_budgets(evidence: "Evidence", settings: "Settings") -> None:
         "loss seen",
     )
     n = len(evidence.scores)
-    promise = "each row's promise holds alone" if settings.has_promise else "no promise"
-    if settings.rule == "fixed":
-        promise = (
-            "each row's bound holds alone, for a t chosen on other inputs (--split)"
-        )
+    promise = settings.method.comparison_in_words()
     show_table(f"rule {settings.rule} on {n} inputs; {promise}", columns, rows)
     out(
         f"chip: chip timesteps, with the pipeline's {depth}; compared with all "
@@ -72,12 +68,10 @@ def _row(evidence: "Evidence", found: "Calibration") -> tuple[str, ...]:
 
 
 def _threshold(found: "Calibration") -> str:
-    if found.rule in ("certain", "fixed"):
-        return ""
-    finite = found.betas[np.isfinite(found.betas)]
-    if not len(finite):
-        return "0" if found.stops_early else "never stops"
-    low, high = finite.min(), finite.max()
+    betas = found.betas[found.betas < np.inf]
+    if not len(betas):
+        return "never stops"
+    low, high = betas.min(), betas.max()
     return f"{low:.6g}" if low == high else f"{low:.4g} to {high:.4g}"
 
 
@@ -86,7 +80,7 @@ def verdict(evidence: "Evidence", found: "Calibration") -> list[str]:
     from snn_deploy.host.calibrate import cheapest_fixed
 
     fixed = cheapest_fixed(evidence, found.loss)
-    if found.rule == "fixed" or fixed > found.mean_timesteps:
+    if not found.method.decides_by_input or fixed > found.mean_timesteps:
         return []
     return [
         f"it does not win: {fixed} fixed timesteps for every input lose no more on "
@@ -114,66 +108,9 @@ def show_classes(evidence: "Evidence", calibration: "Calibration") -> None:
 
 def describe(calibration: "Calibration") -> list[str]:
     """Return what a calibration found and promises, line by line."""
-    loss = "accuracy lost" if calibration.uses_labels else "answers changed"
     return [
-        f"rule {calibration.rule}: {_rule(calibration)}",
-        *_promise(calibration, loss),
+        f"rule {calibration.rule}: {calibration.method.in_words(calibration)}",
+        *calibration.method.promise_in_words(calibration),
         f"seen: {calibration.mean_timesteps:.2f} of {calibration.timesteps} timesteps "
-        f"on average, {loss} {calibration.loss:.4f}",
+        f"on average, {calibration.loss_in_words} {calibration.loss:.4f}",
     ]
-
-
-def _rule(found: "Calibration") -> str:
-    beta = f"{found.betas[found.looks[0] - 1]:.6g}"
-    looks = "" if len(found.looks) == found.timesteps else f", {_looks(found)}"
-    match found.rule:
-        case "certain":
-            return "stop once the timesteps left cannot change the answer" + looks
-        case "fixed":
-            return f"every input stops after timestep {found.looks[0]}"
-        case "topk" | "spikecp":
-            thresholds = ", ".join(f"{beta:.6g}" for beta in found.betas)
-            return f"thresholds per timestep {thresholds}{looks}"
-    if not found.stops_early:
-        few = found.n_inputs < found.n_inputs_needed
-        return "never stops early" + (", since there are too few inputs" if few else "")
-    settled = f"the {found.score} is over {beta}"
-    if found.score == "gap":
-        settled = f"the best output leads by more than {beta}"
-    if found.retry_at:
-        return (
-            f"stop after timestep {found.retry_at} if {settled}, else start again for "
-            f"all {found.timesteps}; streamed"
-        )
-    return f"stop once {settled}{looks}"
-
-
-def _looks(found: "Calibration") -> str:
-    return f"looking at timesteps {', '.join(map(str, found.looks))} only"
-
-
-def _promise(found: "Calibration", loss: str) -> list[str]:
-    if found.rule == "certain":
-        return ["promise: no answer changes"]
-    how = f"with confidence {found.confidence:g}"
-    if found.form == "expectation":
-        how = "on average"
-    if found.rule == "fixed":
-        return [
-            "promise: none for a timestep that was chosen on these inputs (choose it "
-            f"on the half that --split shows); else {loss} <= {found.loss_bound:.4f}, "
-            f"{how}"
-        ]
-    if found.rule not in ("risk", "retry"):
-        return ["promise: none"]
-    n = found.n_inputs
-    lines = [
-        f"promise: {loss} <= {found.budget:g}, {how} over the draw of the {n} "
-        "calibration inputs"
-    ]
-    if n < found.n_inputs_needed:
-        lines.append(
-            f"{n} calibration inputs cannot promise that; at least "
-            f"{found.n_inputs_needed} are needed"
-        )
-    return lines

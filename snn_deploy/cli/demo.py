@@ -61,7 +61,7 @@ def _outcome(name: str, home: Path, calibration: "Part", test: "Part") -> "Outco
     from snn_deploy.cli.console import out, with_progress
     from snn_deploy.cli.profiling import make_profile
     from snn_deploy.demo import compiled, float_answers, outcome
-    from snn_deploy.host.calibration import Settings
+    from snn_deploy.host.rules.rule import Settings
     from snn_deploy.inputs.data import Data
     from snn_deploy.profile.closeups import look_closer
     from snn_deploy.report.profile_files import Additions, write_profile

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from snn_deploy.cli.console import out, show_table
 
 if TYPE_CHECKING:
-    from snn_deploy.host.calibrate import Evidence
-    from snn_deploy.host.calibration import Settings
+    from snn_deploy.host.evidence import Evidence
+    from snn_deploy.host.rules.rule import Settings
     from snn_deploy.optimize import Costs, Option
 
 
@@ -27,7 +27,7 @@ def choose(
     best = best_of_each_kind(options(first, here, settings), goal)
     _show(best, goal, len(positions))
     chosen = best[0].settings
-    if chosen.rule == "fixed" and chosen.at < evidence.n_timesteps:
+    if not best[0].is_cutoff and chosen.at < evidence.n_timesteps:
         bound = calibrate(second, chosen).loss_bound
         if bound > settings.budget:
             out(f"the other half bounds its loss by {bound:.4f} only: all timesteps")
@@ -63,6 +63,6 @@ def _show(best: "list[Option]", goal: str, n: int) -> None:
 
 def _timesteps(option: "Option") -> str:
     settings = option.settings
-    if settings.rule == "risk":
-        return f"every {settings.poll}"
-    return f"after {settings.at}"
+    if settings.method.takes_timestep:
+        return f"after {settings.at}"
+    return f"every {settings.poll}"

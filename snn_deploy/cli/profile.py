@@ -26,7 +26,7 @@ from snn_deploy.errors import BackendError
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
-    from snn_deploy.host.calibration import Calibration
+    from snn_deploy.host.rules.rule import Calibration
     from snn_deploy.inputs.data import Data
     from snn_deploy.ir.graph import Graph
     from snn_deploy.profile.profile import Profile

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
-    from snn_deploy.host.calibration import Calibration
+    from snn_deploy.host.rules.rule import Calibration
     from snn_deploy.inputs.data import Data
     from snn_deploy.profile.profile import Profile
     from snn_deploy.profile.store import Unfinished

@@ -14,7 +14,7 @@ from snn_deploy.errors import DataError
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
     from snn_deploy.backends import Backend, Program
-    from snn_deploy.host.calibration import Calibration
+    from snn_deploy.host.rules.rule import Calibration
     from snn_deploy.inputs.data import Data
     from snn_deploy.results import RunResult
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from snn_deploy.arrays import FloatArray, IntArray
     from snn_deploy.artifact import Artifact
     from snn_deploy.backends import Program
-    from snn_deploy.host.calibration import Calibration
     from snn_deploy.host.cutoff import Cutoff
+    from snn_deploy.host.rules.rule import Calibration
     from snn_deploy.inputs.data import Data
 
 MOST_ROWS = 16
@@ -82,14 +82,9 @@ def _moments(
 
 def threshold_at(calibration: "Calibration | None", timestep: int) -> float | None:
     """Return the threshold of the score, ``None`` if the rule has another kind."""
-    from snn_deploy.host.cutoff import GapCutoff
-
-    if calibration is None or calibration.rule == "spikecp":
+    if calibration is None:
         return None
-    if calibration.rule == "certain":
-        cutoff = calibration.cutoff
-        return cutoff.beta_at(timestep) if isinstance(cutoff, GapCutoff) else None
-    return float(calibration.betas[timestep - 1])
+    return calibration.method.threshold(calibration, timestep)
 
 
 def threshold_text(beta: float | None) -> str:

@@ -1,80 +1,16 @@
-"""Find the cutoff's thresholds on calibration data.
+"""Find the thresholds of a rule on calibration data, and what they cost there."""
 
-``risk`` promises: with probability ``confidence`` over the draw of the calibration
-inputs, or on average over it, stopping early costs at most ``budget`` (accuracy lost
-with labels, answers changed without). ``certain`` changes no answer. The others are
-published rules and baselines, which promise nothing.
-"""
-
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.arrays import IntArray
 from snn_deploy.errors import CalibrationError
-from snn_deploy.host.calibration import PROMISING, Calibration, Settings
-from snn_deploy.host.certain import largest_changes
+from snn_deploy.host.evidence import Evidence
 from snn_deploy.host.oracle import answers
+from snn_deploy.host.rules.rule import Calibration, Settings
 from snn_deploy.host.scores import SCORES, scale_of, score_called
-from snn_deploy.host.thresholds import (
-    conformal_threshold,
-    critical_scores,
-    epsilons,
-    inputs_needed,
-    inputs_needed_on_average,
-    loss_bound,
-    loss_of_stopping,
-    most_lost,
-    most_lost_on_average,
-    risk_threshold,
-    safe_timesteps,
-    seen_threshold,
-    spikecp_thresholds,
-    stops,
-    topk_thresholds,
-)
-from snn_deploy.ir.quantized import QuantizedGraph
-
-BUDGETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
-EPSILON = 0.01  # of the published rule, and the step of its sweep
-SPLIT_SEED = 0
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Evidence:
-    """The outputs of calibration inputs for all timesteps, and whose they are."""
-
-    scores: IntArray  # (n, n_timesteps, n_classes), accumulated
-    labels: IntArray | None  # (n,)
-    graph: QuantizedGraph
-    network_sha256: str
-    inputs_sha256: str
-    input_hashes: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
-
-    @property
-    def n_timesteps(self) -> int:
-        return int(self.scores.shape[1])
-
-    def take(self, positions: IntArray) -> "Evidence":
-        """Return what some of the inputs gave."""
-        hashes = self.input_hashes
-        return replace(
-            self,
-            scores=self.scores[positions],
-            labels=None if self.labels is None else self.labels[positions],
-            input_hashes=hashes[positions] if len(hashes) else hashes,
-        )
-
-    def halves(self) -> "tuple[Evidence, Evidence]":
-        """Return two halves at random, always the same: to choose on, to certify on."""
-        first, second = self.half_positions()
-        return self.take(first), self.take(second)
-
-    def half_positions(self) -> tuple[IntArray, IntArray]:
-        """Return which inputs are in which of the ``halves``."""
-        order = np.random.default_rng(SPLIT_SEED).permutation(len(self.scores))
-        middle = len(order) // 2
-        return np.sort(order[:middle]), np.sort(order[middle:])
+from snn_deploy.host.thresholds import loss_of_stopping, safe_timesteps, stops
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,79 +39,33 @@ def calibrate(evidence: Evidence, settings: Settings) -> Calibration:
             "the network has one output, so there is no answer to stop at; calibrate "
             "one with an output for each class"
         )
-    polled = settings.polled(n_timesteps)
+    looks, rule = settings.polled(n_timesteps), settings.method
     scale = scale_of(evidence.graph)
-    is_certain = settings.rule == "certain"
-    nothing = (np.zeros(0), np.zeros(0))
-    gains, steps = largest_changes(evidence.graph) if is_certain else nothing
+    gains, steps = rule.changes(evidence.graph)
+    is_looked_at = np.isin(np.arange(1, n_timesteps + 1), looks)
+    betas = rule.betas(evidence, settings, looks, scale)
     found = Calibration(
         rule=settings.rule,
-        betas=_betas(evidence, settings, polled, scale),
+        betas=np.where(is_looked_at, betas, np.inf),
         budget=settings.budget,
         confidence=settings.confidence,
         uses_labels=evidence.labels is not None,
         n_inputs=len(evidence.scores),
-        n_inputs_needed=_needed(settings, len(polled)),
+        n_inputs_needed=rule.inputs_needed(settings, len(looks)),
         timesteps=n_timesteps,
         network_sha256=evidence.network_sha256,
         inputs_sha256=evidence.inputs_sha256,
         mean_timesteps=0.0,
         loss=0.0,
         form=settings.form,
-        score=_score_of(settings),
+        score=rule.score(settings),
         scale=scale,
-        polled=polled,
+        polled=looks,
         gains=gains,
         steps=steps,
         input_hashes=evidence.input_hashes,
     )
     return _measured(found, evidence)
-
-
-def _score_of(settings: Settings) -> str:
-    is_score = settings.rule in ("confidence", "entropy")
-    return settings.rule if is_score else settings.score
-
-
-def _betas(
-    evidence: Evidence, settings: Settings, polled: IntArray, scale: float
-) -> FloatArray:
-    """Return the threshold of each timestep, infinite where nobody looks."""
-    scores, labels = evidence.scores, evidence.labels
-    values = score_called(_score_of(settings), scale)(scores)
-    match settings.rule:
-        case "topk":
-            assert labels is not None
-            betas = topk_thresholds(scores, labels, settings.budget)
-        case "spikecp":
-            assert labels is not None
-            return spikecp_thresholds(scores, labels, settings.budget, polled, scale)
-        case "confidence" | "entropy":
-            beta = seen_threshold(scores, labels, values, settings.budget, polled)
-            betas = np.full(evidence.n_timesteps, beta)
-        case "fixed" | "certain":
-            betas = np.full(evidence.n_timesteps, -np.inf)
-        case _:
-            critical = critical_scores(values, safe_timesteps(scores, labels), polled)
-            betas = np.full(evidence.n_timesteps, _promising(critical, settings))
-    is_polled = np.isin(np.arange(1, evidence.n_timesteps + 1), polled)
-    return np.where(is_polled, betas, np.inf)
-
-
-def _promising(critical: FloatArray, settings: Settings) -> float:
-    if settings.form == "expectation":
-        return conformal_threshold(critical, settings.budget)
-    return risk_threshold(critical, settings.budget, settings.confidence)
-
-
-def _needed(settings: Settings, n_polled: int) -> int:
-    if settings.rule == "spikecp":
-        return inputs_needed_on_average(settings.budget / n_polled)
-    if not settings.has_promise:
-        return 1
-    if settings.form == "expectation":
-        return inputs_needed_on_average(settings.budget)
-    return inputs_needed(settings.budget, settings.confidence)
 
 
 def _measured(found: Calibration, evidence: Evidence) -> Calibration:
@@ -188,30 +78,8 @@ def _measured(found: Calibration, evidence: Evidence) -> Calibration:
         found,
         mean_timesteps=float(found.taken(timesteps).mean()),
         loss=loss_of_stopping(scores, labels, timesteps),
-        loss_bound=_bound(found, n_unsafe),
+        loss_bound=found.method.bound(found, n_unsafe),
         first_scores=np.sort(first),
-    )
-
-
-def _bound(found: Calibration, n_unsafe: int) -> float:
-    """Return what bounds the loss on inputs nobody has seen; 1: nothing does.
-
-    A threshold that is a rank of these inputs is bounded at that rank, since ties leave
-    fewer over it than would have been allowed; a fixed timestep at what is seen, as
-    long as it was chosen on others.
-    """
-    n, budget, confidence = found.n_inputs, found.budget, found.confidence
-    if found.rule not in (*PROMISING, "fixed", "certain"):
-        return 1.0
-    if not found.stops_early or found.rule == "certain":
-        return 0.0
-    is_on_average, n_lost = found.form == "expectation", n_unsafe
-    if found.rule in PROMISING and is_on_average:
-        n_lost = most_lost_on_average(n, budget)
-    elif found.rule in PROMISING:
-        n_lost = most_lost(n, budget, confidence)
-    return (
-        (n_lost + 1) / (n + 1) if is_on_average else loss_bound(n_lost, n, confidence)
     )
 
 
@@ -269,25 +137,6 @@ def best_score(evidence: Evidence, settings: Settings) -> Settings:
     return replace(settings, score=min(SCORES, key=timesteps))
 
 
-def variants(settings: Settings, n_timesteps: int) -> list[tuple[str, Settings]]:
-    """Return the settings that are worth comparing, each with what it is called.
-
-    Budgets from 0.1 % to 5 %; of ``topk`` its authors' epsilons; of ``fixed`` every
-    timestep.
-    """
-    match settings.rule:
-        case "certain":
-            return [("certain", settings)]
-        case "fixed":
-            timesteps = range(1, n_timesteps + 1)
-            return [(f"fixed:{t}", replace(settings, at=t)) for t in timesteps]
-        case "topk":
-            found = epsilons(settings.budget or EPSILON)
-            return [(f"{e:.1%}", replace(settings, budget=float(e))) for e in found]
-    budgets = sorted({*BUDGETS, settings.budget})
-    return [(f"{b:.2g}", replace(settings, budget=b)) for b in budgets]
-
-
 def refuse_used(hashes: IntArray, used: IntArray) -> None:
     """Raise a ``CalibrationError`` if the network has seen some of the inputs before.
 
@@ -297,6 +146,5 @@ def refuse_used(hashes: IntArray, used: IntArray) -> None:
     if n_used:
         raise CalibrationError(
             f"{n_used} of {len(hashes)} calibration inputs are exact copies of ones "
-            "used to train or convert the network, so no promise would hold; take "
-            "others"
+            "used to train or convert the network, so no promise would hold; take others"
         )

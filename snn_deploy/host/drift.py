@@ -14,8 +14,8 @@ import numpy as np
 
 from snn_deploy.arrays import BoolArray, FloatArray, IntArray
 from snn_deploy.errors import CalibrationError
-from snn_deploy.host.calibration import Calibration
 from snn_deploy.host.oracle import answers
+from snn_deploy.host.rules.rule import Calibration
 from snn_deploy.host.scores import score_called
 
 SCORE_LEVEL = 0.01  # how often equal scores are taken for different ones, at most

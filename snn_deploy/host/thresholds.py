@@ -14,15 +14,8 @@ from snn_deploy.host.cutoff import Cutoff
 from snn_deploy.host.oracle import (
     agreement_timesteps,
     answers,
-    gaps,
     optimal_cutoff_timesteps,
-    stays_true,
 )
-from snn_deploy.host.scores import log_softmax
-
-N_BINS = 100
-N_EPSILONS = 10
-N_CANDIDATES = 200
 
 
 def polled_timesteps(n_timesteps: int, every: int) -> IntArray:
@@ -135,76 +128,6 @@ def loss_bound(n_lost: int, n: int, confidence: float) -> float:
     if n_lost >= n:
         return 1.0
     return float(beta.ppf(confidence, n_lost + 1, n - n_lost))
-
-
-def topk_thresholds(
-    scores: IntArray, labels: IntArray, epsilon: float, n_bins: int = N_BINS
-) -> FloatArray:
-    """Return the published rule's threshold for each timestep, as its authors find it.
-
-    The thresholds tried are ``m * largest_gap / n_bins`` for m from 0, the same grid at
-    all timesteps; the smallest with confidence >= 1 - epsilon is taken, where the
-    confidence is the share of stable-correct inputs among those with a larger gap. The
-    last one of the grid always passes. ``scores`` are those of calibration data.
-    """
-    gap = gaps(scores)
-    right = stays_true(answers(scores) == labels[:, np.newaxis])
-    grid = np.arange(n_bins) * (gap.max() / n_bins)
-    betas = np.empty(scores.shape[1])
-    for t in range(scores.shape[1]):
-        over = gap[:, t, np.newaxis] > grid
-        n_over = over.sum(axis=0)
-        n_right = (over & right[:, t, np.newaxis]).sum(axis=0)
-        passes = (n_over > 0) & (n_right >= (1 - epsilon) * n_over - 1e-9)
-        passes[-1] = True
-        betas[t] = grid[passes.argmax()]
-    return betas
-
-
-def epsilons(step: float) -> FloatArray:
-    """Return the epsilons that the authors of ``topk`` sweep: 0, 1, ... 9 steps."""
-    return step * np.arange(N_EPSILONS)
-
-
-def spikecp_thresholds(
-    scores: IntArray, labels: IntArray, budget: float, polled: IntArray, scale: float
-) -> FloatArray:
-    """Return SpikeCP's largest logarithmic loss in the set, for each timestep.
-
-    The budget is shared equally by the timesteps looked at (Bonferroni); each has the
-    conformal quantile of the right class's loss. Infinite, so that no class is ever
-    left out, where the inputs are too few or nobody looks.
-    """
-    at_label = labels[:, np.newaxis, np.newaxis]
-    losses = -np.take_along_axis(log_softmax(scores, scale), at_label, axis=2)[..., 0]
-    found = np.full(scores.shape[1], np.inf)
-    for t in polled:
-        found[t - 1] = conformal_threshold(losses[:, t - 1], budget / len(polled))
-    return found
-
-
-def seen_threshold(
-    scores: IntArray,
-    labels: IntArray | None,
-    values: AnyArray,
-    budget: float,
-    polled: IntArray,
-) -> float:
-    """Return the smallest threshold whose loss on these inputs is within the budget.
-
-    What is done where no promise is asked for. Up to 200 quantiles of the polled scores
-    are tried.
-    """
-    looked_at = np.zeros(values.shape[1], np.bool_)
-    looked_at[polled - 1] = True
-    candidates = np.quantile(values[:, looked_at], np.linspace(0, 1, N_CANDIDATES))
-    for candidate in (-np.inf, *np.unique(candidates)):
-        settled = (values > candidate) & looked_at
-        settled[:, -1] = True
-        timesteps = settled.argmax(axis=1) + 1
-        if loss_of_stopping(scores, labels, timesteps) <= budget:
-            return float(candidate)
-    return float("inf")
 
 
 def loss_of_stopping(

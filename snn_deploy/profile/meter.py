@@ -9,9 +9,9 @@ from itertools import repeat
 from snn_deploy.artifact import Artifact
 from snn_deploy.backends import Backend, Program
 from snn_deploy.costs.pricing import Pricing
-from snn_deploy.host.calibration import Calibration
 from snn_deploy.host.cutoff import Cutoff, never
 from snn_deploy.host.monitor import BATCH, run_inputs
+from snn_deploy.host.rules.rule import Calibration
 from snn_deploy.host.steady import Steady
 from snn_deploy.inputs.data import Data
 from snn_deploy.ir.mapped import MappedNetwork

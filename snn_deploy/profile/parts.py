@@ -8,9 +8,9 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.costs.pricing import Pricing, Values
-from snn_deploy.host.calibration import Calibration
 from snn_deploy.host.drift import first_score
 from snn_deploy.host.oracle import answers
+from snn_deploy.host.rules.rule import Calibration
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.profile.rows import COLUMNS, Rows
 from snn_deploy.profile.totals import Totals

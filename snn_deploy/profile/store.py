@@ -18,7 +18,7 @@ from snn_deploy import __version__
 from snn_deploy.artifact import Artifact, sha256_of
 from snn_deploy.errors import DataError
 from snn_deploy.files import write_whole
-from snn_deploy.host.calibration import Calibration
+from snn_deploy.host.rules.rule import Calibration
 from snn_deploy.inputs.data import Data
 from snn_deploy.profile.parts import Part, Way
 from snn_deploy.profile.rows import COLUMNS, Rows

@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 from snn_deploy.artifact import Artifact
 from snn_deploy.backends import Backend, open_backend
 from snn_deploy.errors import BackendError
-from snn_deploy.host.calibration import Calibration
 from snn_deploy.host.cutoff import Cutoff
+from snn_deploy.host.rules.rule import Calibration
 from snn_deploy.inputs.data import Data
 from snn_deploy.profile.meter import Meter
 from snn_deploy.profile.parts import Part, Way

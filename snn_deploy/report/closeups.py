@@ -46,7 +46,7 @@ def betas(profile: Profile) -> FloatArray:
     if (
         not profile.has_cutoff
         or calibration is None
-        or calibration.rule not in ("risk", "retry", "topk")
+        or not calibration.method.reads_gap
         or calibration.score != "gap"
     ):
         return np.zeros(0)

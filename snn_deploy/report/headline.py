@@ -102,50 +102,22 @@ def rule(profile: Profile, summary: Summary) -> list[str]:
         return [f"Rule: no cutoff, {why}."]
     if calibration is None:
         return ["Rule: a cutoff that does not come from this network's calibration."]
-    kind = "accuracy lost" if calibration.uses_labels else "answers changed"
+    rule = calibration.method
     labels = "labels were" if calibration.uses_labels else "no labels were"
-    n, how = calibration.n_inputs, "on average"
-    if calibration.form == "probability":
-        how = f"with confidence {percent(calibration.confidence, 0)}"
-    terms = f", {how}" if calibration.rule in ("risk", "retry") else ""
     lines = [
-        f"Rule {calibration.rule}: budget {_budget(calibration.budget)} ({kind})"
-        f"{terms}, calibrated on {_plural(n, 'input')}; {labels} used."
+        f"Rule {calibration.rule}: {rule.in_words(calibration)}.",
+        *(f"{_capital(line)}." for line in rule.promise_in_words(calibration)),
+        f"The {rule.budget_in_words} was {_budget(calibration.budget)}, calibrated on "
+        f"{_plural(calibration.n_inputs, 'input')}; {labels} used.",
     ]
-    if not calibration.stops_early:
-        lines.append(_refusal(calibration))
-    elif calibration.rule in ("risk", "retry") and calibration.score == "gap":
-        when = f"after timestep {profile.retry_at} if" if profile.is_retry else "once"
-        lines.append(
-            f"An input stops {when} its best output leads the second best by more than "
-            f"{calibration.betas[calibration.looks[0] - 1]:g}. Promise: {kind} at most "
-            f"{_budget(calibration.budget)}, {how} over the draw of the calibration "
-            "inputs."
-        )
-    elif calibration.rule == "topk":
-        betas = ", ".join(f"{beta:g}" for beta in calibration.betas)
-        lines.append(
-            f"An input stops once its best output leads the second best by more than "
-            f"its timestep's threshold: {betas}. This is the published rule, and it "
-            "promises nothing about other inputs."
-        )
     if summary["drift"] is not None:
         alarm = "Drift alarm" if summary["drift"]["is_alarm"] else "No drift alarm"
         lines.append(f"{alarm}: {summary['drift']['text']}.")
     return lines
 
 
-def _refusal(calibration: Any) -> str:
-    text = (
-        "Calibration refused to stop early: the threshold is infinite, and every input "
-        "runs all timesteps."
-    )
-    if calibration.n_inputs < calibration.n_inputs_needed:
-        text += (
-            f" {_plural(calibration.n_inputs, 'calibration input')} cannot promise "
-            f"this budget; at least {calibration.n_inputs_needed} are needed."
-        )
-    return text
+def _capital(line: str) -> str:
+    return line[:1].upper() + line[1:]
 
 
 def loss(profile: Profile, summary: Summary) -> list[str]:

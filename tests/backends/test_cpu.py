@@ -6,8 +6,9 @@ import pytest
 from snn_deploy.backends import open_backend
 from snn_deploy.backends.cpu import CpuProgram
 from snn_deploy.errors import BackendError
-from snn_deploy.host.cutoff import fixed, never
+from snn_deploy.host.cutoff import never
 from snn_deploy.host.monitor import run_inputs
+from snn_deploy.host.rules.fixed import fixed
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.neurons import Reset

@@ -17,8 +17,11 @@ from snn_deploy.backends.compiled import VARIABLE, instructions
 from snn_deploy.backends.cpu import CpuProgram, ReferenceSession
 from snn_deploy.backends.engine_layout import Layout
 from snn_deploy.errors import BackendError
-from snn_deploy.host.cutoff import Cutoff, fixed, never, risk, topk
+from snn_deploy.host.cutoff import Cutoff, never
 from snn_deploy.host.monitor import collect_scores, run_inputs
+from snn_deploy.host.rules.fixed import fixed
+from snn_deploy.host.rules.risk import risk
+from snn_deploy.host.rules.topk import topk
 from snn_deploy.ir.graph import Functional, Training
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.neurons import Reset
@@ -608,7 +611,7 @@ import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # even where tests ignore it
 from snn_deploy.backends.compiled import Engine
 from snn_deploy.backends.cpu import CpuProgram
-from snn_deploy.host.cutoff import topk
+from snn_deploy.host.rules.topk import topk
 from snn_deploy.host.monitor import decide_inputs
 from tests.backends.test_engine import ENDLESS, np, slow
 from tests.conformance.networks import mapped

@@ -10,8 +10,9 @@ from snn_deploy.backends import lava_compat
 from snn_deploy.backends.cpu import CpuBackend
 from snn_deploy.backends.lava import LavaBackend, LavaProgram
 from snn_deploy.errors import BackendError
-from snn_deploy.host.cutoff import Cutoff, fixed, looks_of, never, polled
+from snn_deploy.host.cutoff import Cutoff, looks_of, never, polled
 from snn_deploy.host.monitor import collect_scores, run_inputs, watch_input
+from snn_deploy.host.rules.fixed import fixed
 from snn_deploy.host.thresholds import polled_timesteps, stops
 from snn_deploy.spikes import Stimulus
 from tests.counting import COUNTS

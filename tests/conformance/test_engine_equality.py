@@ -15,8 +15,8 @@ from snn_deploy.arrays import BoolArray, FloatArray, IntArray
 from snn_deploy.backends.compiled import Engine, available
 from snn_deploy.backends.cpu import CpuProgram, ReferenceSession
 from snn_deploy.backends.engine_grid import UnsupportedError
-from snn_deploy.host.cutoff import topk
 from snn_deploy.host.monitor import run_inputs
+from snn_deploy.host.rules.topk import topk
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation

@@ -9,17 +9,16 @@ import pytest
 from snn_deploy.arrays import IntArray
 from snn_deploy.errors import CalibrationError
 from snn_deploy.host.calibrate import (
-    Evidence,
     best_score,
     calibrate,
     cheapest_fixed,
     losses_by_class,
     refuse_used,
     require_inputs,
-    variants,
 )
-from snn_deploy.host.calibration import RULES, Calibration, Settings
+from snn_deploy.host.evidence import Evidence
 from snn_deploy.host.oracle import answers, gaps
+from snn_deploy.host.rules.rule import Calibration, Settings, rules
 from snn_deploy.host.thresholds import loss_of_stopping, safe_timesteps, stops
 from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.quantized import QuantizedGraph
@@ -94,7 +93,7 @@ def test_risk_loses_no_more_than_its_budget_on_its_own_inputs(
     assert (found.score, found.uses_labels) == (score, has_labels)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", rules())
 @pytest.mark.parametrize("poll", [1, 2, 4])
 def test_every_rule_stops_at_timesteps_that_it_looks_at(rule: str, poll: int) -> None:
     seen = labelled()
@@ -151,7 +150,7 @@ def test_rules_without_a_promise_keep_the_budget_on_what_they_saw(rule: str) -> 
 def test_a_budget_of_one_row_is_what_calibrating_at_it_gives() -> None:
     seen = labelled()
 
-    found = dict(variants(settings(budget=0.03), 6))
+    found = dict(compared(settings(budget=0.03), 6))
 
     assert list(found) == ["0.001", "0.002", "0.005", "0.01", "0.02", "0.03", "0.05"]
     thresholds = [calibrate(seen, s).betas[0] for s in found.values()]
@@ -160,13 +159,24 @@ def test_a_budget_of_one_row_is_what_calibrating_at_it_gives() -> None:
     assert timesteps == sorted(timesteps, reverse=True)
 
 
+def compared(asked: Settings, n_timesteps: int) -> list[tuple[str, Settings]]:
+    return asked.method.variants(asked, n_timesteps)
+
+
 def test_variants_of_the_other_rules() -> None:
-    assert [name for name, _ in variants(settings(rule="fixed", at=1), 3)] == [
+    assert [
+        name
+        for name, _ in settings(rule="fixed", at=1).method.variants(
+            settings(rule="fixed", at=1), 3
+        )
+    ] == [
         "fixed:1",
         "fixed:2",
         "fixed:3",
     ]
-    sweep = variants(settings(rule="topk", budget=0.01), 3)
+    sweep = settings(rule="topk", budget=0.01).method.variants(
+        settings(rule="topk", budget=0.01), 3
+    )
     assert [name for name, _ in sweep][:3] == ["0.0%", "1.0%", "2.0%"]
     assert len(sweep) == 10
 
@@ -275,7 +285,7 @@ def test_inputs_that_the_network_has_seen_are_refused() -> None:
         ({"budget": 1.5}, "budget is 1.5"),
         ({"budget": float("nan")}, "budget is nan"),
         ({"confidence": 1.0}, "confidence is 1.0"),
-        ({"rule": "luck"}, "no rule is called 'luck'; choose from risk, topk"),
+        ({"rule": "luck"}, "no rule is called 'luck'; choose from certain"),
         ({"form": "hope"}, "no promise is called 'hope'"),
         ({"score": "mood"}, "no score is called 'mood'"),
         ({"rule": "topk", "score": "entropy"}, "topk has a score of its own"),
@@ -319,7 +329,7 @@ def test_a_network_with_one_output_has_nothing_to_stop_at() -> None:
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("n_timesteps", [1, 2])
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", rules())
 def test_few_classes_and_timesteps(rule: str, n_timesteps: int, n_classes: int) -> None:
     scores = some_scores(0, n=300, n_timesteps=n_timesteps, k=n_classes)
     seen = evidence(scores, answers(scores)[:, -1])

@@ -9,9 +9,8 @@ import pytest
 from snn_deploy.arrays import IntArray
 from snn_deploy.errors import CalibrationError
 from snn_deploy.fixedpoint import VOLTAGE_LIMIT
-from snn_deploy.host.certain import largest_changes
-from snn_deploy.host.cutoff import certain
 from snn_deploy.host.oracle import answers
+from snn_deploy.host.rules.certain import certain, largest_changes
 from snn_deploy.host.thresholds import stops
 from snn_deploy.ir.graph import Functional, Training
 from snn_deploy.ir.quantized import QuantizedGraph

@@ -6,20 +6,13 @@ import numpy as np
 import pytest
 
 from snn_deploy.arrays import BoolArray, IntArray
-from snn_deploy.host.cutoff import (
-    Cutoff,
-    GapCutoff,
-    certain,
-    fixed,
-    looks_of,
-    never,
-    over,
-    polled,
-    risk,
-    spikecp,
-    topk,
-)
+from snn_deploy.host.cutoff import Cutoff, GapCutoff, looks_of, never, over, polled
 from snn_deploy.host.oracle import gaps
+from snn_deploy.host.rules.certain import certain
+from snn_deploy.host.rules.fixed import fixed
+from snn_deploy.host.rules.risk import risk
+from snn_deploy.host.rules.spikecp import spikecp
+from snn_deploy.host.rules.topk import topk
 from snn_deploy.host.scores import certainties, confidences
 from snn_deploy.host.thresholds import stops
 from tests.host.example import some_scores

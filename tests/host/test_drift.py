@@ -7,7 +7,6 @@ import pytest
 
 from snn_deploy.arrays import BoolArray, FloatArray
 from snn_deploy.errors import CalibrationError
-from snn_deploy.host.calibration import Calibration
 from snn_deploy.host.drift import (
     StreamWatch,
     audits,
@@ -16,6 +15,7 @@ from snn_deploy.host.drift import (
     least_share,
     look,
 )
+from snn_deploy.host.rules.rule import Calibration
 from tests.build import rng
 
 NOBODY = np.zeros(0, np.bool_)

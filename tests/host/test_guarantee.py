@@ -12,9 +12,9 @@ import pytest
 
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.host.calibrate import calibrate
-from snn_deploy.host.calibration import Settings
-from snn_deploy.host.cutoff import risk
 from snn_deploy.host.oracle import answers, gaps
+from snn_deploy.host.rules.risk import risk
+from snn_deploy.host.rules.rule import Settings
 from snn_deploy.host.thresholds import (
     conformal_threshold,
     critical_scores,

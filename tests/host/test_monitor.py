@@ -9,11 +9,13 @@ from snn_deploy.arrays import BoolArray, IntArray
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends import Program, open_backend
 from snn_deploy.files import packaged_folder
-from snn_deploy.host.calibrate import Evidence, calibrate
-from snn_deploy.host.calibration import RULES, Settings
-from snn_deploy.host.cutoff import never, risk
+from snn_deploy.host.calibrate import calibrate
+from snn_deploy.host.cutoff import never
+from snn_deploy.host.evidence import Evidence
 from snn_deploy.host.monitor import collect_scores, run_inputs, watch_input
 from snn_deploy.host.oracle import gaps
+from snn_deploy.host.rules.risk import risk
+from snn_deploy.host.rules.rule import Settings, rules
 from snn_deploy.host.thresholds import stops
 from snn_deploy.importers import load_model
 from snn_deploy.inputs.data import Data
@@ -42,7 +44,7 @@ def loaded(name: str) -> tuple[Artifact, Program, Evidence, Data]:
 
 
 @pytest.mark.parametrize("poll", [1, 3])
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", rules())
 @pytest.mark.parametrize("name", ["mnist_counts", "mnist_lif"])
 def test_a_rule_stops_the_engine_where_it_stops_in_python(
     name: str, rule: str, poll: int

@@ -5,12 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snn_deploy.host.cutoff import retry, risk, topk
 from snn_deploy.host.oracle import answers, gaps
+from snn_deploy.host.rules.retry import retry
+from snn_deploy.host.rules.risk import risk
+from snn_deploy.host.rules.softmax import seen_threshold
+from snn_deploy.host.rules.spikecp import spikecp_thresholds
+from snn_deploy.host.rules.topk import epsilons, topk, topk_thresholds
 from snn_deploy.host.thresholds import (
     conformal_threshold,
     critical_scores,
-    epsilons,
     inputs_needed,
     inputs_needed_on_average,
     loss_bound,
@@ -18,10 +21,7 @@ from snn_deploy.host.thresholds import (
     polled_timesteps,
     risk_threshold,
     safe_timesteps,
-    seen_threshold,
-    spikecp_thresholds,
     stops,
-    topk_thresholds,
 )
 from tests.build import rng
 from tests.host.example import LABELS, NONE, SCORES, some_scores

@@ -9,7 +9,7 @@ from torch import nn
 
 import snn_deploy
 from snn_deploy.artifact import Artifact, pack, write_artifact
-from snn_deploy.host.calibration import Calibration
+from snn_deploy.host.rules.rule import Calibration
 from snn_deploy.ir.graph import Graph
 from snn_deploy.pipeline import compile_model
 from snn_deploy.target_file import read_target

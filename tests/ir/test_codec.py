@@ -33,7 +33,8 @@ def reachable(kind: Any) -> Iterator[type]:
         for hint in typing.get_type_hints(kind).values():
             yield from reachable(hint)
         for child in kind.__subclasses__():
-            yield from reachable(child)
+            if not child.__name__.startswith("_"):  # of one module, never in a file
+                yield from reachable(child)
     for part in typing.get_args(kind):
         yield from reachable(part)
 

@@ -7,7 +7,7 @@ import pytest
 
 from snn_deploy.arrays import AnyArray
 from snn_deploy.backends import open_backend
-from snn_deploy.host.cutoff import risk
+from snn_deploy.host.rules.risk import risk
 from snn_deploy.inputs.data import Data
 from snn_deploy.profile.closeups import (
     LARGEST_SIDE,

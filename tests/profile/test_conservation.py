@@ -16,8 +16,9 @@ from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends import open_backend
 from snn_deploy.costs.pricing import Pricing, Values
 from snn_deploy.files import packaged_folder
-from snn_deploy.host.cutoff import fixed, never
+from snn_deploy.host.cutoff import never
 from snn_deploy.host.monitor import run_inputs
+from snn_deploy.host.rules.fixed import fixed
 from snn_deploy.importers import load_model
 from snn_deploy.inputs.data import Data
 from snn_deploy.inputs.datasets import load_split

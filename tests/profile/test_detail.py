@@ -10,7 +10,7 @@ import pytest
 
 from snn_deploy.artifact import pack
 from snn_deploy.backends import open_backend
-from snn_deploy.host.cutoff import risk
+from snn_deploy.host.rules.risk import risk
 from snn_deploy.passes.retarget import retarget
 from snn_deploy.profile.detail import COLUMNS, MESH, detail
 from snn_deploy.profile.profile import Profile, profile_inputs

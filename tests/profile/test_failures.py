@@ -15,7 +15,7 @@ from snn_deploy.arrays import IntArray
 from snn_deploy.artifact import Artifact
 from snn_deploy.backends import Program, Session, open_backend
 from snn_deploy.errors import BackendError
-from snn_deploy.host.calibration import Calibration
+from snn_deploy.host.rules.rule import Calibration
 from snn_deploy.inputs.data import Data
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.profile.profile import Profile, Schedule, profile_inputs

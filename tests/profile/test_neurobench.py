@@ -10,8 +10,8 @@ from torch import nn
 
 from snn_deploy.arrays import AnyArray
 from snn_deploy.backends import open_backend
-from snn_deploy.host.cutoff import fixed
 from snn_deploy.host.monitor import run_inputs
+from snn_deploy.host.rules.fixed import fixed
 from snn_deploy.ir.connections import n_connections
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph

@@ -10,8 +10,10 @@ from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends import open_backend
 from snn_deploy.costs.latency import timestep_durations
 from snn_deploy.costs.prices import prices_for
-from snn_deploy.host.cutoff import Cutoff, fixed, risk
+from snn_deploy.host.cutoff import Cutoff
 from snn_deploy.host.monitor import run_inputs
+from snn_deploy.host.rules.fixed import fixed
+from snn_deploy.host.rules.risk import risk
 from snn_deploy.inputs.data import Data
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.profile.profile import Profile, Schedule, profile_inputs

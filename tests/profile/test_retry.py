@@ -11,10 +11,11 @@ from snn_deploy.backends import open_backend
 from snn_deploy.costs.latency import timestep_durations
 from snn_deploy.costs.prices import prices_for
 from snn_deploy.costs.pricing import Pricing
-from snn_deploy.host.calibrate import Evidence, calibrate
-from snn_deploy.host.calibration import Calibration, Settings
+from snn_deploy.host.calibrate import calibrate
+from snn_deploy.host.evidence import Evidence
 from snn_deploy.host.monitor import collect_scores
 from snn_deploy.host.oracle import answers
+from snn_deploy.host.rules.rule import Calibration, Settings
 from snn_deploy.host.thresholds import stops
 from snn_deploy.profile.parts import Gauge, Part, Way
 from snn_deploy.profile.profile import Profile, Schedule, profile_inputs

@@ -10,7 +10,7 @@ import pytest
 from snn_deploy.artifact import pack
 from snn_deploy.backends import open_backend
 from snn_deploy.files import packaged_folder
-from snn_deploy.host.cutoff import risk
+from snn_deploy.host.rules.risk import risk
 from snn_deploy.importers import load_model
 from snn_deploy.inputs.data import Data
 from snn_deploy.inputs.datasets import load_split

@@ -9,7 +9,7 @@ import pytest
 
 from snn_deploy.backends import open_backend
 from snn_deploy.errors import DataError
-from snn_deploy.host.calibration import Calibration
+from snn_deploy.host.rules.rule import Calibration
 from snn_deploy.inputs.data import Data
 from snn_deploy.profile import meter as meter_module
 from snn_deploy.profile.parts import Part, Way

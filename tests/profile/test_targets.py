@@ -7,7 +7,7 @@ import pytest
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends import open_backend
 from snn_deploy.errors import FitError
-from snn_deploy.host.cutoff import risk
+from snn_deploy.host.rules.risk import risk
 from snn_deploy.passes.retarget import retarget
 from snn_deploy.profile.profile import Profile, Schedule, profile_inputs
 from snn_deploy.profile.summary import summarize

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from snn_deploy.artifact import Artifact, pack
-from snn_deploy.host.calibration import Calibration
+from snn_deploy.host.rules.rule import Calibration
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore, Piece
 from snn_deploy.ir.quantized import (
     Change,

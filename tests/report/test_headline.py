@@ -36,7 +36,7 @@ def test_headline_says_what_the_cutoff_saves() -> None:
     assert (
         "Best for latency and throughput and energy: with cutoff, one by one." in text
     )
-    assert "Rule risk: budget 2 % (accuracy lost), with confidence 90 %" in text
+    assert "Promise: accuracy lost <= 0.02, with confidence 0.9 over the draw" in text
     assert "labels were used" in text
     assert "Right answers lost by stopping: 1; won: 0" in text
     assert "4 with the cutoff, 8 for all timesteps one by one, 6 in a stream" in text
@@ -55,9 +55,9 @@ def test_a_promise_on_average_has_no_confidence() -> None:
 
     text = head(profile(artifact=artifact))
 
-    assert "budget 2 % (accuracy lost), on average, calibrated" in text
-    assert "at most 2 %, on average over the draw of the calibration inputs" in text
-    assert "confidence 90" not in text
+    assert "The budget was 2 %, calibrated" in text
+    assert "accuracy lost <= 0.02, on average over the draw of the" in text
+    assert "confidence 0.9" not in text
 
 
 def test_two_streams_are_said_to_be_two_streams() -> None:
@@ -66,7 +66,7 @@ def test_two_streams_are_said_to_be_two_streams() -> None:
     assert "takes 4 of 6 timesteps on average (on the chip 4; all 6 take 8" in text
     assert "in two streams, which fill the pipeline" in text
     assert "of pipeline on the chip" not in text
-    assert "An input stops after timestep 2 if its best output leads" in text
+    assert "stop after timestep 2 if the best output leads" in text
     assert (
         "those of serving 2 timesteps, the undecided again for 6, streamed; all "
         "timesteps are one by one"
@@ -130,9 +130,9 @@ def test_infinite_threshold_is_a_refusal() -> None:
 
     text = head(refused)
 
-    assert "Calibration refused to stop early" in text
-    assert "20 calibration inputs cannot promise this budget; at least 114" in text
-    assert "An input stops once" not in text
+    assert "never stops early, since there are too few inputs" in text
+    assert "20 calibration inputs cannot promise that; at least 114" in text
+    assert "stop once" not in text
 
 
 def test_published_rule_promises_nothing() -> None:
@@ -140,8 +140,8 @@ def test_published_rule_promises_nothing() -> None:
 
     text = head(profile(artifact=topk))
 
-    assert "threshold: 0.5, 1.5, 2.5, 3.5, 4.5, 5.5" in text
-    assert "promises nothing" in text
+    assert "thresholds per timestep 0.5, 1.5, 2.5, 3.5, 4.5, 5.5" in text
+    assert "Promise: none." in text
 
 
 def test_one_input_has_a_wide_interval() -> None:

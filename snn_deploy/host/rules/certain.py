@@ -1,14 +1,27 @@
-"""How much an answer can still change: what the rule ``certain`` rests on."""
+"""``certain``: stop once the timesteps that are left cannot change the answer.
+
+How much an answer can still change follows from the weights of the read-out.
+"""
 
 import numpy as np
 
-from snn_deploy.arrays import FloatArray, IntArray, spread
+from snn_deploy.arrays import BoolArray, FloatArray, IntArray, spread
 from snn_deploy.errors import CalibrationError
 from snn_deploy.fixedpoint import (
     DECAY_BITS,
     INPUT_SHIFT,
     STATE_BITS,
+    VOLTAGE_LIMIT,
     shift,
+)
+from snn_deploy.host.cutoff import Cutoff, GapCutoff
+from snn_deploy.host.evidence import Evidence
+from snn_deploy.host.oracle import answers
+from snn_deploy.host.rules.rule import (
+    Calibration,
+    Rule,
+    Settings,
+    looks_in_words,
 )
 from snn_deploy.ir.graph import Functional
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
@@ -16,6 +29,77 @@ from snn_deploy.ir.synapses import ConvSynapses, SparseSynapses
 
 NO_MEMORY = 1 << DECAY_BITS
 ADVICE = "use the rule risk"
+
+
+def certain(gains: FloatArray, steps: FloatArray, n_timesteps: int) -> Cutoff:
+    """Stop once the timesteps that are left cannot change the answer.
+
+    Parameters
+    ----------
+    gains : array, (n_classes, n_classes)
+        How much the first class can gain on the second in a timestep at most.
+    steps : array, (n_classes,)
+        How much an output can change in a timestep at most; while it could saturate,
+        nothing is certain. ``largest_changes`` gives both.
+    n_timesteps : int
+        How long an input lasts.
+    """
+    others = gains[~np.eye(len(gains), dtype=bool)]
+    if np.all(others == others[0]) and not np.any(steps):  # the runner-up decides
+        gain = float(others[0])
+        return GapCutoff(lambda timestep: (n_timesteps - timestep) * gain)
+
+    def is_settled(scores: IntArray, timestep: int) -> BoolArray:
+        left = n_timesteps - timestep
+        best = answers(scores)
+        lead = np.take_along_axis(scores, best[:, np.newaxis], axis=1) - scores
+        is_ahead = lead > left * gains.T[best]
+        is_ahead[np.arange(len(best)), best] = True
+        is_inside: BoolArray = np.abs(scores) + left * steps <= VOLTAGE_LIMIT
+        return np.asarray((is_ahead & is_inside).all(axis=1), np.bool_)
+
+    return is_settled
+
+
+class Certain(Rule):
+    """Changes no answer."""
+
+    name = "certain"
+
+    def check(self, graph: QuantizedGraph) -> None:
+        largest_changes(graph)
+
+    def betas(
+        self, evidence: Evidence, settings: Settings, looks: IntArray, scale: float
+    ) -> FloatArray:
+        return np.full(evidence.n_timesteps, -np.inf)
+
+    def changes(self, graph: QuantizedGraph) -> tuple[FloatArray, FloatArray]:
+        return largest_changes(graph)
+
+    def cutoff(self, found: Calibration) -> Cutoff:
+        return certain(found.gains, found.steps, found.timesteps)
+
+    def bound(self, found: Calibration, n_unsafe: int) -> float:
+        return 0.0
+
+    def variants(
+        self, settings: Settings, n_timesteps: int
+    ) -> list[tuple[str, Settings]]:
+        return [(self.name, settings)]
+
+    def threshold(self, found: Calibration, timestep: int) -> float | None:
+        cutoff = self.cutoff(found)
+        return cutoff.beta_at(timestep) if isinstance(cutoff, GapCutoff) else None
+
+    def in_words(self, found: Calibration) -> str:
+        return (
+            "stop once the timesteps left cannot change the answer"
+            f"{looks_in_words(found)}"
+        )
+
+    def promise_in_words(self, found: Calibration) -> list[str]:
+        return ["promise: no answer changes"]
 
 
 def largest_changes(graph: QuantizedGraph) -> tuple[FloatArray, FloatArray]:

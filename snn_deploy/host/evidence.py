@@ -1,0 +1,47 @@
+"""The outputs of calibration inputs, from which the rules find their thresholds."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from snn_deploy.arrays import IntArray
+from snn_deploy.ir.quantized import QuantizedGraph
+
+SPLIT_SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evidence:
+    """The outputs of calibration inputs for all timesteps, and whose they are."""
+
+    scores: IntArray  # (n, n_timesteps, n_classes), accumulated
+    labels: IntArray | None  # (n,)
+    graph: QuantizedGraph
+    network_sha256: str
+    inputs_sha256: str
+    input_hashes: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    @property
+    def n_timesteps(self) -> int:
+        return int(self.scores.shape[1])
+
+    def take(self, positions: IntArray) -> "Evidence":
+        """Return what some of the inputs gave."""
+        hashes = self.input_hashes
+        return replace(
+            self,
+            scores=self.scores[positions],
+            labels=None if self.labels is None else self.labels[positions],
+            input_hashes=hashes[positions] if len(hashes) else hashes,
+        )
+
+    def halves(self) -> "tuple[Evidence, Evidence]":
+        """Return two halves at random, always the same: to choose on, to certify on."""
+        first, second = self.half_positions()
+        return self.take(first), self.take(second)
+
+    def half_positions(self) -> tuple[IntArray, IntArray]:
+        """Return which inputs are in which of the ``halves``."""
+        order = np.random.default_rng(SPLIT_SEED).permutation(len(self.scores))
+        middle = len(order) // 2
+        return np.sort(order[:middle]), np.sort(order[middle:])
