@@ -146,5 +146,6 @@ def refuse_used(hashes: IntArray, used: IntArray) -> None:
     if n_used:
         raise CalibrationError(
             f"{n_used} of {len(hashes)} calibration inputs are exact copies of ones "
-            "used to train or convert the network, so no promise would hold; take others"
+            "used to train or convert the network, so no promise would hold; take "
+            "others"
         )
