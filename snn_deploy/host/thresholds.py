@@ -8,6 +8,7 @@ from 1, the last one always among them.
 from functools import cache
 
 import numpy as np
+from scipy.special import bdtr, betaincinv
 
 from snn_deploy.arrays import AnyArray, FloatArray, IntArray
 from snn_deploy.host.cutoff import Cutoff
@@ -92,12 +93,8 @@ def _exceeded_by(critical: FloatArray, k: int) -> float:
 @cache
 def most_lost(n: int, budget: float, confidence: float) -> int:
     """Return how many of ``n`` a ``risk_threshold`` may lose; -1: too few for any."""
-    from scipy.stats import binom
-
-    k = int(binom.ppf(1 - confidence, n, budget))
-    while k >= 0 and binom.cdf(k, n, budget) > 1 - confidence:
-        k -= 1
-    return k
+    chances = bdtr(np.arange(n + 1.0), n, budget)  # of so many lost, or fewer
+    return int(np.searchsorted(chances, 1 - confidence, side="right")) - 1
 
 
 def conformal_threshold(critical: FloatArray, budget: float) -> float:
@@ -123,11 +120,9 @@ def loss_bound(n_lost: int, n: int, confidence: float) -> float:
     ----------
     .. [1] C. Clopper, E. Pearson, "The use of confidence or fiducial limits", 1934.
     """
-    from scipy.stats import beta
-
     if n_lost >= n:
         return 1.0
-    return float(beta.ppf(confidence, n_lost + 1, n - n_lost))
+    return float(betaincinv(n_lost + 1, n - n_lost, confidence))
 
 
 def loss_of_stopping(

@@ -10,6 +10,7 @@ from snn_deploy.errors import CalibrationError
 from snn_deploy.host.drift import (
     StreamWatch,
     audits,
+    compare,
     first_score,
     is_lost,
     least_share,
@@ -197,3 +198,18 @@ def test_audited_inputs_are_always_the_same() -> None:
 def test_a_share_out_of_range_is_refused(share: float) -> None:
     with pytest.raises(CalibrationError, match=r"audit is .*; choose a share"):
         next(audits(share))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_p_value_is_near_that_of_scipy(seed: int) -> None:
+    from scipy.stats import ks_2samp
+
+    draw = rng(seed)
+    before = np.sort(draw.normal(size=draw.integers(20, 2000)))
+    now = draw.normal(0.3 * draw.random(), size=draw.integers(20, 2000))
+
+    distance, p_value = compare(calibrated(before), now)
+
+    exact = ks_2samp(before, now, method="asymp")
+    assert distance == pytest.approx(exact.statistic, abs=1e-12)
+    assert p_value == pytest.approx(exact.pvalue, rel=0.15, abs=1e-9)
