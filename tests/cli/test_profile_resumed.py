@@ -49,7 +49,6 @@ FAST.set_forkserver_preload(
     [
         "matplotlib.figure",
         "pyarrow.parquet",
-        "scipy.stats",
         "snn_deploy.backends.cpu",
         "snn_deploy.report.profile_files",
     ]
