@@ -76,6 +76,7 @@ USERS = {
     "importers/model_file importers/norse "
     "importers/pt2 importers/pytorch importers/rates importers/sinabs "
     "importers/snntorch importers/spikingjelly importers/torch_ importers/tracing "
+    "importers/wrappers "
     "training/",
     "norse": "training/",
     "dask": "profile/workers",

@@ -49,7 +49,8 @@ def load_model(
         ``package.module:function`` that returns the module which the tensors of a bare
         ``state_dict`` belong to. It is imported and called.
     trust_pickle : bool
-        Unpickle a module from a ``.pt`` file, which can run any code.
+        Unpickle a module from a ``.pt`` file, or what lies beside the tensors for a
+        ``builder``; it can run any code.
     input_shape : tuple of int, optional
         Of such a module, without batch and time; ``timesteps`` is needed as well.
     encoding : {"direct", "rate", "events"}, optional
@@ -150,7 +151,9 @@ def _from_module(
         return read_builder(builder, input_shape, timesteps, kind)
     if builder is None:
         return read_pickle(path, input_shape, timesteps, kind)
-    return read_checkpoint(path, builder, input_shape, timesteps, kind)
+    return read_checkpoint(
+        path, builder, input_shape, timesteps, kind, trusts=trust_pickle
+    )
 
 
 def _read(

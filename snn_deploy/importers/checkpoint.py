@@ -16,17 +16,26 @@ from torch import nn
 
 from snn_deploy.arrays import Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.frameworks import rest, states_of
+from snn_deploy.importers.frameworks import optional_of, rest, states_of
 from snn_deploy.importers.model_file import unpickled
 from snn_deploy.importers.pytorch import trace
+from snn_deploy.importers.wrappers import unwrapped, without_wrappers
 from snn_deploy.ir.graph import Graph, Training
 from snn_deploy.spikes import Encoding
 
-INSIDE = ("state_dict", "model_state_dict")  # where trainers put it, beside others
+DEEPEST = 2  # dictionaries around a state_dict; an optimizer's are deeper
+
+_State = dict[str, torch.Tensor]
 
 
 def read_checkpoint(
-    path: Path, builder: str, input_shape: Shape, timesteps: int, encoding: str
+    path: Path,
+    builder: str,
+    input_shape: Shape,
+    timesteps: int,
+    encoding: str,
+    *,
+    trusts: bool = False,
 ) -> Graph:
     """Return the network of a ``state_dict`` and of what builds its module.
 
@@ -41,6 +50,8 @@ def read_checkpoint(
         For how many timesteps an input is shown.
     encoding : str
         Of the input; see ``snn_deploy.save``.
+    trusts : bool
+        Unpickle Python objects beside the tensors, which can run any code.
 
     Raises
     ------
@@ -48,9 +59,24 @@ def read_checkpoint(
         If the file holds something else, does not fit the module, or the module cannot
         be deployed.
     """
-    tensors = _tensors(path)
+    content = unpickled(path, trusts=trusts)
+    found = _state_dicts(content.state_dict() if _is_module(content) else content)
+    if not found:
+        raise ModelError(
+            f"{path}: {_told(content)}; save model.state_dict(), alone or as 'model'"
+        )
     model = _built(builder)
-    _load_into(model, tensors, path, builder)
+    rest(model)
+    named = {key: _named(tensors, model) for key, tensors in found.items()}
+    fitting = [key for key, tensors in named.items() if not _misfit(tensors, model)]
+    if len(fitting) > 1:
+        raise ModelError(
+            f"{path}: holds several state_dicts that fit, {', '.join(fitting)}; save "
+            "the one that is meant alone"
+        )
+    names = set(model.state_dict())
+    closest = max(named.values(), key=lambda tensors: len(names & set(tensors)))
+    _load_into(model, named[fitting[0]] if fitting else closest, path, builder)
     return _graph(model, path.stem, input_shape, timesteps, encoding)
 
 
@@ -64,39 +90,82 @@ def read_builder(
 
 def read_pickle(path: Path, input_shape: Shape, timesteps: int, encoding: str) -> Graph:
     """Return the network of a pickled module; unpickling it can run any code."""
-    model = unpickled(path, trusts=True)
-    if not isinstance(model, nn.Module):
+    content = unpickled(path, trusts=True)
+    inside = content.values() if isinstance(content, dict) else [content]
+    modules = [item for item in inside if _is_module(item)]
+    if len(modules) != 1:
         raise ModelError(
-            f"{path}: holds a {type(model).__name__}, no module; for a state_dict give "
-            "--builder package.module:function"
+            f"{path}: holds a {type(content).__name__} with {len(modules)} modules, "
+            "not one; for a state_dict give --builder package.module:function"
         )
-    return _graph(model, path.stem, input_shape, timesteps, encoding)
+    return _graph(modules[0], path.stem, input_shape, timesteps, encoding)
 
 
 def _graph(
     model: nn.Module, name: str, input_shape: Shape, timesteps: int, encoding: str
 ) -> Graph:
     training = Training(timesteps=timesteps, encoding=Encoding(encoding))
-    return trace(model, name, input_shape, training, is_balanced=False)
+    return trace(unwrapped(model), name, input_shape, training, is_balanced=False)
 
 
-def _tensors(path: Path) -> dict[str, torch.Tensor]:
-    content = unpickled(path)
-    for name in INSIDE:
-        if isinstance(content, dict) and isinstance(content.get(name), dict):
-            content = content[name]
+def _is_module(content: object) -> bool:
+    return isinstance(content, nn.Module)
+
+
+def _told(content: object) -> str:
+    """Return what is wrong with the content of a file."""
     if not isinstance(content, dict) or not content:
-        raise ModelError(
-            f"{path}: holds a {type(content).__name__}, no state_dict; save "
-            "model.state_dict()"
-        )
+        return f"holds a {type(content).__name__}, no state_dict"
     odd = [k for k, v in content.items() if not isinstance(v, torch.Tensor)]
-    if odd:
-        raise ModelError(
-            f"{path}: {odd[0]!r} and {len(odd) - 1} others are no tensors; save "
-            "model.state_dict() alone"
-        )
-    return content
+    return f"{odd[0]!r} and {len(odd) - 1} others are no tensors"
+
+
+def _state_dicts(content: object, depth: int = 0) -> dict[str, _State]:
+    """Return the dictionaries of tensors in what a trainer wrote, by their names.
+
+    It puts them beside numbers, an optimizer and others: as "net", "model_state_dict".
+    """
+    if not isinstance(content, dict) or not content or depth > DEEPEST:
+        return {}
+    if all(isinstance(value, torch.Tensor) for value in content.values()):
+        return {"": content}
+    inside = {str(k): _state_dicts(v, depth + 1) for k, v in content.items()}
+    return {
+        f"{outer}.{inner}" if inner else outer: found
+        for outer, several in inside.items()
+        for inner, found in several.items()
+    }
+
+
+def _named(tensors: _State, model: nn.Module) -> _State:
+    """Return the tensors by the names that the module gives them, if that can be.
+
+    Wrappers of training put their names between, and trainers one in front of all.
+    """
+    given = named = {str(name): tensor for name, tensor in tensors.items()}
+    while _misfit(named, model):
+        bare = {without_wrappers(name): tensor for name, tensor in named.items()}
+        if bare.keys() == named.keys():
+            heads = {name.partition(".")[0] for name in named}
+            bare = {name.partition(".")[2]: tensor for name, tensor in named.items()}
+            if len(heads) > 1 or "" in bare:
+                return given
+        if len(bare) < len(named):
+            return given
+        named = bare
+    return named
+
+
+def _misfit(tensors: _State, model: nn.Module) -> list[tuple[str, set[str]]]:
+    """Return the names that one side has and the other lacks, and which side lacks.
+
+    States of neurons are left out.
+    """
+    states, names = states_of(model), set(model.state_dict())
+    found = set(tensors) - states
+    lacking = names - states - found - optional_of(model)
+    sides = (("lacks", lacking), ("has more than", found - names))
+    return [(side, odd) for side, odd in sides if odd]
 
 
 def _built(builder: str) -> nn.Module:
@@ -121,26 +190,23 @@ def _built(builder: str) -> nn.Module:
         raise ModelError(
             f"{builder}: returns an object of {type(model).__name__}; return the module"
         )
-    return model
+    return unwrapped(model)
 
 
 def _load_into(
     model: nn.Module, tensors: dict[str, torch.Tensor], path: Path, builder: str
 ) -> None:
     """Load all tensors, none left over on either side, but for states of neurons."""
-    rest(model)
-    states = states_of(model)
-    needed = set(model.state_dict()) - states
-    found = set(tensors) - states
-    for names, what in ((needed - found, "lacks"), (found - needed, "has more than")):
-        if names:
-            listed = ", ".join(sorted(names)[:3])
-            raise ModelError(
-                f"{path}: {what} the module of {builder}: {len(names)} tensors such as "
-                f"{listed}; build the module that was trained"
-            )
+    for side, names in _misfit(tensors, model):
+        listed = ", ".join(sorted(names)[:3])
+        raise ModelError(
+            f"{path}: {side} the module of {builder}: {len(names)} tensors such as "
+            f"{listed}; build the module that was trained"
+        )
+    needed = set(model.state_dict()) - states_of(model)
+    loaded = {name: tensors[name] for name in needed & set(tensors)}
     try:
-        model.load_state_dict({k: tensors[k] for k in needed}, strict=False)
+        model.load_state_dict(loaded, strict=False)
     except RuntimeError as error:
         told = str(error).splitlines()[-1].strip()
         raise ModelError(

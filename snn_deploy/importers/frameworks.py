@@ -177,9 +177,33 @@ def states_of(model: nn.Module) -> set[str]:
     return {
         f"{path}.{name}" if path else name
         for path, module in model.named_modules()
-        if _is_in(kind_of(module), "sinabs") and is_cell(module)
-        for name, _ in module.named_buffers(recurse=False)
+        if is_cell(module)
+        for name in _states(module)
     }
+
+
+def _states(cell: nn.Module) -> list[str]:
+    if _is_in(kind_of(cell), "sinabs"):
+        return [name for name, _ in cell.named_buffers(recurse=False)]
+    return list(snntorch.STATES) if _is_in(kind_of(cell), "snntorch") else []
+
+
+def optional_of(model: nn.Module) -> set[str]:
+    """Return the names in a ``state_dict`` that files of older versions lack.
+
+    None was trained: the builder gives them.
+    """
+    return {
+        f"{path}.{name}" if path else name
+        for path, module in model.named_modules()
+        for name in _optional(module)
+    }
+
+
+def _optional(module: nn.Module) -> tuple[str, ...]:
+    if is_cell(module) and _is_in(kind_of(module), "snntorch"):
+        return snntorch.optional(module)
+    return ("num_batches_tracked",)  # of batch normalizations
 
 
 def rest(model: nn.Module) -> None:

@@ -23,6 +23,7 @@ from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.errors import ModelError, SnnDeployError
 from snn_deploy.files import write_whole
 from snn_deploy.importers.pytorch import trace
+from snn_deploy.importers.wrappers import unwrapped
 from snn_deploy.ir.codec import CodecError, decode, encode
 from snn_deploy.ir.graph import Functional, Graph, Training
 from snn_deploy.spikes import Encoding, input_hashes, to_gray
@@ -49,7 +50,7 @@ def save(
     model: nn.Module,
     path: str | os.PathLike[str],
     *,
-    input_shape: Shape,
+    input_shape: Shape | int,
     timesteps: int,
     encoding: str = "direct",
     input_scale: float = 1.0,
@@ -64,12 +65,14 @@ def save(
     Parameters
     ----------
     model : nn.Module
-        Its forward is one timestep; it takes ``(batch, input_shape...)``.
+        Its forward is one timestep; it takes ``(batch, input_shape...)``. It may lie
+        on a GPU, or in ``nn.DataParallel`` or ``torch.compile``.
     path : path
         Where to write; ends in ``.pt``. The network is called like the file, or like
         its folder if the file is called ``model.pt``.
-    input_shape : tuple of int
-        The shape of one input, without batch and time: ``(1, 28, 28)``.
+    input_shape : tuple of int, or int
+        The shape of one input, without batch and time: ``(1, 28, 28)``; or the number
+        of values in a row.
     timesteps : int
         For how many timesteps an input is shown.
     encoding : {"direct", "rate", "events"}
@@ -111,7 +114,8 @@ def save(
         functional=_member(Functional, functional, "functional"),
     )
     name = path.absolute().parent.name if path.stem == "model" else path.stem
-    shape = tuple(map(operator.index, input_shape))
+    shape = tuple(map(operator.index, np.atleast_1d(input_shape)))
+    model = unwrapped(model)
     graph = trace(model, name, shape, training, example_inputs)
     used = [x for x in (example_inputs, training_inputs) if x is not None]
     graph = with_used_inputs(graph, *used)

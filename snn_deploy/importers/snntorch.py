@@ -24,6 +24,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
@@ -45,6 +46,14 @@ from snn_deploy.ir.neurons import Comparison, Lif, Reset
 from snn_deploy.ir.nodes import Conv2d, Linear
 
 READABLE = ("Leaky", "Lapicque", "Synaptic", "RLeaky", "RSynaptic")
+STATES = ("mem", "syn", "spk")  # which versions from 0.8 on wrote into state_dicts
+
+
+def optional(cell: Any) -> tuple[str, ...]:
+    """Return what versions before 0.8 did not write, spikes being worth 1 there."""
+    worth = cell.graded_spikes_factor
+    is_plain = not isinstance(worth, torch.nn.Parameter) and bool((worth == 1).all())
+    return ("reset_mechanism_val", *["graded_spikes_factor"] * is_plain)
 
 
 def returns_state(cell: Any) -> bool:

@@ -11,6 +11,18 @@ def network() -> nn.Module:
     )
 
 
+def of_snntorch() -> nn.Module:
+    from snntorch import Leaky  # type: ignore[import-untyped]
+
+    return nn.Sequential(
+        nn.Linear(6, 5), Leaky(beta=0.7, init_hidden=True), nn.Linear(5, 3)
+    )
+
+
+def in_parallel() -> nn.Module:
+    return nn.DataParallel(network())
+
+
 def with_relu() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 5), nn.ReLU(), nn.Linear(5, 4))
 
