@@ -605,7 +605,7 @@ def test_an_input_that_has_ended_does_not_go_on() -> None:
             session.step(np.array([which]))
 
 
-ENDLESS = 1_000_000  # timesteps, of many neurons: minutes
+ENDLESS = 100_000  # timesteps, of many neurons and a hundred inputs: minutes
 SLOW = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # even where tests ignore it
@@ -634,7 +634,7 @@ signal.signal(signal.SIGALRM, tell)
 signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
 n = 0
 try:
-    stimuli = enumerate([short] * n_short + [endless] * 3)
+    stimuli = enumerate([short] * n_short + [endless] * 100)
     for _, scores in decide_inputs(program, chip, stimuli, topk(betas)):
         n += len(scores) == 1
 except KeyboardInterrupt:

@@ -23,7 +23,7 @@ from snn_deploy.host.monitor import run_inputs
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.passes.retime import retime
 from snn_deploy.spikes import Stimulus
-from tests.backends.test_engine import pictures, slow
+from tests.backends.test_engine import ENDLESS, pictures, slow
 from tests.build import simulator, trains
 from tests.conformance.networks import mapped
 
@@ -85,7 +85,7 @@ def share(n_rounds: int) -> int:
 
 def quarrel() -> int:
     """Return how many calls of one session were refused, as it was in use."""
-    graph, short, _ = slow(1_000_000)
+    graph, short, _ = slow(ENDLESS)
     program = CpuProgram(mapped(graph))
     assert program.engine is not None
     network, n = program.engine.layout.network, 3 * N_THREADS
