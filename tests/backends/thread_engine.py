@@ -18,8 +18,8 @@ import numpy as np
 from snn_deploy.arrays import AnyArray
 from snn_deploy.backends import _engine as engine
 from snn_deploy.backends.cpu import CpuProgram
-from snn_deploy.host.cutoff import risk
 from snn_deploy.host.monitor import run_inputs
+from snn_deploy.host.rules.risk import risk
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.passes.retime import retime
 from snn_deploy.spikes import Stimulus

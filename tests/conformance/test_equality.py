@@ -6,6 +6,7 @@ cpu backend have to agree with it.
 """
 
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 from hypothesis import given
@@ -39,6 +40,7 @@ from tests.build import dense, integers, population, rng, trains
 from tests.conformance.networks import ROOMY, Case, cases, lengths, mapped
 from tests.conformance.oracle import Oracle, synapses_of
 from tests.conformance.tally import TALLY, examples, n_values
+from tests.conformance.test_engine_equality import engines
 from tests.counting import COUNTS
 
 periods = st.one_of(st.none(), st.integers(1, 9))
@@ -169,26 +171,33 @@ def test_cpu_sessions_equal_the_oracle_and_count_what_it_does(
 ) -> None:
     network = mapped(retime(case.graph, ROOMY))
     stops = [data.draw(st.integers(1, case.n_timesteps), "stop") for _ in case.stimuli]
+    wanted = [
+        observed(network, stimulus, stop)
+        for stimulus, stop in zip(case.stimuli, stops, strict=True)
+    ]
     program = CpuProgram(network)
+    n, is_deep = sum(stops), lasting(network.graph) > network.graph.depth
 
-    session = program.start(case.stimuli)
-    found: list[list[IntArray]] = [[] for _ in stops]
-    while record := session.step():
-        for position, index in enumerate(record.inputs):
-            found[index].append(record.readout[position])
-        over = [i for i in record.inputs if stops[i] == record.timestep]
-        session.retire(np.array(over, np.int64))
+    for program.engine in chain([None], engines(network, case.stimuli)):
+        session = program.start(case.stimuli)
+        found: list[list[IntArray]] = [[] for _ in stops]
+        while record := session.step():
+            for position, index in enumerate(record.inputs):
+                found[index].append(record.readout[position])
+            over = [i for i in record.inputs if stops[i] == record.timestep]
+            session.retire(np.array(over, np.int64))
 
-    for index, stimulus in enumerate(case.stimuli):
-        scores, activity = observed(network, stimulus, stops[index])
-        np.testing.assert_array_equal(found[index], scores)
-        counted = session.activity(index)
-        for name in COUNTS:
-            np.testing.assert_array_equal(
-                getattr(counted, name), getattr(activity, name)
-            )
-    n = sum(stops)
-    TALLY.add("cpu sessions and counts = oracle", n, n * network.graph.readout.size)
+        for index, (scores, activity) in enumerate(wanted):
+            np.testing.assert_array_equal(found[index], scores)
+            counted = session.activity(index)
+            for name in COUNTS:
+                np.testing.assert_array_equal(
+                    getattr(counted, name), getattr(activity, name)
+                )
+        kind = program.engine.instructions if program.engine else "NumPy"
+        where = ", layers behind the output" if is_deep else ""
+        comparison = f"sessions and counts, {kind}{where} = oracle"
+        TALLY.add(comparison, n, n * network.graph.readout.size)
 
 
 @examples(100)
