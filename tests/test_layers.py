@@ -89,6 +89,7 @@ USERS = {
     "rich": "cli/ training/train",
     "safetensors": "artifact",
     "scipy": "backends/counting host/ ir/dynamics ir/links ir/mapped passes/anneal "
+    "passes/blocks "
     "passes/place profile/intervals profile/neurobench verify/simulate",
     "matplotlib": "report/",
 }

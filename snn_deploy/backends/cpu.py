@@ -26,6 +26,8 @@ from snn_deploy.results import (
 )
 from snn_deploy.spikes import Stimulus
 
+MOST_NEURONS = 1 << 22  # of a batch, all inputs together
+
 
 class CpuBackend:
     """The computer at hand."""
@@ -43,10 +45,10 @@ class CpuBackend:
 class CpuProgram:
     """A mapped network, ready to run."""
 
-    max_batch = 100
-
     def __init__(self, network: MappedNetwork) -> None:
         self.network = network
+        n = network.graph.source.size + sum(p.size for p in network.graph.populations)
+        self.max_batch = int(np.clip(MOST_NEURONS // n, 2, 100))
         self.engine = load_engine(network)
 
     @cached_property

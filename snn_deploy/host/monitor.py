@@ -1,7 +1,6 @@
 """The host beside the chip: read the outputs, accumulate, decide, stop."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from itertools import islice
 
 import numpy as np
 
@@ -14,7 +13,8 @@ from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.results import Activity, BatchResult, RunResult
 from snn_deploy.spikes import Stimulus
 
-BATCH = 256  # inputs that a machine runs at once if it stops them by itself
+BATCH = 256  # inputs that a machine runs at once if it stops them by itself,
+MOST_BYTES = 1 << 27  # or fewer, if they are long
 
 
 def run_inputs(
@@ -35,8 +35,7 @@ def run_inputs(
     cutoff : callable
         Stops an input; see ``host.cutoff``.
     """
-    waiting = iter(stimuli)
-    while batch := list(islice(waiting, BATCH)):
+    for batch in _batches(stimuli):
         found = _run_alone(program, network, batch, cutoff, is_counted=True)
         if found is None:
             for start in range(0, len(batch), program.max_batch):
@@ -48,6 +47,22 @@ def run_inputs(
             yield _result(batch[i][0], scores, network, found.activities[int(i)])
         if found.interrupt is not None:
             raise found.interrupt
+
+
+def _batches(
+    stimuli: Iterable[tuple[int, Stimulus]],
+) -> Iterator[list[tuple[int, Stimulus]]]:
+    """Yield inputs, as many as are to be in memory at once."""
+    batch: list[tuple[int, Stimulus]] = []
+    n_bytes = 0
+    for index, stimulus in stimuli:
+        batch.append((index, stimulus))
+        n_bytes += stimulus.values.nbytes
+        if len(batch) == BATCH or n_bytes >= MOST_BYTES:
+            yield batch
+            batch, n_bytes = [], 0
+    if batch:
+        yield batch
 
 
 def _run_alone(
@@ -177,8 +192,7 @@ def decide_inputs(
 
     What ``run_inputs`` gives, but nothing is counted where that saves time.
     """
-    waiting = iter(stimuli)
-    while batch := list(islice(waiting, BATCH)):
+    for batch in _batches(stimuli):
         found = _run_alone(program, network, batch, cutoff, is_counted=False)
         if found is None:
             for result in run_inputs(program, network, batch, cutoff):

@@ -20,7 +20,7 @@ from snn_deploy.errors import DataError
 from snn_deploy.ir.graph import Training
 from snn_deploy.spikes import Encoding, Stimulus, encode, input_hashes, to_gray
 
-BLOCK = 1 << 10  # inputs that are copied at once
+BLOCK = 1 << 22  # values looked at at once
 # what numpy and zipfile raise for a file that is none of theirs, or damaged
 _NO_NPZ = (
     EOFError,
@@ -80,8 +80,9 @@ class Data:
 
     def _blocks(self) -> Iterator[AnyArray]:
         """Yield all inputs, few enough at once for copies of them."""
-        for start in range(0, len(self), BLOCK):
-            yield self.x[start : start + BLOCK]
+        n = max(1, BLOCK // max(1, self.x[:1].size))
+        for start in range(0, len(self), n):
+            yield self.x[start : start + n]
 
     @property
     def sha256(self) -> str:

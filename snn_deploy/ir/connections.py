@@ -3,6 +3,7 @@
 import numpy as np
 
 from snn_deploy.arrays import AnyArray, IntArray
+from snn_deploy.ir.mapped import meetings
 from snn_deploy.ir.quantized import Projection, QuantizedGraph
 from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses
 
@@ -49,21 +50,9 @@ def _convolved(
     assert out_shape is not None  # the graph has checked it
     groups = n.reshape(synapses.groups, -1, *n.shape[1:])
     kernels = groups.sum(axis=1).reshape(shape[0], *n.shape[2:])  # of each channel
-    rows, columns = (_reached(synapses, shape, out_shape, axis) for axis in (0, 1))
-    found: IntArray = np.einsum("cij,iy,jx->cyx", kernels, rows, columns)
-    return found.reshape(-1)
-
-
-def _reached(
-    synapses: ConvSynapses,
-    shape: tuple[int, ...],
-    out_shape: tuple[int, ...],
-    axis: int,
-) -> IntArray:
-    """Return 1 where an input position meets a kernel position, ``(kernel, input)``."""
-    kernel = np.arange(synapses.weights.shape[2 + axis])[:, np.newaxis]
-    from_edge = np.arange(shape[1 + axis]) + synapses.padding[axis]
-    shifted = from_edge - kernel * synapses.dilation[axis]
-    position, rest = np.divmod(shifted, synapses.stride[axis])
-    meets = (rest == 0) & (position >= 0) & (position < out_shape[1 + axis])
-    return np.asarray(meets, np.int64)
+    rows, columns = (meetings(synapses, shape, out_shape, axis) for axis in (0, 1))
+    n_in, height, width = kernels.shape
+    along = kernels.reshape(n_in * height, width) @ columns  # of each row of a kernel
+    along = along.reshape(n_in, height, -1).transpose(0, 2, 1).reshape(-1, height)
+    found: IntArray = (along @ rows).reshape(n_in, shape[2], shape[1])
+    return np.ascontiguousarray(found.transpose(0, 2, 1)).reshape(-1)

@@ -246,11 +246,30 @@ def taps(
     -------
     sparse array, (n_inputs, n_outputs)
     """
-    size, n_outputs = shape[1 + axis], out_shape[1 + axis]
-    n_kernel = synapses.weights.shape[2 + axis]
-    start = np.arange(n_outputs) * synapses.stride[axis] - synapses.padding[axis]
-    offsets = np.arange(n_kernel)[:, np.newaxis] * synapses.dilation[axis]
-    read = (start + offsets).reshape(-1)
-    outputs = np.tile(np.arange(n_outputs), n_kernel)
-    is_inside = (read >= 0) & (read < size)
-    return _counted(read[is_inside], outputs[is_inside], (size, n_outputs))
+    _, inputs, outputs = _reads(synapses, shape, out_shape, axis)
+    return _counted(inputs, outputs, (shape[1 + axis], out_shape[1 + axis]))
+
+
+def meetings(
+    synapses: ConvSynapses, shape: Shape, out_shape: Shape, axis: int
+) -> sparse.csr_array:
+    """Return 1 where a kernel row, or column, meets an input one; see ``taps``.
+
+    Returns
+    -------
+    sparse array, (n_kernel, n_inputs)
+    """
+    kernel, inputs, _ = _reads(synapses, shape, out_shape, axis)
+    size = (synapses.weights.shape[2 + axis], shape[1 + axis])
+    return _counted(kernel, inputs, size)
+
+
+def _reads(
+    synapses: ConvSynapses, shape: Shape, out_shape: Shape, axis: int
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the kernel, input and output positions of all taps along an axis."""
+    start = np.arange(out_shape[1 + axis]) * synapses.stride[axis]
+    offsets = np.arange(synapses.weights.shape[2 + axis]) * synapses.dilation[axis]
+    read = offsets[:, np.newaxis] + start - synapses.padding[axis]
+    kernel, outputs = np.nonzero((read >= 0) & (read < shape[1 + axis]))
+    return kernel, read[kernel, outputs], outputs

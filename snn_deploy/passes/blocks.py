@@ -1,11 +1,13 @@
 """Cuts of a population into blocks of channels, rows and columns, all alike."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 
 import numpy as np
+from scipy import sparse
 
 from snn_deploy.arrays import IntArray, Shape, n_neurons
 from snn_deploy.ir.mapped import taps
@@ -108,10 +110,35 @@ def _is_distinct(size: int, n_parts: int) -> bool:
 class Window:
     """What bands of output rows, or columns, read of the input's."""
 
-    n_reached: IntArray  # (n_bands,), input rows that a band reads
-    n_taps: IntArray  # (n_bands,), pairs of an input row and an output row
-    n_readers: IntArray  # (n_inputs,), bands that read a row
-    lists: tuple[tuple[tuple[int, int], ...], ...]  # by band: taps of a row, how many
+    read: sparse.csc_array  # (n_inputs, n_bands), how often a band reads a row
+
+    @cached_property
+    def n_reached(self) -> IntArray:
+        """Input rows that a band reads, ``(n_bands,)``."""
+        found: IntArray = np.diff(self.read.indptr).astype(np.int64)
+        return found
+
+    @cached_property
+    def n_taps(self) -> IntArray:
+        """Pairs of an input row and an output row of a band, ``(n_bands,)``."""
+        return np.asarray(self.read.sum(axis=0))
+
+    @cached_property
+    def n_readers(self) -> IntArray:
+        """Bands that read a row, ``(n_inputs,)``."""
+        found: IntArray = np.bincount(self.read.indices, minlength=self.read.shape[0])
+        return found
+
+    @cached_property
+    def lists(self) -> tuple[tuple[tuple[int, int], ...], ...]:
+        """By band: taps of a row, and how many rows have so many."""
+
+        @cache
+        def tally(*taps: int) -> tuple[tuple[int, int], ...]:
+            return tuple(sorted(Counter(taps).items()))
+
+        columns = np.split(self.read.data, self.read.indptr[1:-1])
+        return tuple(tally(*column.tolist()) for column in columns)
 
 
 class Windows:
@@ -119,24 +146,15 @@ class Windows:
 
     def __init__(self, synapses: ConvSynapses, shape: Shape, out_shape: Shape) -> None:
         self.matrices = [taps(synapses, shape, out_shape, axis) for axis in (0, 1)]
-        self.window = lru_cache(maxsize=None)(self._window)
+        self.window = lru_cache(maxsize=64)(self._window)
 
     def _window(self, axis: int, n_bands: int) -> Window:
         matrix = self.matrices[axis]
         n_outputs = matrix.shape[1]
         edges = -(-np.arange(n_bands + 1) * n_outputs // n_bands)
         band = np.repeat(np.arange(n_bands), np.diff(edges))
-        one_hot = np.zeros((n_outputs, n_bands), np.int64)
-        one_hot[np.arange(n_outputs), band] = 1
-        read = np.asarray(matrix @ one_hot)  # (n_inputs, n_bands)
-        return Window(
-            n_reached=(read > 0).sum(axis=0),
-            n_taps=read.sum(axis=0),
-            n_readers=(read > 0).sum(axis=1),
-            lists=tuple(_tally(column[column > 0]) for column in read.T),
+        ones = np.ones(n_outputs, np.int64)
+        lies_in = sparse.csr_array(
+            (ones, (np.arange(n_outputs), band)), shape=(n_outputs, n_bands)
         )
-
-
-def _tally(values: IntArray) -> tuple[tuple[int, int], ...]:
-    found, counts = np.unique(values, return_counts=True)
-    return tuple(zip(found.tolist(), counts.tolist(), strict=True))
+        return Window(read=sparse.csc_array(matrix @ lies_in))
