@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from snn_deploy.arrays import BoolArray, IntArray, spread
-from snn_deploy.backends import Recording
+from snn_deploy.backends import Recording, Turn
 from snn_deploy.backends.counting import Counter, Reach
 from snn_deploy.backends.lava_compat import import_lava
 from snn_deploy.errors import BackendError
@@ -144,6 +144,7 @@ class LavaSession:
         self.program = program
         self.stimulus = stimulus
         self.looks = looks
+        self.turn = Turn()
         self.timestep = 0  # that the host has seen
         self.n_computed = 0  # by Lava, up to a look
         self.readouts: IntArray = np.zeros((0, 0), np.int64)  # (n_computed, n_out)
@@ -155,6 +156,10 @@ class LavaSession:
 
     def step(self) -> StepRecord | None:
         """Return the next input timestep; Lava computes up to the next look."""
+        with self.turn:
+            return self._step()
+
+    def _step(self) -> StepRecord | None:
         if self.timestep == self.n_computed:
             if self.is_over:
                 return None
@@ -190,14 +195,16 @@ class LavaSession:
         BackendError
             If Lava is past this timestep, at which nobody was to look.
         """
-        if not np.any(np.asarray(inputs) == 0):
-            return
-        if self.timestep < self.n_computed:
-            raise BackendError(
-                f"the input was to be retired at timesteps {self.looks.tolist()} only, "
-                f"and is at {self.timestep}; start it with looks at every timestep"
-            )
-        self.close()
+        with self.turn:
+            if not np.any(np.asarray(inputs) == 0):
+                return
+            if self.timestep < self.n_computed:
+                raise BackendError(
+                    f"the input was to be retired at timesteps {self.looks.tolist()} "
+                    f"only, and is at {self.timestep}; start it with looks at every "
+                    "timestep"
+                )
+            self.close()
 
     def activity(self, position: int) -> Activity:
         """Return the counts of the input, which must be over."""

@@ -732,6 +732,20 @@ def test_a_session_that_another_thread_uses_says_so() -> None:
 
 
 @pytest.mark.parametrize("backend", ["engine", "numpy"])
+def test_an_input_retired_before_its_first_timestep_does_nothing(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "" if backend == "engine" else "numpy")
+    session = CpuProgram(network()).start(trains(2, 6, (3, 9, 7)))
+
+    session.retire(np.zeros(1, np.int64))
+
+    found = session.activity(0)
+    assert found.n_chip_timesteps == found.timesteps == 0
+    assert not found.tail_cores.any()
+
+
+@pytest.mark.parametrize("backend", ["engine", "numpy"])
 def test_a_session_lets_one_thread_in(
     backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

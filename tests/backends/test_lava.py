@@ -430,6 +430,17 @@ def test_activity_of_a_running_input_is_refused(program: LavaProgram) -> None:
         session.activity(0)
 
 
+def test_session_in_use_says_so(program: LavaProgram) -> None:
+    session = program.start(stimuli(program.network)[:1])
+
+    with session.turn:  # as another thread would hold it
+        for call in (session.step, lambda: session.retire(np.array([0]))):
+            with pytest.raises(BackendError, match="in use by another thread"):
+                call()
+
+    assert session.step() is not None
+
+
 def test_ctrl_c_is_no_matter_of_the_processes(program: LavaProgram) -> None:
     stimulus = stimuli(program.network)[0]
     session = program.start([stimulus])
