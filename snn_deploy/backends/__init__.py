@@ -136,6 +136,10 @@ def open_backend(name: str) -> Backend:
             from snn_deploy.backends.cpu import CpuBackend
 
             return CpuBackend()
+        case "reference":
+            from snn_deploy.backends.cpu import ReferenceBackend
+
+            return ReferenceBackend()
         case "lava":
             from snn_deploy.backends.lava import LavaBackend
 

@@ -42,14 +42,24 @@ class CpuBackend:
         return CpuProgram(network)
 
 
+class ReferenceBackend:
+    """The NumPy reference, also where the engine is installed."""
+
+    name = "reference"
+
+    def load(self, network: MappedNetwork) -> "CpuProgram":
+        """Return the network, laid out."""
+        return CpuProgram(network, has_engine=False)
+
+
 class CpuProgram:
     """A mapped network, ready to run."""
 
-    def __init__(self, network: MappedNetwork) -> None:
+    def __init__(self, network: MappedNetwork, *, has_engine: bool = True) -> None:
         self.network = network
         n = network.graph.source.size + sum(p.size for p in network.graph.populations)
         self.max_batch = int(np.clip(MOST_NEURONS // n, 2, 100))
-        self.engine = load_engine(network)
+        self.engine = load_engine(network) if has_engine else None
 
     @cached_property
     def counter(self) -> Counter:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from snn_deploy.cli.reading import add_model_options, read_model, show_gap
 
 if TYPE_CHECKING:
+    from snn_deploy.artifact import Artifact
     from snn_deploy.ir.text import Stage
     from snn_deploy.pipeline import Dump
 
@@ -35,6 +36,11 @@ def add_to(commands: Any) -> None:
         "--output",
         type=Path,
         help="the .snn file to write (default: the model's name, in this folder)",
+    )
+    parser.add_argument(
+        "--drop-calibration",
+        action="store_true",
+        help="write over a calibrated network even if this is another one",
     )
     add_model_options(parser)
     parser.add_argument(
@@ -140,7 +146,7 @@ def call(options: argparse.Namespace) -> None:
         seconds=options.time_budget,
         dump=keep_quiet if options.dump is None else into(options.dump),
     )
-    artifact = pack(network)
+    artifact = _kept_calibration(pack(network), path, options)
     write_artifact(artifact, path)
     integers = network.graph
     n_neurons = sum(p.size for p in integers.populations)
@@ -175,6 +181,38 @@ def into(folder: Path) -> "Dump":
         write_whole(path, text_writer(as_text(stage)))
 
     return dump
+
+
+def _kept_calibration(
+    artifact: "Artifact", path: Path, options: argparse.Namespace
+) -> "Artifact":
+    """Return the network with the calibration that the file has, if it holds.
+
+    Raises
+    ------
+    ArtifactError
+        If that of another network would be lost.
+    """
+    from snn_deploy.artifact import pack, read_artifact
+    from snn_deploy.cli.console import out
+    from snn_deploy.errors import ArtifactError, SnnDeployError
+
+    try:
+        old = read_artifact(path)
+    except SnnDeployError:  # no such file, or nothing that could be lost
+        return artifact
+    if old.calibration is None:
+        return artifact
+    if old.sha256 == artifact.sha256:
+        out(f"kept the calibration of {path}: the network is the same")
+        return pack(artifact.network, old.calibration)
+    if options.drop_calibration:
+        out(f"dropped the calibration of {path}: run snn-deploy calibrate again")
+        return artifact
+    raise ArtifactError(
+        f"{path}: holds another network with its calibration, which would be lost; "
+        "write elsewhere with -o, or over it with --drop-calibration"
+    )
 
 
 def _chips(target: str, n: int) -> str:

@@ -95,7 +95,7 @@ def read_model(path: Path, options: argparse.Namespace) -> "Graph":
     """Return the model at ``path``, with the options of ``add_model_options``."""
     from snn_deploy.errors import DataError
     from snn_deploy.importers import load_model
-    from snn_deploy.inputs.data import load_arrays
+    from snn_deploy.inputs.data import dark_bytes, load_arrays
 
     arrays = load_arrays(options.balance_on) if options.balance_on else {}
     if options.balance_on and "x" not in arrays:
@@ -103,6 +103,8 @@ def read_model(path: Path, options: argparse.Namespace) -> "Graph":
             f"{options.balance_on}: has no 'x' but {', '.join(sorted(arrays))}; store "
             "the inputs as 'x'"
         )
+    if arrays:
+        note_remarks(dark_bytes(arrays["x"]), options.balance_on)
     return load_model(
         path,
         balance_on=arrays.get("x"),
@@ -173,19 +175,20 @@ def show_gap(graph: "Graph", path: Path) -> None:
 
 
 def read_inputs(path: Path, graph: "QuantizedGraph") -> "Data":
-    """Return the inputs at ``path`` for a network; on stderr, what is rounded."""
+    """Return the inputs at ``path`` for a network; on stderr, what it does not get."""
     from snn_deploy.inputs.data import read_data
 
     data = read_data(
         path, graph.source.shape, graph.training, n_outputs=graph.readout.size
     )
-    if data.n_rounded:
-        print(
-            f"note: {path}: {data.n_rounded} of {data.x.size} values lie between the "
-            "256 levels that the chip receives; they are rounded",
-            file=sys.stderr,
-        )
+    note_remarks(data.remarks(), path)
     return data
+
+
+def note_remarks(remarks: "list[str]", path: Path) -> None:
+    """Say on stderr what the network does not get as it may be meant."""
+    for remark in remarks:
+        print(f"note: {path}: {remark}", file=sys.stderr)
 
 
 def read_calibration(

@@ -41,7 +41,7 @@ def add_to(commands: Any) -> None:
         "--backend",
         choices=(*BACKENDS, "reference"),
         default="auto",
-        help="auto is cpu (default)",
+        help="auto is cpu (default); reference: the same in NumPy, slowly",
     )
     parser.add_argument(
         "--no-cutoff", action="store_true", help="run all timesteps, whatever happens"
@@ -146,8 +146,7 @@ def _record(options: argparse.Namespace) -> None:
 
 
 def _backend(options: argparse.Namespace) -> str:
-    is_cpu = options.backend in ("auto", "reference")
-    return "cpu" if is_cpu else str(options.backend)
+    return "cpu" if options.backend == "auto" else str(options.backend)
 
 
 def _check_indices(options: argparse.Namespace, n: int) -> None:

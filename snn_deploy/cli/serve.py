@@ -149,8 +149,20 @@ def _arrivals(
     from snn_deploy.inputs.streams import from_folder, from_pipe
 
     if options.data == "-":
-        return from_pipe(cast("BufferedReader", sys.stdin.buffer), graph)
-    return from_folder(Path(options.data), graph, follow=options.follow)
+        return _remarked(from_pipe(cast("BufferedReader", sys.stdin.buffer), graph))
+    return _remarked(from_folder(Path(options.data), graph, follow=options.follow))
+
+
+def _remarked(arrivals: "Iterable[tuple[str, Data]]") -> "Iterator[tuple[str, Data]]":
+    """Yield what arrives; say of the first odd one what the network does not get."""
+    from snn_deploy.cli.reading import note_remarks
+
+    is_said = False
+    for name, data in arrivals:
+        remarks = [] if is_said else data.remarks()
+        note_remarks(remarks, Path(name))
+        is_said = is_said or bool(remarks)
+        yield name, data
 
 
 def _as_json(found: "Decision") -> str:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from snn_deploy.ir.neurons import Reset
 
 DEFAULT_ENCODING = "direct"
+NO_MODELS = {
+    ".npz": "holds inputs, no model; give the model, and this file as --data",
+    ".snn": "is compiled already; give the model that it was compiled from",
+}
 
 
 def load_model(
@@ -188,6 +192,8 @@ def _read(
             return read_onnx(path)
     if not path.is_file():
         raise ModelError(f"{path}: no such file; check the path")
+    if path.suffix in NO_MODELS:
+        raise ModelError(f"{path}: {NO_MODELS[path.suffix]}")
     raise ModelError(
         f"{path}: models end in .pt (written by snn_deploy.save), .pt2, .nir, .onnx, "
         "or .net (by lava-dl); save the model in one of these forms"

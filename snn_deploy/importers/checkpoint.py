@@ -95,8 +95,9 @@ def read_pickle(path: Path, input_shape: Shape, timesteps: int, encoding: str) -
     modules = [item for item in inside if _is_module(item)]
     if len(modules) != 1:
         raise ModelError(
-            f"{path}: holds a {type(content).__name__} with {len(modules)} modules, "
-            "not one; for a state_dict give --builder package.module:function"
+            f"{path}: holds a {type(content).__name__}, {len(modules) or 'no'} "
+            f"module{'s' * (len(modules) > 1)}; save one alone, or for a state_dict "
+            "give --builder package.module:function"
         )
     return _graph(modules[0], path.stem, input_shape, timesteps, encoding)
 

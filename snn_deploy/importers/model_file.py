@@ -114,7 +114,8 @@ def save(
         functional=_member(Functional, functional, "functional"),
     )
     name = path.absolute().parent.name if path.stem == "model" else path.stem
-    shape = tuple(map(operator.index, np.atleast_1d(input_shape)))
+    sizes = [input_shape] if isinstance(input_shape, int) else input_shape
+    shape = tuple(map(operator.index, sizes))
     model = unwrapped(model)
     graph = trace(model, name, shape, training, example_inputs)
     used = [x for x in (example_inputs, training_inputs) if x is not None]

@@ -18,9 +18,19 @@ from snn_deploy.archives import check_archive
 from snn_deploy.arrays import AnyArray, IntArray, Shape
 from snn_deploy.errors import DataError
 from snn_deploy.ir.graph import Training
-from snn_deploy.spikes import Encoding, Stimulus, encode, input_hashes, to_gray
+from snn_deploy.spikes import (
+    GRAY_LEVELS,
+    Encoding,
+    Stimulus,
+    encode,
+    input_hashes,
+    to_gray,
+)
 
+DARK = 128  # a bit of every byte below is idle
 BLOCK = 1 << 22  # values looked at at once
+SAMPLE = 1 << 10  # bytes of a file by which it is told
+TEXT = bytes(range(32, 127)) + b"\t\n\r"
 # what numpy and zipfile raise for a file that is none of theirs, or damaged
 _NO_NPZ = (
     EOFError,
@@ -44,6 +54,7 @@ class Data:
     x: AnyArray  # (n, shape...), or spikes (n, n_timesteps, shape...)
     y: IntArray | None  # (n,)
     training: Training
+    has_idle_labels: bool = False  # left out, since there are no classes
 
     def __len__(self) -> int:
         return len(self.x)
@@ -70,6 +81,31 @@ class Data:
             return 0
         return sum(to_gray(x)[1] for x in self._blocks())
 
+    def remarks(self) -> list[str]:
+        """Return what the network does not get, or not as it may be meant."""
+        training, found = self.training, []
+        if self.n_rounded:
+            found.append(
+                f"{self.n_rounded} of {self.x.size} values lie between the 256 levels "
+                "that the chip receives; they are rounded"
+            )
+        if training.encoding is Encoding.EVENTS:
+            n_late = int(np.count_nonzero(self.x[:, training.timesteps :]))
+            if n_late:
+                found.append(
+                    f"{n_late:,} of {np.count_nonzero(self.x):,} spikes come after "
+                    f"timestep {training.timesteps}, the network's last, and are left "
+                    f"out; compile it with --timesteps {self.x.shape[1]} to take them"
+                )
+        else:
+            found += dark_bytes(self.x)
+        if self.has_idle_labels:
+            found.append(
+                "the network has one output, so it answers with a value and no class; "
+                "the labels y are left out"
+            )
+        return found
+
     @cached_property
     def hashes(self) -> IntArray:
         """A number for each input, the same wherever the chip receives the same."""
@@ -90,6 +126,17 @@ class Data:
         digest = hashlib.sha256(f"{self.x.shape}{self.x.dtype}".encode())
         digest.update(np.ascontiguousarray(self.x).tobytes())
         return digest.hexdigest()
+
+
+def dark_bytes(x: AnyArray) -> list[str]:
+    """Return a remark if bytes reach so little that 255 may not stand for 1."""
+    largest = int(x.max(initial=0)) if x.dtype == np.uint8 else 0
+    if not 0 < largest < DARK:
+        return []
+    return [
+        f"the bytes of x reach to {largest}, and 255 stands for 1: the largest value "
+        f"is {largest / GRAY_LEVELS:.3g}; if {largest} is to be 1, store x / {largest}"
+    ]
 
 
 def read_data(
@@ -150,6 +197,8 @@ def check_data(
     if len(x) == 0:
         raise DataError(f"{path}: holds no inputs; add at least one")
     _check_values(path, name, x, training)
+    if n_outputs == 1:
+        return Data(x=x, y=None, training=training, has_idle_labels="y" in arrays)
     labels = _labels(path, arrays.get("y"), len(x), n_outputs)
     return Data(x=x, y=labels, training=training)
 
@@ -166,6 +215,17 @@ def _check_values(path: Path, name: str, x: AnyArray, training: Training) -> Non
             to_gray(x if x.dtype != np.uint8 else x[:0])  # every byte is a level
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
+        step = training.input_scale / GRAY_LEVELS
+        if (
+            x.dtype == np.uint8
+            and len(x) > 1
+            and x.max(initial=0) == 1
+            and step < 1 / 2
+        ):
+            raise DataError(
+                f"{path}: {name} holds only the bytes 0 and 1, and 255 stands for 1; "
+                f"store {name} * 255, or floats"
+            )
     elif not np.isin(x, (0, 1)).all():
         raise DataError(
             f"{path}: {name} holds values other than 0 and 1; store one spike at most "
@@ -175,6 +235,12 @@ def _check_values(path: Path, name: str, x: AnyArray, training: Training) -> Non
         raise DataError(
             f"{path}: {name} lasts {x.shape[1]} timesteps, the network needs "
             f"{training.timesteps}; compile it with fewer --timesteps"
+        )
+    elif len(x) > 1 and x.any() and not x[:, : training.timesteps].any():
+        raise DataError(
+            f"{path}: all {np.count_nonzero(x):,} spikes of {name} come after timestep "
+            f"{training.timesteps}, the network's last; compile it with --timesteps "
+            f"{x.shape[1]}"
         )
 
 
@@ -187,11 +253,18 @@ def load_arrays(path: Path) -> dict[str, AnyArray]:
             with zipfile.ZipFile(path) as archive:
                 check_archive(archive, may_pack=True)
                 entries = archive.infolist()
+                if any(e.filename.endswith("/data.pkl") for e in entries):
+                    raise ValueError("torch.save wrote it")
+                for entry in entries:
+                    if not entry.filename.endswith(".npy"):
+                        raise ValueError(f"it holds {entry.filename!r}, no array")
                 return {
                     entry.filename.removesuffix(".npy"): _array(archive, entry)
                     for entry in entries
                 }
         with path.open("rb") as file:
+            _check_magic(file.read(SAMPLE))
+            file.seek(0)
             np.load(file, allow_pickle=False)
     except MemoryError as error:
         raise DataError(
@@ -204,6 +277,14 @@ def load_arrays(path: Path) -> dict[str, AnyArray]:
             "with np.savez(path, x=..., y=...)"
         ) from error
     raise DataError(f"{path}: one array, not an .npz; store it with np.savez")
+
+
+def _check_magic(start: bytes) -> None:
+    """Raise a ``ValueError`` that says what a file is, if no array."""
+    if start.startswith(npy.MAGIC_PREFIX):
+        return
+    is_text = bool(start) and not set(start) - set(TEXT)
+    raise ValueError("it is text" if is_text else "NumPy has not written it")
 
 
 def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> AnyArray:

@@ -268,3 +268,32 @@ def test_dump_writes_each_stage_as_text(command: Command, tmp_path: Path) -> Non
     ]  # fmt: skip
     text = (tmp_path / "stages" / "6-mapped.txt").read_text(encoding="utf-8")
     assert sum(line.startswith("neurocore ") for line in text.splitlines()) == 4
+
+
+def test_the_calibration_of_the_same_network_is_kept(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.snn"
+    path.write_bytes((home / "model.snn").read_bytes())
+
+    result = command("compile", MODEL, "--target", "loihi-sim", "-o", path)
+
+    assert f"kept the calibration of {path}: the network is the same" in result.out
+    assert path.read_bytes() == (home / "model.snn").read_bytes()
+
+
+def test_another_network_is_not_written_over_a_calibrated_one(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.snn"
+    path.write_bytes((home / "model.snn").read_bytes())
+    again = ("compile", MODEL, "--target", "loihi-sim", "--timesteps", 3, "-o", path)
+
+    refused = command(*again).error()
+
+    assert f"{path}: holds another network with its calibration, which" in refused
+    assert path.read_bytes() == (home / "model.snn").read_bytes()
+    dropped = command(*again, "--drop-calibration")
+    assert f"dropped the calibration of {path}" in dropped.out
+    assert read_artifact(path).calibration is None
+    assert read_artifact(path).network.graph.training.timesteps == 3

@@ -105,3 +105,13 @@ def test_map_of_what_it_cannot_draw_is_refused(
     ):
         assert what in command("inspect", *arguments).error()
     assert not path.exists()
+
+
+def test_inputs_and_compiled_networks_are_no_models(
+    command: Command, home: Path
+) -> None:
+    inputs = command("inspect", home / "test.npz").error()
+    network = command("compile", home / "plain.snn", "--target", "loihi-sim").error()
+
+    assert "holds inputs, no model; give the model, and this file as --data" in inputs
+    assert "is compiled already; give the model that it was compiled" in network

@@ -236,3 +236,19 @@ def test_watching_a_terminal_redraws_it(
     assert "accumulated outputs" in result.out
     assert "█" in result.out
     assert "energy so far" in result.out
+
+
+def test_the_reference_runs_without_the_engine_and_gives_the_same(
+    command: Command, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("run", home / "plain.snn", "--data", home / "test.npz", "--json")
+    expected = json.loads(command(*asked).out)
+
+    def loaded(*arguments: object) -> None:
+        raise AssertionError("the engine is loaded")
+
+    monkeypatch.setattr("snn_deploy.backends.cpu.load_engine", loaded)
+    result = command(*asked, "--backend", "reference")
+
+    assert json.loads(result.out) == {**expected, "backend": "reference"}
+    assert result.err == ""

@@ -339,5 +339,5 @@ def test_the_shape_of_the_input_must_be_told(tmp_path: Path) -> None:
 def test_a_trusted_file_without_a_module_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, builders.network().state_dict())
 
-    with pytest.raises(ModelError, match="holds a OrderedDict with 0 modules"):
+    with pytest.raises(ModelError, match="holds a OrderedDict, no module; save one"):
         load_model(path, trust_pickle=True, **TOLD)

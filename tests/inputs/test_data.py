@@ -1,4 +1,6 @@
 import tracemalloc
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +8,7 @@ import numpy as np
 import pytest
 
 from snn_deploy.errors import DataError
-from snn_deploy.inputs.data import Data, read_data
+from snn_deploy.inputs.data import Data, load_arrays, read_data
 from snn_deploy.ir.graph import Training
 from snn_deploy.spikes import Encoding
 
@@ -98,6 +100,87 @@ def test_events_that_the_network_cannot_take_are_refused(
 ) -> None:
     with pytest.raises(DataError, match=words):
         read(tmp_path, EVENTS, spikes=spikes)
+
+
+def test_spikes_behind_the_last_timestep_are_told(tmp_path: Path) -> None:
+    late = np.concatenate([SPIKES, SPIKES[:, ::-1]], axis=1)  # 12 timesteps, 4 are run
+
+    remarks = read(tmp_path, EVENTS, spikes=late).remarks()
+
+    n_late = int(late[:, 4:].sum())
+    assert remarks == [
+        f"{n_late} of {late.sum()} spikes come after timestep 4, the network's last, "
+        "and are left out; compile it with --timesteps 12 to take them"
+    ]
+    assert read(tmp_path, EVENTS, spikes=SPIKES[:, :4]).remarks() == []
+    silent = np.where(
+        np.arange(6)[:, np.newaxis, np.newaxis, np.newaxis] < 4, SPIKES, 0
+    )
+    assert read(tmp_path, EVENTS, spikes=silent).remarks() == []
+
+
+def test_spikes_that_all_come_too_late_are_refused(tmp_path: Path) -> None:
+    late = np.concatenate([0 * SPIKES, SPIKES], axis=1)
+
+    with pytest.raises(
+        DataError, match=r"all \d+ spikes of spikes come after timestep 4"
+    ):
+        read(tmp_path, EVENTS, spikes=late)
+
+
+@pytest.mark.parametrize("training", [DIRECT, RATE])
+def test_bytes_that_reach_little_are_told(tmp_path: Path, training: Training) -> None:
+    data = read(tmp_path, training, x=(X // 16 + 1).clip(0, 16))  # as scikit-learn's
+
+    assert data.remarks() == [
+        "the bytes of x reach to 16, and 255 stands for 1: the largest value is "
+        "0.0627; if 16 is to be 1, store x / 16"
+    ]
+    for x in (X, X.astype(np.float32) / 255, 0 * X):
+        assert read(tmp_path, training, x=x).remarks() == []
+
+
+def test_bytes_of_0_and_1_are_refused(tmp_path: Path) -> None:
+    binary = (X > 100).astype(np.uint8)
+
+    with pytest.raises(
+        DataError, match=r"only the bytes 0 and 1, .* store x \* 255, or"
+    ):
+        read(tmp_path, x=binary)
+    unscaled = replace(DIRECT, input_scale=255.0)  # the model takes bytes as they are
+    assert len(read(tmp_path, unscaled, x=binary)) == 5
+    assert len(read(tmp_path, x=binary[:1])) == 1  # a dark image
+
+
+def test_labels_of_a_network_with_one_output_are_left_out(tmp_path: Path) -> None:
+    for y in (np.array([0, 1, 1, 0, 1]), np.linspace(0, 1, 5)):
+        np.savez(tmp_path / "data.npz", x=X, y=y)
+
+        data = read_data(tmp_path / "data.npz", SHAPE, DIRECT, n_outputs=1)
+
+        assert data.y is None
+        assert data.remarks() == [
+            "the network has one output, so it answers with a value and no class; the "
+            "labels y are left out"
+        ]
+
+
+def test_files_of_other_programs_are_told_by_what_they_are(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    torch.save({"x": torch.zeros(2)}, tmp_path / "a.pt")
+    (tmp_path / "b.csv").write_text("1,2\n3,4\n")
+    (tmp_path / "c.bin").write_bytes(bytes(100))
+    with zipfile.ZipFile(tmp_path / "d.zip", "w") as archive:
+        archive.writestr("x.csv", "1,2")
+
+    for name, words in {
+        "a.pt": "torch.save wrote it",
+        "b.csv": "it is text",
+        "c.bin": "NumPy has not written it",
+        "d.zip": "it holds 'x.csv', no array",
+    }.items():
+        with pytest.raises(DataError, match=f"{words}.*; store it with np.savez"):
+            load_arrays(tmp_path / name)
 
 
 def test_rows_of_several_channels_are_images_of_one_line(tmp_path: Path) -> None:
