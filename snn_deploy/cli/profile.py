@@ -177,7 +177,9 @@ def _checked(options: argparse.Namespace) -> _Job:
     calibration = asked_calibration(artifact, options, data)
     if calibration is not None:
         note_overlap(calibration, data, options.data)
-    if artifact.calibration is None:
+    if graph.readout.size == 1:
+        out("no cutoff: the network has one output, a value and no class")
+    elif artifact.calibration is None:
         out("no cutoff: the network is not calibrated (snn-deploy calibrate)")
     next(audits(options.audit))
     return _Job(

@@ -220,18 +220,33 @@ def _show_all(
 def _as_json(result: "RunResult", label: int | None, backend: str) -> str:
     import json
 
+    is_class = result.scores.shape[1] > 1  # one output answers with a value
     return json.dumps(
         {
             "index": result.index,
             "label": label,
-            "prediction": result.prediction,
+            "prediction": result.prediction if is_class else None,
             "timesteps": result.timesteps,
             "chip_timesteps": result.chip_timesteps,
             "stopped_early": result.stopped_early,
-            "gap": result.gap,
+            "gap": result.gap if is_class else None,
             "scores": result.scores.tolist(),
             "backend": backend,
         }
+    )
+
+
+def _show_value(result: "RunResult", artifact: "Artifact") -> None:
+    """Print what the one output gives: no class, so nothing to stop at."""
+    from snn_deploy.cli.console import out, show_table
+
+    values = [int(value) for value in result.scores[:, 0]]
+    rows = list(enumerate(values, start=1))
+    show_table(f"input {result.index}", ("timestep", "accumulated output"), rows)
+    out(
+        f"output {values[-1]}, a value and no class, after {result.timesteps} "
+        f"timesteps; {result.chip_timesteps} chip timesteps with the pipeline's "
+        f"{artifact.network.graph.depth}"
     )
 
 
@@ -245,6 +260,10 @@ def _show(
     from snn_deploy.cli.watch import threshold_at, threshold_text
     from snn_deploy.host.oracle import answers, gaps
 
+    graph = artifact.network.graph
+    if graph.readout.size == 1:
+        _show_value(result, artifact)
+        return
     rows = []
     for t, scores in enumerate(result.scores, start=1):
         beta = threshold_text(threshold_at(calibration, t))
@@ -252,7 +271,6 @@ def _show(
         rows.append((t, int(answers(scores)), int(gaps(scores)), beta, best))
     columns = ("timestep", "answer", "gap", "threshold", "accumulated outputs")
     show_table(f"input {result.index}", columns, rows)
-    graph = artifact.network.graph
     early = "stopped early" if result.stopped_early else "ran to the end"
     truth = "" if label is None else f" (label {label})"
     out(

@@ -120,8 +120,9 @@ def show(verification: "Verification") -> None:
         [_layer_row(report) for report in verification.layers],
     )  # fmt: skip
     out(
-        "differ: share of spikes (of answers, where a voltage is read out), each form "
-        "in its own network; alone:\nthe same with the chip's spikes as input of both; "
+        "differ: share of spikes (of answers, where voltages are read out; of a single "
+        "voltage, the root mean\nsquare of the difference to its own), each form in "
+        "its own network; alone:\nthe same with the chip's spikes as input of both; "
         "float, chip: voltage less threshold there; cause: in\nbrackets the share of "
         "parted neurons that this aspect of the chip by itself reproduces"
     )

@@ -116,10 +116,11 @@ def _cells(moment: Moment) -> tuple[str, ...]:
     from snn_deploy.report.units import with_prefix
 
     energy = None if np.isnan(moment.energy_j) else moment.energy_j
+    is_class = len(moment.scores) > 1  # one output answers with a value
     return (
         str(moment.timestep),
-        str(moment.answer),
-        f"{moment.score:.6g}",
+        str(moment.answer) if is_class else "",
+        f"{moment.score:.6g}" if is_class else "",
         threshold_text(moment.beta),
         with_prefix(energy, "J"),
     )

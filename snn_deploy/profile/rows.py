@@ -66,7 +66,9 @@ COLUMNS = {
         "", "a number for what the chip receives, the same for the same input"
     ),
     "label": ("", "the right answer; null: unknown"),
-    "prediction": ("", "the answer: the output with the largest score"),
+    "prediction": (
+        "", "the answer: the output with the largest score; 0 if there is one only"
+    ),
     "timesteps": ("timesteps", "input timesteps that the decision took"),
     "chip_timesteps": (
         "timesteps",

@@ -24,8 +24,9 @@ def verification_section(verification: Verification) -> Html:
         _layers(verification.layers),
         element(
             "p",
-            "Bars: the share of spikes that differ (of answers, where a voltage is "
-            "read out), each form in its own network. Alone: the same when the float "
+            "Bars: the share of spikes that differ (of answers, where voltages are "
+            "read out; of a single voltage, the root mean square of the difference to "
+            "its own), each form in its own network. Alone: the same when the float "
             "layer gets the chip's spikes. In brackets: of the neurons that part then, "
             "how many part alike with this aspect of the chip by itself.",
             class_="small",

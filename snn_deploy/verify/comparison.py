@@ -1,11 +1,12 @@
 """Compare the forms of a network on its inputs, batch by batch."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from snn_deploy.arrays import AnyArray, BoolArray, IntArray
+from snn_deploy.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from snn_deploy.errors import DataError
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.quantized import QuantizedGraph
@@ -28,7 +29,7 @@ from snn_deploy.verify.runs import (
     record_integers,
     run_hybrid,
 )
-from snn_deploy.verify.simulate import Response, run
+from snn_deploy.verify.simulate import Response, respond, run, weigh
 
 FLOAT, REAL, CHIP = "float", "float, quantized parameters", "chip"
 
@@ -46,6 +47,9 @@ class _Counts:
     first: Parting | None = None
     inherited_from: str | None = None
     answers_alone: int = 0  # of a read-out without spikes
+    # of voltages that give no answer, sums of squares: of the float's, and of what
+    # differs, as in the counts above and of the layer alone
+    squares: FloatArray = field(default_factory=lambda: np.zeros(5))
     unlike_graph: int = 0  # spikes of the float graph that its layers do not give
     alone: Explanation = field(default_factory=Explanation)  # float against chip
     fault: Explanation = field(default_factory=Explanation)  # expected against found
@@ -120,6 +124,9 @@ class Comparison:
     ) -> None:
         counts, layer = self.counts[name], self.float[name]
         forms = [form.responses[name] for form in (floats, real, chip)]
+        if self._is_value(name):
+            sums = weigh(layer, chip.sent, self.n_timesteps)
+            counts.squares += _squares([*forms, respond(layer, sums)])
         shown = [self._shown(name, response) for response in forms]
         counts.n_values += shown[0].size
         counts.differing += int(np.count_nonzero(shown[0] != shown[2]))
@@ -141,7 +148,7 @@ class Comparison:
         """Return what is counted of a response: spikes; answers, of a read-out."""
         if self._is_voltage_read_out(name):
             return answers(self.found, response)
-        return response.spikes if self.chip[name].spikes else np.rint(response.voltage)
+        return response.spikes
 
     def _is_voltage_read_out(self, name: str) -> bool:
         """Return whether answers are what counts of a layer's response."""
@@ -150,6 +157,10 @@ class Comparison:
             and not self.chip[name].spikes
             and self.has_answers
         )
+
+    def _is_value(self, name: str) -> bool:
+        """Return whether voltages are what counts: there is no class to answer with."""
+        return not self.chip[name].spikes and not self._is_voltage_read_out(name)
 
     def _heir(
         self, layer: Layer, at: Parting, floats: Recorded, chip: Recorded
@@ -226,14 +237,21 @@ class Comparison:
     def _report(self, name: str) -> LayerReport:
         counts, layer = self.counts[name], self.chip[name]
         alone = counts.alone
+        shares = np.array(
+            [counts.differing, counts.by_parameters, counts.by_arithmetic]
+        )
+        differing = [*(shares / counts.n_values).tolist(), self._share_alone(name)]
+        if self._is_value(name):
+            size, *parts = counts.squares.tolist()
+            differing = [math.sqrt(part / max(size, 1.0)) for part in parts]
         return LayerReport(
             layer=name,
             shape=layer.shape,
             spikes=layer.spikes,
-            differing=counts.differing / counts.n_values,
-            by_parameters=counts.by_parameters / counts.n_values,
-            by_arithmetic=counts.by_arithmetic / counts.n_values,
-            differing_alone=self._share_alone(name),
+            differing=differing[0],
+            by_parameters=differing[1],
+            by_arithmetic=differing[2],
+            differing_alone=differing[3],
             first=counts.first,
             inherited_from=counts.inherited_from,
             first_alone=alone.first,
@@ -265,6 +283,15 @@ class Comparison:
             for name, counts in self.counts.items()
             if counts.unlike_graph
         ]
+
+
+def _squares(forms: Sequence[Response]) -> FloatArray:
+    """Return the sums of squares of voltages; see ``_Counts``.
+
+    The forms are float, real, chip, and float on the chip's spikes.
+    """
+    f, r, c, a = (form.voltage for form in forms)
+    return np.array([float(np.sum(v * v)) for v in (f, f - c, f - r, r - c, a - c)])
 
 
 def _accuracy(form: str, is_right: BoolArray, on_chip: BoolArray) -> Accuracy:

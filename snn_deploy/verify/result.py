@@ -10,12 +10,16 @@ from snn_deploy.verify.differences import Difference
 
 @dataclass(frozen=True, kw_only=True)
 class LayerReport:
-    """How one layer's floats and integers part."""
+    """How one layer's floats and integers part.
+
+    Shares are of spikes that differ; of answers, where several voltages are read out;
+    where one is, the root mean square of what differs to that of the float's voltages.
+    """
 
     layer: str
     shape: Shape
     spikes: bool  # False: read out by its voltage
-    differing: float  # share of spikes, float against chip; of answers, if no spikes
+    differing: float  # share, float against chip
     by_parameters: float  # the same, float against floats with the chip's parameters
     by_arithmetic: float  # the same, those against the chip
     differing_alone: float  # share that differs when float gets the chip's spikes

@@ -5,6 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from snn_deploy.artifact import pack, write_artifact
+from snn_deploy.pipeline import compile_model
+from tests.build import chain, lif, linear, rng, simulator
 from tests.cli.conftest import N_TEST, Command
 
 KEYS = [
@@ -252,3 +255,45 @@ def test_the_reference_runs_without_the_engine_and_gives_the_same(
 
     assert json.loads(result.out) == {**expected, "backend": "reference"}
     assert result.err == ""
+
+
+@pytest.fixture(scope="module")
+def one_output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a network of one output, and inputs with labels."""
+    folder = tmp_path_factory.mktemp("one_output")
+    graph = chain(linear("fc1", 6, 4), lif("a", (4,)), linear("fc2", 4, 1))
+    write_artifact(pack(compile_model(graph, simulator())), folder / "one.snn")
+    x = rng(1).random((8, 6))
+    np.savez(folder / "data.npz", x=x, y=np.arange(8) % 2)
+    return folder
+
+
+def test_one_output_is_a_value_and_no_class(command: Command, one_output: Path) -> None:
+    asked = ("run", one_output / "one.snn", "--data", one_output / "data.npz")
+
+    table, found = command(*asked), json.loads(command(*asked, "--json").out)
+    watched = command(*asked, "--watch")
+
+    value = found["scores"][-1][0]
+    assert f"output {value}, a value and no class, after" in table.out
+    assert "answer" not in table.out + watched.out
+    assert "calibrate" not in table.out
+    assert (found["prediction"], found["gap"], found["label"]) == (None, None, None)
+    assert "one output, so it answers with a value and no class; the" in table.err
+
+
+def test_all_commands_say_the_same_of_one_output(
+    command: Command, one_output: Path, tmp_path: Path
+) -> None:
+    asked = (one_output / "one.snn", "--data", one_output / "data.npz")
+
+    profiled = command("profile", *asked, "-o", tmp_path / "p")
+    calibrated = command("calibrate", *asked)
+
+    assert profiled.status == 0
+    assert "no cutoff: the network has one output, a value and no class" in profiled.out
+    assert "snn-deploy calibrate" not in profiled.out
+    assert calibrated.status == 1
+    assert "the network has one output, so there is no answer" in calibrated.err
+    for result in (profiled, calibrated):
+        assert "one output, so it answers with a value and no class; the" in result.err
