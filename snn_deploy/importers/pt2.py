@@ -14,8 +14,10 @@ from torch import nn
 
 from snn_deploy.arrays import n_neurons
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.aliases import CHANGED, OUT_OF_PLACE, Aliases
 from snn_deploy.importers.layers import INPUT_NAME, Layers
 from snn_deploy.importers.pt2_file import Call, Name, Program, read_program
+from snn_deploy.importers.torch_calls import clamped
 from snn_deploy.ir.graph import Graph, Training
 from snn_deploy.spikes import Encoding
 
@@ -39,8 +41,8 @@ def read_pt2(path: Path, encoding: str) -> Graph:
         reader.read(call)
     training = Training(timesteps=DEFAULT_TIMESTEPS, encoding=Encoding(encoding))
     last = reader.ends.get(program.output_name, INPUT_NAME)
-    if last == INPUT_NAME:
-        raise ModelError(f"{path}: the model has no layer; add one")
+    if last == CHANGED:
+        raise ModelError(f"{path}: returns a {CHANGED}; {OUT_OF_PLACE}")
     return reader.layers.graph(path.stem, last, training)
 
 
@@ -50,7 +52,9 @@ class _Reader:
     def __init__(self, program: Program) -> None:
         self.tensors = program.tensors
         self.layers = Layers(program.input_shape, is_balanced=False)
-        self.ends = {program.input_name: INPUT_NAME}  # layer of each tensor
+        self.aliases: Aliases[str] = Aliases(self.layers)
+        self.aliases.note(program.input_name, INPUT_NAME, None, is_written=False)
+        self.ends = self.aliases.ends
         self.sizes: set[str] = set()  # of the batch
 
     def read(self, call: Call) -> None:
@@ -58,7 +62,13 @@ class _Reader:
         if call.target.startswith("sym_size"):
             self.sizes.add(call.name)
             return
-        self.ends[call.name] = self._end(call)
+        first = next(iter(call.arguments.values()), None)
+        self.aliases.note(
+            call.name,
+            self._end(call),
+            first if isinstance(first, Name) else None,
+            is_written=call.target.split(".")[0].endswith("_"),
+        )
 
     def _end(self, call: Call) -> str:
         if call.target.startswith(("add.Tensor", "add_.Tensor")):
@@ -83,6 +93,8 @@ class _Reader:
                 f"{call.name}: {call.target} is given {value!r}, no layer's output; "
                 "only layers, sums and flatten can be deployed"
             )
+        if self.ends[value] == CHANGED:
+            raise ModelError(f"{call.name}: is given a {CHANGED}; {OUT_OF_PLACE}")
         return self.ends[value]
 
     def _sum(self, call: Call) -> str:
@@ -93,7 +105,7 @@ class _Reader:
         return self.layers.sum(call.name, terms)
 
     def _view(self, call: Call, source: str) -> str:
-        shape = self.layers.nodes[source].output_shape
+        shape = self.layers.shape_of(source)
         _, sizes = call.arguments.values()
         if len(sizes) == 2 and sizes[1] in (-1, n_neurons(shape)):
             if len(shape) == 1:
@@ -116,6 +128,8 @@ def _layer(call: Call, tensors: dict[str, torch.Tensor]) -> nn.Module:
         return pooling
     if name == "flatten":
         return nn.Flatten(given.get("start_dim", 0), given.get("end_dim", -1))
+    if name in _SOFTMAXES:
+        return _SOFTMAXES[name](given["dim"])
     layer = _activation(name.removesuffix("_"), given)
     if layer is None:
         raise ModelError(
@@ -134,8 +148,11 @@ def _activation(name: str, given: dict[str, Any]) -> nn.Module | None:
         case "dropout" if not given.get("train"):
             return nn.Identity()
         case "hardtanh":  # an export leaves the defaults out
-            if (given.get("min_val", -1.0), given.get("max_val", 1.0)) == (0.0, 6.0):
-                return nn.ReLU6()
+            return nn.Hardtanh(given.get("min_val", -1.0), given.get("max_val", 1.0))
+        case "clamp" | "clip" | "clamp_min":
+            return clamped(given.get("min"), given.get("max"))
+        case "sigmoid":
+            return nn.Sigmoid()
     return None
 
 
@@ -204,6 +221,12 @@ _WEIGHTED = {
     "conv1d": _convolution,
     "conv2d": _convolution,
     "batch_norm": _batch_norm,
+}
+_SOFTMAXES = {
+    "softmax": nn.Softmax,
+    "_softmax": nn.Softmax,
+    "log_softmax": nn.LogSoftmax,
+    "_log_softmax": nn.LogSoftmax,
 }
 _POOLINGS: dict[str, Any] = {
     "avg_pool1d": nn.AvgPool1d,

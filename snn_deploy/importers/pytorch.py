@@ -16,6 +16,7 @@ from torch import nn
 
 from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.aliases import CHANGED, OUT_OF_PLACE, Aliases
 from snn_deploy.importers.check import check_against_module
 from snn_deploy.importers.frameworks import (
     TimeAxis,
@@ -44,8 +45,6 @@ from snn_deploy.importers.tracing import output_of, traced
 from snn_deploy.ir.graph import Graph, Training
 
 STATE = "state of neurons"  # stands for values that only neurons may take
-OUT_OF_PLACE = "write the change out of place, as in out = out + x"
-CHANGED = "value that a later call has changed in place, under another shape"
 
 
 def trace(
@@ -105,38 +104,24 @@ class _Forward:
     def __init__(self, model: nn.Module, layers: Layers) -> None:
         self.model = model
         self.layers = layers
-        self.ends: dict[torch.fx.Node, str] = {}  # layer, or what a value stands for
+        self.aliases: Aliases[torch.fx.Node] = Aliases(layers)
+        self.ends = self.aliases.ends
         self.pairs: dict[torch.fx.Node, nn.Module] = {}  # calls that may give states
         self.voltages: dict[torch.fx.Node, str] = {}  # states that are a voltage
-        self.made_by: dict[torch.fx.Node, torch.fx.Node] = {}  # whose tensor this is
 
     def read(self, graph: torch.fx.Graph) -> str:
         """Add everything that the forward does; return its last layer."""
         *calls, output = graph.nodes
         for item in calls:
-            self.ends[item] = self._end(item)
-            self._note_tensor(item)
+            end = self._end(item)
+            first = item.args[0] if item.args else None
+            self.aliases.note(
+                item,
+                end,
+                first if isinstance(first, torch.fx.Node) else None,
+                is_written=self._writes(item),
+            )
         return self._last(output_of(output))
-
-    def _note_tensor(self, item: torch.fx.Node) -> None:
-        """Note whose tensor a call gives; in place, all names of it change.
-
-        As in PyTorch: behind ``skip = out; out += x``, ``skip`` is the sum as well.
-        """
-        first = item.args[0] if item.args else None
-        end = self.ends[item]
-        self.made_by[item] = item
-        if not isinstance(first, torch.fx.Node) or end not in self.layers.nodes:
-            return
-        before, maker = self.ends[first], self.made_by[first]
-        is_written = end != before and self._writes(item)
-        if is_written:
-            self._check_writable(item, maker)
-        if is_written or end == before or self.layers.is_view(end, of=before):
-            self.made_by[item] = maker
-        for other in [n for n, m in self.made_by.items() if is_written and m is maker]:
-            if other is not item:
-                self.ends[other] = end if self.ends[other] == before else CHANGED
 
     def _writes(self, item: torch.fx.Node) -> bool:
         """Return whether a call changes its first argument in place."""
@@ -149,15 +134,6 @@ class _Forward:
             module = layer_of(item)
         is_addition = item.op != "call_module" and item.target in ADDITIONS_IN_PLACE
         return is_addition or bool(getattr(module, "inplace", False))
-
-    def _check_writable(self, item: torch.fx.Node, maker: torch.fx.Node) -> None:
-        """Raise an error if a call changes in place what the next timestep sees."""
-        if maker.op == "placeholder" or self.layers.is_kept(self.ends[maker]):
-            what = "input" if maker.op == "placeholder" else f"state of {maker.target}"
-            raise ModelError(
-                f"{item.name}: forward changes its {what} in place, so that the next "
-                f"timestep finds it changed; {OUT_OF_PLACE}"
-            )
 
     def _end(self, item: torch.fx.Node) -> str:
         match item.op:

@@ -22,9 +22,10 @@ BATCH = "size of the batch"  # stand for values that are no tensor
 SIZES = "sizes of a tensor"
 
 
-def _clamped(
+def clamped(
     min: float | None = None, max: float | None = None, inplace: bool = False
 ) -> nn.Module:
+    """Return the layer that cuts values to a range, open where there is no number."""
     low = -math.inf if min is None else float(min)
     if max is None and low == 0:
         return nn.ReLU(inplace)
@@ -63,12 +64,12 @@ _LAYERS: dict[Any, _Layer] = {
 _METHODS: dict[str, _Layer] = {
     "relu": (nn.ReLU, ()),
     "relu_": (_in_place(nn.ReLU), ()),
-    "clamp": (_clamped, ("min", "max")),
-    "clamp_": (_in_place(_clamped), ("min", "max")),
-    "clip": (_clamped, ("min", "max")),
-    "clip_": (_in_place(_clamped), ("min", "max")),
-    "clamp_min": (_clamped, ("min",)),
-    "clamp_min_": (_in_place(_clamped), ("min",)),
+    "clamp": (clamped, ("min", "max")),
+    "clamp_": (_in_place(clamped), ("min", "max")),
+    "clip": (clamped, ("min", "max")),
+    "clip_": (_in_place(clamped), ("min", "max")),
+    "clamp_min": (clamped, ("min",)),
+    "clamp_min_": (_in_place(clamped), ("min",)),
     "softmax": (_over(nn.Softmax), ("dim",)),
     "log_softmax": (_over(nn.LogSoftmax), ("dim",)),
     "sigmoid": (nn.Sigmoid, ()),

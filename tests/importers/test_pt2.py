@@ -122,10 +122,13 @@ class Twofold(nn.Module):
 @pytest.mark.parametrize(
     ("module", "words"),
     [
-        (plain(nn.Conv2d(2, 2, 3), nn.Sigmoid()), "sigmoid.default cannot be deployed"),
+        (
+            plain(nn.Conv2d(2, 2, 3), nn.Sigmoid()),
+            "sigmoid: Sigmoid cannot be deployed but over the outputs",
+        ),
         (
             plain(nn.Conv2d(2, 2, 3), nn.Hardtanh(-1, 1)),
-            "hardtanh.default cannot be deployed",
+            "hardtanh: cuts values to -1 ... 1; only a ReLU",
         ),
         (plain(nn.Unflatten(1, (1, 2))), "which is no flatten|cannot be deployed"),
         (plain(nn.Conv2d(2, 2, 3, padding=1, padding_mode="circular")), "cannot be"),
@@ -225,3 +228,105 @@ def test_a_cut_archive_and_a_missing_one_are_refused(tmp_path: Path) -> None:
         load_model(path)
     with pytest.raises(ModelError, match="no such file"):
         load_model(tmp_path / "other.pt2")
+
+
+class InPlace(nn.Module):
+    """Calls that change values which have another name; ``step`` says how."""
+
+    def __init__(self, step: Callable[[Any, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first, self.conv = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 4, 1)
+        self.last, self.other = nn.Linear(256, 3), nn.Linear(256, 3)
+        self.step = step
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.step(self, x)
+
+
+def two_names(m: Any, x: Tensor) -> Any:
+    z = nn.functional.relu6(m.first(x)).flatten(1)
+    skip = m.last(z)
+    out = skip
+    out += m.other(z)
+    return skip + out
+
+
+def activated_before(m: Any, x: Tensor) -> Any:
+    x = m.first(x)
+    identity = x
+    out = m.conv(nn.functional.relu6(x, inplace=True))
+    out += identity
+    return m.last(out.clamp_(0, 3).flatten(1))
+
+
+def by_another_shape(m: Any, x: Tensor) -> Any:
+    x = m.first(x)
+    flat = x.flatten(1)
+    x.clamp_(0, 1)
+    return m.last(flat)
+
+
+def of_the_input(m: Any, x: Tensor) -> Any:
+    return m.conv(nn.functional.relu6(m.first(x.clamp_(0, 1))))
+
+
+@pytest.mark.parametrize("step", [two_names, activated_before])
+def test_calls_in_place_have_the_meaning_of_torch(
+    tmp_path: Path, step: Callable[[Any, Tensor], Tensor]
+) -> None:
+    module = louder(InPlace(step))
+    path = exported(module, tmp_path / "net.pt2")
+
+    graph = load_model(path, timesteps=1)
+
+    stimuli = images(3, SHAPE)
+    x = torch.as_tensor(np.stack([s.values[0] for s in stimuli]) / 255)
+    expected = module.double()(x).detach().numpy()
+    np.testing.assert_allclose(evaluate(graph, stimuli)[:, 0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [(by_another_shape, "changed in place"), (of_the_input, "changes its input in")],
+)
+def test_a_change_that_cannot_be_followed_is_refused(
+    tmp_path: Path, step: Callable[[Any, Tensor], Tensor], words: str
+) -> None:
+    path = exported(louder(InPlace(step)), tmp_path / "net.pt2")
+
+    with pytest.raises(ModelError, match=words):
+        load_model(path, timesteps=1)
+
+
+@pytest.mark.parametrize(
+    ("cut", "maximum"),
+    [
+        (nn.Hardtanh(0, 1), 1.0),
+        (lambda x: torch.clamp(x, 0, 0.5), 0.5),
+        (lambda x: x.clip(min=0, max=2), 2.0),
+    ],
+    ids=str,
+)
+def test_a_relu_that_is_cut_off(tmp_path: Path, cut: Any, maximum: float) -> None:
+    def step(m: Any, x: Tensor) -> Any:
+        return m.last(cut(m.first(x)).flatten(1))
+
+    path = exported(louder(InPlace(step)), tmp_path / "net.pt2")
+
+    (relu,) = load_model(path, timesteps=1).nodes_of(Relu)
+
+    assert relu.maximum == maximum
+
+
+@pytest.mark.parametrize(
+    "end", [nn.Softmax(1), nn.LogSoftmax(-1), nn.Sigmoid()], ids=str
+)
+def test_an_end_behind_the_outputs_is_dropped_and_said(
+    tmp_path: Path, end: nn.Module, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = exported(plain(nn.Flatten(), nn.Linear(128, 3), end), tmp_path / "net.pt2")
+
+    graph = load_model(path, timesteps=1)
+
+    assert graph.output.name == "linear"
+    assert "behind linear is dropped" in caplog.text
