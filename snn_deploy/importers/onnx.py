@@ -1,20 +1,23 @@
 """Read ONNX files: conventional networks, to be run as spiking ones.
 
 The first axis is the batch and left out; (channel, length) becomes (channel, 1,
-length). Weight layers, batch normalizations, poolings and flattens become layers;
+length). Exports of Keras have channels last, and Transpose operators around what needs
+them first: those are no layers, and the columns of a matrix behind a flatten are put in
+our order. Weight layers, batch normalizations, poolings and flattens become layers;
 elementwise steps in between become activations (``onnx_activations``) or, where they
 only scale and shift, a batch normalization. On the input they become its scale and
 offset. An operator that the output does not need is not looked at; every other one
 without a counterpart is refused by name.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, Shape, n_neurons
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.onnx_builder import Builder, Value
+from snn_deploy.importers.onnx_builder import TO_FIRST, Builder, Ended, Unknown, Value
 from snn_deploy.importers.onnx_file import Operator, load_onnx
 from snn_deploy.importers.onnx_layers import (
     average_pool,
@@ -67,7 +70,7 @@ class _Operators(Builder):
     def _step(self, item: Operator, name: str, kind: str, *values: float) -> Value:
         before = self.value(item.input[0], name)
         steps = before.steps.then(name, kind, *values)
-        return Value(before.layer, steps, before.name or name)
+        return replace(before, steps=steps, name=before.name or name)
 
     def read_conv(self, item: Operator, name: str) -> Value:
         source = self.settled(item.input[0], name)
@@ -77,15 +80,23 @@ class _Operators(Builder):
         return self.add(convolution(item, name, weight, bias, shape), source)
 
     def read_gemm(self, item: Operator, name: str) -> Value:
-        source = self.settled(item.input[0], name)
-        weight = self.constant(item, 1, name)
         bias = self.constant(item, 2, name) if _has(item, 2) else np.zeros(1)
-        return self.add(fully_connected(item, name, weight, bias), source)
+        return self._matrix(item, name, bias)
 
     def read_matmul(self, item: Operator, name: str) -> Value:
-        source = self.settled(item.input[0], name)
+        return self._matrix(item, name, np.zeros(1))
+
+    def _matrix(self, item: Operator, name: str, bias: FloatArray) -> Value:
+        source = self.in_file_order(item.input[0], name)
         weight = self.constant(item, 1, name)
-        return self.add(fully_connected(item, name, weight, np.zeros(1)), source)
+        if not source.row_of:
+            layer = self.settled(item.input[0], name)
+            return self.add(fully_connected(item, name, weight, bias), layer)
+        found = fully_connected(item, name, weight, bias)
+        channels, *positions = source.row_of
+        columns = found.weight.reshape(len(found.weight), *positions, channels)
+        ours = np.moveaxis(columns, -1, 1).reshape(found.weight.shape)
+        return self.add(replace(found, weight=ours), source.layer)
 
     def read_batchnormalization(self, item: Operator, name: str) -> Value:
         source = self.settled(item.input[0], name)
@@ -104,17 +115,18 @@ class _Operators(Builder):
     def read_reducemean(self, item: Operator, name: str) -> Value:
         axes = item.attributes.get("axes")
         found = self.constant(item, 1, name) if axes is None else np.asarray(axes)
-        source = self.settled(item.input[0], name)
+        value = self.in_file_order(item.input[0], name)
+        source, positions = value.layer, {1, 2} if value.is_last else {2, 3}
         n_axes = len(self.nodes[source].output_shape) + 1
-        if n_axes != 4 or {int(a) % n_axes for a in found} != {2, 3}:
+        if n_axes != 4 or {int(a) % n_axes for a in found} != positions:
             raise ModelError(
                 f"{name}: the mean over the axes {found.astype(int).tolist()}, only "
                 "that over all positions of an image can be deployed"
             )
         pooled = self._over_all(source, name)
         if item.attributes.get("keepdims", 1):
-            return pooled
-        return self._row(pooled.layer, f"{name}_flatten")
+            return replace(pooled, is_last=value.is_last)
+        return self._row(pooled, f"{name}_flatten")
 
     def _over_all(self, source: str, name: str) -> Value:
         shape = self.nodes[source].output_shape
@@ -122,27 +134,30 @@ class _Operators(Builder):
         pool = AvgPool2d(name=name, kernel=size, stride=size, shape=shape)
         return self.add(pool, source)
 
-    def _row(self, source: str, name: str) -> Value:
-        shape = self.nodes[source].output_shape
+    def _row(self, value: Value, name: str) -> Value:
+        shape = self.nodes[value.layer].output_shape
         if len(shape) == 1:
-            return Value(source)
-        return self.add(Flatten(name=name, shape=shape), source)
+            return value
+        row = self.add(Flatten(name=name, shape=shape), value.layer)
+        is_turned = value.is_last and n_neurons(shape[1:]) > 1
+        return replace(row, row_of=shape) if is_turned else row
 
     def read_flatten(self, item: Operator, name: str) -> Value:
         axis = item.attributes.get("axis", 1)
         if axis != 1:
             raise ModelError(f"{name}: flattens from axis {axis}; only 1, the batch "
                              "kept, can be deployed")  # fmt: skip
-        return self._row(self.settled(item.input[0], name), name)
+        return self._row(self.in_file_order(item.input[0], name), name)
 
     def read_reshape(self, item: Operator, name: str) -> Value:
-        source = self.settled(item.input[0], name)
-        shape = self.nodes[source].output_shape
+        source = self.in_file_order(item.input[0], name)
+        shape = self.nodes[source.layer].output_shape
         wanted = self.constants.get(item.input[1])
         sizes = () if wanted is None else tuple(int(n) for n in wanted.reshape(-1))[1:]
-        kept = tuple(n for n in shape if n != 1)
+        in_file = (*shape[1:], shape[0]) if source.is_last else shape
+        kept = tuple(n for n in in_file if n != 1)
         if wanted is not None and tuple(n for n in sizes if n != 1) == kept:
-            return Value(source) if len(sizes) > 1 else self._row(source, name)
+            return source if len(sizes) > 1 else self._row(source, name)
         is_row = len(sizes) == 1 and sizes[0] in (-1, n_neurons(shape))
         if not (is_row or self._is_row(item, n_neurons(shape))):
             raise ModelError(
@@ -160,9 +175,13 @@ class _Operators(Builder):
     def read_add(self, item: Operator, name: str) -> Value:
         names = [n for n in item.input if n not in self.constants]
         if len(names) == 2:
-            sources = [self.settled(n, name) for n in names]
-            shape = self.nodes[sources[0]].output_shape
-            return self.add(Add(name=name, shape=shape), *sources)
+            a, b = (self.in_file_order(n, name) for n in names)
+            if (a.is_last, a.row_of) != (b.is_last, b.row_of):
+                self.settled(names[0], name)
+                self.settled(names[1], name)
+            shape = self.nodes[a.layer].output_shape
+            total = self.add(Add(name=name, shape=shape), a.layer, b.layer)
+            return replace(total, is_last=a.is_last, row_of=a.row_of)
         return self._arithmetic(item, name, "Add", sign=1.0)
 
     def read_sub(self, item: Operator, name: str) -> Value:
@@ -190,12 +209,34 @@ class _Operators(Builder):
         if values.size == 1:
             before = self.value(source, name)
             steps = before.steps.then(name, kind, float(values.item()))
-            return Value(before.layer, steps, before.name or name)
+            return replace(before, steps=steps, name=before.name or name)
         layer = self.settled(source, name)
         each = _per_channel(name, values, self.nodes[layer].output_shape)
         neutral = np.zeros_like(each) if kind == "Mul" else np.ones_like(each)
         pair = (each, neutral) if kind == "Mul" else (neutral, each)
         return self.affine(name, layer, *pair)
+
+    def read_transpose(self, item: Operator, name: str) -> Value | Unknown:
+        value = self.values.get(item.input[0])
+        axes = tuple(int(n) for n in item.attributes.get("perm", ()))
+        if not isinstance(value, Value) or value.row_of:
+            return Unknown(item.op_type, name)
+        if axes == tuple(range(len(axes))) and axes:
+            return value
+        known = TO_FIRST if value.is_last else ((0, 2, 3, 1), (0, 2, 1))
+        if axes not in known:
+            return Unknown(item.op_type, name)
+        return replace(value, is_last=not value.is_last)
+
+    def read_softmax(self, item: Operator, name: str) -> Ended | Unknown:
+        if item.attributes.get("axis", -1) not in (-1, 1):
+            return Unknown(item.op_type, name)
+        return Ended(item.op_type, name, item.input[0])
+
+    read_logsoftmax = read_softmax
+
+    def read_sigmoid(self, item: Operator, name: str) -> Ended:
+        return Ended(item.op_type, name, item.input[0])
 
     def read_relu(self, item: Operator, name: str) -> Value:
         return self._step(item, name, "Clip", 0.0, np.inf)

@@ -1,5 +1,6 @@
 """Collect the layers of an ONNX graph: values, constants, elementwise steps."""
 
+import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,13 +14,17 @@ from snn_deploy.ir.graph import Edge, Graph, Training
 from snn_deploy.ir.nodes import BatchNorm, Input, Node
 from snn_deploy.spikes import Encoding
 
+logger = logging.getLogger(__name__)
 DEFAULT_TIMESTEPS = 32  # of the spiking network; a conventional one has none
 PASSED = ("Identity", "Dropout", "Cast")
 SUPPORTED = (
     "Conv, Gemm, MatMul, BatchNormalization, AveragePool, GlobalAveragePool, "
     "ReduceMean over the positions, Flatten, Reshape and Squeeze to a row, Add, Relu, "
-    "Clip, Floor, and Add, Sub, Mul, Div with constants"
+    "Clip, Floor, Transpose between channels first and last, and Add, Sub, Mul, Div "
+    "with constants"
 )
+TO_FIRST = ((0, 3, 1, 2), (0, 2, 1))  # axes by which channels come first
+_ELEMENTWISE = (*PASSED, "Add", "Sub", "Mul", "Div")
 
 
 @dataclass(frozen=True)
@@ -29,10 +34,21 @@ class Value:
     layer: str
     steps: Steps = field(default_factory=Steps)
     name: str = ""  # of the first step
+    is_last: bool = False  # in the file its channels come last
+    row_of: Shape = ()  # it is a row, in the file of a map whose channels came last
 
 
 @dataclass(frozen=True)
-class _Unknown:
+class Ended:
+    """What stands behind the outputs, and leaves the largest the largest."""
+
+    operator: str
+    name: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Unknown:
     """The output of an operator that has no counterpart."""
 
     operator: str
@@ -50,7 +66,7 @@ class Builder:
         self.nodes: dict[str, Node] = {}
         self.edges: list[Edge] = []
         self.constants: dict[str, AnyArray] = dict(model.constants)
-        self.values: dict[str, Value | _Unknown] = {}
+        self.values: dict[str, Value | Ended | Unknown] = {}
         self.input_uses: set[tuple[float, float]] = set()  # scale and offset
         for kind, items in (("inputs", model.inputs), ("outputs", model.outputs)):
             if len(items) != 1:
@@ -61,11 +77,12 @@ class Builder:
         (self.output,) = model.outputs
         self.shapes = model.shapes
         ((name, sizes),) = model.inputs.items()
-        start = Input(name=_plain(name), shape=self._shape(name, sizes))
+        is_last = _reads_channels_last(model, name)
+        start = Input(name=_plain(name), shape=self._shape(name, sizes, is_last))
         self.nodes[start.name] = start
-        self.values[name] = Value(start.name)
+        self.values[name] = Value(start.name, is_last=is_last)
 
-    def _shape(self, name: str, sizes: list[int | str]) -> Shape:
+    def _shape(self, name: str, sizes: list[int | str], is_last: bool) -> Shape:
         """Return the shape of the input, without the batch."""
         wrong = [size for size in sizes[1:] if not isinstance(size, int) or size < 1]
         if wrong or len(sizes) not in (2, 3, 4):
@@ -75,6 +92,12 @@ class Builder:
                 "fixed size, by exporting without dynamic axes but the first"
             )
         rest = tuple(int(size) for size in sizes[1:])
+        if is_last:
+            rest = (rest[-1], *rest[:-1])
+            logger.warning(
+                f"{self.path}: the channels of {name} come last in the file, and first "
+                f"in the network; give inputs of {rest}, np.moveaxis(x, -1, 1)"
+            )
         return (rest[0], 1, rest[1]) if len(rest) == 2 else rest
 
     def operator(self, item: Operator) -> None:
@@ -94,7 +117,7 @@ class Builder:
             return
         convert = getattr(self, f"read_{kind.lower()}", None)
         if convert is None or item.domain not in ("", "ai.onnx"):
-            self.values[item.output[0]] = _Unknown(kind, name)
+            self.values[item.output[0]] = Unknown(kind, name)
             return
         self.values[item.output[0]] = convert(item, name)
 
@@ -106,9 +129,10 @@ class Builder:
     def value(self, name: str, of: str) -> Value:
         """Return what stands for an output, or raise what is wrong with it."""
         found = self.values.get(name)
-        if isinstance(found, _Unknown):
+        if isinstance(found, Unknown | Ended):
+            where = "" if isinstance(found, Unknown) else " but behind the outputs"
             raise ModelError(
-                f"{found.name}: ONNX's {found.operator} cannot be deployed; use "
+                f"{found.name}: ONNX's {found.operator} cannot be deployed{where}; use "
                 f"{SUPPORTED}"
             )
         if found is None:
@@ -138,13 +162,24 @@ class Builder:
 
     def settled(self, name: str, of: str) -> str:
         """Return the layer that computes a value, its elementwise steps done."""
+        value = self.in_file_order(name, of)
+        if value.is_last or value.row_of:
+            raise ModelError(
+                f"{of}: takes what {value.layer} gives with its channels last, as only "
+                "sums, matrices, means over all positions and Transpose can; export "
+                "the model with channels first"
+            )
+        return value.layer
+
+    def in_file_order(self, name: str, of: str) -> Value:
+        """Return a value, its elementwise steps done, whatever comes last in it."""
         value = self.value(name, of)
         layer, piece = self.nodes[value.layer], value.steps.before
         if isinstance(layer, Input) and not value.steps.is_activation:
             self.input_uses.add((piece.gain, piece.shift))
-            return value.layer
+            return replace(value, steps=Steps())
         if value.steps == Steps():
-            return value.layer
+            return value
         if value.steps.is_activation:
             settled = self.add(
                 activation(value.name, layer.output_shape, value.steps), value.layer
@@ -153,8 +188,9 @@ class Builder:
             channels = layer.output_shape[0]
             factors = np.full(channels, piece.gain), np.full(channels, piece.shift)
             settled = self.affine(value.name, value.layer, *factors)
+        settled = replace(settled, is_last=value.is_last, row_of=value.row_of)
         self.values[name] = settled
-        return settled.layer
+        return settled
 
     def affine(
         self, name: str, layer: str, scale: FloatArray, shift: FloatArray
@@ -173,9 +209,27 @@ class Builder:
         )
         return self.add(scaled, layer)
 
+    def _read_out(self) -> str:
+        """Return the layer that is read out; what stands behind it is dropped."""
+        name = self.output
+        while isinstance(found := self.values.get(name), Ended):
+            logger.warning(
+                f"{found.name}: {found.operator} behind the outputs is dropped; the "
+                "largest output stays the largest"
+            )
+            name = found.source
+        output = self.settled(name, name)
+        shape = self.nodes[output].output_shape
+        if name != self.output and len(shape) != 1:
+            raise ModelError(
+                f"{self.output}: gives values over {shape}; only what stands behind a "
+                "row of outputs can be dropped"
+            )
+        return output
+
     def graph(self, name: str) -> Graph:
         """Return the network."""
-        output = self.settled(self.output, self.output)
+        output = self._read_out()
         if len(self.input_uses) != 1:
             raise ModelError(
                 f"{self.path}: the input is used with {len(self.input_uses)} different "
@@ -195,6 +249,22 @@ class Builder:
             ),
             output_name=output,
         )
+
+
+def _reads_channels_last(model: OnnxModel, name: str) -> bool:
+    """Return whether the first that happens to the input is that channels come first.
+
+    Beside steps that do the same to each value.
+    """
+    names = {name}
+    for item in model.operators:
+        if not names & {*item.input}:
+            continue
+        if item.op_type == "Transpose":
+            return tuple(item.attributes.get("perm", ())) in TO_FIRST
+        if item.op_type in _ELEMENTWISE:
+            names |= {*item.output}
+    return False
 
 
 def _plain(name: str) -> str:

@@ -252,7 +252,15 @@ def test_files_of_old_operator_sets_are_converted(tmp_path: Path) -> None:
 
 CASES: dict[str, tuple[list[Any], str]] = {
     "an unknown operator": (
-        [op("Gemm", "x", "w", to="a"), op("Softmax", "a")],
+        [op("Gemm", "x", "w", to="a"), op("Erf", "a")],
+        "y: ONNX's Erf cannot be deployed; use Conv",
+    ),
+    "a softmax inside": (
+        [op("Softmax", "x", to="a"), op("Gemm", "a", "w")],
+        "a: ONNX's Softmax cannot be deployed but behind the outputs; use Conv",
+    ),
+    "a softmax over the batch": (
+        [op("Gemm", "x", "w", to="a"), op("Softmax", "a", axis=0)],
         "y: ONNX's Softmax cannot be deployed; use Conv",
     ),
     "a leak of a ReLU": (
@@ -310,6 +318,74 @@ def test_what_has_no_counterpart_is_refused_by_name(tmp_path: Path, case: str) -
     path = build(tmp_path / "net.onnx", *nodes, **weights, bad=bad)
 
     with pytest.raises(ModelError, match=message):
+        read_onnx(path)
+
+
+class ChannelsLast(nn.Module):
+    """A network as Keras has it; ``end`` says how its map becomes a row."""
+
+    def __init__(self, end: str) -> None:
+        super().__init__()
+        self.end = end
+        self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, padding=1)
+        self.last = nn.Linear(4 if end == "mean" else 4 * 24, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.first((x * 2 - 1).permute(0, 3, 1, 2)))
+        x = x.permute(0, 2, 3, 1)
+        y = self.second(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        x = torch.relu(y + x)
+        rows = {
+            "flatten": lambda: x.flatten(1),
+            "reshape": lambda: x.reshape(-1, 96),
+            "mean": lambda: x.mean((1, 2)),
+        }
+        output: torch.Tensor = self.last(rows[self.end]())
+        return output.softmax(1)
+
+
+@pytest.mark.parametrize("end", ["flatten", "reshape", "mean"])
+def test_exports_with_channels_last(
+    tmp_path: Path, end: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    torch.manual_seed(0)
+    path = export(tmp_path / "net.onnx", ChannelsLast(end), (6, 8, 3))
+    x = images((6, 8, 3))
+
+    graph = read_onnx(path)
+
+    assert graph.input.shape == (3, 6, 8)
+    assert "come last in the file" in caplog.text
+    assert "Softmax behind the outputs is dropped" in caplog.text
+    found = ours(graph, np.moveaxis(x, -1, 1))
+    shares = np.exp(found) / np.exp(found).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(shares, theirs(path, x), rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["Softmax", "LogSoftmax", "Sigmoid"])
+def test_what_leaves_the_largest_output_the_largest_is_dropped_and_said(
+    tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    gemm = op("Gemm", "x", "w", to="a")
+    bare = read_onnx(build(tmp_path / "bare.onnx", op("Gemm", "x", "w"), w=MATRIX))
+    assert not caplog.text
+
+    graph = read_onnx(build(tmp_path / "net.onnx", gemm, op(kind, "a"), w=MATRIX))
+
+    assert f"{kind} behind the outputs is dropped" in caplog.text
+    x = images((4,))
+    np.testing.assert_array_equal(ours(graph, x), ours(bare, x))
+
+
+def test_channels_last_are_refused_where_they_would_be_mixed_up(tmp_path: Path) -> None:
+    class Mixed(ChannelsLast):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.first(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+            return torch.relu(y.reshape(-1, 4, 6, 4))
+
+    path = export(tmp_path / "net.onnx", Mixed("flatten"), (6, 8, 3))
+
+    with pytest.raises(ModelError, match=r"turns \(4, 4, 6\) into \(4, 6, 4\)|last"):
         read_onnx(path)
 
 
