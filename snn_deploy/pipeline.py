@@ -15,6 +15,7 @@ from snn_deploy.passes.fold_batchnorm import fold_batchnorm
 from snn_deploy.passes.fold_input import fold_input
 from snn_deploy.passes.fold_pooling import fold_pooling
 from snn_deploy.passes.integrate_readout import integrate_readout
+from snn_deploy.passes.move_flatten import move_flatten
 from snn_deploy.passes.pack import pack, spread
 from snn_deploy.passes.partition import Partition, partition
 from snn_deploy.passes.place import place
@@ -50,7 +51,7 @@ def to_spiking(graph: Graph) -> Graph:
     layer is made of neurons. It computes what ``graph`` computes up to float rounding,
     except that activations have become spiking neurons.
     """
-    graph = fold_pooling(to_neurons(graph))
+    graph = fold_pooling(move_flatten(to_neurons(graph)))
     graph = fold_input(graph)
     return integrate_readout(graph)
 

@@ -162,6 +162,11 @@ def _valued(graph: Graph, arrival: Arrival) -> Arrival:
 def _gained(arrival: Arrival, node: Neuron) -> Arrival:
     layer = arrival.layer
     gain = per_channel(node.input_gain, node)
+    if len(layer.weight) != len(gain):
+        raise PassError(
+            f"{node.name}: takes the map of {layer.name} in a row, beside something "
+            "else; put the flatten behind these neurons"
+        )
     rows = gain.reshape(-1, *(1,) * (layer.weight.ndim - 1))
     bias = layer.bias * gain.reshape(-1, *(1,) * (layer.bias.ndim - 1))
     scaled = replace(layer, weight=layer.weight * rows, bias=bias)
