@@ -8,7 +8,7 @@ import numpy as np
 from snn_deploy.errors import PassError
 from snn_deploy.ir.graph import Edge, Graph
 from snn_deploy.ir.neurons import Comparison, Lif, Reset
-from snn_deploy.ir.nodes import Conv2d, Input, MaxPool2d, Node
+from snn_deploy.ir.nodes import Add, Conv2d, Input, MaxPool2d, Node
 from snn_deploy.spikes import Encoding
 
 logger = logging.getLogger(__name__)
@@ -46,8 +46,15 @@ def _worth(graph: Graph, pool: MaxPool2d) -> float:
             return training.input_scale
     raise PassError(
         f"{pool.name}: max pooling of {_pooled(sources)} is not the spike of any; only "
-        "neurons that spike at most once in a timestep can be pooled so, use AvgPool2d"
+        "neurons that spike at most once in a timestep can be pooled so, "
+        + _remedy(sources[0])
     )
+
+
+def _remedy(source: Node) -> str:
+    if isinstance(source, Add):
+        return "put neurons behind the sum, or pool what it adds before it is added"
+    return "use AvgPool2d"
 
 
 def _pooled(sources: tuple[Node, ...]) -> str:

@@ -32,12 +32,47 @@ def fold_pooling(graph: Graph) -> Graph:
     """
     names = [pool.name for pool in graph.nodes_of(AvgPool2d)]
     for pool in graph.nodes_of(AvgPool2d):
-        if all(isinstance(t, Neuron | Add) for t in graph.targets(pool)):
-            graph = graph.replace(pool, by=_as_convolution(pool))
+        graph = _beside_weights(graph, pool)
     while pools := graph.nodes_of(AvgPool2d):
         graph = _folded(graph, pools[0])
     logger.info("folded %d average poolings", len(names))
     return graph
+
+
+def _beside_weights(graph: Graph, pool: AvgPool2d) -> Graph:
+    """Return the graph with a convolution for neurons and sums that a pooling feeds."""
+    targets = graph.targets(pool)
+    fed = {t.name for t in targets if isinstance(t, Neuron | Add)}
+    for target in targets:
+        if isinstance(target, Add):
+            _check_sum(graph, pool, target)
+    if len(fed) == len({t.name for t in targets}):
+        return graph.replace(pool, by=_as_convolution(pool))
+    if not fed:
+        return graph
+    name = f"{pool.name}_beside"
+    while name in {node.name for node in graph.nodes}:
+        name += "_again"
+    mine = replace(_as_convolution(pool), name=name)
+    edges = tuple(
+        replace(e, source=mine.name) if e.source == pool.name and e.target in fed else e
+        for e in graph.edges
+    )
+    more = tuple(replace(e, target=mine.name) for e in graph.edges_into(pool))
+    return replace(graph, nodes=(*graph.nodes, mine), edges=(*edges, *more))
+
+
+def _check_sum(graph: Graph, pool: AvgPool2d, total: Add | Flatten) -> None:
+    """Raise an error if other layers weigh a sum of pooled spikes once more."""
+    for target in graph.targets(total):
+        if isinstance(target, Add | Flatten):
+            _check_sum(graph, pool, target)
+        elif not isinstance(target, Neuron):
+            raise PassError(
+                f"{pool.name}: gives means to the sum {total.name}, which "
+                f"{target.name} ({type(target).__name__}) weighs; put neurons behind "
+                "the pooling or behind the sum, as in x = sn(pool(x))"
+            )
 
 
 def _folded(graph: Graph, pool: AvgPool2d) -> Graph:

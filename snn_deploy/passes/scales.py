@@ -164,7 +164,8 @@ def _exponent(
     if exponent > precision.weight_exponent_max:
         raise PassError(
             f"the weights of two projections differ by more than 2**"
-            f"{precision.weight_exponent_max}; rescale one of the layers"
+            f"{precision.weight_exponent_max}; train with a batch normalization behind "
+            "each, or with weights of nearer sizes"
         )
     return max(exponent, precision.weight_exponent_min)
 

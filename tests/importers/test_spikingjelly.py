@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 import snn_deploy
-from snn_deploy.errors import ModelError
+from snn_deploy.errors import ModelError, PassError
 from snn_deploy.importers.frameworks import copied
 from snn_deploy.ir.floating import accumulate, evaluate
 from snn_deploy.ir.neurons import Comparison, Integrator, Lif, Reset
+from snn_deploy.pipeline import compile_model
+from snn_deploy.target_file import read_target
 from tests.importers.agreement import (
     TIMESTEPS,
     agree,
@@ -367,3 +369,38 @@ def test_sums_that_meet_the_threshold_are_no_reason_to_refuse(tmp_path: Path) ->
         timesteps=8,
         encoding="events",
     )
+
+
+class SpikeElementWise(nn.Module):
+    """Blocks that add spikes, each behind a pooling, as SEW-ResNets have them."""
+
+    def __init__(self, pool: Any) -> None:
+        super().__init__()
+        self.first, self.sn = nn.Conv2d(2, 4, 3, padding=1), neuron.IFNode()
+        self.pools = nn.ModuleList(pool() for _ in range(2))
+        self.convs = nn.ModuleList(nn.Conv2d(4, 4, 3, padding=1) for _ in range(2))
+        self.sns = nn.ModuleList(neuron.IFNode() for _ in range(2))
+        self.last = nn.Linear(64, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.sn(self.first(x))
+        for pool, conv, sn in zip(self.pools, self.convs, self.sns, strict=True):
+            x = pool(x)
+            x = sn(conv(x)) + x
+        output: Tensor = self.last(x.flatten(1))
+        return output
+
+
+def test_pooled_sums_are_refused_with_advice_that_leads_out(tmp_path: Path) -> None:
+    target = read_target("loihi-sim")
+    shape, options = (2, 16, 16), {"encoding": "events"}
+
+    def compiled(pool: Any) -> None:
+        module = louder(SpikeElementWise(pool))
+        compile_model(saved(module, tmp_path, shape, **options), target)
+
+    with pytest.raises(PassError, match=r"pools.1: max .* put neurons behind the sum"):
+        compiled(lambda: nn.MaxPool2d(2))
+    with pytest.raises(PassError, match=r"pools.0: gives means .* x = sn\(pool"):
+        compiled(lambda: nn.AvgPool2d(2))
+    compiled(lambda: nn.Sequential(nn.AvgPool2d(2), neuron.IFNode()))

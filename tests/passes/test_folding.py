@@ -321,3 +321,36 @@ def test_float_pooling_is_that_of_pytorch(padding: tuple[int, int]) -> None:
     np.testing.assert_allclose(pooled(node, x), expected, atol=1e-12)
     total = pooled(replace(node, is_sum=True), x)
     np.testing.assert_allclose(total, 9 * expected, atol=1e-12)
+
+
+def test_pooling_that_feeds_a_sum_and_a_convolution_serves_both() -> None:
+    nodes = [
+        pool("pool", (2, 6, 6), 2),
+        conv("a", (2, 3, 3), 2),
+        lif("first", (2, 3, 3)),
+        Add(name="sum", shape=(2, 3, 3)),
+        lif("lif", (2, 3, 3)),
+    ]
+    arrows = "input>pool pool>a a>first first>sum pool>sum sum>lif"
+    before = graph(nodes, arrows, shape=(2, 6, 6))
+
+    after = fold_pooling(before)
+
+    assert not after.nodes_of(AvgPool2d)
+    assert_same(before, after)
+    compile_model(after, simulator())
+
+
+def test_a_sum_of_pooled_values_that_is_weighed_is_refused_with_what_helps() -> None:
+    nodes = [
+        pool("pool", (2, 6, 6), 2),
+        conv("a", (2, 3, 3), 2),
+        lif("first", (2, 3, 3)),
+        Add(name="sum", shape=(2, 3, 3)),
+        conv("b", (2, 3, 3), 2),
+    ]
+    arrows = "input>pool pool>a a>first first>sum pool>sum sum>b"
+    before = graph(nodes, arrows, shape=(2, 6, 6))
+
+    with pytest.raises(PassError, match=r"pool: gives means to the sum sum.*behind"):
+        fold_pooling(before)
