@@ -136,9 +136,22 @@ def with_used_inputs(graph: Graph, *inputs: AnyArray) -> Graph:
 
 
 def write_model(graph: Graph, path: Path) -> None:
-    """Write a network to ``path``, whole or not at all."""
+    """Write a network to ``path``, whole or not at all.
+
+    Raises
+    ------
+    ModelError
+        If it could not be read again.
+    """
     tensors: dict[str, AnyArray] = {}
     text = json.dumps(encode(graph, tensors), sort_keys=True)
+    try:
+        decode(Graph, json.loads(text), tensors)
+    except CodecError as error:
+        raise ModelError(
+            f"{path}: a layer has a value of another type than it is for ({error}); "
+            "give it one of that type"
+        ) from error
     stored = {
         name: torch.from_numpy(array.astype(_smallest(array)))
         for name, array in sorted(tensors.items())

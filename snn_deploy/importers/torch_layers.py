@@ -164,7 +164,10 @@ def _tebn(module: Tebn, name: str, shape: Shape) -> Node:
 @read_layer.register
 def _qcfs(module: training.Qcfs, name: str, shape: Shape) -> Node:
     threshold = float(module.threshold.detach())
-    return Qcfs(name=name, shape=shape, threshold=threshold, levels=module.levels)
+    if module.levels != int(module.levels):
+        raise ModelError(f"{name}: levels is {module.levels}; give a whole number")
+    levels = int(module.levels)
+    return Qcfs(name=name, shape=shape, threshold=threshold, levels=levels)
 
 
 @read_layer.register

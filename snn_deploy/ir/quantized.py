@@ -78,6 +78,17 @@ class Source:
         return n_neurons(self.shape)
 
 
+def _remedy(name: str) -> str:
+    """Return what to do where a register is too small for a value."""
+    called = name.replace("_", " ")
+    if name in ("threshold", "reset_amount", "initial_voltage"):
+        return (
+            "integers count in units of the layer's smallest weights, so train with a "
+            f"smaller {called}, or with larger weights"
+        )
+    return f"train with a {called} in that range"
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Population:
     """Neurons with one kind of dynamics, in registers.
@@ -133,7 +144,7 @@ class Population:
             if wrong.size:
                 raise PassError(
                     f"{self.name}: {name} is {wrong[0]}, allowed is {low} to {high}; "
-                    "rescale this layer"
+                    + _remedy(name)
                 )
         if self.max_spikes > 1 and (
             self.reset is not Reset.SOFT or np.any(self.reset_amount == 0)

@@ -53,7 +53,9 @@ class Qcfs(nn.Module):
             raise ValueError(
                 f"Qcfs: levels {levels} and threshold {threshold} must be positive"
             )
-        self.levels = levels
+        if levels != int(levels):
+            raise ValueError(f"Qcfs: levels is {levels}; give a whole number")
+        self.levels = int(levels)  # a settings file may say 4.0
         self.threshold = nn.Parameter(torch.tensor(float(threshold)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

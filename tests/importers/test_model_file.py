@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,14 @@ from snn_deploy.arrays import AnyArray
 from snn_deploy.errors import ModelError
 from snn_deploy.importers import load_model
 from snn_deploy.importers.model_file import _sha256, read_model, with_used_inputs
+from snn_deploy.importers.model_file import write_model as write_graph
 from snn_deploy.inputs.data import Data
 from snn_deploy.ir.codec import encode
 from snn_deploy.ir.graph import Functional, Graph
+from snn_deploy.ir.neurons import Qcfs as QcfsLayer
+from snn_deploy.ir.nodes import Conv2d
 from snn_deploy.spikes import Encoding
+from snn_deploy.training.neurons import Qcfs
 from tests.hostile.networks import SHAPE, module, write_model
 
 
@@ -182,3 +187,39 @@ def test_a_setting_that_nobody_knows_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ModelError, match="Training is not made of noise"):
         read_model(path)
+
+
+def with_levels(levels: object) -> nn.Module:
+    layers = (nn.Flatten(), nn.Linear(64, 6), Qcfs(4, 1.0), nn.Linear(6, 3))
+    layers[2].levels = levels  # type: ignore[assignment]
+    return nn.Sequential(*layers)
+
+
+@pytest.mark.parametrize("levels", [4.0, np.int64(4), np.float32(4)])
+def test_numbers_of_another_type_are_stored_as_what_they_are_for(
+    tmp_path: Path, levels: object
+) -> None:
+    path = tmp_path / "net.pt"
+    snn_deploy.save(with_levels(levels), path, input_shape=(1, 8, 8), timesteps=4)
+
+    (activation,) = read_model(path).nodes_of(QcfsLayer)
+
+    assert activation.levels == 4
+
+
+def test_levels_that_are_no_whole_number_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"2: levels is 4.5; give a whole number"):
+        snn_deploy.save(
+            with_levels(4.5), tmp_path / "net.pt", input_shape=(1, 8, 8), timesteps=4
+        )
+
+
+def test_nothing_is_written_that_could_not_be_read(tmp_path: Path) -> None:
+    graph = write_model(tmp_path / "net.pt")
+    layer = graph.nodes_of(Conv2d)[0]
+    odd = graph.replace(layer, replace(layer, groups=1.0))  # type: ignore[arg-type]
+
+    with pytest.raises(ModelError, match=r"other.pt: a layer has a value of another"):
+        write_graph(odd, tmp_path / "other.pt")
+
+    assert not (tmp_path / "other.pt").exists()

@@ -78,6 +78,14 @@ def test_activation_without_levels_or_threshold_is_refused(
         Qcfs(levels, threshold)
 
 
+def test_levels_from_a_settings_file_are_a_whole_number() -> None:
+    levels = Qcfs(4.0, 1.0).levels  # type: ignore[arg-type]
+
+    assert (levels, type(levels)) == (4, int)
+    with pytest.raises(ValueError, match=r"levels is 4.5; give a whole number"):
+        Qcfs(4.5, 1.0)  # type: ignore[arg-type]
+
+
 def test_lif_loses_its_decay_and_scales_its_input_by_it() -> None:
     neuron = lif(decay=0.25)
 
