@@ -23,6 +23,7 @@ class RawInputs:
 
     stimuli: tuple[Stimulus, ...]
     n_timesteps: int
+    remarks: tuple[str, ...] = ()  # see ``Data.remarks``
 
 
 def read_raw(
@@ -51,7 +52,9 @@ def read_raw(
         data = read_data(path, graph.source.shape, graph.training)
         stimuli = tuple(stimulus for _, stimulus in data.stimuli())
         return RawInputs(
-            stimuli=stimuli, n_timesteps=n_timesteps or graph.training.timesteps
+            stimuli=stimuli,
+            n_timesteps=n_timesteps or graph.training.timesteps,
+            remarks=tuple(data.remarks()),
         )
     spikes, bias = arrays.get("spikes"), arrays.get("bias")
     n = len(spikes) if spikes is not None else len(_present(bias))

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -185,7 +186,7 @@ def read_inputs(path: Path, graph: "QuantizedGraph") -> "Data":
     return data
 
 
-def note_remarks(remarks: "list[str]", path: Path) -> None:
+def note_remarks(remarks: Iterable[str], path: Path) -> None:
     """Say on stderr what the network does not get as it may be meant."""
     for remark in remarks:
         print(f"note: {path}: {remark}", file=sys.stderr)

@@ -120,10 +120,12 @@ def _record(options: argparse.Namespace) -> None:
     from snn_deploy.artifact import read_artifact
     from snn_deploy.backends import open_backend
     from snn_deploy.cli.console import out, with_progress
+    from snn_deploy.cli.reading import note_remarks
     from snn_deploy.recording import read_raw, record, write_trace
 
     network = read_artifact(options.network).network
     inputs = read_raw(options.data, network.graph, options.timesteps)
+    note_remarks(inputs.remarks, options.data)
     if options.index is not None:
         _check_indices(options, len(inputs.stimuli))
         chosen = tuple(inputs.stimuli[i] for i in options.index)

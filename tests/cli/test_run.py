@@ -297,3 +297,20 @@ def test_all_commands_say_the_same_of_one_output(
     assert "the network has one output, so there is no answer" in calibrated.err
     for result in (profiled, calibrated):
         assert "one output, so it answers with a value and no class; the" in result.err
+
+
+@pytest.mark.parametrize("recorded", [(), ("--record", "spikes", "-o", "trace.npz")])
+def test_dark_bytes_are_told(
+    command: Command,
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    recorded: tuple[str, ...],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("dark.npz", x=np.full((2, 1, 28, 28), 16, np.uint8))
+
+    result = command("run", home / "plain.snn", "--data", "dark.npz", *recorded)
+
+    assert result.status == 0
+    assert "note: dark.npz: the bytes of x reach to 16, and 255 stands" in result.err
