@@ -23,9 +23,15 @@ def add_to(commands: Any) -> None:
         help="where the files of the data set are, if it comes with no package",
     )
     parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="what trains (default: auto, a GPU if there is one)",
+    )
+    parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on from the last finished epoch (same threads, same weights)",
+        help="go on from the last finished epoch (same machine, same weights)",
     )
     parser.add_argument(
         "--set",
@@ -49,5 +55,6 @@ def call(options: argparse.Namespace) -> None:
         changes=options.set,
         data_dir=options.data_dir,
         resume=options.resume,
+        device=options.device,
     )
     out(f"wrote {model}")

@@ -90,7 +90,8 @@ def _facts(
         "training seed": str(recipe.seed),
         "epochs": _epochs(recipe, checkpoint),
         "training time": f"{checkpoint.seconds:.0f} s on {_threads(checkpoint)} of "
-        f"{platform.machine()} (another number of threads gives other weights)",
+        f"{platform.machine()} ({_devices(checkpoint)}; another device or number of "
+        "threads gives other weights)",
         "parameters": f"{n_parameters:,}",
         "versions": f"Python {platform.python_version()}, {used}",
         "sha256 of model.pt": f"`{weights}`",
@@ -102,6 +103,10 @@ def _facts(
 
 def _threads(checkpoint: Checkpoint) -> str:
     return ", then ".join(f"{n} thread(s)" for n in checkpoint.threads)
+
+
+def _devices(checkpoint: Checkpoint) -> str:
+    return ", then ".join(checkpoint.devices)
 
 
 def _data_hash(split: Split) -> str:

@@ -16,7 +16,7 @@ _State = dict[str, Any]  # a torch state_dict
 _KINDS: dict[str, Any] = {
     "recipe": str, "phase": int, "n_epochs": int, "network": dict,
     "optimizer": (dict, type(None)), "best_network": dict, "best_loss": float,
-    "best_epoch": int, "seconds": float, "threads": tuple,
+    "best_epoch": int, "seconds": float, "threads": tuple, "devices": tuple,
 }  # fmt: skip
 
 
@@ -34,6 +34,7 @@ class Checkpoint:
     best_epoch: int
     seconds: float  # spent in training so far
     threads: tuple[int, ...]  # how many it was trained with, one after another
+    devices: tuple[str, ...]  # on which, one after another: cpu, cuda
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -82,8 +83,8 @@ def _check(checkpoint: Checkpoint) -> None:
     for name, kind in _KINDS.items():
         if not isinstance(getattr(checkpoint, name), kind):
             raise TypeError(name)
-    if checkpoint.phase < 0 or not checkpoint.threads:
-        raise TypeError("phase, threads")
+    if checkpoint.phase < 0 or not checkpoint.threads or not checkpoint.devices:
+        raise TypeError("phase, threads, devices")
 
 
 def _shapes(state: _State) -> dict[str, object]:

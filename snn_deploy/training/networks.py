@@ -104,7 +104,11 @@ def _build(layer: recipes.Layer, shape: Shape, name: str) -> nn.Module:
 
 
 def _build_weighted(
-    layer: recipes.Conv | recipes.Linear | recipes.BatchNorm | recipes.Tebn,
+    layer: recipes.Conv
+    | recipes.Whitening
+    | recipes.Linear
+    | recipes.BatchNorm
+    | recipes.Tebn,
     shape: Shape,
     name: str,
 ) -> nn.Module:
@@ -118,6 +122,10 @@ def _build_weighted(
                 padding=layer.padding,
                 bias=layer.bias,
             )
+        case recipes.Whitening():
+            n_outputs = 2 * shape[0] * layer.kernel**2
+            fixed = nn.Conv2d(shape[0], n_outputs, layer.kernel)
+            return fixed.requires_grad_(False)
         case recipes.Linear():
             return nn.Linear(shape[0], layer.features)
         case recipes.BatchNorm():
@@ -218,6 +226,9 @@ def _run(module: nn.Module, signal: Tensor, n_timesteps: int) -> Tensor:
             return body + _run(module.skip, signal, n_timesteps)
         case Tebn():
             return module.over_time(signal, n_timesteps)
+        case IntegrateAndFire():
+            outputs: Tensor = module(signal, None, n_timesteps)[0]
+            return outputs
     if is_spiking(module):
         return _run_neurons(module, signal, n_timesteps)
     output: Tensor = module(signal.flatten(0, 1))
@@ -233,6 +244,8 @@ def _run_neurons(module: nn.Module, signal: Tensor, n_timesteps: int) -> Tensor:
     return joined.view(n_timesteps, -1, *joined.shape[1:])
 
 
-def as_float(x: npt.NDArray[np.uint8], *, is_events: bool = False) -> Tensor:
-    """Return pixels as the network sees them, from 0 to 1; events are 0 or 1."""
-    return torch.from_numpy(x.astype(np.float32) / (1 if is_events else 255))
+def as_float(x: Tensor | npt.NDArray[np.uint8], *, is_events: bool = False) -> Tensor:
+    """Return bytes as the network sees them, from 0 to 1; events are 0 or 1."""
+    if not isinstance(x, Tensor):
+        x = torch.from_numpy(x.copy())
+    return x.float() if is_events else x.float() / 255

@@ -1,38 +1,44 @@
 """One phase of a training: what is trained, on which loss, with which optimizer."""
 
-import numpy as np
+import copy
+
 import torch
 from torch import Tensor, nn
 
 from snn_deploy.errors import ArtifactError
-from snn_deploy.inputs.datasets import Part
 from snn_deploy.ir import graph
 from snn_deploy.spikes import Encoding
 from snn_deploy.target_file import read_target
 from snn_deploy.training import losses, rcs, recipes
+from snn_deploy.training.batches import Batch
 from snn_deploy.training.checkpoint import Checkpoint
 from snn_deploy.training.grid import rounded, weight_steps
-from snn_deploy.training.networks import as_float, convert, run_over_time
-from snn_deploy.training.recipes import FineTuning, GridTuning, Recipe, Training
+from snn_deploy.training.networks import convert, run_over_time
+from snn_deploy.training.recipes import (
+    FineTuning,
+    GridTuning,
+    Optimizer,
+    Recipe,
+    Training,
+)
 
 _BLOCK = 500  # inputs evaluated at once
 
 
 class Phase:
-    """One of ``Recipe.phases``, as far as ``checkpoint`` has come, on ``part``."""
+    """One of ``Recipe.phases``, as far as ``checkpoint`` has come, on ``inputs``."""
 
     def __init__(
         self,
         recipe: Recipe,
         network: nn.Sequential,
         checkpoint: Checkpoint,
-        part: Part,
+        inputs: Batch,
     ) -> None:
-        self.recipe, self.number, self.part = recipe, checkpoint.phase, part
+        self.recipe, self.number, self.inputs = recipe, checkpoint.phase, inputs
         self.training = recipe.phases[self.number]
         is_first = self.number == 0
-        shows_once = is_first and bool(recipe.fine_tuning)
-        self.n_timesteps = 1 if shows_once else recipe.timesteps
+        self.n_timesteps = recipe.timesteps_of(self.number)
         self.network = network
         network.load_state_dict(checkpoint.network)
         # shares its parameters with the network
@@ -66,62 +72,83 @@ class Phase:
             return {}
         form = graph.Training(
             timesteps=self.recipe.timesteps,
-            encoding=Encoding.EVENTS if self.part.is_events else Encoding.DIRECT,
+            encoding=Encoding.EVENTS if self.inputs.is_events else Encoding.DIRECT,
         )
-        target = read_target(self.training.target)
-        return weight_steps(self.trained, self.part.input_shape, form, target)
+        target, shape = read_target(self.training.target), self.inputs.input_shape
+        device = self.inputs.y.device
+        # the compiler reads networks in the memory of the CPU
+        readable = self.trained
+        if device.type != "cpu":
+            readable = copy.deepcopy(readable).cpu()
+        steps = weight_steps(readable, shape, form, target)
+        return {name: step.to(device) for name, step in steps.items()}
 
 
 def _optimizer(network: nn.Module, training: Training) -> torch.optim.Optimizer:
     """Only weights decay; biases, batch normalizations and thresholds do not."""
-    weights = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
+    learned = [p for p in network.parameters() if p.requires_grad]
+    weights = [p for p in learned if p.ndim > 1]
+    others = [p for p in learned if p.ndim <= 1]
     groups = [
         {"params": weights, "weight_decay": training.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=training.learning_rate)
+    match training.optimizer:
+        case Optimizer.ADAMW:
+            return torch.optim.AdamW(groups, lr=training.learning_rate)
+        case Optimizer.SGD:
+            return torch.optim.SGD(
+                groups,
+                lr=training.learning_rate,
+                momentum=training.momentum,
+                nesterov=training.momentum > 0,
+            )
 
 
-def objective(phase: Phase, batch: Part) -> Tensor:
+def objective(phase: Phase, batch: Batch) -> Tensor:
     """Return what training makes small: the loss, and the regularizer if any."""
-    recipe, labels = phase.recipe, torch.from_numpy(batch.y.copy())
+    recipe, labels = phase.recipe, batch.y
+    smoothing = phase.training.label_smoothing
     if recipe.regularizer is None:
-        return _loss(_outputs(phase, batch), recipe, labels)
+        return _loss(_outputs(phase, batch), recipe, labels, smoothing)
     share = recipe.regularizer.share
     with rcs.observe(phase.trained, share) as turns:
         outputs = _outputs(phase, batch)
     penalty = rcs.penalty(turns, outputs, labels, share)
-    return _loss(outputs, recipe, labels) + recipe.regularizer.weight * penalty
+    loss = _loss(outputs, recipe, labels, smoothing)
+    return loss + recipe.regularizer.weight * penalty
 
 
-def evaluate(phase: Phase, part: Part) -> float:
-    """Return the mean loss on ``part``."""
+def evaluate(phase: Phase, inputs: Batch) -> float:
+    """Return the mean loss on ``inputs``, its labels not smoothed."""
     phase.trained.eval()
     total = 0.0
     with torch.no_grad(), rounded(phase.network, phase.steps()):
-        for start in range(0, len(part), _BLOCK):
-            block = part.take(np.arange(start, min(start + _BLOCK, len(part))))
-            labels = torch.from_numpy(block.y.copy())
-            loss = _loss(_outputs(phase, block), phase.recipe, labels)
-            total += float(loss) * len(block)
-    return total / len(part)
+        for block in torch.split(torch.arange(len(inputs)), _BLOCK):
+            batch = inputs.take(block)
+            loss = _loss(_outputs(phase, batch), phase.recipe, batch.y, 0.0)
+            total += float(loss) * len(batch)
+    return total / len(inputs)
 
 
-def _outputs(phase: Phase, part: Part) -> Tensor:
-    x = as_float(part.x, is_events=part.is_events)
-    with torch.autocast("cpu", torch.bfloat16, enabled=phase.training.bfloat16):
+def _outputs(phase: Phase, batch: Batch) -> Tensor:
+    device, is_half = batch.y.device.type, phase.training.bfloat16
+    with torch.autocast(device, torch.bfloat16, enabled=is_half):
         outputs = run_over_time(
-            phase.trained, x, phase.n_timesteps, is_events=part.is_events
+            phase.trained, batch.pixels, phase.n_timesteps, is_events=batch.is_events
         )
     return outputs.float()
 
 
-def _loss(outputs: Tensor, recipe: Recipe, labels: Tensor) -> Tensor:
+def _loss(outputs: Tensor, recipe: Recipe, labels: Tensor, smoothing: float) -> Tensor:
     match recipe.loss:
         case recipes.MeanOutput():
-            return losses.mean_output_loss(outputs, labels)
+            return losses.mean_output_loss(outputs, labels, smoothing=smoothing)
         case recipes.Tet(mse_weight=mse_weight):
-            return losses.tet_loss(outputs, labels, mse_weight=mse_weight)
+            return losses.tet_loss(
+                outputs, labels, mse_weight=mse_weight, smoothing=smoothing
+            )
         case recipes.RunningCount(gain=gain):
-            return losses.running_count_loss(outputs, labels, gain=gain)
+            return losses.running_count_loss(
+                outputs, labels, gain=gain, smoothing=smoothing
+            )

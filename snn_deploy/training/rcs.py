@@ -91,6 +91,8 @@ def observe(network: nn.Module, share: float) -> Iterator[list[Tensor]]:
     def look(module: Any, inputs: Any, result: Any) -> None:
         if isinstance(module, Qcfs):
             seen.setdefault(module, []).append(inputs[0])
+        elif isinstance(module, IntegrateAndFire) and len(inputs) == 3:
+            seen.setdefault(module, []).extend(_features(module, inputs[0], result[0]))
         elif isinstance(module, IntegrateAndFire):
             output, voltage = result
             features = (output + voltage.relu()) / module.threshold
@@ -117,3 +119,14 @@ def observe(network: nn.Module, share: float) -> Iterator[list[Tensor]]:
             turns.append(peak_to_rms(torch.cat(values)))
         else:
             turns.append(inverse_cosine(torch.stack(values), share))
+
+
+def _features(
+    module: IntegrateAndFire, currents: Tensor, outputs: Tensor
+) -> Iterator[Tensor]:
+    """Yield the features of every timestep of neurons that ran for all of them."""
+    voltage = module.threshold / 2
+    for timestep, output in enumerate(outputs):
+        current = currents[min(timestep, len(currents) - 1)]
+        voltage = (1 - module.decay) * voltage + current - output
+        yield (output + voltage.relu()) / module.threshold

@@ -23,6 +23,7 @@ TrainingT = TypeVar("TrainingT", bound=Training)
 
 _LAYERS: dict[str, type[recipes.Layer]] = {
     "conv": recipes.Conv,
+    "whitening": recipes.Whitening,
     "linear": recipes.Linear,
     "batch_norm": recipes.BatchNorm,
     "tebn": recipes.Tebn,
@@ -93,7 +94,11 @@ def _load(path: Path) -> dict[str, Any]:
 def _check(recipe: Recipe, where: str) -> None:
     _check_positive(recipe.timesteps, "timesteps", where)
     _check_not_negative(recipe.seed, "seed", where)
-    for layer in recipe.all_layers:
+    for index, layer in enumerate(recipe.all_layers):
+        if isinstance(layer, recipes.Whitening) and index > 0:
+            raise ModelError(
+                f"{where}: a whitening is set by the training images; make it layer 0"
+            )
         if isinstance(layer, recipes.Tebn) and layer.timesteps != recipe.timesteps:
             raise ModelError(
                 f"{where}: a tebn has {layer.timesteps} timesteps, the recipe "
@@ -168,6 +173,12 @@ def _read_training(kind: type[TrainingT], table: object, where: str) -> Training
         _check_positive(getattr(training, key), key, where)
     for key in ("cutout", "max_shift", "patience", "weight_decay"):
         _check_not_negative(getattr(training, key), key, where)
+    for key in ("label_smoothing", "momentum"):
+        if not 0 <= getattr(training, key) < 1:
+            raise ModelError(
+                f"{where}: {key} is {getattr(training, key)}; it must lie from 0 to "
+                "below 1"
+            )
     if isinstance(training, FineTuning) and not 0 <= training.decay <= 1:
         raise ModelError(
             f"{where}: decay is {training.decay}; it must lie between 0 and 1"
@@ -189,7 +200,8 @@ def _read_further(
 ) -> TrainingT:
     """Read a training that is like the one ``before`` where it says nothing else."""
     same = {field.name: getattr(before, field.name) for field in fields(before)}
-    same |= {"schedule": before.schedule.value, "cycles": ()}
+    same |= {"optimizer": before.optimizer.value, "schedule": before.schedule.value}
+    same |= {"cycles": ()}
     training = _read_training(kind, {**same, **_as_table(table, where)}, where)
     if training.held_out != before.held_out:
         raise ModelError(

@@ -37,5 +37,6 @@ class Tebn(nn.Module):
         """
         flat: Tensor = self.norm(signal.flatten(0, 1))
         normal = flat.view(*signal.shape[:2], *flat.shape[1:])
-        index = torch.arange(n_timesteps).clamp(max=len(self.factors) - 1)
+        index = torch.arange(n_timesteps, device=self.factors.device)
+        index = index.clamp(max=len(self.factors) - 1)
         return self.factors[index].reshape(-1, *(1,) * (signal.ndim - 1)) * normal

@@ -2,16 +2,14 @@
 
 import copy
 import logging
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import Progress
 from torch import Tensor, nn
 
 from snn_deploy.errors import ModelError, TrainingError
@@ -19,6 +17,7 @@ from snn_deploy.importers.model_file import save
 from snn_deploy.inputs.datasets import Part, load_split
 from snn_deploy.training import recipes
 from snn_deploy.training.augment import augment
+from snn_deploy.training.batches import Batch, on_device
 from snn_deploy.training.card import write_card
 from snn_deploy.training.checkpoint import (
     Checkpoint,
@@ -26,14 +25,19 @@ from snn_deploy.training.checkpoint import (
     write_checkpoint,
 )
 from snn_deploy.training.grid import rounded
-from snn_deploy.training.networks import build_network, convert
+from snn_deploy.training.machines import can_fuse, find_device, is_worth_fusing
+from snn_deploy.training.meter import Meter
+from snn_deploy.training.networks import as_float, build_network, convert
+from snn_deploy.training.neurons import fuse_loops
 from snn_deploy.training.phases import Phase, evaluate, objective
 from snn_deploy.training.recipe_file import read_recipe
 from snn_deploy.training.recipes import Recipe, Training
 from snn_deploy.training.schedules import learning_rate
+from snn_deploy.training.whitening import MOST_IMAGES, whiten
 
 logger = logging.getLogger(__name__)
 
+CPU = torch.device("cpu")
 CHECKPOINT = "checkpoint.pt"  # in the output folder, until the training is over
 
 
@@ -44,25 +48,27 @@ def train(
     changes: Sequence[str] = (),
     data_dir: Path | None = None,
     resume: bool = False,
+    device: str = "auto",
 ) -> Path:
     """Train the network of a recipe and write ``model.pt`` and ``card.md``.
 
-    ``changes`` are those of ``read_recipe``, ``data_dir`` that of ``load_split``. Until
-    the files are written, every epoch ends with a ``checkpoint.pt`` in the same folder,
-    and ``resume`` goes on from there to exactly the weights of an unbroken run, given
-    as many threads (a warning is logged otherwise); without a checkpoint it starts at
-    the beginning. The epoch is chosen by the loss on inputs held out of the training
-    part. Calibration inputs are not used, and test inputs only for the card.
+    ``changes`` are those of ``read_recipe``, ``data_dir`` that of ``load_split``,
+    ``device`` is one that ``find_device`` knows. Until the files are written, every
+    epoch ends with a ``checkpoint.pt`` in the same folder, and ``resume`` goes on from
+    there to exactly the weights of an unbroken run, given the same device and as many
+    threads (a warning is logged otherwise); without a checkpoint it starts at the
+    beginning. The epoch is chosen by the loss on inputs held out of the training part.
+    Calibration inputs are not used, and test inputs only for the card.
 
     Returns
     -------
     Path
         The ``model.pt`` that was written.
     """
-    recipe = read_recipe(recipe_path, changes)
+    recipe, place = read_recipe(recipe_path, changes), find_device(device)
     split = load_split(recipe.data, data_dir=data_dir, timesteps=recipe.timesteps)
     _check_input(recipe, split.train)
-    checkpoint = fit(recipe, split.train, output_folder, resume=resume)
+    checkpoint = fit(recipe, split.train, output_folder, resume=resume, device=place)
     network = _trained(recipe, split.train, checkpoint)
     model_path = output_folder / "model.pt"
     save(
@@ -107,7 +113,10 @@ def _trained(recipe: Recipe, part: Part, checkpoint: Checkpoint) -> nn.Sequentia
 
 def build(recipe: Recipe, part: Part) -> nn.Sequential:
     """Return the untrained network of ``recipe`` for inputs like those of ``part``."""
-    return build_network(recipe.layers, part.input_shape, seed=recipe.seed)
+    network = build_network(recipe.layers, part.input_shape, seed=recipe.seed)
+    if isinstance(recipe.layers[0], recipes.Whitening):
+        whiten(cast(nn.Conv2d, network[0]), as_float(part.x[:MOST_IMAGES]))
+    return network
 
 
 def fit(
@@ -116,6 +125,7 @@ def fit(
     output_folder: Path,
     *,
     resume: bool = False,
+    device: torch.device = CPU,
 ) -> Checkpoint:
     """Return the training after its last epoch, having written every epoch to disk.
 
@@ -126,24 +136,30 @@ def fit(
     """
     output_folder.mkdir(parents=True, exist_ok=True)
     path = output_folder / CHECKPOINT
-    used, held_out = _hold_out(digits, recipe)
-    network = build(recipe, digits)
+    used, held_out = (on_device(part, device) for part in _hold_out(digits, recipe))
+    network = build(recipe, digits).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    checkpoint = _untrained(recipe, network)
+    checkpoint = _untrained(recipe, network, device)
     if resume and path.exists():
         checkpoint = read_checkpoint(
             path, recipe=repr(recipe), network=checkpoint.network
         )
-        checkpoint = _go_on(checkpoint, path)
-    for number in range(checkpoint.phase, len(recipe.phases)):
-        if number > checkpoint.phase:
-            checkpoint = _begin_phase(checkpoint, number)
-        phase = Phase(recipe, network, checkpoint, used)
-        checkpoint = _fit_phase(phase, held_out, checkpoint, path)
+        checkpoint = _go_on(checkpoint, path, device)
+    is_fused = is_worth_fusing(recipe, len(used)) and can_fuse(device)
+    with Meter(recipe, len(used), done=checkpoint) as meter:
+        for number in range(checkpoint.phase, len(recipe.phases)):
+            if number > checkpoint.phase:
+                checkpoint = _begin_phase(checkpoint, number)
+            phase = Phase(recipe, network, checkpoint, used)
+            if is_fused:
+                fuse_loops(phase.trained)
+            checkpoint = _fit_phase(phase, held_out, checkpoint, path, meter)
     return checkpoint
 
 
-def _untrained(recipe: Recipe, network: nn.Module) -> Checkpoint:
+def _untrained(
+    recipe: Recipe, network: nn.Module, device: torch.device = CPU
+) -> Checkpoint:
     return Checkpoint(
         recipe=repr(recipe),
         phase=0,
@@ -155,12 +171,20 @@ def _untrained(recipe: Recipe, network: nn.Module) -> Checkpoint:
         best_epoch=0,
         seconds=0.0,
         threads=(torch.get_num_threads(),),
+        devices=(device.type,),
     )
 
 
-def _go_on(checkpoint: Checkpoint, path: Path) -> Checkpoint:
-    """Return a training with the threads of this process, and warn of other ones."""
+def _go_on(checkpoint: Checkpoint, path: Path, device: torch.device) -> Checkpoint:
+    """Return a training with this process's threads and device; warn of other ones."""
     n_threads, before = torch.get_num_threads(), checkpoint.threads[-1]
+    if device.type != checkpoint.devices[-1]:
+        logger.warning(
+            f"{path}: was trained on {checkpoint.devices[-1]} so far, and goes on on "
+            f"{device.type}, which rounds sums otherwise; stop here and set --device "
+            f"{checkpoint.devices[-1]} for the weights of an unbroken training"
+        )
+        checkpoint = replace(checkpoint, devices=(*checkpoint.devices, device.type))
     if n_threads == before:
         return checkpoint
     logger.warning(
@@ -186,21 +210,22 @@ def _begin_phase(checkpoint: Checkpoint, number: int) -> Checkpoint:
 
 
 def _fit_phase(
-    phase: Phase, held_out: Part, checkpoint: Checkpoint, path: Path
+    phase: Phase,
+    held_out: Batch,
+    checkpoint: Checkpoint,
+    path: Path,
+    meter: Meter,
 ) -> Checkpoint:
     """Return the training after the last epoch of a phase."""
-    console, training = Console(stderr=True), phase.training
-    with Progress(console=console, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task(phase.recipe.name, total=training.epochs)
-        progress.update(task, completed=checkpoint.n_epochs)
-        while not _is_over(checkpoint, training):
-            start = time.perf_counter()
-            _train_epoch(phase, checkpoint.n_epochs)
-            loss = evaluate(phase, held_out)
-            _check_finite(loss, phase, f"after epoch {checkpoint.n_epochs + 1}")
-            checkpoint = _advance(checkpoint, phase, loss, start)
-            write_checkpoint(path, checkpoint)
-            progress.update(task, advance=1, description=f"loss {loss:.4f}")
+    while not _is_over(checkpoint, phase.training):
+        start = time.perf_counter()
+        meter.begin_epoch(phase.number, checkpoint.n_epochs)
+        _train_epoch(phase, meter, checkpoint.n_epochs)
+        loss = evaluate(phase, held_out)
+        _check_finite(loss, phase, f"after epoch {checkpoint.n_epochs + 1}")
+        checkpoint = _advance(checkpoint, phase, loss, start)
+        write_checkpoint(path, checkpoint)
+        meter.end_epoch(loss)
     return checkpoint
 
 
@@ -225,33 +250,35 @@ def _hold_out(digits: Part, recipe: Recipe) -> tuple[Part, Part]:
     return digits.take(order[n_held_out:]), digits.take(order[:n_held_out])
 
 
-def _train_epoch(phase: Phase, epoch: int) -> None:
+def _train_epoch(phase: Phase, meter: Meter, epoch: int) -> None:
     """Train on all inputs once; seed, phase and epoch decide the randomness."""
     recipe, training, optimizer = phase.recipe, phase.training, phase.optimizer
-    digits, steps = phase.part, phase.steps()
+    inputs, steps = phase.inputs, phase.steps()
     epochs_before = sum(before.epochs for before in recipe.phases[: phase.number])
     rng = np.random.default_rng((recipe.seed, epochs_before + epoch))
-    starts = range(0, len(digits), training.batch_size)
-    order = rng.permutation(len(digits))
+    order = torch.from_numpy(rng.permutation(len(inputs)))
+    batches = torch.split(order, training.batch_size)
     phase.prepare()
-    with torch.random.fork_rng(devices=[]):
+    device = inputs.y.device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(int(rng.integers(2**31)))
-        for index, start in enumerate(starts):
-            rate = learning_rate(training, epoch + index / len(starts))
+        for index, chosen in enumerate(batches):
+            rate = learning_rate(training, epoch + index / len(batches))
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            batch = digits.take(order[start : start + training.batch_size])
+            batch = inputs.take(chosen)
             shown = replace(batch, x=augment(batch.x, training, rng))
             with rounded(phase.network, steps):
-                where = f"in epoch {epoch + 1}, batch {index + 1} of {len(starts)}"
+                where = f"in epoch {epoch + 1}, batch {index + 1} of {len(batches)}"
                 loss = _objective(phase, shown, where)
                 _check_finite(float(loss.detach()), phase, where)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
+            meter.advance(len(chosen))
 
 
-def _objective(phase: Phase, batch: Part, where: str) -> Tensor:
+def _objective(phase: Phase, batch: Batch, where: str) -> Tensor:
     try:
         return objective(phase, batch)
     except ValueError as error:  # torch: a single value has no spread to normalize by

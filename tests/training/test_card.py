@@ -71,6 +71,7 @@ def test_card_names_the_file_and_the_accuracies(tmp_path: Path) -> None:
         best_epoch=2,
         seconds=12.3,
         threads=(1, 2),
+        devices=("cpu",),
     )
     model_path = tmp_path / "model.pt"
     model_path.write_bytes(b"weights")

@@ -26,6 +26,7 @@ CHECKPOINT = Checkpoint(
     best_epoch=1,
     seconds=1.5,
     threads=(1,),
+    devices=("cpu",),
 )
 
 

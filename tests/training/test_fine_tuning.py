@@ -14,6 +14,7 @@ from snn_deploy.ir.floating import FloatRun
 from snn_deploy.ir.neurons import Comparison, Lif, Reset
 from snn_deploy.spikes import encode
 from snn_deploy.training import recipes, train
+from snn_deploy.training.batches import on_device
 from snn_deploy.training.card import write_card
 from snn_deploy.training.losses import tet_loss
 from snn_deploy.training.networks import as_float, convert, run_over_time
@@ -194,7 +195,12 @@ def test_each_phase_has_its_own_leak_and_the_grid_that_of_the_last(bars: Part) -
     checkpoint = train._untrained(recipe, network)
 
     phases = [
-        Phase(recipe, network, replace(checkpoint, phase=number), bars)
+        Phase(
+            recipe,
+            network,
+            replace(checkpoint, phase=number),
+            on_device(bars, train.CPU),
+        )
         for number in range(5)
     ]
 

@@ -10,6 +10,7 @@ import torch
 from snn_deploy.errors import TargetError
 from snn_deploy.inputs.datasets import Part
 from snn_deploy.training import phases, recipes, train
+from snn_deploy.training.batches import on_device
 from snn_deploy.training.checkpoint import Checkpoint
 from snn_deploy.training.grid import weight_of, weight_steps
 from snn_deploy.training.recipes import GridTuning, Recipe, Training
@@ -47,7 +48,9 @@ def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def phase_of(recipe: Recipe, checkpoint: Checkpoint, part: Part) -> phases.Phase:
-    return phases.Phase(recipe, train.build(recipe, part), checkpoint, part)
+    return phases.Phase(
+        recipe, train.build(recipe, part), checkpoint, on_device(part, train.CPU)
+    )
 
 
 def test_statistics_stay_and_weights_and_their_loss_move(
@@ -72,7 +75,7 @@ def test_loss_is_that_of_the_rounded_weights(bars: Part, tmp_path: Path) -> None
     checkpoint = train.fit(RECIPE, bars, tmp_path)
     phase = phase_of(RECIPE, checkpoint, bars)
 
-    on_grid = phases.evaluate(phase, bars)
+    on_grid = phases.evaluate(phase, on_device(bars, train.CPU))
 
     steps = phase.steps()
     with torch.no_grad():
@@ -80,7 +83,9 @@ def test_loss_is_that_of_the_rounded_weights(bars: Part, tmp_path: Path) -> None
             weight = weight_of(phase.network, name)
             weight.copy_((weight / step).round() * step)
     phase.training = TRAINING  # no rounding any more
-    assert phases.evaluate(phase, bars) == pytest.approx(on_grid, abs=1e-6)
+    assert phases.evaluate(phase, on_device(bars, train.CPU)) == pytest.approx(
+        on_grid, abs=1e-6
+    )
 
 
 @pytest.mark.usefixtures("coarse")
@@ -91,7 +96,10 @@ def test_tuned_network_loses_less_on_a_coarse_grid(bars: Part, tmp_path: Path) -
     tuned = train.fit(recipe, bars, tmp_path / "tuned")
 
     losses = [
-        phases.evaluate(phase_of(recipe, replace(found, **changes), bars), bars)
+        phases.evaluate(
+            phase_of(recipe, replace(found, **changes), bars),
+            on_device(bars, train.CPU),
+        )
         for found, changes in (
             (plain, {"network": plain.best_network, "phase": 1, "optimizer": None}),
             (tuned, {"network": tuned.best_network}),

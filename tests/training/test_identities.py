@@ -264,8 +264,13 @@ def spikes_of_module(
 
     def keep(name: str) -> object:
         def hook(module: object, inputs: object, result: object) -> None:
-            if isinstance(result, tuple):
-                seen.setdefault(name, []).append((result[0] > 0).numpy())
+            if not isinstance(result, tuple):
+                return
+            spikes = (result[0] > 0).numpy()
+            if len(inputs) == 3:  # type: ignore[arg-type]  # all timesteps
+                seen[name] = list(spikes)
+            else:
+                seen.setdefault(name, []).append(spikes)
 
         return hook
 

@@ -16,6 +16,7 @@ from snn_deploy.inputs.datasets import Part, Split
 from snn_deploy.ir.floating import accumulate, evaluate
 from snn_deploy.spikes import encode
 from snn_deploy.training import phases, rcs, recipes, train
+from snn_deploy.training.batches import on_device
 from snn_deploy.training.checkpoint import (
     Checkpoint,
     read_checkpoint,
@@ -171,18 +172,18 @@ def test_batch_of_one_that_cannot_be_normalized_is_refused(
 
 def test_regularizer_is_added_to_the_loss(bars: Part) -> None:
     network = train.build(RECIPE, bars).eval()
-    labels = torch.from_numpy(bars.y.copy())
+    inputs = on_device(bars, train.CPU)
     regularized = replace(RECIPE, regularizer=recipes.Rcs(weight=0.5))
     both = [
-        phases.Phase(recipe, network, train._untrained(recipe, network), bars)
+        phases.Phase(recipe, network, train._untrained(recipe, network), inputs)
         for recipe in (RECIPE, regularized)
     ]
 
-    plain, objective = (phases.objective(phase, bars) for phase in both)
+    plain, objective = (phases.objective(phase, inputs) for phase in both)
 
     with rcs.observe(network, 0.3) as turns:
         outputs = run_over_time(network, as_float(bars.x), RECIPE.timesteps)
-    penalty = rcs.penalty(turns, outputs, labels, 0.3)
+    penalty = rcs.penalty(turns, outputs, inputs.y, 0.3)
     assert penalty > 0
     assert objective.item() == pytest.approx((plain + 0.5 * penalty).item())
 
