@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from snn_deploy.training.neurons import IntegrateAndFire, Qcfs, lif
+from snn_deploy.training.neurons import IntegrateAndFire, Qcfs, fuse_loops, lif
 
 
 @pytest.mark.parametrize("threshold", [0.5, 1.0, 2.0])
@@ -163,3 +163,72 @@ def test_gradient_of_a_converted_neuron_is_that_of_a_triangle_as_wide_as_its_thr
     h, at = 1e-6, drive.detach()
     finite = (smooth(at + h) - smooth(at - h)) / (2 * h)
     torch.testing.assert_close(drive.grad, finite, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_given", [1, 4])
+@pytest.mark.parametrize("decay", [0.0, 0.25])
+def test_all_timesteps_at_once_are_those_one_after_another(
+    n_given: int, decay: float
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    currents = torch.randn(n_given, 5, 3, 4, 4, generator=generator).requires_grad_()
+    threshold = torch.tensor(0.7, requires_grad=True)
+    neuron, state, outputs = IntegrateAndFire(threshold, decay), None, []
+
+    together, _ = neuron(currents, None, 4)
+    for current in currents.expand(4, *currents.shape[1:]):
+        output, state = neuron(current, state)
+        outputs.append(output)
+    apart = torch.stack(outputs)
+
+    assert torch.equal(together, apart)
+    assert 0 < together.count_nonzero() < together.numel()
+    weights = torch.randn(together.shape, generator=generator)
+    found, expected = (
+        torch.autograd.grad((output * weights).sum(), (currents, threshold))
+        for output in (together, apart)
+    )
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_compiled_loops_give_the_same_values_and_gradients(
+    precision: torch.dtype,
+) -> None:
+    x = torch.randn(8, 3, 5, 5, generator=torch.Generator().manual_seed(0)) * 2
+    x = x.to(precision).contiguous(memory_format=torch.channels_last)
+    for neuron in (Qcfs(4, 1.7), IntegrateAndFire(torch.nn.Parameter(x.max() / 3))):
+        before, after = run_with_gradients(neuron, x), None
+        fuse_loops(neuron)
+
+        after = run_with_gradients(neuron, x)
+
+        assert after[0].stride() == before[0].stride()
+        assert torch.equal(after[0], before[0])
+        torch.testing.assert_close(after[1], before[1], rtol=1e-2, atol=1e-6)
+        torch.testing.assert_close(after[2], before[2], rtol=1e-4, atol=1e-4)
+
+
+def run_with_gradients(
+    neuron: torch.nn.Module, x: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """Return the outputs, and the gradients of a weighted sum of them."""
+    x = x.detach().requires_grad_()
+    threshold = neuron.get_parameter("threshold")
+    if isinstance(neuron, IntegrateAndFire):
+        outputs = neuron(x.view(2, 4, *x.shape[1:]), None, 2)[0].flatten(0, 1)
+    else:
+        outputs = neuron(x)
+    weights = torch.linspace(-1, 2, x.numel()).view(x.shape)
+    found = torch.autograd.grad((outputs.float() * weights).sum(), (x, threshold))
+    return outputs.detach(), *found
+
+
+def test_voltages_of_half_precision_inputs_are_kept_in_single_precision() -> None:
+    current = torch.full((1, 1), 1 / 3, dtype=torch.bfloat16)
+
+    outputs, _ = IntegrateAndFire(torch.tensor(1000.0))(current, None, 2000)
+
+    # 500 + n / 3 reaches 1000 after 1,498 of bfloat16's thirds, 0.333984375; summed in
+    # bfloat16 it would stay at 500, which has no neighbour nearer than 502
+    assert outputs.flatten().nonzero().flatten().tolist() == [1497]
