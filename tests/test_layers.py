@@ -86,7 +86,7 @@ USERS = {
     "sklearn": "inputs/datasets",
     "networkx": "importers/nir ir/ passes/",
     "pyarrow": "profile/tables profile/traffic",
-    "rich": "cli/ training/train",
+    "rich": "cli/ training/meter",
     "safetensors": "artifact",
     "scipy": "backends/counting host/ ir/dynamics ir/links ir/mapped passes/anneal "
     "passes/blocks "

@@ -50,3 +50,14 @@ def test_order_of_the_inputs_does_not_matter() -> None:
     reordered = tet_loss(outputs[:, order], labels[order], mse_weight=0.1)
 
     assert reordered.item() == pytest.approx(loss.item())
+
+
+def test_smoothed_label_costs_as_by_hand() -> None:
+    outputs, labels = torch.tensor([[[2.0, 0.0]], [[0.0, 1.0]]]), torch.tensor([0])
+
+    loss = tet_loss(outputs, labels, smoothing=0.2)
+
+    # 0.9 of the right class and 0.1 of the other, at two timesteps
+    first = log(1 + exp(-2)) + 0.1 * 2
+    second = log(1 + exp(-1)) + 0.9 * 1
+    assert loss.item() == pytest.approx((first + second) / 2)
