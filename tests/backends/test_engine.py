@@ -17,6 +17,7 @@ from snn_deploy.backends.compiled import VARIABLE, instructions
 from snn_deploy.backends.cpu import CpuProgram, ReferenceSession
 from snn_deploy.backends.engine_layout import Layout
 from snn_deploy.errors import BackendError
+from snn_deploy.fixedpoint import VOLTAGE_LIMIT
 from snn_deploy.host.cutoff import Cutoff, never
 from snn_deploy.host.monitor import collect_scores, run_inputs
 from snn_deploy.host.rules.fixed import fixed
@@ -231,6 +232,35 @@ def test_a_batch_and_its_counts_equal_the_reference(
         return cutoff(scores, timestep)
 
     check_equal(list(run_inputs(found, chip, stimuli, stepped)), wanted)
+
+
+@sets
+@pytest.mark.parametrize("seed", range(5))
+def test_neurons_one_by_one_are_those_of_the_vectors(
+    instruction_set: str, seed: int
+) -> None:
+    draw, n = rng(seed), 100
+    registers = {
+        "current_decay": draw.choice([-1, 0, 1, 900, 4094, 4095], n),
+        "voltage_decay": draw.choice([0, 1, 700, 4095, 4096], n),
+        "bias_mantissa": draw.choice([-4095, -1, 0, 77, 4095], n),
+        "bias_exponent": 7,
+        "threshold": draw.choice([0, 1, 3000, 131071], n),
+        "initial_voltage": draw.choice([-VOLTAGE_LIMIT, -1, 0, 9, VOLTAGE_LIMIT], n),
+        "reset_amount": np.full(n, VOLTAGE_LIMIT),  # so that nobody spikes twice
+        "reset": Reset.SOFT,
+    }
+    stimuli = trains(3, 6, (40,))
+    vectors, singly = (
+        replace(wide(40, n, seed), populations=(population("a", (n,), **settings),))
+        for settings in (registers, {**registers, "max_spikes": 2})
+    )
+
+    for graph in (vectors, singly):
+        loaded = program(mapped(graph), instruction_set, 1)
+        found = collect_scores(loaded, loaded.network, list(enumerate(stimuli)))
+        np.testing.assert_array_equal(found, by_reference(vectors, stimuli))
+    assert 0 < found[:, -1].mean() < 6
 
 
 @pytest.mark.parametrize("functional", Functional)
