@@ -1,5 +1,6 @@
 """Repeat a few inputs on Lava and require the same answers at every timestep."""
 
+from dataclasses import fields
 from importlib.util import find_spec
 
 import numpy as np
@@ -10,7 +11,7 @@ from snn_deploy.errors import BackendError
 from snn_deploy.host.cutoff import Cutoff, never
 from snn_deploy.host.monitor import run_inputs
 from snn_deploy.inputs.data import Data
-from snn_deploy.results import RunResult
+from snn_deploy.results import Activity, RunResult
 
 
 def cross_check(artifact: Artifact, data: Data, cutoff: Cutoff | None, n: int) -> str:
@@ -40,7 +41,13 @@ def cross_check(artifact: Artifact, data: Data, cutoff: Cutoff | None, n: int) -
         finally:
             program.close()
     for mine, other in zip(results["cpu"], results["lava"], strict=True):
-        same_counts = np.array_equal(mine.activity.cores, other.activity.cores)
+        same_counts = all(
+            np.array_equal(
+                getattr(mine.activity, counts.name),
+                getattr(other.activity, counts.name),
+            )
+            for counts in fields(Activity)
+        )
         if not (np.array_equal(mine.scores, other.scores) and same_counts):
             raise BackendError(
                 f"input {mine.index}: cpu and Lava differ, after {mine.timesteps} and "
