@@ -61,6 +61,12 @@ class Artifact:
                 f"timesteps, an input lasts {n_timesteps}; run snn-deploy calibrate "
                 "again"
             )
+        n_classes = self.network.graph.readout.size
+        if mine is not None and len(mine.steps) not in (0, n_classes):
+            raise CalibrationError(
+                f"{self.network.graph.name}: the thresholds are for {len(mine.steps)} "
+                f"outputs, the network has {n_classes}; run snn-deploy calibrate again"
+            )
 
 
 def pack(network: MappedNetwork, calibration: Calibration | None = None) -> Artifact:
@@ -115,6 +121,7 @@ def read_artifact(path: Path) -> Artifact:
         _check_manifest(path, manifest, packed)
         tensors = _tensors(packed)
         network = decode(MappedNetwork, manifest["network"], tensors)
+        network.check_stored()
         sha256 = sha256_of(network)
         if sha256 != manifest["network_sha256"]:
             raise _damaged(path, "the network has another checksum")

@@ -12,14 +12,17 @@ COMPARTMENTS, BITS = "compartments", "bits of synaptic memory"
 INPUT_AXONS, OUTPUT_AXONS = "input axons", "output axons"
 MEMORY = "bits of memory"
 FAN_IN, FAN_OUT = "synapses of fan-in", "synapses of fan-out"
+MOST = 1 << 40  # of anything
 
 
 def check_counts(limits: object, *, or_none: tuple[str, ...] = ()) -> None:
-    """Raise a ``TargetError`` for a whole number that is under 1, or under 0."""
+    """Raise a ``TargetError`` for a number under 1, or under 0, or that no chip has."""
     for name, value in vars(limits).items():
         least = 0 if name in or_none else 1
         if type(value) is int and value < least:
             raise TargetError(f"{name!r} is {value}; at least {least} is needed")
+        if type(value) is int and value > MOST:
+            raise TargetError(f"{name!r} is over {MOST}, which no chip has")
 
 
 @dataclass(frozen=True, kw_only=True)

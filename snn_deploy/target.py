@@ -6,9 +6,13 @@ import numpy as np
 
 from snn_deploy.arrays import IntArray
 from snn_deploy.errors import TargetError
+from snn_deploy.names import LONGEST_NAME, LONGEST_TEXT, flaw_of, shown
 from snn_deploy.neurocore import NeurocoreLimits, check_counts
 
 CENTRAL = ("energy_j", "time_s", "power_w")
+MOST_NEUROCORES = 1 << 20  # on a chip; a million neurons are a large chip
+MOST_CHIPS = 1 << 12  # on a board
+HIGHEST_PRICE = 1e6  # J, s or W; sums over a run stay finite
 
 
 def high_name(name: str) -> str:
@@ -29,6 +33,12 @@ class Mesh:
     def __post_init__(self) -> None:
         check_counts(self)
         room = self.height * self.width * self.neurocores_per_tile
+        if room > MOST_NEUROCORES:
+            raise TargetError(
+                f"{self.height} x {self.width} tiles of {self.neurocores_per_tile} "
+                f"hold {room} neurocores, allowed are {MOST_NEUROCORES}; give the "
+                "tiles of one chip"
+            )
         if self.neurocores > room:
             raise TargetError(
                 f"'neurocores' is {self.neurocores}, but {self.height} x {self.width} "
@@ -46,6 +56,11 @@ class Board:
 
     def __post_init__(self) -> None:
         check_counts(self)
+        if self.chips > MOST_CHIPS:
+            raise TargetError(
+                f"{self.height} x {self.width} chips are {self.chips}, allowed are "
+                f"{MOST_CHIPS}; give a smaller board"
+            )
 
     @property
     def chips(self) -> int:
@@ -73,8 +88,10 @@ class Precision:
         for name, low, high in (
             ("weight_bits", 2, 8),
             ("accumulator_bits", 9, 24),
+            ("weight_exponent_min", -32, 32),
             ("weight_exponent_max", self.weight_exponent_min, 32),
             ("current_decay_offset", 0, 1),
+            ("current_decay_min", -1, (1 << 12) - 1),
             ("delay_max", 0, 1 << 16),
         ):
             value = getattr(self, name)
@@ -110,10 +127,20 @@ class Cost:
     def __post_init__(self) -> None:
         for name in CENTRAL:
             central, high = getattr(self, name), getattr(self, high_name(name))
+            _check_price(name, central)
+            _check_price(high_name(name), high)
             if high is not None and (central is None or high < central):
                 raise TargetError(
                     f"{high_name(name)!r} is under {name!r}, or alone; give both"
                 )
+
+
+def _check_price(name: str, value: float | None) -> None:
+    if value is not None and not 0 <= value <= HIGHEST_PRICE:
+        raise TargetError(
+            f"{name!r} is {value}; give 0 to {HIGHEST_PRICE:g}, or leave it out if "
+            "nobody knows it"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +159,9 @@ class Barrier:
                 "tiles and times must be lists of one length, tiles ascending; give "
                 "a time for each number of tiles"
             )
+        for name in ("time_s", "time_high_s"):
+            for time in getattr(self, name):
+                _check_price(name, time)
 
     def time(self, n_tiles: int, *, high: bool) -> float:
         """Return the time for ``n_tiles`` [s]: that of the last entry not over it."""
@@ -172,12 +202,28 @@ class Target:
     board: Board = Board()
 
     def __post_init__(self) -> None:
+        self._check_texts()
+        names = [name for name, _ in self.costs]
+        if len({*names}) < len(names) or not {*names} <= {*EVENTS, *OTHER_COSTS}:
+            raise TargetError(
+                f"prices of {shown(', '.join(names))[:1000]}; give each of them once, "
+                f"known are {', '.join((*EVENTS, *OTHER_COSTS))}"
+            )
         formats, bits = self.neurocore.weight_formats, self.precision.weight_bits
         if formats and formats[-1] < bits:
             raise TargetError(
                 f"[neurocore]: 'weight_formats' ends at {formats[-1]}, but weights "
                 f"have {bits} bits ('weight_bits' of [precision]); add {bits}"
             )
+
+    def _check_texts(self) -> None:
+        """Raise a ``TargetError`` for a text that cannot be shown, or is too long."""
+        parts = (self, self.neurocore, self.mesh, self.precision, self.barrier)
+        for part in (*parts, self.board, *(cost for _, cost in self.costs)):
+            for name, text in vars(part).items():
+                longest = LONGEST_NAME if name == "name" else LONGEST_TEXT
+                if isinstance(text, str) and (flaw := flaw_of(text, longest)):
+                    raise TargetError(f"{name!r} {flaw}")
 
     def stored_bits(self, weights: IntArray) -> int:
         """Return the bits that a layer's weights are stored in.

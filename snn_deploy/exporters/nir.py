@@ -24,6 +24,7 @@ from snn_deploy.ir.graph import Edge, Graph
 from snn_deploy.ir.loops import Delays, close_loops
 from snn_deploy.ir.neurons import Comparison, Lif, Neuron, Reset
 from snn_deploy.ir.nodes import AvgPool2d, Conv2d, Flatten, Input, Linear, Node
+from snn_deploy.names import free_name
 
 if TYPE_CHECKING:
     import nir
@@ -57,6 +58,7 @@ class _Writer:
         self.dt = graph.training.dt or DEFAULT_DT
         self.names = _plain_names(graph)
         self.nodes: dict[str, Any] = {}
+        self.delayed: dict[str, str] = {}  # by layer: its axonal delays
         self.edges: list[tuple[str, str]] = []
 
     def graph(self) -> "nir.NIRGraph":
@@ -112,14 +114,16 @@ class _Writer:
         late = node.axon_delay if isinstance(node, Lif | Input) else np.zeros(())
         if not np.any(late):
             return name
-        delayed = f"{name}_axons"
-        if delayed in self.nodes:
-            return delayed
-        return self._delay(delayed, name, node.output_shape, late)
+        if name not in self.delayed:
+            self.delayed[name] = self._delay(
+                f"{name}_axons", name, node.output_shape, late
+            )
+        return self.delayed[name]
 
     def _delay(self, name: str, source: str, shape: Any, steps: Any) -> str:
         import nir
 
+        name = free_name(name, {*self.nodes, *self.names.values(), "output"})
         delay = np.array(np.broadcast_to(np.asarray(steps, float), shape)) * self.dt
         self.nodes[name] = nir.Delay(delay=delay)
         self.edges.append((source, name))

@@ -19,6 +19,7 @@ from snn_deploy.ir.neurons import Integrator, Lif, Neuron
 from snn_deploy.ir.nodes import Conv2d, Flatten, Input, Linear, Node
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
 from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses
+from snn_deploy.names import free_name
 
 UNIT = 1 << INPUT_SHIFT
 
@@ -97,7 +98,10 @@ class _Builder:
         shape = self.network.shape_of(projection.source)
         source, delay = projection.source, projection.delay
         if isinstance(projection.synapses, DenseSynapses) and len(shape) > 1:
-            flat = Flatten(name=f"{projection.name}.row", shape=shape)
+            later = (p.name for p in self.network.populations)
+            taken = {*self.nodes, *later, *(p.name for p in self.network.projections)}
+            name = free_name(f"{projection.name}.row", taken)
+            flat = Flatten(name=name, shape=shape)
             self.nodes[flat.name] = flat
             self.edges.append(Edge(source=source, target=flat.name, delay=delay))
             source, delay = flat.name, 0

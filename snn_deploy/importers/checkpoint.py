@@ -21,6 +21,7 @@ from snn_deploy.importers.model_file import unpickled
 from snn_deploy.importers.pytorch import trace
 from snn_deploy.importers.wrappers import unwrapped, without_wrappers
 from snn_deploy.ir.graph import Graph, Training
+from snn_deploy.names import shown
 from snn_deploy.spikes import Encoding
 
 DEEPEST = 2  # dictionaries around a state_dict; an optimizer's are deeper
@@ -77,7 +78,7 @@ def read_checkpoint(
     names = set(model.state_dict())
     closest = max(named.values(), key=lambda tensors: len(names & set(tensors)))
     _load_into(model, named[fitting[0]] if fitting else closest, path, builder)
-    return _graph(model, path.stem, input_shape, timesteps, encoding)
+    return _graph(model, shown(path.stem), input_shape, timesteps, encoding)
 
 
 def read_builder(
@@ -99,7 +100,7 @@ def read_pickle(path: Path, input_shape: Shape, timesteps: int, encoding: str) -
             f"module{'s' * (len(modules) > 1)}; save one alone, or for a state_dict "
             "give --builder package.module:function"
         )
-    return _graph(modules[0], path.stem, input_shape, timesteps, encoding)
+    return _graph(modules[0], shown(path.stem), input_shape, timesteps, encoding)
 
 
 def _graph(

@@ -45,6 +45,7 @@ from snn_deploy.importers.lava_dl_neurons import check_type, read_neurons
 from snn_deploy.ir.graph import Edge, Functional, Graph, Training
 from snn_deploy.ir.neurons import Integrator, Lif, Neuron
 from snn_deploy.ir.nodes import Conv2d, Flatten, Input, Linear, Node
+from snn_deploy.names import free_name, shown
 from snn_deploy.spikes import Encoding
 
 INPUT_NAME = "input"
@@ -66,7 +67,7 @@ def read_lava_dl(path: Path, *, timesteps: int | None = None) -> Graph:
     try:
         if not isinstance(layers, dict) or not layers:
             raise KeyError("layer")
-        reader = _Reader(path.stem, layers)
+        reader = _Reader(shown(path.stem), layers)
         for number in range(len(layers)):
             reader.layer(str(number))
         simulation = content.get("simulation", {})
@@ -96,7 +97,9 @@ class _Reader:
         self.sources: list[str] = []  # what the next layer receives
 
     def add(self, node: Node) -> Node:
-        """Add a node behind what came last."""
+        """Add a node behind what came last, under a name that none has."""
+        if node.name in self.nodes:
+            node = replace(node, name=free_name(node.name, self.nodes))
         for source in self.sources:
             self.edges.append(Edge(source=source, target=node.name))
         self.nodes[node.name] = node

@@ -21,6 +21,7 @@ from snn_deploy.importers.torch_layers import check_unchanged, read_layer
 from snn_deploy.ir.graph import Edge, Graph, Training
 from snn_deploy.ir.neurons import Integrator, Relu
 from snn_deploy.ir.nodes import Add, Flatten, Input, Node
+from snn_deploy.names import free_name
 
 logger = logging.getLogger(__name__)
 INPUT_NAME = "input"
@@ -60,7 +61,9 @@ class Layers:
         self.add(Input(name=INPUT_NAME, shape=shape), ())
 
     def add(self, node: Node, sources: Iterable[str]) -> str:
-        """Add one layer, fed by ``sources``; return its name."""
+        """Add one layer, fed by ``sources``; return its name, which may be longer."""
+        if node.name in self.nodes:
+            node = replace(node, name=free_name(node.name, self.nodes))
         self.nodes[node.name] = node
         self.edges += [Edge(source=s, target=node.name) for s in sources]
         return node.name

@@ -26,6 +26,7 @@ from snn_deploy.importers.pytorch import trace
 from snn_deploy.importers.wrappers import unwrapped
 from snn_deploy.ir.codec import CodecError, decode, encode
 from snn_deploy.ir.graph import Functional, Graph, Training
+from snn_deploy.names import shown
 from snn_deploy.spikes import Encoding, input_hashes, to_gray
 
 FORMAT = "snn-deploy model"
@@ -117,7 +118,7 @@ def save(
     sizes = [input_shape] if isinstance(input_shape, int) else input_shape
     shape = tuple(map(operator.index, sizes))
     model = unwrapped(model)
-    graph = trace(model, name, shape, training, example_inputs)
+    graph = trace(model, shown(name), shape, training, example_inputs)
     used = [x for x in (example_inputs, training_inputs) if x is not None]
     graph = with_used_inputs(graph, *used)
     write_model(graph, path)

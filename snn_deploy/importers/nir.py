@@ -22,6 +22,7 @@ from snn_deploy.importers.nir_wiring import Wiring, wire
 from snn_deploy.ir.graph import Edge, Graph
 from snn_deploy.ir.neurons import Lif, Reset
 from snn_deploy.ir.nodes import Flatten, Input, Node
+from snn_deploy.names import free_name, shown
 from snn_deploy.spikes import Encoding
 
 DEFAULT_TIMESTEPS = 100  # where the file records none
@@ -63,7 +64,7 @@ def read_nir(
         path, network.metadata, timing.dt, timesteps, encoding
     )
     return Graph(
-        name=path.stem,
+        name=shown(path.stem),
         nodes=tuple(builder.nodes.values()),
         edges=builder.edges,
         training=training,
@@ -103,7 +104,9 @@ class _Builder:
     def _linear(self, primitive: Primitive, shape: Shape) -> Node:
         layer = read_linear(primitive)
         if shape != layer.input_shape and n_neurons(shape) == layer.input_shape[0]:
-            flat = Flatten(name=f"{primitive.name}_flatten", shape=shape)
+            taken = {*self.nodes, *(edge.source for edge in self.edges)}
+            name = free_name(f"{primitive.name}_flatten", taken)
+            flat = Flatten(name=name, shape=shape)
             self.nodes[flat.name] = flat
             self._insert(flat.name, primitive.name)
         return layer

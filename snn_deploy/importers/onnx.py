@@ -27,6 +27,7 @@ from snn_deploy.importers.onnx_layers import (
 )
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.nodes import Add, AvgPool2d, Flatten
+from snn_deploy.names import shown
 
 # what operators raise whose attributes or weights the checker has let through
 _DAMAGED = (
@@ -56,7 +57,7 @@ def read_onnx(path: Path) -> Graph:
         builder = _Operators(path, model)
         for item in model.operators:
             builder.operator(item)
-        return builder.graph(path.stem)
+        return builder.graph(shown(path.stem))
     except _DAMAGED as error:
         raise ModelError(
             f"{path}: an operator or a weight that contradicts itself ({error}); "

@@ -19,6 +19,7 @@ from snn_deploy.importers.layers import INPUT_NAME, Layers
 from snn_deploy.importers.pt2_file import Call, Name, Program, read_program
 from snn_deploy.importers.torch_calls import clamped
 from snn_deploy.ir.graph import Graph, Training
+from snn_deploy.names import shown
 from snn_deploy.spikes import Encoding
 
 DEFAULT_TIMESTEPS = 32  # the file records none
@@ -43,7 +44,7 @@ def read_pt2(path: Path, encoding: str) -> Graph:
     last = reader.ends.get(program.output_name, INPUT_NAME)
     if last == CHANGED:
         raise ModelError(f"{path}: returns a {CHANGED}; {OUT_OF_PLACE}")
-    return reader.layers.graph(path.stem, last, training)
+    return reader.layers.graph(shown(path.stem), last, training)
 
 
 class _Reader:

@@ -295,6 +295,7 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> AnyArray:
             shape, _, dtype = npy.read_array_header_1_0(file)
         else:
             shape, _, dtype = npy.read_array_header_2_0(file)
+        check_header(shape, dtype)
         declared = file.tell() + prod(shape) * dtype.itemsize
     if not dtype.hasobject and declared != entry.file_size:
         raise ValueError(
@@ -304,6 +305,17 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> AnyArray:
     with archive.open(entry) as file:
         array: AnyArray = npy.read_array(file, allow_pickle=False)
     return array
+
+
+def check_header(shape: Shape, dtype: np.dtype[np.generic]) -> None:
+    """Raise a ``ValueError`` for an array that no program writes.
+
+    A size of 0 hides how large the others are, and so does a type without bytes.
+    """
+    if any(type(size) is not int or not 0 <= size < 1 << 62 for size in shape):
+        raise ValueError(f"an array has shape {shape}; sizes are whole numbers")
+    if prod(size for size in shape if size) >= 1 << 62 or dtype.itemsize == 0:
+        raise ValueError(f"an array of {dtype} has shape {shape}, which none has")
 
 
 def _labels(

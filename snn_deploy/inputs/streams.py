@@ -10,7 +10,7 @@ import numpy as np
 
 from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.errors import DataError
-from snn_deploy.inputs.data import Data, check_data, read_data
+from snn_deploy.inputs.data import Data, check_data, check_header, read_data
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.spikes import Encoding
 
@@ -110,6 +110,7 @@ def _header(pipe: BufferedReader) -> tuple[Shape, np.dtype[np.generic]]:
         version = npy.read_magic(pipe)
         read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
         shape, is_fortran, dtype = read[version](pipe)
+        check_header(shape, dtype)
     except (ValueError, KeyError, EOFError, TypeError, SyntaxError) as error:
         why = str(error).splitlines()[0]
         raise DataError(

@@ -4,6 +4,7 @@ Decoding is driven by the type hints of the data types: nothing but those types 
 out, and each checks its own invariants while it is built. No code is loaded or run.
 """
 
+import math
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from snn_deploy.arrays import AnyArray
 
 T = TypeVar("T")
+LARGEST_NUMBER = (1 << 63) - 1  # of arrays, and far more than anything has
 
 
 class CodecError(Exception):
@@ -23,8 +25,16 @@ class CodecError(Exception):
 
 
 def encode(value: object, tensors: dict[str, AnyArray], path: str = "") -> Any:
-    """Return ``value`` as JSON data; its arrays go into ``tensors``, named by path."""
+    """Return ``value`` as JSON data; its arrays go into ``tensors``, named by path.
+
+    Raises
+    ------
+    CodecError
+        If two arrays would have one name.
+    """
     if isinstance(value, np.ndarray):
+        if path in tensors:
+            raise CodecError(f"{path}: two arrays have this name; rename one")
         tensors[path] = value
         return {"tensor": path}
     if isinstance(value, Enum):
@@ -43,7 +53,9 @@ def encode(value: object, tensors: dict[str, AnyArray], path: str = "") -> Any:
         }
         return {"type": tag_of(type(value)), **data}
     if isinstance(value, np.generic):
-        return value.item()
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        raise CodecError(f"{path}: {value} cannot be stored, nor be read again")
     return value
 
 
@@ -107,6 +119,8 @@ def _decode_plain(hint: Any, data: Any, where: str) -> Any:
         if data in [member.value for member in hint]:
             return hint(data)
         raise CodecError(f"{where}: {data!r} is no {hint.__name__}")
+    if type(data) in (int, float) and not abs(data) <= LARGEST_NUMBER:
+        raise CodecError(f"{where}: a number that is not finite, or over 2**63")
     if hint is float and type(data) is int:
         return float(data)
     if type(data) is hint or (hint is type(None) and data is None):

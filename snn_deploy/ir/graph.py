@@ -13,10 +13,13 @@ import numpy as np
 from snn_deploy.arrays import FloatArray, n_neurons, read_only
 from snn_deploy.errors import ModelError
 from snn_deploy.ir.nodes import Input, Node, Signal
+from snn_deploy.names import flaw_of, free_name, shown
 from snn_deploy.spikes import Encoding
 
 NodeT = TypeVar("NodeT", bound=Node)
 LARGEST_LAYER = 1 << 24  # values; a chip has a million neurons in all
+MOST_TIMESTEPS = 100_000  # of an input; all results of a run have that length
+LARGEST_SCALE = 1e30  # of an input, and of its offset
 
 
 class Functional(Enum):
@@ -50,10 +53,20 @@ class Training:
     def __post_init__(self) -> None:
         if self.timesteps < 1:
             raise ModelError(f"timesteps is {self.timesteps}; at least 1 is needed")
+        if self.timesteps > MOST_TIMESTEPS:
+            raise ModelError(
+                f"timesteps is {self.timesteps}, allowed are {MOST_TIMESTEPS}; cut "
+                "inputs into shorter ones"
+            )
         for name in ("input_scale", "input_offset", "dt"):
             value = getattr(self, name)
             if value is not None and not math.isfinite(value):
                 raise ModelError(f"{name} is {value}; give a finite number")
+            if value is not None and abs(value) > LARGEST_SCALE:
+                raise ModelError(
+                    f"{name} is {value}, allowed are {-LARGEST_SCALE:g} to "
+                    f"{LARGEST_SCALE:g}; scale the first layer"
+                )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,6 +110,9 @@ class Graph:
 
     def _check_names(self) -> None:
         names = [node.name for node in self.nodes]
+        for name in (self.name, *names):
+            if flaw := flaw_of(name):
+                raise ModelError(f"{shown(name[:100])}: this name {flaw}")
         for name in names:
             if names.count(name) > 1:
                 raise ModelError(f"{name}: two layers have this name; rename one")
@@ -151,6 +167,10 @@ class Graph:
         if self.output_name:
             return self._by_name[self.output_name]
         return next(node for node in self.nodes if not self.targets(node))
+
+    def free_name(self, wanted: str) -> str:
+        """Return ``wanted``, made longer until no layer has this name."""
+        return free_name(wanted, self._by_name)
 
     def node(self, name: str) -> Node:
         """Return the layer called ``name``."""

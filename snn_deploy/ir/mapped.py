@@ -1,5 +1,6 @@
 """A network on neurocores: which neurons lie where, and which packets that causes."""
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -35,6 +36,13 @@ class Piece:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "neurons", read_only(self.neurons, np.int64))
+        if self.neurons.ndim != 1 or not np.all(np.diff(self.neurons) > 0):
+            raise PassError(
+                f"{self.population}: neurons of a piece of shape {self.neurons.shape} "
+                "are no ascending row"
+            )
+        if min(self.synapse_bits, self.n_input_axons, self.n_output_axons) < 0:
+            raise PassError(f"{self.population}: a piece takes less than nothing")
 
     def taken(self, limits: NeurocoreLimits) -> dict[str, int]:
         """Return what the piece takes of each resource that is limited."""
@@ -93,6 +101,47 @@ class MappedNetwork:
 
     def __post_init__(self) -> None:
         _ = self.core_of
+
+    def check_stored(self) -> None:
+        """Raise a ``PassError`` for what no compiled network has in its file.
+
+        While a network is laid out its neurocores may lie past the edge;
+        ``check_rules`` counts them.
+        """
+        self._check_times()
+        self._check_places()
+
+    def _check_times(self) -> None:
+        graph = self.graph
+        for projection in graph.projections:
+            late = graph.offset_of(projection.target)
+            late -= graph.offset_of(projection.source)
+            if projection.delay < max(late, 1):
+                raise PassError(
+                    f"{projection.name}: a delay of {projection.delay} timesteps, at "
+                    f"least {max(late, 1)} are needed"
+                )
+
+    def _check_places(self) -> None:
+        mesh, board = self.target.mesh, self.target.board
+        width, height = mesh.width * board.width, mesh.height * board.height
+        on_tile: Counter[tuple[int, int]] = Counter()
+        for position, core in enumerate(self.cores):
+            if core.index != position or not core.pieces:
+                raise PassError(
+                    f"{core.name}: is the {position}th, or empty; number those in use"
+                )
+            if not (0 <= core.x < width and 0 <= core.y < height):
+                raise PassError(
+                    f"{core.name}: lies on tile {core.x}, {core.y}, there are {width} "
+                    f"x {height}"
+                )
+            on_tile[core.x, core.y] += 1
+        if on_tile and max(on_tile.values()) > mesh.neurocores_per_tile:
+            raise PassError(
+                f"{max(on_tile.values())} neurocores on one tile, which has "
+                f"{mesh.neurocores_per_tile}"
+            )
 
     @cached_property
     def core_of(self) -> dict[str, IntArray]:

@@ -1,5 +1,6 @@
 """The network in chip integers: populations, projections, and what was lost."""
 
+from collections import Counter
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 
@@ -23,9 +24,10 @@ from snn_deploy.fixedpoint import (
     THRESHOLD_BITS,
     VOLTAGE_LIMIT,
 )
-from snn_deploy.ir.graph import Training
+from snn_deploy.ir.graph import LARGEST_LAYER, Training
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.synapses import Synapses, freeze
+from snn_deploy.names import flaw_of, shown
 from snn_deploy.target import Precision
 
 # what a neuron does in a timestep, in this order; ``ir.dynamics`` is its definition
@@ -40,6 +42,11 @@ UPDATE_ORDER = (
     "the voltage is compared with the threshold",
     "a spike is sent and the voltage reset",
 )
+LARGEST_WEIGHT = 256  # magnitude, on a grid of 9 bits
+LARGEST_EXPONENT = 32  # magnitude, of a projection's weights
+LARGEST_DELAY = 1 << 17  # timesteps, of spikes and of populations
+MOST_ON_THEIR_WAY = 1 << 26  # values of a delay's timesteps and neurons
+MOST_CHANGES = 10_000
 LOSSY_STEPS = (
     "round weights",
     "floor sums",
@@ -64,6 +71,11 @@ class Change:
     mean: float
     note: str = ""
 
+    def __post_init__(self) -> None:
+        for text in (self.layer, self.kind, self.note):
+            if flaw := flaw_of(text):
+                raise PassError(f"a lossy step's text {flaw}")
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Source:
@@ -72,6 +84,14 @@ class Source:
     name: str
     shape: Shape
     largest_value: int  # of one spike; 1: binary
+
+    def __post_init__(self) -> None:
+        _check_shape(self.name, self.shape)
+        if not 1 <= self.largest_value < 1 << PAYLOAD_BITS:
+            raise PassError(
+                f"{self.name}: a spike is worth up to {self.largest_value}, allowed is "
+                f"1 to {(1 << PAYLOAD_BITS) - 1}"
+            )
 
     @property
     def size(self) -> int:
@@ -118,6 +138,7 @@ class Population:
 
     def __post_init__(self) -> None:
         freeze(self)
+        _check_shape(self.name, self.shape)
         self._check_registers()
         for item in fields(self):
             value = getattr(self, item.name)
@@ -138,6 +159,7 @@ class Population:
             ("initial_voltage", -VOLTAGE_LIMIT, VOLTAGE_LIMIT),
             ("refractory", 0, (1 << REFRACTORY_BITS) - 1),
             ("max_spikes", 1, (1 << PAYLOAD_BITS) - 1),
+            ("offset", 0, LARGEST_DELAY),
         ):
             values = np.asarray(getattr(self, name))
             wrong = values[(values < low) | (values > high)]
@@ -146,6 +168,8 @@ class Population:
                     f"{self.name}: {name} is {wrong[0]}, allowed is {low} to {high}; "
                     + _remedy(name)
                 )
+        if not np.all((self.scale > 0) & np.isfinite(self.scale)):
+            raise PassError(f"{self.name}: a scale is no finite number over 0")
         if self.max_spikes > 1 and (
             self.reset is not Reset.SOFT or np.any(self.reset_amount == 0)
         ):
@@ -157,6 +181,14 @@ class Population:
     @property
     def size(self) -> int:
         return n_neurons(self.shape)
+
+
+def _check_shape(name: str, shape: Shape) -> None:
+    if not shape or min(shape) < 1 or n_neurons(shape) > LARGEST_LAYER:
+        raise PassError(
+            f"{name}: has shape {shape}; sizes must be over 0, and {LARGEST_LAYER} "
+            "values in all at most"
+        )
 
 
 def _broadcasts(value: AnyArray, shape: Shape) -> bool:
@@ -185,6 +217,17 @@ class Projection:
 
     def __post_init__(self) -> None:
         freeze(self)
+        for what, values, low, high in (
+            ("weight", self.synapses.weights, -LARGEST_WEIGHT, LARGEST_WEIGHT - 1),
+            ("exponent", self.exponent, -LARGEST_EXPONENT, LARGEST_EXPONENT),
+            ("delay", self.delay, 0, LARGEST_DELAY),
+            ("delay of an axon", self.axon_delay, 0, LARGEST_DELAY),
+        ):
+            wrong = np.extract((values < low) | (values > high), values)
+            if wrong.size:
+                raise PassError(
+                    f"{self.name}: a {what} is {wrong[0]}, allowed is {low} to {high}"
+                )
 
     @property
     def longest_delay(self) -> int:
@@ -213,14 +256,30 @@ class QuantizedGraph:
 
     def __post_init__(self) -> None:
         freeze(self)
-        senders = [self.source.name, *self._by_name]
-        if len(senders) != 1 + len(self.populations) or len({*senders}) < len(senders):
-            raise PassError(f"{self.name}: two populations have one name; rename one")
+        self._check_names()
+        if len(self.changes) > MOST_CHANGES:
+            raise PassError(
+                f"{self.name}: {len(self.changes)} lossy steps, allowed are "
+                f"{MOST_CHANGES}"
+            )
         if self.output not in self._by_name:
             raise PassError(f"{self.output}: is read out, but is no population")
         for projection in self.projections:
             self._check_ends(projection)
         _ = self.order
+
+    def _check_names(self) -> None:
+        names = [self.source.name, *(p.name for p in self.populations)]
+        counts = Counter([*names, *(p.name for p in self.projections)])
+        for name in (self.name, *counts):
+            if flaw := flaw_of(name):
+                raise PassError(f"{shown(name[:100])}: this name {flaw}")
+        for name, count in counts.items():
+            if count > 1:
+                raise PassError(
+                    f"{name}: {count} populations or projections have this name; each "
+                    "needs its own"
+                )
 
     def _check_ends(self, projection: Projection) -> None:
         name = projection.name
@@ -237,12 +296,16 @@ class QuantizedGraph:
                 f"{name}: weights of shape {projection.synapses.weights.shape} do not "
                 f"lead from {shape} to {self.shape_of(projection.target)}"
             )
-        if projection.delay < 0 or np.any(projection.axon_delay < 0):
-            raise PassError(f"{name}: a delay is under 0")
         if not _broadcasts(projection.axon_delay, shape):
             raise PassError(
                 f"{name}: {projection.axon_delay.shape} delays of axons, the source "
                 f"has {shape} neurons"
+            )
+        on_their_way = projection.longest_delay * n_neurons(shape)
+        if on_their_way > MOST_ON_THEIR_WAY:
+            raise PassError(
+                f"{name}: a delay of {projection.longest_delay} for {n_neurons(shape)} "
+                f"neurons keeps {on_their_way} values, allowed are {MOST_ON_THEIR_WAY}"
             )
 
     @cached_property

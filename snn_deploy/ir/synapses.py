@@ -8,12 +8,16 @@ from snn_deploy.arrays import IntArray, Shape, n_neurons, read_only
 from snn_deploy.errors import PassError
 from snn_deploy.ir.nodes import convolved_shape
 
+LARGEST_STEP = 1 << 24  # of a convolution; no input is wider
+
 
 def freeze(value: object) -> None:
     """Make the arrays of a dataclass read-only, integers ``int64``."""
     for field in fields(value):  # type: ignore[arg-type]
         item = getattr(value, field.name)
         if isinstance(item, np.ndarray | np.generic):
+            if item.dtype == np.uint64 and item.max(initial=0) > np.iinfo(np.int64).max:
+                raise PassError(f"{field.name}: {item.max()} is over 2**63")
             dtype = np.float64 if item.dtype.kind == "f" else np.int64
             object.__setattr__(value, field.name, read_only(item, dtype))
 
@@ -67,6 +71,8 @@ class ConvSynapses:
         smallest = min(*self.stride, *self.dilation)
         if smallest < 1 or min(*self.padding, *self.cropped) < 0:
             return None
+        if max(*self.stride, *self.dilation, *self.padding) > LARGEST_STEP:
+            return None
         return convolved_shape(
             shape,
             self.weights.shape,
@@ -88,6 +94,8 @@ class SparseSynapses:
 
     def __post_init__(self) -> None:
         freeze(self)
+        if min(self.size) < 1:
+            raise PassError(f"sparse synapses of size {self.size}; give sizes over 0")
         shapes = {self.targets.shape, self.sources.shape, self.weights.shape}
         if len(shapes) != 1 or self.weights.ndim != 1:
             raise PassError("sparse synapses need as many targets, sources and weights")

@@ -38,15 +38,17 @@ def collect(graph: Graph, node: Neuron) -> list[Arrival]:
     found = [_gained(_valued(graph, a), node) for a in _paths(graph, node, 0)]
     if np.all(node.current_decay == 1):
         return found
-    return _with_bias_as_spikes(found, node)
+    return _with_bias_as_spikes(found, node, bias_source(graph, node))
 
 
-def bias_source(node: Neuron) -> str:
+def bias_source(graph: Graph, node: Neuron) -> str:
     """Return the name of the neurons that send the bias of ``node`` as spikes."""
-    return f"{node.name}_bias"
+    return graph.free_name(f"{node.name}_bias")
 
 
-def _with_bias_as_spikes(arrivals: list[Arrival], node: Neuron) -> list[Arrival]:
+def _with_bias_as_spikes(
+    arrivals: list[Arrival], node: Neuron, name: str
+) -> list[Arrival]:
     """Return the arrivals without biases, and one more that brings their sum.
 
     The bias of a weight layer enters the synaptic current. Where the current has a
@@ -65,7 +67,6 @@ def _with_bias_as_spikes(arrivals: list[Arrival], node: Neuron) -> list[Arrival]
         replace(a, layer=replace(a.layer, bias=np.zeros_like(a.layer.bias)))
         for a in arrivals
     ]
-    name = bias_source(node)
     none = np.zeros_like(bias)
     if len(node.shape) == 1:
         layer: Linear | Conv2d = Linear(

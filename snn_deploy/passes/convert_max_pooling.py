@@ -64,7 +64,7 @@ def _pooled(sources: tuple[Node, ...]) -> str:
 def _converted(graph: Graph, pool: MaxPool2d, worth: float) -> Graph:
     channels = pool.shape[0]
     window = Conv2d(
-        name=f"{pool.name}_window",
+        name=graph.free_name(f"{pool.name}_window"),
         weight=np.ones((channels, 1, *pool.kernel)),
         bias=np.zeros(channels),
         stride=pool.stride,

@@ -36,7 +36,7 @@ def integrate_readout(graph: Graph) -> Graph:
             "integrators"
         )
     integrator = Integrator(
-        name=f"{output.name}_sum",
+        name=graph.free_name(f"{output.name}_sum"),
         shape=output.output_shape,
         current_decay=np.array(1.0),
         voltage_decay=np.array(0.0),

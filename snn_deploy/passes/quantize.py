@@ -1,7 +1,7 @@
 """Turn floats into chip integers, and note everything that is lost."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -28,6 +28,7 @@ from snn_deploy.ir.quantized import (
 from snn_deploy.ir.synapses import (
     Synapses,
 )
+from snn_deploy.names import free_name
 from snn_deploy.passes.abilities import abilities, check_input, largest_count
 from snn_deploy.passes.collect import Arrival, bias_source, collect, synapses_of
 from snn_deploy.passes.compare_strictly import compare_strictly
@@ -68,7 +69,7 @@ def quantize(graph: Graph, target: Target) -> QuantizedGraph:
         name=graph.name,
         source=source,
         populations=tuple(p for layer in layers for p in layer.populations()),
-        projections=tuple(p for layer in layers for p in layer.projections()),
+        projections=tuple(_each_once(layers, {*largest})),
         output=graph.output.name,
         training=graph.training,
         precision=target.precision,
@@ -76,6 +77,15 @@ def quantize(graph: Graph, target: Target) -> QuantizedGraph:
         used_inputs=to_integers(graph.used_inputs),
     )
     return compare_strictly(quantized)
+
+
+def _each_once(layers: Sequence["_Layer"], names: set[str]) -> Iterator[Projection]:
+    """Yield all projections; the name of each is its own, among ``names`` as well."""
+    for layer in layers:
+        for projection in layer.projections():
+            name = free_name(projection.name, names)
+            names.add(name)
+            yield replace(projection, name=name)
 
 
 class _Layer:
@@ -89,6 +99,7 @@ class _Layer:
         self.is_on_grid = graph.is_on_grid
         self.changes: list[Change] = []
         self.arrivals = collect(graph, node)
+        self.bias_source = bias_source(graph, node)
         self.bias = self._total_bias()
         self.abilities = abilities(node, target)
         self.max_spikes = largest_count(node, self.arrivals, largest, self.bias)
@@ -122,7 +133,7 @@ class _Layer:
 
     def populations(self) -> list[Population]:
         """Return the neurons of this layer, and those that send its bias, if any."""
-        name = bias_source(self.node)
+        name = self.bias_source
         if name in [arrival.source for arrival in self.arrivals]:
             return [self._population(), self._metronome(name)]
         return [self._population()]

@@ -69,6 +69,14 @@ class Certain(Rule):
     def check(self, graph: QuantizedGraph) -> None:
         largest_changes(graph)
 
+    def check_found(self, found: Calibration) -> None:
+        n_classes = len(found.steps)
+        if found.gains.shape != (n_classes, n_classes) or n_classes < 2:
+            raise CalibrationError(
+                f"a calibration of the rule certain with {found.gains.shape} gains for "
+                f"{n_classes} classes is damaged"
+            )
+
     def betas(
         self, evidence: Evidence, settings: Settings, looks: IntArray, scale: float
     ) -> FloatArray:

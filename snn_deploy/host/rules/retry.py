@@ -6,6 +6,7 @@ It is ``risk`` with one look, at T. No pipeline has to drain before an input is 
 import numpy as np
 
 from snn_deploy.arrays import IntArray
+from snn_deploy.errors import CalibrationError
 from snn_deploy.host.cutoff import Cutoff, polled
 from snn_deploy.host.rules.risk import Risk, risk
 from snn_deploy.host.rules.rule import Calibration, Settings, settled_in_words
@@ -25,6 +26,13 @@ class Retry(Risk):
 
     def looks(self, settings: Settings, n_timesteps: int) -> IntArray:
         return np.union1d([settings.at], [n_timesteps])
+
+    def check_found(self, found: Calibration) -> None:
+        if len(found.polled) not in (1, 2) or found.polled[-1] != found.timesteps:
+            raise CalibrationError(
+                f"a calibration of the rule retry that polls {len(found.polled)} times "
+                "is damaged; it looks once before the last timestep"
+            )
 
     def in_words(self, found: Calibration) -> str:
         if not found.stops_early:

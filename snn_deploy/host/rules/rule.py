@@ -19,6 +19,8 @@ from snn_deploy.host.thresholds import loss_bound, polled_timesteps
 from snn_deploy.ir.quantized import QuantizedGraph
 
 FORMS = ("probability", "expectation")
+LARGEST_SCALE = 1e30  # of an output
+MOST_INPUTS = 1 << 40
 BUDGETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 
 
@@ -144,6 +146,51 @@ class Calibration:
                 f"a calibration with score {self.score!r} that polls at "
                 f"{self.polled.tolist()} of {self.timesteps} timesteps is damaged"
             )
+        self._check_numbers()
+        self._check_rows()
+        self.method.check_found(self)
+
+    def _check_numbers(self) -> None:
+        most = 2.0 * self.timesteps  # of what starts again
+        for name, low, high in (
+            ("budget", 0.0, 1.0),
+            ("confidence", 0.0, 1.0),
+            ("loss", -1.0, 1.0),
+            ("loss_bound", 0.0, 1.0),
+            ("mean_timesteps", 0.0, most),
+            ("scale", np.nextafter(0, 1), LARGEST_SCALE),
+            ("n_inputs", 0, MOST_INPUTS),
+            ("n_inputs_needed", 0, MOST_INPUTS),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise CalibrationError(
+                    f"a calibration whose {name} is {value}, allowed is {low} to "
+                    f"{high}, is damaged"
+                )
+        if self.form not in FORMS:
+            raise CalibrationError(
+                f"a calibration of the form {self.form[:100]!r} is damaged; known are "
+                f"{', '.join(FORMS)}"
+            )
+
+    def _check_rows(self) -> None:
+        for name in ("steps", "first_scores", "polled", "input_hashes"):
+            if getattr(self, name).ndim != 1:
+                raise CalibrationError(
+                    f"a calibration with {name} of shape {getattr(self, name).shape} "
+                    "is damaged; they are a row"
+                )
+        values = (self.gains, self.steps, self.first_scores)
+        if np.isnan(self.betas).any() or not all(np.isfinite(v).all() for v in values):
+            raise CalibrationError(
+                "a calibration with numbers that are none is damaged"
+            )
+        if np.any(np.diff(self.polled) <= 0):
+            raise CalibrationError(
+                f"a calibration that polls at {len(self.polled)} timesteps that do not "
+                "ascend is damaged"
+            )
 
     @property
     def method(self) -> "Rule":
@@ -244,6 +291,9 @@ class Rule:
 
     def check(self, graph: QuantizedGraph) -> None:
         """Raise a ``CalibrationError`` if the rule cannot serve this network."""
+
+    def check_found(self, found: Calibration) -> None:
+        """Raise a ``CalibrationError`` for what this rule never finds."""
 
     def looks(self, settings: Settings, n_timesteps: int) -> IntArray:
         """Return the timesteps at which the outputs are looked at."""
