@@ -5,6 +5,7 @@ against the reference: outputs of all timesteps must be equal.
 """
 
 import os
+import platform
 import shutil
 import sys
 import tempfile
@@ -21,9 +22,16 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray, Shape
 from snn_deploy.backends import Program, open_backend
-from snn_deploy.backends.compiled import Engine, available, instructions, missing_note
+from snn_deploy.backends.compiled import (
+    Engine,
+    available,
+    instructions,
+    missing_note,
+    n_cores,
+)
 from snn_deploy.backends.lava_compat import import_lava
 from snn_deploy.errors import BackendError
+from snn_deploy.importers.sandbox import has_sandbox
 from snn_deploy.ir.graph import Edge, Graph, Training
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.neurons import Comparison, Lif, Reset
@@ -58,6 +66,7 @@ class Finding:
 
 def examine() -> Iterator[Finding]:
     """Yield what is found, part by part; the self-tests come last."""
+    yield _system()
     yield _python()
     yield _torch()
     yield _threads()
@@ -69,6 +78,22 @@ def examine() -> Iterator[Finding]:
     wanted = _reference(network, stimuli)
     for name, run in _ways(network, stimuli):
         yield _compared(f"self-test, {name}", run, wanted)
+
+
+def _system() -> Finding:
+    name = platform.system()
+    lacks = ""
+    if not has_sandbox():
+        lacks = "NIR, ONNX and lava-dl files are not read, .pt and .snn are"
+    elif name == "Darwin":
+        lacks = "parsers of NIR, ONNX and lava-dl files have no limit of memory"
+    return Finding(
+        what="system",
+        state=State.NOTE if lacks else State.FINE,
+        found=f"{name or 'unknown'}, {platform.machine() or 'unknown processor'}"
+        + f": {lacks}" * bool(lacks),
+        advice="use Linux, where snn-deploy is tested" if lacks else "",
+    )
 
 
 def _python() -> Finding:
@@ -94,8 +119,8 @@ def _torch() -> Finding:
 
 
 def _threads() -> Finding:
-    n = len(os.sched_getaffinity(0))
-    return Finding(what="threads", state=State.FINE, found=f"{n} for the engine")
+    found = f"{n_cores()} for the engine"
+    return Finding(what="threads", state=State.FINE, found=found)
 
 
 def _disk() -> Iterator[Finding]:

@@ -30,6 +30,11 @@ def flaw_of(name: str, longest: int = LONGEST_NAME) -> str:
     return ""
 
 
+def cell(text: str) -> str:
+    """Return ``text`` for a table that a spreadsheet may open: never a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
 def shown(text: str) -> str:
     r"""Return ``text`` with what cannot be shown written as in Python: ``\x1b``."""
     if text.isprintable():

@@ -46,11 +46,11 @@ ALLOWED = {
     "convert": "errors exporters importers ir pipeline target",
     "training": "arrays errors files fixedpoint importers inputs ir passes pipeline "
     "spikes target target_file toml_file training.neurons training.tebn",
-    "profile": "arrays artifact backends costs errors files host inputs ir passes "
-    "results spikes target",
+    "profile": "arrays artifact backends costs errors files host inputs ir names "
+    "passes results spikes target",
     "verify": "arrays artifact backends errors fixedpoint inputs ir passes pipeline "
     "profile spikes",
-    "report": "arrays costs files ir profile target verify",
+    "report": "arrays costs files ir names profile target verify",
     "crosscheck": "artifact backends errors host inputs results",
     "calibrating": "arrays artifact backends host inputs",
     "demo": "artifact files importers inputs ir pipeline profile target_file",
@@ -58,11 +58,12 @@ ALLOWED = {
     "sweep": "artifact backends calibrating errors files host importers inputs ir "
     "pipeline profile sweep_file target_file",
     "fit": "arrays errors ir neurocore passes pipeline target",
-    "doctor": "arrays backends errors ir pipeline spikes target_file",
+    "doctor": "arrays backends errors importers ir pipeline spikes target_file",
     "testing": "arrays artifact backends errors importers inputs ir pipeline profile "
     "recording target_file",
     "cli": "arrays artifact backends calibrating conversion_gap convert costs "
-    "crosscheck demo doctor errors files fit host importers inputs ir neurocore "
+    "crosscheck demo doctor errors files fit host importers inputs ir names "
+    "neurocore "
     "optimize pipeline profile recording report results serving sweep sweep_file "
     "target target_file training verify",
     "__init__": "artifact backends host importers inputs pipeline profile report "

@@ -65,6 +65,13 @@ def instructions() -> str:
     return wanted
 
 
+def n_cores() -> int:
+    """Return how many cores this process may use; of macOS and Windows, all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def missing_note() -> str | None:
     """Return what to tell who runs without the engine, unless it was asked for."""
     if available() or os.environ.get(VARIABLE) == NUMPY:
@@ -112,7 +119,7 @@ class Engine:
         self.network = network
         self.instructions = instructions
         self.layout = Layout(network.graph)
-        self.n_threads = len(os.sched_getaffinity(0))
+        self.n_threads = n_cores()
 
     @cached_property
     def counting(self) -> "Counting":

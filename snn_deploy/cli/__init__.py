@@ -4,9 +4,13 @@ Heavy packages are imported inside the commands, so that ``--help`` answers at o
 """
 
 import argparse
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 from difflib import get_close_matches
+from io import TextIOWrapper
+from pathlib import Path
 from typing import Any
 
 from snn_deploy import __version__
@@ -28,6 +32,7 @@ from snn_deploy.cli import (
     train,
     verify,
 )
+from snn_deploy.cli.console import readable
 from snn_deploy.errors import SnnDeployError
 
 COMMANDS = (
@@ -35,7 +40,10 @@ COMMANDS = (
     targets, data, train, demo, doctor,
 )  # fmt: skip
 WRONG_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+PACKAGE = Path(__file__).parents[1]
 INTERRUPTED = 130  # what shells give for Ctrl-C
+LONGEST_REPORT = 300  # characters of an error that nobody has foreseen
+DEBUG = "show the traceback of an error that is a fault of snn-deploy"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     A wrong command line exits with status 2.
     """
+    _prepare_streams()
     options = _parser().parse_args(arguments)
     try:
         options.call(options)
@@ -56,7 +65,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+    except Exception as error:  # not raised on purpose: a fault of this program
+        if options.debug:
+            raise
+        return _fail(_reported(error))
     return 0
+
+
+def _prepare_streams() -> None:
+    """Give a closed stream, as of a daemon, a place; print what can be printed.
+
+    A file that is opened would take the number of a closed stream, and its output.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+        elif mode == "w" and isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _reported(error: Exception) -> str:
+    """Return one line about an error that nobody has foreseen, and what to do."""
+    if isinstance(error, MemoryError):
+        return (
+            "the memory does not suffice; give it fewer inputs, or a machine with more"
+        )
+    frames = traceback.extract_tb(error.__traceback__)
+    frame = next(f for f in reversed(frames) if PACKAGE in Path(f.filename).parents)
+    place = f"{Path(frame.filename).relative_to(PACKAGE)}, line {frame.lineno}"
+    what = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REPORT]
+    return (
+        f"a fault of snn-deploy {__version__} ({what}; {place}); please report it with "
+        "the command line and, if you may, the files; --debug shows where it comes from"
+    )
 
 
 def _told(error: OSError) -> str:
@@ -70,7 +112,7 @@ def _told(error: OSError) -> str:
 
 
 def _fail(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {readable(message)}", file=sys.stderr)
     return 1
 
 
@@ -82,11 +124,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     version = f"snn-deploy {__version__}"
     parser.add_argument("--version", action="version", version=version)
+    parser.add_argument("--debug", action="store_true", help=DEBUG)
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", required=True, parser_class=_Command
     )
     for command in COMMANDS:
         command.add_to(commands)
+    for command_parser in commands.choices.values():
+        command_parser.add_argument(
+            "--debug", action="store_true", default=argparse.SUPPRESS, help=DEBUG
+        )
     return parser
 
 

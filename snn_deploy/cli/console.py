@@ -4,18 +4,25 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
+from snn_deploy.names import shown
+
 T = TypeVar("T")
 WIDTH_OF_A_PIPE = 120
 
 
 def out(text: str) -> None:
-    """Print a line."""
-    print(text)
+    """Print a line, or several."""
+    print(readable(text))
 
 
 def note(text: str) -> None:
     """Print a line beside the results, on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    print(readable(text), file=sys.stderr, flush=True)
+
+
+def readable(text: str) -> str:
+    """Return lines without what steers a terminal, or hides what is written."""
+    return "\n".join(shown(line) for line in text.split("\n"))
 
 
 def show_table(
@@ -26,8 +33,8 @@ def show_table(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left")
-    cells = [[str(cell) for cell in row] for row in rows]
+    table = Table(title=Text(readable(title)), title_justify="left")
+    cells = [[shown(str(cell)) for cell in row] for row in rows]
     for number, name in enumerate(columns):
         is_numeric = all(_is_number(row[number]) for row in cells)
         table.add_column(Text(name), justify="right" if is_numeric else "left")

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,15 @@ serve(int(sys.argv[1]))
 """
 MOST_BYTES = 1 << 33  # that a child may hand back
 OVER_LIMIT = {
-    signal.SIGXCPU: "takes too long to read",
-    signal.SIGALRM: "takes too long to read",
-    signal.SIGKILL: "takes too long, or more memory than there is, to read",
+    "SIGXCPU": "takes too long to read",
+    "SIGALRM": "takes too long to read",
+    "SIGKILL": "takes too long, or more memory than there is, to read",
 }
+
+
+def has_sandbox() -> bool:
+    """Whether this system can limit a process and hand it a file: POSIX."""
+    return hasattr(os, "fork") and find_spec("resource") is not None
 
 
 def read_apart(parse: Callable[[Path], Any], path: Path) -> Any:
@@ -46,11 +52,17 @@ def read_apart(parse: Callable[[Path], Any], path: Path) -> Any:
     ModelError
         If the parser refuses the file, crashes, or needs too much memory or time.
     """
+    if not has_sandbox():
+        raise ModelError(
+            f"{path}: is read in a process with limits, which this system has not; "
+            "compile it on Linux or macOS, or save the model as .pt: .pt and .snn are "
+            "read here"
+        )
     answer, status = _server.ask(parse, path)
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         name = signal.Signals(number).name
-        what = OVER_LIMIT.get(signal.Signals(number), "crashes its parser")
+        what = OVER_LIMIT.get(name, "crashes its parser")
         raise ModelError(f"{path}: {what} ({name}); export the network again")
     try:
         found = unpack(answer)

@@ -9,6 +9,7 @@ import types
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
+from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from snn_deploy.arrays import AnyArray
 
 T = TypeVar("T")
-LARGEST_NUMBER = (1 << 63) - 1  # of arrays, and far more than anything has
+LARGEST_INTEGER = (1 << 63) - 1  # of arrays, and far more than anything has
 
 
 class CodecError(Exception):
@@ -119,8 +120,10 @@ def _decode_plain(hint: Any, data: Any, where: str) -> Any:
         if data in [member.value for member in hint]:
             return hint(data)
         raise CodecError(f"{where}: {data!r} is no {hint.__name__}")
-    if type(data) in (int, float) and not abs(data) <= LARGEST_NUMBER:
-        raise CodecError(f"{where}: a number that is not finite, or over 2**63")
+    if type(data) is float and not math.isfinite(data):
+        raise CodecError(f"{where}: {data} is not finite")
+    if type(data) is int and abs(data) > LARGEST_INTEGER:
+        raise CodecError(f"{where}: a number over 2**63")
     if hint is float and type(data) is int:
         return float(data)
     if type(data) is hint or (hint is type(None) and data is None):
@@ -167,7 +170,7 @@ def _decode_dataclass(
     if not named:
         raise CodecError(f"{where}: {data.get('type')!r} is no {hint.__name__}")
     kind = named[0]
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     _check_names(kind, set(data) - {"type"}, where)
     values = {
         name: _decode(hints[name], data[name], tensors, f"{where}.{name}")
@@ -175,6 +178,11 @@ def _decode_dataclass(
         if name != "type"
     }
     return kind(**values)
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _check_names(kind: Any, found: set[str], where: str) -> None:

@@ -108,6 +108,11 @@ class MappedNetwork:
         While a network is laid out its neurocores may lie past the edge;
         ``check_rules`` counts them.
         """
+        if not self.graph.projections_into(self.graph.readout):
+            raise PassError(f"{self.graph.output}: nothing reaches what is read out")
+        for projection in self.graph.projections:
+            if not projection.synapses.weights.size:
+                raise PassError(f"{projection.name}: has no synapses")
         self._check_times()
         self._check_places()
 
@@ -120,6 +125,12 @@ class MappedNetwork:
                 raise PassError(
                     f"{projection.name}: a delay of {projection.delay} timesteps, at "
                     f"least {max(late, 1)} are needed"
+                )
+            allowed = 1 + self.target.precision.delay_max
+            if projection.longest_delay > allowed:
+                raise PassError(
+                    f"{projection.name}: a delay of {projection.longest_delay} "
+                    f"timesteps, {self.target.name} allows {allowed}"
                 )
 
     def _check_places(self) -> None:

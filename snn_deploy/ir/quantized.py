@@ -87,10 +87,10 @@ class Source:
 
     def __post_init__(self) -> None:
         _check_shape(self.name, self.shape)
-        if not 1 <= self.largest_value < 1 << PAYLOAD_BITS:
+        if not 1 <= self.largest_value <= VOLTAGE_LIMIT:
             raise PassError(
                 f"{self.name}: a spike is worth up to {self.largest_value}, allowed is "
-                f"1 to {(1 << PAYLOAD_BITS) - 1}"
+                f"1 to {VOLTAGE_LIMIT}"
             )
 
     @property
@@ -218,15 +218,15 @@ class Projection:
     def __post_init__(self) -> None:
         freeze(self)
         for what, values, low, high in (
-            ("weight", self.synapses.weights, -LARGEST_WEIGHT, LARGEST_WEIGHT - 1),
-            ("exponent", self.exponent, -LARGEST_EXPONENT, LARGEST_EXPONENT),
-            ("delay", self.delay, 0, LARGEST_DELAY),
-            ("delay of an axon", self.axon_delay, 0, LARGEST_DELAY),
+            ("a weight", self.synapses.weights, -LARGEST_WEIGHT, LARGEST_WEIGHT - 1),
+            ("the exponent", self.exponent, -LARGEST_EXPONENT, LARGEST_EXPONENT),
+            ("the delay", self.delay, 0, LARGEST_DELAY),
+            ("a delay of an axon", self.axon_delay, 0, LARGEST_DELAY),
         ):
             wrong = np.extract((values < low) | (values > high), values)
             if wrong.size:
                 raise PassError(
-                    f"{self.name}: a {what} is {wrong[0]}, allowed is {low} to {high}"
+                    f"{self.name}: {what} is {wrong[0]}, allowed is {low} to {high}"
                 )
 
     @property

@@ -172,7 +172,8 @@ class Unfinished:
 
 
 def _no_link(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+    no_follow: int = getattr(os, "O_NOFOLLOW", 0)  # not on Windows
+    return os.open(path, flags | no_follow, 0o666)
 
 
 def _name(way: Way, places: range) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from snn_deploy.errors import DataError
+from snn_deploy.names import cell
 from snn_deploy.profile import detail
 from snn_deploy.profile.detail import Detail
 from snn_deploy.profile.failures import Failed
@@ -49,7 +50,7 @@ def write_rows(
                 last = np.iinfo(np.int64).max
             here = [input_ for input_ in failed if input_.index <= last]
             failed = failed[len(here) :]
-            writer.write_table(_block(rows, start, here, schema))
+            writer.write_table(_cells(_block(rows, start, here, schema), form))
 
 
 def write_detail(found: Detail, path: Path, form: str = "parquet") -> None:
@@ -63,7 +64,18 @@ def write_detail(found: Detail, path: Path, form: str = "parquet") -> None:
         for name, about in detail.COLUMNS.items()
     )
     with _opened(path, schema, form) as writer:
-        writer.write_table(pa.table(found.columns(), schema=schema))
+        writer.write_table(_cells(pa.table(found.columns(), schema=schema), form))
+
+
+def _cells(table: Any, form: str) -> Any:
+    """Return a table; as CSV, with texts that a spreadsheet takes for texts."""
+    import pyarrow as pa
+
+    for i, column in enumerate(table.schema if form == "csv" else ()):
+        if pa.types.is_string(column.type):
+            texts = [t and cell(t) for t in table.column(i).to_pylist()]
+            table = table.set_column(i, column, pa.array(texts, column.type))
+    return table
 
 
 def _opened(path: Path, schema: Any, form: str) -> Any:

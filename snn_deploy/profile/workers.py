@@ -74,8 +74,26 @@ class Workers:
             except distributed.TimeoutError:
                 if future.status == "error":  # it is the call's own
                     raise
+            except distributed.KilledWorker as error:
+                raise BackendError(
+                    f"a part was lost with {RETRIES} workers, one after the other; "
+                    "look at their logs for memory or crashes, and run the same "
+                    "command again to go on"
+                ) from error
+            except distributed.CancelledError as error:
+                raise self.lost from error
+            if self.client.status != "running":
+                raise self.lost
             if self.n and len(self.client.cluster.workers) < self.n:
                 self.client.cluster.scale(self.n)
+
+    @property
+    def lost(self) -> BackendError:
+        """What to tell once the scheduler, which knows all parts, does not answer."""
+        return BackendError(
+            "the Dask scheduler is lost, and what it had is with it; look whether it "
+            "runs, and run the same command again to go on"
+        )
 
     def map(
         self, call: Callable[[S, T], R], shared: S, items: Sequence[T]
@@ -204,16 +222,11 @@ class SharedMeter(Meter):
             self.waiting.remove(mine)
 
     def _result(self, mine: range) -> Part:
-        from distributed import CancelledError, KilledWorker
-
         try:
             part: Part = self.workers.result(self.futures.pop(mine))
-        except (KilledWorker, CancelledError) as error:
-            raise BackendError(
-                f"inputs {mine.start} to {mine.stop - 1}: lost with {RETRIES} workers, "
-                "one after the other; look at their logs for memory or crashes, and "
-                "run the same command again to go on"
-            ) from error
+        except BackendError as error:
+            where = f"inputs {mine.start} to {mine.stop - 1}"
+            raise BackendError(f"{where}: {error}") from error
         return part
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from pathlib import Path
 
@@ -16,6 +16,7 @@ CELL, SPACE = 14, 5  # of a neurocore; between tiles
 CHIP_SPACE = 12  # more of it between chips
 LINE = 16  # height of a line of the file
 MOST_LINES = 24  # of a legend in the file
+MOST_OUTLINES = 1 << 17  # of neurocores, in use or not; beyond: of tiles in use
 MOST_TITLES = 2000  # neurocores that say what they are when pointed at
 LEAST_WIDTH, MOST_PIXELS = 360, 1240  # of the file; a window shows all of its width
 BORDER = 4  # of a chip, where there are several
@@ -174,7 +175,10 @@ def _grid(
     if columns * rows > network.target.mesh.width * network.target.mesh.height:
         yield element("path", d=_borders(network), class_="chips", fill="none",
                       stroke=EMPTY)  # fmt: skip
-    places = product(range(columns), range(rows), range(_per_tile(network)))
+    tiles: Iterable[tuple[int, int]] = product(range(columns), range(rows))
+    if columns * rows * _per_tile(network) > MOST_OUTLINES:
+        tiles = sorted({(core.x, core.y) for core in network.cores})
+    places = ((*tile, k) for tile in tiles for k in range(_per_tile(network)))
     outlines = [
         "M{} {}h{}v{}h-{}z".format(*_cell(network, *place), *[CELL - 2] * 3)
         for place in places

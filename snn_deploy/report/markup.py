@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 VOID = ("input", "meta")
+NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 LONGEST_LINE = 30  # letters of a cell that is not broken
 NUMBER_AND_UNIT = re.compile(r"(?<=\d) (?=(?:%|[fpnµmkMGT]?[JsW]\b))")
 
@@ -18,7 +19,7 @@ class Html(str):
 def element(tag: str, *children: object, **attributes: str) -> Html:
     """Return an element; ``class_`` is ``class``, and ``_`` is ``-`` in a name."""
     names = ((name.rstrip("_").replace("_", "-"), v) for name, v in attributes.items())
-    opening = tag + "".join(f' {name}="{escape(v)}"' for name, v in names)
+    opening = tag + "".join(f' {name}="{_escaped(v)}"' for name, v in names)
     if tag in VOID:
         return Html(f"<{opening}>")
     return Html(f"<{opening}>{together(children)}</{tag}>")
@@ -30,7 +31,11 @@ def together(parts: Iterable[object]) -> Html:
 
 
 def _text(part: object) -> str:
-    return escape(NUMBER_AND_UNIT.sub("\N{NO-BREAK SPACE}", str(part)))
+    return _escaped(NUMBER_AND_UNIT.sub("\N{NO-BREAK SPACE}", str(part)))
+
+
+def _escaped(text: str) -> str:
+    return escape(NO_XML.sub("\N{REPLACEMENT CHARACTER}", text))
 
 
 def section(title: str, *children: object) -> Html:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from snn_deploy.files import write_together
+from snn_deploy.names import cell
 
 COLUMNS = {
     "way": "its number in the picture",
@@ -49,7 +50,10 @@ def _write_table(
         writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="raise")
         writer.writeheader()
         for way, (outcome, is_best) in enumerate(zip(outcomes, best, strict=True), 1):
-            writer.writerow({"way": way, **outcome, "is_unbeaten": is_best})
+            cells = {
+                k: cell(v) if isinstance(v, str) else v for k, v in outcome.items()
+            }
+            writer.writerow({"way": way, **cells, "is_unbeaten": is_best})
 
 
 def _write_picture(
