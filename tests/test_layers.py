@@ -36,7 +36,7 @@ ALLOWED = {
     "passes": "arrays errors fixedpoint ir names neurocore spikes target",
     "backends": "arrays errors fixedpoint ir results spikes",
     "recording": "arrays backends errors files inputs ir spikes",
-    "host": "arrays backends errors fixedpoint ir names results spikes",
+    "host": "arrays backends errors fixedpoint ir results spikes",
     "serving": "arrays backends host inputs ir results spikes",
     "costs": "arrays ir results target",
     "artifact": "archives arrays errors files host ir",

@@ -267,7 +267,7 @@ CALIBRATIONS: dict[str, tuple[str, Edit]] = {
         ("n_inputs", -1, "n_inputs is -1"),
         ("n_inputs", 10**400, "over 2"),
         ("scale", 0.0, "scale is 0.0"),
-        ("form", "\x1b[31m", "form \\\\x1b\\[31m is damaged"),
+        ("form", "\x1b[31m", "is damaged; known are probability"),
         ("rule", "certain", "gains for 0 classes"),
         ("rule", "retry", "polls 0 times"),
     )
