@@ -1,5 +1,6 @@
 # make demo    the whole job on MNIST digits; says where the report is
 # make test    formatting, lint, types, tests
+# make test-fast  tests alone, without other programs and frameworks; two minutes
 # make test-all  the slow tests as well
 # make sanitize  the engine's tests, with AddressSanitizer and UBSan built in
 # make sanitize-fuzz  the engine misused for SECONDS (600), with them built in
@@ -22,7 +23,7 @@ PYTHONS ?= python3.10 python3.12
 SECONDS ?= 600
 SERVICE ?= pypi
 
-.PHONY: demo test test-all sanitize sanitize-fuzz sanitize-threads fuzz fuzz-engine bench bench-scale peers audit check-pythons install clean
+.PHONY: demo test test-fast test-all sanitize sanitize-fuzz sanitize-threads fuzz fuzz-engine bench bench-scale peers audit check-pythons install clean
 
 demo: $(INSTALLED)
 	$(BIN)/snn-deploy demo -o demo
@@ -32,6 +33,9 @@ test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+test-fast: $(INSTALLED)
+	$(BIN)/pytest --fast
 
 test-all: $(INSTALLED)
 	$(BIN)/pytest --run-slow

@@ -1,10 +1,31 @@
 """Options and marks of the test suite."""
 
+import signal
+
 import pytest
+
+# what make test-fast leaves out: other programs and frameworks, killed processes
+NOT_FAST = (
+    "backends/test_lava",
+    "browser/",
+    "conformance/",
+    "exporters/test_onnx",
+    "hostile/",
+    "importers/",
+    "peers/",
+    "profile/test_lava_faults",
+    "profile/test_workers",
+    "cli/test_profile_resumed",
+    "support/",
+    "test_examples",
+    "test_wheel",
+    "training/",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-slow", action="store_true", help="run slow tests as well")
+    parser.addoption("--fast", action="store_true", help="run the fast tests only")
     parser.addoption(
         "--update-golden", action="store_true", help="rewrite what tests compare with"
     )
@@ -12,13 +33,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes minutes; runs with --run-slow")
+    # in the background Ctrl-C is ignored, which its tests and their processes inherit
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
+    if config.getoption("--fast"):
+        slow = [item for item in items if _is_slow(item)]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not _is_slow(item)]
     if config.getoption("--run-slow"):
         return
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="slow: runs with --run-slow"))
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    place = item.nodeid.partition("tests/")[2]
+    return place.startswith(NOT_FAST)

@@ -31,7 +31,7 @@ from lava.magma.compiler.channel_map import PortPair
 
 def run_python(script: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", script], capture_output=True, text=True
     )
     return done.stdout + done.stderr
 

@@ -25,6 +25,7 @@ from snn_deploy.profile.tables import write_rows
 from tests.hostile.networks import SHAPE, write_all
 
 N = 3000
+N_PARTS = 24  # serial and streamed
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +56,30 @@ FAST.set_forkserver_preload(
 )
 
 
-def start(folder: Path, output: Path) -> ForkServerProcess:
-    run = FAST.Process(target=main, args=(arguments(folder, output),))
+def run_held(arguments: list[str], most: int) -> int:
+    """Run, but store no more than so many parts: who ends it has time to do so."""
+    keep, n_kept = Folder.keep, 0
+
+    def keep_or_wait(*args: Any) -> None:
+        nonlocal n_kept
+        if n_kept == most:
+            signal.pause()
+        keep(*args)
+        n_kept += 1
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Folder, "keep", keep_or_wait)
+        return main(arguments)
+
+
+def start(folder: Path, output: Path, n: int) -> ForkServerProcess:
+    """Start a run that stores ``n`` parts and up to two more; wait for these."""
+    n_before = n_parts(output)
+    run = FAST.Process(target=run_held, args=(arguments(folder, output), n + 2))
     run.start()
+    while n_parts(output) < n_before + n:
+        assert run.is_alive()
+        time.sleep(0.002)
     return run
 
 
@@ -71,11 +93,8 @@ def parts(output: Path) -> list[Folder]:
     return [Folder(path) for path in output.glob(".unfinished/*")]
 
 
-def wait_for_parts(output: Path, n: int) -> None:
-    last = time.monotonic() + 60
-    while sum(len(p.hashes) for p in parts(output)) < n:
-        assert time.monotonic() < last
-        time.sleep(0.002)
+def n_parts(output: Path) -> int:
+    return sum(len(p.hashes) for p in parts(output))
 
 
 def assert_finished(folder: Path, output: Path) -> None:
@@ -92,19 +111,14 @@ def assert_finished(folder: Path, output: Path) -> None:
 def drill(folder: Path, output: Path, n_kills: int) -> None:
     """Kill runs at random points until ``n_kills`` are done; then let one finish."""
     rng = random.Random(n_kills)
-    n_parts, n_killed = 0, 0
-    while n_killed < n_kills:
-        run = start(folder, output)
-        wait_for_parts(output, n_parts + rng.randrange(1, 3))
+    for _ in range(n_kills):
+        run = start(folder, output, rng.randrange(1, 3))
         time.sleep(rng.random() * 0.02)
         end(run)
-        n_killed += 1
-        n_parts = sum(len(p.hashes) for p in parts(output))
-        if n_parts > 24:  # near the end: begin again
+        if n_parts(output) > N_PARTS - 5:  # near the end: begin again
             assert main(arguments(folder, output)) == 0
             assert_finished(folder, output)
             shutil.rmtree(output)
-            n_parts = 0
     assert main(arguments(folder, output)) == 0
     assert_finished(folder, output)
 
@@ -121,8 +135,7 @@ def test_killed_200_times_it_gives_the_same_files(folder: Path, tmp_path: Path) 
 def test_a_copy_of_the_folder_amid_a_run_goes_on(folder: Path, tmp_path: Path) -> None:
     """What a power cut leaves is what lies on the disk at some moment."""
     output, copy = tmp_path / "profile", tmp_path / "copy"
-    run = start(folder, output)
-    wait_for_parts(output, 3)
+    run = start(folder, output, 3)
     shutil.copytree(output, copy)
     end(run)
 
@@ -139,28 +152,34 @@ def test_ctrl_c_says_where_the_work_lies_and_the_next_run_goes_on(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     output = tmp_path / "profile"
+    program = (
+        "import sys; from tests.cli.test_profile_resumed import run_held; "
+        "sys.exit(run_held(sys.argv[1:], 4))"
+    )
     run = subprocess.Popen(
-        [sys.executable, "-m", "snn_deploy", *arguments(folder, output), *options],
+        [sys.executable, "-c", program, *arguments(folder, output), *options],
         start_new_session=True,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        cwd=Path(__file__).parents[2],
     )
-    wait_for_parts(output, 2)
+    while n_parts(output) < 2:
+        assert run.poll() is None
+        time.sleep(0.002)
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does
-    _, error = run.communicate(timeout=30)
+    _, error = run.communicate()
     assert run.returncode == 130, error
     last = error.splitlines()
     assert last == [
         f"what is done lies in {output / '.unfinished'}; the same command goes on",
         "interrupted",
     ]
-    n_parts = sum(len(p.hashes) for p in parts(output))
+    n_done = n_parts(output)
 
     assert main(arguments(folder, output)) == 0
 
     said = capsys.readouterr().out
-    assert f"goes on where it stopped: {n_parts} parts are done" in said
+    assert f"goes on where it stopped: {n_done} parts are done" in said
     assert_finished(folder, output)
 
 
@@ -172,9 +191,7 @@ def test_a_deleted_input_file_loses_nothing_that_was_done(
     for name in ("model.snn", "data.npz"):
         shutil.copy(folder / name, home)
     output = tmp_path / "profile"
-    run = start(home, output)
-    wait_for_parts(output, 2)
-    end(run)
+    end(start(home, output, 2))
     (home / "data.npz").unlink()
 
     assert main(arguments(home, output)) == 1
@@ -200,7 +217,7 @@ def test_a_disk_that_fills_up_keeps_what_is_done(
     monkeypatch.setattr(store, "write_rows", full)
     assert main(arguments(folder, output)) == 1
     monkeypatch.undo()
-    assert sum(len(p.hashes) for p in parts(output)) == 4
+    assert n_parts(output) == 4
     assert not list(output.glob(".unfinished/*/.*"))  # no half file is left
 
     assert main(arguments(folder, output)) == 0

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -105,17 +106,23 @@ def dies_of(
     Returns the files of shared memory that there were then.
     """
     memory: set[Path] = set()
-    begin = Machine.begin
+    begin, start, limit_s = Machine.begin, Machine.__init__, lava_machine.LIMIT_S
 
     def begun(machine: Machine, found: Stimulus, looks: Sequence[int] = ()) -> None:
         if np.array_equal(found.values, stimulus.values):
             memory.update(shared_memory())
             os.kill(int(machine.ledgers[0].process_id[0]), number)
+            monkeypatch.setattr(lava_machine, "LIMIT_S", 4.0)
+            monkeypatch.setattr(lava_machine, "HANG_S", 1.0)
         begin(machine, found, looks)
 
+    def started(machine: Machine, *args: Any, **kwargs: Any) -> None:
+        monkeypatch.setattr(lava_machine, "LIMIT_S", limit_s)  # a start may be slow
+        monkeypatch.setattr(lava_machine, "HANG_S", limit_s)
+        start(machine, *args, **kwargs)
+
     monkeypatch.setattr(Machine, "begin", begun)
-    monkeypatch.setattr(lava_machine, "HANG_S", 1.0)
-    monkeypatch.setattr(lava_machine, "LIMIT_S", 4.0)
+    monkeypatch.setattr(Machine, "__init__", started)
     return memory
 
 

@@ -1,7 +1,9 @@
 """A training that is killed at any moment goes on to the weights of an unbroken one."""
 
+import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,6 +44,19 @@ def run(recipe: Path, folder: Path) -> "subprocess.Popen[bytes]":
     )
 
 
+def kill_after(n_epochs: int, recipe: Path, folder: Path) -> bool:
+    """Kill a training after so many checkpoints; return whether it was still alive."""
+    process = run(recipe, folder)
+    seen: set[int] = set()
+    while len(seen) < n_epochs and process.poll() is None:
+        with contextlib.suppress(FileNotFoundError):
+            seen.add((folder / CHECKPOINT).stat().st_mtime_ns)
+        time.sleep(0.002)
+    time.sleep(random.uniform(0, 0.1))  # amid an epoch, or as the next one is stored
+    process.send_signal(signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL
+
+
 def test_killed_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(RECIPE, encoding="utf-8")
@@ -49,19 +64,16 @@ def test_killed_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     try:
         unbroken = train(recipe, tmp_path / "unbroken" / "tiny")
-        process = run(recipe, tmp_path / "broken" / "tiny")
-        while not (tmp_path / "broken" / "tiny" / CHECKPOINT).exists():
-            assert process.poll() is None, "it ended before its first checkpoint"
-            time.sleep(0.01)
-        delay = random.uniform(0, 1.5)  # a few epochs
-        time.sleep(delay)
-        process.send_signal(signal.SIGKILL)
-        was_killed = process.wait() == -signal.SIGKILL
+        while True:
+            n_epochs = random.randrange(1, 7)  # of 9
+            if kill_after(n_epochs, recipe, tmp_path / "broken" / "tiny"):
+                break
+            shutil.rmtree(tmp_path / "broken")  # it was faster
         resumed = train(recipe, tmp_path / "broken" / "tiny", resume=True)
     finally:
         torch.set_num_threads(n_threads)
 
-    assert resumed.read_bytes() == unbroken.read_bytes(), (delay, was_killed)
+    assert resumed.read_bytes() == unbroken.read_bytes(), n_epochs
     names = sorted(path.name for path in (tmp_path / "broken" / "tiny").iterdir())
     left = [name for name in names if not name.startswith(".checkpoint.pt.")]
     assert left == ["card.md", "model.pt"]
