@@ -9,6 +9,7 @@ from torch import nn
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.cells import kind_of
 from snn_deploy.importers.frameworks import (
     TimeAxis,
     copied,
@@ -296,7 +297,7 @@ class _AtOnce(_Watched):
 def _set_sizes(module: nn.Module, n: int, n_timesteps: int) -> None:
     """Tell layers that part batch and time how many there are of each."""
     sizes: Any = module
-    if type(module).__module__.startswith("sinabs"):
+    if kind_of(module).__module__.startswith("sinabs"):
         if hasattr(module, "batch_size"):
             sizes.batch_size = n
         if hasattr(module, "num_timesteps"):

@@ -60,6 +60,14 @@ def test_neurons(tmp_path: Path, make: Any, options: dict[str, Any]) -> None:
     agree(network(make(**options)), merged, tmp_path, SHAPE)
 
 
+class Quick(sl.LIFSqueeze):  # type: ignore[misc, name-defined]
+    """The same neurons under another name."""
+
+
+def test_a_derived_neuron_that_overrides_nothing_is_its_base(tmp_path: Path) -> None:
+    agree(network(Quick(tau_mem=2.0, batch_size=N)), merged, tmp_path, SHAPE)
+
+
 @pytest.mark.parametrize(
     "options",
     [
