@@ -173,6 +173,12 @@ def is_spiking(module: nn.Module) -> bool:
     return "state" in inspect.signature(module.forward).parameters
 
 
+def is_neuron(module: nn.Module) -> bool:
+    """Tell whether ``module`` is a layer of neurons of this package or of Norse."""
+    is_cell = is_spiking(module) and hasattr(module, "p")
+    return is_cell or isinstance(module, Qcfs | IntegrateAndFire)
+
+
 def convert(network: nn.Module, decay: float = 0.0) -> nn.Module:
     """Return ``network`` with integrate-and-fire neurons for its ``Qcfs``.
 

@@ -1,6 +1,7 @@
 """One phase of a training: what is trained, on which loss, with which optimizer."""
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from snn_deploy.ir import graph
 from snn_deploy.spikes import Encoding
 from snn_deploy.target_file import read_target
 from snn_deploy.training import losses, rcs, recipes
+from snn_deploy.training.activity import Activity
 from snn_deploy.training.batches import Batch
 from snn_deploy.training.checkpoint import Checkpoint
 from snn_deploy.training.grid import rounded, weight_steps
@@ -43,6 +45,7 @@ class Phase:
         network.load_state_dict(checkpoint.network)
         # shares its parameters with the network
         self.trained = network if is_first else convert(network, self._decay())
+        self.regularizers = _regularizers(recipe, self.trained)
         self.optimizer = _optimizer(network, self.training)
         if checkpoint.optimizer is not None:
             try:
@@ -84,6 +87,20 @@ class Phase:
         return {name: step.to(device) for name, step in steps.items()}
 
 
+def _regularizers(
+    recipe: Recipe, trained: nn.Module
+) -> list[Callable[[Tensor, Tensor], Tensor]]:
+    found: list[Callable[[Tensor, Tensor], Tensor]] = []
+    if recipe.regularizer is not None:
+        settings = recipe.regularizer
+        found.append(rcs.Rcs(trained, weight=settings.weight, share=settings.share))
+    if recipe.activity is not None:
+        target, weight = recipe.activity.target, recipe.activity.weight
+        activity = Activity(trained, target=target, weight=weight)
+        found.append(lambda outputs, labels: activity())
+    return found
+
+
 def _optimizer(network: nn.Module, training: Training) -> torch.optim.Optimizer:
     """Only weights decay; biases, batch normalizations and thresholds do not."""
     learned = [p for p in network.parameters() if p.requires_grad]
@@ -106,17 +123,12 @@ def _optimizer(network: nn.Module, training: Training) -> torch.optim.Optimizer:
 
 
 def objective(phase: Phase, batch: Batch) -> Tensor:
-    """Return what training makes small: the loss, and the regularizer if any."""
-    recipe, labels = phase.recipe, batch.y
-    smoothing = phase.training.label_smoothing
-    if recipe.regularizer is None:
-        return _loss(_outputs(phase, batch), recipe, labels, smoothing)
-    share = recipe.regularizer.share
-    with rcs.observe(phase.trained, share) as turns:
-        outputs = _outputs(phase, batch)
-    penalty = rcs.penalty(turns, outputs, labels, share)
-    loss = _loss(outputs, recipe, labels, smoothing)
-    return loss + recipe.regularizer.weight * penalty
+    """Return what training makes small: the loss, and the regularizers if any."""
+    outputs = _outputs(phase, batch)
+    loss = _loss(outputs, phase.recipe, batch.y, phase.training.label_smoothing)
+    for regularizer in phase.regularizers:
+        loss = loss + regularizer(outputs, batch.y)
+    return loss
 
 
 def evaluate(phase: Phase, inputs: Batch) -> float:

@@ -12,13 +12,12 @@ References
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from snn_deploy.training.networks import is_spiking
+from snn_deploy.training.networks import is_neuron
 from snn_deploy.training.neurons import IntegrateAndFire, Qcfs
 
 _TINY = 1e-5  # keeps norms and quotients of silent layers finite
@@ -78,47 +77,51 @@ def penalty(
     return torch.stack([(is_right * turn).max() for turn in turns]).mean()
 
 
-@contextmanager
-def observe(network: nn.Module, share: float) -> Iterator[list[Tensor]]:
-    """Collect the measure of every layer of neurons while the network runs.
+class Rcs:
+    """The regularizer, for the neurons in ``model``, whatever runs them.
 
-    The list is filled when the block is left. The features of spiking neurons are their
-    spikes and what is left of the voltage, as a share of the threshold if positive.
+    It remembers what they do while the model trains; called with the outputs
+    ``(n_timesteps, n, n_classes)`` of what ran since the last call, and the labels, it
+    returns what to add to the loss. The features of spiking neurons are their spikes
+    and what is left of the voltage, as a share of the threshold if positive.
     """
-    seen: dict[nn.Module, list[Tensor]] = {}
-    turns: list[Tensor] = []
 
-    def look(module: Any, inputs: Any, result: Any) -> None:
+    def __init__(self, model: nn.Module, *, weight: float, share: float = 0.3) -> None:
+        self._weight, self._share = weight, share
+        self._seen: dict[nn.Module, list[Tensor]] = {}
+        for module in model.modules():
+            if is_neuron(module):
+                module.register_forward_hook(self._look)
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return the weighted penalty of what has run since the last call."""
+        turns = self.turns()
+        return self._weight * penalty(turns, outputs, labels, self._share)
+
+    def turns(self) -> list[Tensor]:
+        """Return the measure of every layer since the last call, ``(n,)`` each."""
+        seen, self._seen = self._seen, {}
+        return [
+            peak_to_rms(torch.cat(values))
+            if isinstance(module, Qcfs)
+            else inverse_cosine(torch.stack(values), self._share)
+            for module, values in seen.items()
+        ]
+
+    def _look(self, module: Any, inputs: Any, result: Any) -> None:
+        if not module.training:
+            return
+        seen = self._seen.setdefault(module, [])
         if isinstance(module, Qcfs):
-            seen.setdefault(module, []).append(inputs[0])
+            seen.append(inputs[0])
         elif isinstance(module, IntegrateAndFire) and len(inputs) == 3:
-            seen.setdefault(module, []).extend(_features(module, inputs[0], result[0]))
+            seen.extend(_features(module, inputs[0], result[0]))
         elif isinstance(module, IntegrateAndFire):
             output, voltage = result
-            features = (output + voltage.relu()) / module.threshold
-            seen.setdefault(module, []).append(features)
+            seen.append((output + voltage.relu()) / module.threshold)
         else:
             spikes, state = result
-            threshold = module.p.v_th
-            rest = (state.v / threshold).relu()
-            seen.setdefault(module, []).append(spikes + rest)
-
-    handles = [
-        module.register_forward_hook(look)
-        for module in network.modules()
-        if isinstance(module, Qcfs | IntegrateAndFire)
-        or (is_spiking(module) and hasattr(module, "p"))
-    ]
-    try:
-        yield turns
-    finally:
-        for handle in handles:
-            handle.remove()
-    for module, values in seen.items():
-        if isinstance(module, Qcfs):
-            turns.append(peak_to_rms(torch.cat(values)))
-        else:
-            turns.append(inverse_cosine(torch.stack(values), share))
+            seen.append(spikes + (state.v / module.p.v_th).relu())
 
 
 def _features(

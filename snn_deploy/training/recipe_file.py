@@ -75,6 +75,12 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
         content["regularizer"] = _read_kind(
             _REGULARIZERS, content["regularizer"], f"{path}: [regularizer]"
         )
+    if "activity" in content:
+        where = f"{path}: [activity]"
+        table = _as_table(content["activity"], where)
+        content["activity"] = _read_table(recipes.Activity, table, where)
+        for key in ("target", "weight"):
+            _check_not_negative(getattr(content["activity"], key), key, where)
     recipe = _read_table(Recipe, content, str(path))
     _check(recipe, str(path))
     return recipe

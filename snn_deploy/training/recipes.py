@@ -148,6 +148,14 @@ class Rcs:
     share: float = 0.3  # of the timesteps, the last ones, that set the direction
 
 
+@dataclass(frozen=True, kw_only=True)
+class Activity:
+    """The regularizer ``activity.Activity``, added to the loss."""
+
+    target: float
+    weight: float = 1.0
+
+
 Layer = (
     Conv
     | Whitening
@@ -228,6 +236,7 @@ class Recipe:
     fine_tuning: tuple[FineTuning, ...] = ()
     grid_tuning: GridTuning | None = None
     regularizer: Rcs | None = None
+    activity: Activity | None = None
 
     @property
     def phases(self) -> tuple[Training, ...]:

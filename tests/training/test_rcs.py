@@ -123,13 +123,13 @@ def test_features_of_spiking_neurons_are_spikes_and_rest_of_the_voltage() -> Non
     network = build_network(layers, (2,), seed=0)
     network[1].load_state_dict({"weight": torch.eye(2), "bias": torch.zeros(2)})
 
-    with rcs.observe(network, 0.3) as turns:
-        run_over_time(network, torch.tensor([[1.2, 3.0], [-1.0, 1.0]]), 2)
+    seen = rcs.Rcs(network, weight=1.0)
+    run_over_time(network, torch.tensor([[1.2, 3.0], [-1.0, 1.0]]), 2)
 
     # voltages: 0.6 then 0.9; a spike and a reset each time; below 0; 0.5 then 0.75
     features = torch.tensor([[[0.6, 1.0], [0.0, 0.5]], [[0.9, 1.0], [0.0, 0.75]]])
-    torch.testing.assert_close(turns, [rcs.inverse_cosine(features, 0.3)])
-    assert not any(module._forward_hooks for module in network.modules())
+    torch.testing.assert_close(seen.turns(), [rcs.inverse_cosine(features, 0.3)])
+    assert seen.turns() == []
 
 
 def test_features_of_activations_are_what_they_get() -> None:
@@ -143,7 +143,7 @@ def test_features_of_activations_are_what_they_get() -> None:
     network[1].load_state_dict({"weight": torch.eye(3), "bias": torch.zeros(3)})
     x = torch.tensor([[1.0, 2.0, 9.0]])
 
-    with rcs.observe(network, 0.3) as turns:
-        run_over_time(network, x, 4)
+    seen = rcs.Rcs(network, weight=1.0)
+    run_over_time(network, x, 4)
 
-    torch.testing.assert_close(turns, [rcs.peak_to_rms(x)])
+    torch.testing.assert_close(seen.turns(), [rcs.peak_to_rms(x)])

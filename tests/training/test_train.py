@@ -171,7 +171,8 @@ def test_batch_of_one_that_cannot_be_normalized_is_refused(
 
 
 def test_regularizer_is_added_to_the_loss(bars: Part) -> None:
-    network = train.build(RECIPE, bars).eval()
+    network = train.build(RECIPE, bars)
+    network[4].eval()  # dropout
     inputs = on_device(bars, train.CPU)
     regularized = replace(RECIPE, regularizer=recipes.Rcs(weight=0.5))
     both = [
@@ -181,9 +182,9 @@ def test_regularizer_is_added_to_the_loss(bars: Part) -> None:
 
     plain, objective = (phases.objective(phase, inputs) for phase in both)
 
-    with rcs.observe(network, 0.3) as turns:
-        outputs = run_over_time(network, as_float(bars.x), RECIPE.timesteps)
-    penalty = rcs.penalty(turns, outputs, inputs.y, 0.3)
+    seen = rcs.Rcs(network, weight=1.0)
+    outputs = run_over_time(network, as_float(bars.x), RECIPE.timesteps)
+    penalty = seen(outputs, inputs.y)
     assert penalty > 0
     assert objective.item() == pytest.approx((plain + 0.5 * penalty).item())
 

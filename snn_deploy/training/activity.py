@@ -1,0 +1,66 @@
+"""A penalty on spikes, by what they cost: few spikes where many synapses hear them."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snn_deploy.training.networks import is_neuron
+from snn_deploy.training.neurons import IntegrateAndFire, Qcfs
+
+
+class Activity:
+    """The regularizer, for the neurons in ``model``, whatever runs them.
+
+    It remembers what they do while the model trains; called, it returns what to add to
+    the loss for what ran since the last call: ``weight`` times what the mean activity
+    has beyond ``target``. Activity is the share of neurons that spike in a timestep, of
+    a ``Qcfs`` the share of its threshold, in the mean over layers, weighted by the
+    synaptic operations that all their spikes would cause: those of the convolutions and
+    linear layers that run before the next neurons do.
+    """
+
+    def __init__(self, model: nn.Module, *, target: float, weight: float = 1.0) -> None:
+        self._target, self._weight = target, weight
+        self._latest: nn.Module | None = None
+        self._shares: dict[nn.Module, list[Tensor]] = {}
+        self._operations: dict[nn.Module, int] = {}
+        for module in model.modules():
+            if is_neuron(module):
+                module.register_forward_hook(self._look)
+            elif isinstance(module, nn.Conv2d | nn.Linear):
+                module.register_forward_hook(self._count)
+
+    def __call__(self) -> Tensor:
+        """Return the weighted penalty of what has run since the last call."""
+        return self._weight * (self.mean() - self._target).relu()
+
+    def mean(self) -> Tensor:
+        """Return the mean activity since the last call, weighted by its costs."""
+        shares, operations = self._shares, self._operations
+        self._shares, self._operations, self._latest = {}, {}, None
+        total = sum(operations.values())
+        means = (
+            torch.stack(found).mean() * (operations.get(module, 0) / total)
+            for module, found in shares.items()
+        )
+        return torch.stack(list(means)).sum()
+
+    def _look(self, module: Any, inputs: Any, result: Any) -> None:
+        if not module.training:
+            return
+        output = result[0] if isinstance(result, tuple) else result
+        height: Tensor | float = 1.0
+        if isinstance(module, Qcfs | IntegrateAndFire):
+            height = module.threshold
+        # summed in single precision
+        mean = output.mean(dtype=torch.float32) / height
+        self._shares.setdefault(module, []).append(mean)
+        self._latest = module
+
+    def _count(self, module: Any, inputs: Any, result: Tensor) -> None:
+        if self._latest is None or not module.training:
+            return  # an input comes as currents, not as spikes
+        per_output = module.weight[0].numel()
+        known = self._operations.get(self._latest, 0)
+        self._operations[self._latest] = known + result.numel() * per_output
