@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from snn_deploy.arrays import AnyArray, IntArray, Shape, n_neurons
-from snn_deploy.backends import QUANTITIES, Program, Recording
+from snn_deploy.backends import LIMITED, QUANTITIES, Program, Recording
 from snn_deploy.errors import DataError
 from snn_deploy.files import write_whole
 from snn_deploy.inputs.data import load_arrays, read_data
@@ -126,6 +126,7 @@ def record(
 ) -> Iterator[dict[str, IntArray]]:
     """Yield, for each input, ``<population>/<quantity>`` (n_timesteps, shape...).
 
+    Of ``LIMITED``, counts of a whole population, the shape is (n_timesteps, 1).
     Row t is the population's local timestep t + 1, so that all layers are aligned with
     the input; with ``chip_time`` it is the chip's timestep t + 1.
     """
@@ -157,7 +158,24 @@ def _rows(
     values = found[name, quantity]
     if not chip_time:
         values = values[population.offset : population.offset + n_timesteps]
-    return values.reshape(-1, *population.shape)
+    shape = (1,) if quantity in LIMITED else population.shape
+    return values.reshape(-1, *shape)
+
+
+def take_limited(
+    recordings: Iterable[dict[str, IntArray]], found: dict[str, dict[str, int]]
+) -> Iterator[dict[str, IntArray]]:
+    """Yield recordings without ``LIMITED``; add these to ``found``, by population."""
+    for rows in recordings:
+        kept = {}
+        for name, values in rows.items():
+            population, _, quantity = name.rpartition("/")
+            if quantity not in LIMITED:
+                kept[name] = values
+                continue
+            counts = found.setdefault(population, dict.fromkeys(LIMITED, 0))
+            counts[quantity] += int(values.sum())
+        yield kept
 
 
 def parse_quantities(text: str) -> tuple[str, ...]:

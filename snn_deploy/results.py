@@ -44,6 +44,9 @@ class Activity:
     input by then, beyond the timestep that decides, and layers behind the output are
     cut short. In a stream every layer computes exactly the timesteps of the input:
     ``tail`` is what follows its last one.
+
+    A voltage that saturates and a current that wraps are counted in the timesteps that
+    the answer rests on, the same in a stream.
     """
 
     timesteps: int  # of the input, up to the stop
@@ -51,6 +54,8 @@ class Activity:
     chip: IntArray  # (timesteps + depth, 3 + n_links), see CHIP_EVENTS and LINKS
     tail_cores: IntArray  # (lag, n_cores, 6), mapped neurons left out
     tail_chip: IntArray  # (lag, 3 + n_links)
+    saturations: int = 0
+    wraps: int = 0
 
     def __post_init__(self) -> None:
         for name in ("cores", "chip", "tail_cores", "tail_chip"):
@@ -77,6 +82,19 @@ class Activity:
         if event in CORE_EVENTS:
             return int(self.cores[..., CORE_EVENTS.index(event)].sum())
         return int(self.chip[..., CHIP_EVENTS.index(event)].sum())
+
+
+def limited_in_words(saturations: int, wraps: int) -> str:
+    """Return in words how often the chip's registers were too small."""
+    found = [
+        f"{what} {n:,} time{'s' * (n != 1)}"
+        for what, n in (
+            ("a voltage saturated", saturations),
+            ("a current wrapped", wraps),
+        )
+        if n
+    ]
+    return " and ".join(found)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -50,9 +50,14 @@ class Stimulus:
         return self.values.shape[1:]
 
     @cached_property
+    def range(self) -> tuple[int, int]:
+        """The least and the most that a spike carries, or nothing: 0."""
+        return int(self.values.min(initial=0)), int(self.values.max(initial=0))
+
+    @property
     def largest(self) -> int:
-        """The largest magnitude that a spike carries."""
-        return max(1, int(np.abs(self.values).max(initial=0)))
+        """The largest magnitude that a spike carries, 1 at least."""
+        return max(1, -self.range[0], self.range[1])
 
     def at(self, timestep: int) -> IntArray:
         """Return the input of ``timestep``, counted from 1; zeros after the last."""

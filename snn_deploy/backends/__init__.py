@@ -12,9 +12,11 @@ from snn_deploy.spikes import Stimulus
 
 BACKENDS = ("cpu", "lava")
 QUANTITIES = ("spikes", "current", "voltage")
+LIMITED = ("saturations", "wraps")  # in a timestep, of a whole population
 
 # (population, quantity) -> (n_chip_timesteps, n_neurons), in chip time; until a
-# population's first timestep spikes and current are 0, the voltage its initial one
+# population's first timestep spikes and current are 0, the voltage its initial one;
+# of ``LIMITED`` (n_chip_timesteps, 1)
 Recording = dict[tuple[str, str], IntArray]
 
 
@@ -89,7 +91,7 @@ class Program(Protocol):
         ----------
         stimulus : Stimulus
         quantities : sequence of str
-            Of ``QUANTITIES``.
+            Of ``QUANTITIES`` and ``LIMITED``.
         n_timesteps : int
             Input timesteps; the chip runs longer, by the depth of its pipeline.
         reset_every : int, optional

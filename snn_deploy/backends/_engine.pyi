@@ -34,6 +34,7 @@ class Builder:
         takes_bias: bool,
         bias_exponent: int,
         offset: int,
+        is_watched: bool = False,
     ) -> int: ...
     def add_dense(
         self,
@@ -106,6 +107,7 @@ class Network:
         threads: int,
         counting: Counting | None,
         instructions: str = "",
+        is_extreme: bool = False,
     ) -> tuple[IntArray, IntArray, IntArray, BaseException | None]: ...
 
 class Session:
@@ -117,6 +119,7 @@ class Session:
         inputs: list[tuple[IntArray, bool, IntArray | None]],
         counting: Counting | None,
         instructions: str = "",
+        is_extreme: bool = False,
     ) -> None: ...
     def step(self, which: IntArray) -> IntArray: ...
     def finish(self, which: int) -> IntArray: ...

@@ -147,6 +147,7 @@ class Engine:
             self.n_threads,
             self.counting if is_counted else None,
             self.instructions,
+            self._is_extreme(stimuli),
         )
         graph, n_cores = self.network.graph, len(self.network.cores)
         return BatchResult(
@@ -162,9 +163,20 @@ class Engine:
 
         inputs = [_input(stimulus) for stimulus in stimuli]
         network = self.layout.network
-        session = Session(network, inputs, self.counting, self.instructions)
+        session = Session(
+            network,
+            inputs,
+            self.counting,
+            self.instructions,
+            self._is_extreme(stimuli),
+        )
         graph, n_cores = self.network.graph, len(self.network.cores)
         return EngineSession(session, len(inputs), graph, n_cores)
+
+    def _is_extreme(self, stimuli: Sequence[Stimulus]) -> bool:
+        """Whether a spike carries more than the network is made for, or less than 0."""
+        most = self.network.graph.source.largest_value
+        return any(low < 0 or high > most for low, high in (s.range for s in stimuli))
 
 
 class Activities(Sequence[Activity]):

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from snn_deploy.arrays import BoolArray, FloatArray, IntArray
-from snn_deploy.backends import Recording, Session, Turn
+from snn_deploy.backends import LIMITED, Recording, Session, Turn
 from snn_deploy.backends.compiled import load_engine, missing_note, say_once
 from snn_deploy.backends.counting import Counter, Reach
 from snn_deploy.ir.mapped import MappedNetwork
@@ -128,6 +128,9 @@ class ReferenceSession:
         # counts by the offset of the sender, that is of its local timesteps
         self.counts = {offset: self._no_counts() for offset in self.graph.offsets}
         self.ended = np.zeros(len(stimuli), np.int64)  # timesteps of each input
+        # saturations and wraps, by the first timestep whose answer can rest on them
+        n_timesteps = graph.training.timesteps
+        self.limited = np.zeros((len(stimuli), n_timesteps + 1, 2), np.int64)
 
     def step(self) -> StepRecord | None:
         """Advance one input timestep; the first one fills the pipeline."""
@@ -166,12 +169,15 @@ class ReferenceSession:
             whole.chip += in_chip[position, :n]
             tail.cores[:offset] += in_cores[position, t : t + offset]
             tail.chip[:offset] += in_chip[position, t : t + offset]
+        saturations, wraps = self.limited[position, : t + 1].sum(axis=0).tolist()
         return Activity(
             timesteps=t,
             cores=whole.cores,
             chip=whole.chip,
             tail_cores=tail.cores,
             tail_chip=tail.chip,
+            saturations=saturations,
+            wraps=wraps,
         )
 
     def close(self) -> None:
@@ -201,11 +207,19 @@ class ReferenceSession:
             busy = (state.current != 0) | (state.voltage != 0) | (mantissas != 0)
             at = counts[neurons.population.offset]
             counter.add_updates(at, name, busy | self._reached(name))
+            self._add_limited(name)
         for offset, (cores, chip) in self.counts.items():
             cores[self.inputs, chip_timestep - 1] = counts[offset].cores
             chip[self.inputs, chip_timestep - 1] = counts[offset].chip
         if chip_timestep > self.graph.depth:
             self.readouts.append(self.simulation.readout())
+
+    def _add_limited(self, name: str) -> None:
+        """Count what met a limit in a population, if an answer can rest on it."""
+        lag = min(self.graph.offset_of(name), self.graph.depth)
+        timestep = self.simulation.timestep - lag
+        if timestep <= self.graph.training.timesteps:
+            self.limited[self.inputs, timestep] += self.simulation.limited[name]
 
     def _reached(self, name: str) -> BoolArray:
         population = self.graph.population(name)
@@ -241,4 +255,7 @@ def record_reference(
         for name, state in simulation.states.items():
             for quantity in quantities:
                 found[name, quantity][row] = getattr(state, quantity)[0]
+            for i, quantity in enumerate(LIMITED):
+                if (name, quantity) in found:
+                    found[name, quantity][row] = simulation.limited[name][0, i]
     return found

@@ -26,6 +26,7 @@ from snn_deploy.backends.engine_grid import (
 from snn_deploy.fixedpoint import DECAY_BITS, INPUT_SHIFT, STATE_BITS, shift
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
+from snn_deploy.ir.ranges import reach_of
 from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses, SparseSynapses
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class Layout:
                 self._add_population(builder, population)
             for projection in graph.projections:
                 self._add_projection(builder, projection)
+            for population in self.order:
+                self._check_totals(population)
             builder.read_out(population=self.position[graph.output])
             self.network = builder.build()
         except LimitError as error:
@@ -119,6 +122,7 @@ class Layout:
             takes_bias=population.takes_bias,
             bias_exponent=population.bias_exponent,
             offset=population.offset,
+            is_watched=reach_of(self.graph, population).meets_a_limit,
         )
 
     def _add_projection(self, builder: "Builder", projection: Projection) -> None:
@@ -210,11 +214,7 @@ class Layout:
         return isinstance(synapses, DenseSynapses)
 
     def _check_sums(self, projection: Projection, exponent: int) -> None:
-        """Refuse sums over 32 bits that are shifted to the right.
-
-        Without a right shift they wrap, and only the bits below count: the current
-        wraps at 24 bits.
-        """
+        """Refuse sums over 32 bits that are shifted to the right."""
         if exponent >= 0:
             return
         bound = max(1, largest_sum(projection))
@@ -222,6 +222,21 @@ class Layout:
             self.largest_input = min(self.largest_input, SUM_LIMIT // bound)
         elif bound * self.graph.largest_spike(projection.source) > SUM_LIMIT:
             raise UnsupportedError(f"{projection.name}: sums of more than 32 bits")
+
+    def _check_totals(self, population: Population) -> None:
+        """Refuse sums over 32 bits, whose wraps could not be counted."""
+        fixed = per_input = 0
+        for projection in self.graph.projections_into(population):
+            bound = largest_sum(projection) << max(projection.exponent, 0)
+            if projection.source == self.graph.source.name:
+                per_input += bound
+            else:
+                fixed += bound * self.graph.largest_spike(projection.source)
+        if fixed > SUM_LIMIT:
+            raise UnsupportedError(f"{population.name}: sums of more than 32 bits")
+        if per_input:
+            most = (SUM_LIMIT - fixed) // per_input
+            self.largest_input = min(self.largest_input, most)
 
 
 def _shared(rows: dict[str, IntArray], grid: Grid) -> dict[str, IntArray]:

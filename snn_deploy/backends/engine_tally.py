@@ -54,13 +54,16 @@ def activity(counts: IntArray, graph: QuantizedGraph, n_cores: int) -> Activity:
     n = len(counts) - graph.lag
     n_core_columns = n_cores * len(CORE_EVENTS)
     cores = counts[:, :n_core_columns].reshape(-1, n_cores, len(CORE_EVENTS))
-    chip = counts[:, n_core_columns:]
+    chip = counts[:, n_core_columns:-2]
+    saturations, wraps = counts[:n, -2:].sum(axis=0).tolist()
     return Activity(
         timesteps=max(n - graph.depth, 0),
         cores=cores[:n],
         chip=chip[:n],
         tail_cores=cores[n:],
         tail_chip=chip[n:],
+        saturations=saturations,
+        wraps=wraps,
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from snn_deploy.arrays import BoolArray, IntArray, spread
-from snn_deploy.backends import Recording, Turn
+from snn_deploy.backends import LIMITED, Recording, Turn
 from snn_deploy.backends.counting import Counter, Reach
 from snn_deploy.backends.lava_compat import import_lava
 from snn_deploy.errors import BackendError
@@ -90,7 +90,7 @@ class LavaProgram:
         job = Job(
             n_timesteps=n_timesteps,
             is_recording=True,
-            quantities=tuple(sorted(set(quantities))),
+            quantities=tuple(sorted({*quantities} - {*LIMITED})),
             reset_every=reset_every,
         )
         machine = self._recorder(job)
@@ -100,11 +100,17 @@ class LavaProgram:
             for _ in range(n_chip_timesteps):
                 machine.listen(n_chip_timesteps=1)
             machine.pause(n_chip_timesteps)
-        return {
+        found: Recording = {
             (name, quantity): rows.astype(np.int64)
             for name, tape in machine.network.tapes.items()
             for quantity, rows in tape.rows.items()
         }
+        for name, rows in machine.network.limited.items():
+            counts = dict(zip(LIMITED, rows[:n_chip_timesteps].T, strict=True))
+            found |= {
+                (name, q): counts[q][:, np.newaxis] for q in LIMITED if q in quantities
+            }
+        return found
 
     def _recorder(self, job: "Job") -> "Machine":
         self.machine.check_open()
@@ -153,6 +159,7 @@ class LavaSession:
         self.executed: tuple[tuple[str, int], ...] = ()
         self.sent: dict[str, BoolArray] = {}
         self.busy: dict[str, BoolArray] = {}
+        self.limited: IntArray = np.zeros(2, np.int64)  # saturations and wraps
 
     def step(self) -> StepRecord | None:
         """Return the next input timestep; Lava computes up to the next look."""
@@ -232,6 +239,9 @@ class LavaSession:
         network = machine.network
         self.sent = {name: raster.read(n) for name, raster in network.sent.items()}
         self.busy = {name: raster.read(n) for name, raster in network.busy.items()}
+        for name, rows in network.limited.items():  # up to its last timestep of its own
+            ends = self.n_computed + min(graph.offset_of(name), graph.depth)
+            self.limited += rows[:ends].sum(axis=0)
 
     def _counted(self) -> Activity:
         graph, counter = self.program.network.graph, self.program.counter
@@ -253,6 +263,8 @@ class LavaSession:
             chip=whole.chip,
             tail_cores=tail.cores,
             tail_chip=tail.chip,
+            saturations=int(self.limited[0]),
+            wraps=int(self.limited[1]),
         )
 
     def _tail(self, name: str, rows: BoolArray) -> BoolArray:

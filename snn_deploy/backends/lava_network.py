@@ -48,6 +48,10 @@ class LavaNetwork:
         self.busy = {name: new_raster(n, size) for name, size in sizes.items()}
         sizes[graph.source.name] = graph.source.size
         self.sent = {name: new_raster(n, size) for name, size in sizes.items()}
+        # saturations and wraps of each population in each chip timestep
+        self.limited: dict[str, IntArray] = {
+            p.name: shared_zeros((n, 2), np.int64) for p in graph.populations
+        }
         self.tapes = {p.name: new_tape(n, p, job.quantities) for p in graph.populations}
         n_processes = 2 + len(graph.populations) + len(graph.projections)
         self.family: IntArray = shared_zeros((n_processes + 2,), np.int64)
@@ -94,6 +98,7 @@ class LavaNetwork:
             feed=self.feed,
             sent=self.sent[name],
             busy=self.busy[name],
+            limited=self.limited[name],
             tape=self.tapes[name],
             ledger=self._ledger(name),
         )

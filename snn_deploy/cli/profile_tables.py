@@ -157,6 +157,9 @@ def _costs(runs: Sequence[dict[str, Any]]) -> list[Row]:
     ]
     if any(means["mean_crossings"] for means in runs):  # several chips
         rows.append(_row(runs, "  from chip to chip", "mean_crossings"))
+    for name in ("saturations", "wraps"):
+        if any(means[f"mean_{name}"] for means in runs):
+            rows.append(_row(runs, name, f"mean_{name}"))
     for part in ("dynamic", "static", "reset", "host"):
         rows.append(_row(runs, f"energy, {part}", f"mean_energy_{part}_j", "J"))
         rows.append(_row(runs, "  high", f"mean_energy_{part}_high_j", "J"))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from snn_deploy.results import RunResult
 
 BACKENDS = ("auto", "cpu", "lava")
+REGISTERS = "where the chip's registers end and the trained network goes on"
 FAILED = 4  # exit status: the machine failed at an input, twice, and went on
 
 
@@ -118,10 +119,11 @@ def _record(options: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from snn_deploy.artifact import read_artifact
-    from snn_deploy.backends import open_backend
-    from snn_deploy.cli.console import out, with_progress
+    from snn_deploy.backends import LIMITED, open_backend
+    from snn_deploy.cli.console import note, out, with_progress
     from snn_deploy.cli.reading import note_remarks
-    from snn_deploy.recording import read_raw, record, write_trace
+    from snn_deploy.recording import read_raw, record, take_limited, write_trace
+    from snn_deploy.results import limited_in_words
 
     network = read_artifact(options.network).network
     inputs = read_raw(options.data, network.graph, options.timesteps)
@@ -131,19 +133,24 @@ def _record(options: argparse.Namespace) -> None:
         chosen = tuple(inputs.stimuli[i] for i in options.index)
         inputs = replace(inputs, stimuli=chosen)
     program = open_backend(_backend(options)).load(network)
+    limited: dict[str, dict[str, int]] = {}
     try:
         recordings = record(
             program,
             network.graph,
             inputs,
-            options.record,
+            (*options.record, *LIMITED),
             reset_every=options.reset_every,
             chip_time=options.chip_time,
         )
         n = len(inputs.stimuli)
-        write_trace(with_progress(recordings, n, "recording"), options.output)
+        shown = with_progress(take_limited(recordings, limited), n, "recording")
+        write_trace(shown, options.output)
     finally:
         program.close()
+    for name, counts in limited.items():
+        if any(counts.values()):
+            note(f"{name}: {limited_in_words(**counts)}, {REGISTERS}")
     out(f"{n} inputs of {inputs.n_timesteps} timesteps; wrote {options.output}")
 
 
@@ -215,8 +222,18 @@ def _show_all(
                 out(_as_json(result, label, _backend(options)))
             else:
                 _show(result, label, artifact, calibration)
+                _show_limited(result)
     if has_failed:
         raise SystemExit(FAILED)
+
+
+def _show_limited(result: "RunResult") -> None:
+    from snn_deploy.cli.console import out
+    from snn_deploy.results import limited_in_words
+
+    limited = limited_in_words(result.activity.saturations, result.activity.wraps)
+    if limited:
+        out(f"{limited}, {REGISTERS}")
 
 
 def _as_json(result: "RunResult", label: int | None, backend: str) -> str:
@@ -233,6 +250,8 @@ def _as_json(result: "RunResult", label: int | None, backend: str) -> str:
             "stopped_early": result.stopped_early,
             "gap": result.gap if is_class else None,
             "scores": result.scores.tolist(),
+            "saturations": result.activity.saturations,
+            "wraps": result.activity.wraps,
             "backend": backend,
         }
     )

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from snn_deploy.host.cutoff import Cutoff
     from snn_deploy.host.rules.rule import Calibration
     from snn_deploy.inputs.data import Data
+    from snn_deploy.results import Activity
+    from snn_deploy.spikes import Stimulus
 
 MOST_ROWS = 16
 BAR = 24  # characters of the longest output
@@ -42,19 +44,28 @@ def watch_inputs(
 
     The energy is counted by the cpu backend, which does what the others do.
     """
+    from snn_deploy.cli.console import out
+    from snn_deploy.results import limited_in_words
+
     show = _show_live if sys.stdout.isatty() else _show_lines
     for index in indices:
+        activity = _counted(artifact, data, index)
         title = f"input {index}"
         if data.y is not None:
             title += f" (label {data.y[index]})"
-        show(title, _moments(artifact, program, data, index, calibration))
+        energies = _energies(artifact, activity, calibration)
+        stimulus = data.stimulus(index)
+        show(title, _moments(artifact, program, stimulus, energies, calibration))
+        limited = limited_in_words(activity.saturations, activity.wraps)
+        if limited:
+            out(f"{title}: {limited} in all timesteps, where the chip's registers end")
 
 
 def _moments(
     artifact: "Artifact",
     program: "Program",
-    data: "Data",
-    index: int,
+    stimulus: "Stimulus",
+    energies: "FloatArray",
     calibration: "Calibration | None",
 ) -> Iterator[Moment]:
     from snn_deploy.host.cutoff import never
@@ -64,11 +75,10 @@ def _moments(
 
     network = artifact.network
     cutoff: Cutoff = never if calibration is None else calibration.cutoff
-    energies = _energies(artifact, data, index, calibration)
     score = score_called("gap", 1.0)
     if calibration is not None:
         score = score_called(calibration.score, calibration.scale)
-    watched = watch_input(program, network, data.stimulus(index), cutoff)
+    watched = watch_input(program, network, stimulus, cutoff)
     for t, scores in enumerate(watched, start=1):
         yield Moment(
             timestep=t,
@@ -93,22 +103,28 @@ def threshold_text(beta: float | None) -> str:
     return {"inf": "none", "-inf": "any"}.get(text, text)
 
 
-def _energies(
-    artifact: "Artifact", data: "Data", index: int, calibration: "Calibration | None"
-) -> "FloatArray":
+def _counted(artifact: "Artifact", data: "Data", index: int) -> "Activity":
+    """Return what an input makes the chip do in all timesteps."""
     from snn_deploy.backends import open_backend
-    from snn_deploy.costs.stopping import stopping_costs
     from snn_deploy.host.cutoff import never
     from snn_deploy.host.monitor import run_inputs
 
-    network = artifact.network
-    program = open_backend("cpu").load(network)
+    program = open_backend("cpu").load(artifact.network)
     stimuli = [(index, data.stimulus(index))]
-    (result,) = run_inputs(program, network, stimuli, never)
+    (result,) = run_inputs(program, artifact.network, stimuli, never)
+    return result.activity
+
+
+def _energies(
+    artifact: "Artifact", activity: "Activity", calibration: "Calibration | None"
+) -> "FloatArray":
+    from snn_deploy.costs.stopping import stopping_costs
+
+    network = artifact.network
     looks = np.array([network.graph.training.timesteps])
     if calibration is not None:
         looks = calibration.looks
-    energies, _ = stopping_costs(network, result.activity, looks, "embedded")
+    energies, _ = stopping_costs(network, activity, looks, "embedded")
     return energies
 
 

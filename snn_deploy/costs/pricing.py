@@ -77,6 +77,8 @@ class Pricing:
             "packets": counts[PACKET] + on_chip[INJECTION],
             "hops": on_chip[HOP_EAST_WEST] + on_chip[HOP_NORTH_SOUTH],
             "crossings": on_chip[LINKS].sum(),
+            "saturations": result.activity.saturations,
+            "wraps": result.activity.wraps,
         }
         for end, suffix in enumerate(("", "_high")):
             for part, energy in zip(PARTS, parts[:, end], strict=True):

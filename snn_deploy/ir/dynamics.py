@@ -31,6 +31,11 @@ class State:
     wraps: IntArray  # (n,), how often a current wrapped, so far
     saturations: IntArray  # (n,), how often a voltage saturated, so far
 
+    def limited_since(self, before: "State") -> IntArray:
+        """Return the saturations and wraps since a state before, ``(n, 2)``."""
+        saturations = self.saturations - before.saturations
+        return np.stack([saturations, self.wraps - before.wraps], axis=1)
+
     def take(self, positions: IntArray) -> "State":
         """Return the state of the inputs at these positions."""
         return State(**{name: value[positions] for name, value in vars(self).items()})

@@ -47,6 +47,7 @@ LARGEST_EXPONENT = 32  # magnitude, of a projection's weights
 LARGEST_DELAY = 1 << 17  # timesteps, of spikes and of populations
 MOST_ON_THEIR_WAY = 1 << 26  # values of a delay's timesteps and neurons
 MOST_CHANGES = 10_000
+AT_LIMITS = ("saturate voltage", "wrap current")  # that the input may lead to
 LOSSY_STEPS = (
     "round weights",
     "floor sums",
@@ -57,6 +58,7 @@ LOSSY_STEPS = (
     "round initial voltage",
     "round current decay",
     "round voltage decay",
+    *AT_LIMITS,
 )
 
 
@@ -66,7 +68,7 @@ class Change:
 
     layer: str
     kind: str  # of LOSSY_STEPS
-    count: int  # values that changed
+    count: int  # values that changed, or that can
     largest: float  # largest and mean change, in the unit of the float model
     mean: float
     note: str = ""

@@ -19,7 +19,8 @@ class Simulation:
     """A batch of inputs running through a network.
 
     After each ``step``, ``states`` holds every population that is not held any more,
-    ``sent`` the spikes of the latest timesteps, newest last.
+    ``sent`` the spikes of the latest timesteps, newest last, and ``limited`` how often
+    voltages saturated and currents wrapped in this one, ``(n, 2)``.
 
     Parameters
     ----------
@@ -60,6 +61,7 @@ class Simulation:
             for p in graph.projections
         }
         self.states: dict[str, State] = {}
+        self.limited: dict[str, IntArray] = {}
         self.sent: list[dict[str, IntArray]] = []
         self.longest_delay = max(
             (p.longest_delay for p in graph.projections), default=0
@@ -78,12 +80,14 @@ class Simulation:
             neurons = self.neurons[population.name]
             if local == 1 or (self.period and (local - 1) % self.period == 0):
                 self.states[population.name] = neurons.rest(len(self.stimuli))
+            before = self.states[population.name]
             state = neurons.update(
-                self.states[population.name],
+                before,
                 self._arriving(population),
                 self.bias(population),
             )
             self.states[population.name] = state
+            self.limited[population.name] = state.limited_since(before)
             self.sent[-1][population.name] = state.spikes
         if len(self.sent) > self.longest_delay + 1:
             self.sent.pop(0)

@@ -18,6 +18,7 @@ from snn_deploy.fixedpoint import (
 )
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Comparison, Lif, Neuron, Reset
+from snn_deploy.ir.nodes import Conv2d, Linear
 from snn_deploy.ir.quantized import (
     Change,
     Population,
@@ -33,9 +34,12 @@ from snn_deploy.passes.abilities import abilities, check_input, largest_count
 from snn_deploy.passes.collect import Arrival, bias_source, collect, synapses_of
 from snn_deploy.passes.compare_strictly import compare_strictly
 from snn_deploy.passes.grid import as_they_stand, weights_on_grid
+from snn_deploy.passes.note_limits import note_limits
 from snn_deploy.passes.scales import choose_scales
 from snn_deploy.target import Target
 
+WEAK = 1 / 64  # of a voltage kept: its rounding in the register shows
+LEAST = 4  # of 4096: with less, the reset amount leaves few units to the threshold
 logger = logging.getLogger(__name__)
 
 
@@ -76,7 +80,28 @@ def quantize(graph: Graph, target: Target) -> QuantizedGraph:
         changes=tuple(change for layer in layers for change in layer.changes),
         used_inputs=to_integers(graph.used_inputs),
     )
-    return compare_strictly(quantized)
+    return note_limits(compare_strictly(quantized))
+
+
+def _with_lasting_reset(node: Neuron) -> Neuron:
+    """Return neurons whose soft reset survives the rounding of a strong decay.
+
+    Where the trained reset acts behind the next decay, the amount is the threshold
+    through what that decay keeps. It is fitted to what the register keeps, which is
+    never nothing.
+    """
+    if not isinstance(node, Lif) or node.reset is not Reset.SOFT:
+        return node
+    kept = 1 - node.voltage_decay
+    is_strong = (kept > 0) & (kept < WEAK) & (node.reset_amount > node.threshold)
+    if not is_strong.any():
+        return node
+    rounded = np.maximum(np.rint(kept * (1 << DECAY_BITS)), LEAST) / (1 << DECAY_BITS)
+    return replace(
+        node,
+        voltage_decay=np.where(is_strong, 1 - rounded, node.voltage_decay),
+        reset_amount=node.reset_amount * np.where(is_strong, kept / rounded, 1),
+    )
 
 
 def _each_once(layers: Sequence["_Layer"], names: set[str]) -> Iterator[Projection]:
@@ -94,7 +119,9 @@ class _Layer:
     def __init__(
         self, graph: Graph, node: Neuron, target: Target, largest: Mapping[str, int]
     ) -> None:
-        self.node = node
+        self.decay = node.voltage_decay
+        is_output = node is graph.output
+        node = self.node = _with_lasting_reset(node)
         self.precision = target.precision
         self.is_on_grid = graph.is_on_grid
         self.changes: list[Change] = []
@@ -103,7 +130,6 @@ class _Layer:
         self.bias = self._total_bias()
         self.abilities = abilities(node, target)
         self.max_spikes = largest_count(node, self.arrivals, largest, self.bias)
-        is_output = node is graph.output
         if graph.is_on_grid:
             self.scales = as_they_stand(node, self.arrivals, self.precision)
             return
@@ -234,7 +260,7 @@ class _Layer:
         register = to_integers(node.voltage_decay * (1 << DECAY_BITS))
         register = np.clip(register, 0, 1 << DECAY_BITS)
         kept = register / (1 << DECAY_BITS)
-        self._note("round voltage decay", kept, node.voltage_decay)
+        self._note("round voltage decay", kept, self.decay)
         return register
 
     def projections(self) -> list[Projection]:
@@ -256,21 +282,31 @@ class _Layer:
         ]
 
     def _synapses(self, arrival: Arrival, exponent: int) -> Synapses:
+        layer, weights = arrival.layer, self._weights(arrival, exponent)
+        if not self.is_on_grid:
+            kept = weights * self._unit(layer, exponent)
+            self._note("round weights", kept, layer.weight, layer.name)
+        return synapses_of(layer, weights)
+
+    def _weights(self, arrival: Arrival, exponent: int) -> IntArray:
         layer = arrival.layer
-        unit = self.scales.synaptic * 2.0**exponent
-        unit = unit.reshape(-1, *(1,) * (layer.weight.ndim - 1))
         if self.is_on_grid:
-            return synapses_of(layer, weights_on_grid(layer, exponent, self.precision))
+            return weights_on_grid(layer, exponent, self.precision)
         step, limit = self.precision.weight_step, self.precision.weight_limit
-        weights = to_multiples(layer.weight / unit, step)
-        clipped = np.clip(weights, -limit - step, limit)
-        self._note("round weights", clipped * unit, layer.weight, layer.name)
-        return synapses_of(layer, clipped)
+        weights = to_multiples(layer.weight / self._unit(layer, exponent), step)
+        return np.clip(weights, -limit - step, limit)
+
+    def _unit(self, layer: Linear | Conv2d, exponent: int) -> FloatArray:
+        """Return what one unit of the weights is worth, for each row of them."""
+        unit = self.scales.synaptic * 2.0**exponent
+        return unit.reshape(-1, *(1,) * (layer.weight.ndim - 1))
 
     def _note_floors(self) -> None:
         """Note the sums that are shifted right, which drops up to one unit of each."""
         for arrival, exponent in zip(self.arrivals, self.scales.exponents, strict=True):
-            if exponent < 0:
+            if exponent >= 0:
+                continue
+            if np.any(self._weights(arrival, exponent) % (1 << -exponent)):
                 self.changes.append(
                     Change(
                         layer=arrival.layer.name,

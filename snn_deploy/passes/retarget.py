@@ -3,14 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
-
-from snn_deploy.arrays import IntArray
 from snn_deploy.errors import FitError
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.neurons import Comparison, Reset
-from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
-from snn_deploy.ir.synapses import DenseSynapses, SparseSynapses
+from snn_deploy.ir.quantized import Population, QuantizedGraph
+from snn_deploy.ir.ranges import arriving_range
 from snn_deploy.passes.partition import partition
 from snn_deploy.passes.place import place
 from snn_deploy.passes.rules import check_rules
@@ -106,25 +103,4 @@ def _differs(population: Population) -> bool:
 
 def _largest_sum(graph: QuantizedGraph, population: Population) -> int:
     """Return the largest magnitude of the weighted sum of one timestep."""
-    total: IntArray = np.zeros(1, np.int64)
-    for projection in graph.projections_into(population):
-        total = total + _largest_part(graph, projection, population)
-    return int(total.max())
-
-
-def _largest_part(
-    graph: QuantizedGraph, projection: Projection, population: Population
-) -> IntArray:
-    """Return that of the spikes of one sender, for each neuron, ``(n,)``."""
-    synapses = projection.synapses
-    signs = (np.maximum(synapses.weights, 0), np.maximum(-synapses.weights, 0))
-    if isinstance(synapses, SparseSynapses):
-        n = synapses.size[0]
-        sums = [np.bincount(synapses.targets, w, minlength=n) for w in signs]
-    elif isinstance(synapses, DenseSynapses):
-        sums = [w.sum(axis=1) for w in signs]
-    else:
-        positions = population.size // len(synapses.weights)
-        sums = [np.repeat(w.sum(axis=(1, 2, 3)), positions) for w in signs]
-    largest = np.maximum(*sums) * graph.largest_spike(projection.source)
-    return np.ceil(largest * 2.0**projection.exponent).astype(np.int64)
+    return int(arriving_range(graph, population).magnitude.max())

@@ -35,6 +35,8 @@ class Row:
     packets: int
     hops: int
     crossings: int
+    saturations: int
+    wraps: int
     energy_dynamic_j: float | None
     energy_dynamic_high_j: float | None
     energy_static_j: float | None
@@ -82,6 +84,8 @@ COLUMNS = {
     "packets": ("events", "packets sent by neurons, and injected"),
     "hops": ("events", "steps of packets from tile to tile"),
     "crossings": ("events", "those of them that pass a link between chips"),
+    "saturations": ("events", "voltages that stopped at the largest the chip holds"),
+    "wraps": ("events", "currents that wrapped around, over the largest it holds"),
     **{
         f"energy_{part}{end}_j": ("J", f"{meaning}, {price} prices")
         for part, meaning in zip(

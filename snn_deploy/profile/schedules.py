@@ -8,6 +8,7 @@ from snn_deploy.costs.energy import PARTS
 from snn_deploy.costs.prices import MONITORS, prices_for
 from snn_deploy.profile.profile import Profile, Schedule
 from snn_deploy.profile.rows import Rows
+from snn_deploy.results import limited_in_words
 
 # goal: what is compared, and whether more is better
 GOALS = {
@@ -17,7 +18,7 @@ GOALS = {
 }
 COUNTS = (
     "timesteps", "chip_timesteps", "spikes", "synaptic_operations", "packets", "hops",
-    "crossings",
+    "crossings", "saturations", "wraps",
 )  # fmt: skip
 TIMES = ("latency_s", "latency_high_s")
 
@@ -125,7 +126,7 @@ def other_monitor(profile: Profile) -> dict[str, Any]:
 
 def remarks(summary: dict[str, Any]) -> list[str]:
     """Return in sentences which schedule wins, and what to know before quoting it."""
-    lines = [*failures(summary), *on_schedules(summary)]
+    lines = [*failures(summary), *limits(summary), *on_schedules(summary)]
     if summary["drift"] is not None:
         lines.append(f"drift: {summary['drift']['text']}")
     energies = (run["mean_energy_dynamic_j"] for run in summary["schedules"].values())
@@ -145,6 +146,20 @@ def failures(summary: dict[str, Any]) -> list[str]:
     return [
         f"{n:,} of {n_in_all:,} inputs failed twice and {are} in no number here; "
         "inputs.parquet says why, and the same command tries again"
+    ]
+
+
+def limits(summary: dict[str, Any]) -> list[str]:
+    """Return in a sentence how often the chip's registers were too small, if ever."""
+    found = summary["limits"]
+    if not found["n_inputs"]:
+        return []
+    words = limited_in_words(found["saturations"], found["wraps"])
+    layers = ", ".join(found["layers"])
+    return [
+        f"{words} in {found['n_inputs']:,} of {summary['n_inputs']:,} inputs at all "
+        f"timesteps, where the chip's registers end ({layers} can); the trained "
+        "network has no such limit, snn-deploy verify says what it changes"
     ]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from snn_deploy import __version__
 from snn_deploy.costs.conventional import conventional
 from snn_deploy.host.drift import in_words
+from snn_deploy.ir.quantized import AT_LIMITS
 from snn_deploy.profile.intervals import paired_interval
 from snn_deploy.profile.loads import loads_of
 from snn_deploy.profile.profile import Profile, Schedule
@@ -68,6 +69,7 @@ def summarize(
         "neurobench": neurobench,
         "neurocores": loads_of(profile).as_json(network),
         "links": _links(profile),
+        "limits": _limits(profile),
         "targets": [asdict(target) for target in targets],
         "drift": _drift(profile),
         "energy_note": network.target.energy_note,
@@ -88,6 +90,18 @@ def _links(profile: Profile) -> list[dict[str, Any]]:
         {"from": [*link.start], "to": [*link.end], "mean_packets": float(n)}
         for link, n in zip(links, n_packets, strict=True)
     ]
+
+
+def _limits(profile: Profile) -> dict[str, Any]:
+    """Return how often states met the limits of the chip, at all timesteps."""
+    rows, changes = profile.fixed_rows, profile.artifact.network.graph.changes
+    counts = {name: rows.column(name) for name in ("saturations", "wraps")}
+    is_limited = counts["saturations"] + counts["wraps"] > 0
+    return {
+        "n_inputs": int(is_limited.sum()),
+        **{name: int(column.sum()) for name, column in counts.items()},
+        "layers": [*dict.fromkeys(c.layer for c in changes if c.kind in AT_LIMITS)],
+    }
 
 
 def _cutoff(profile: Profile) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from snn_deploy.report.markup import Html, folded, section, table
 from snn_deploy.report.units import UNKNOWN, number, percent, with_prefix
 
 Summary = dict[str, Any]
+RARE = ("crossings", "saturations", "wraps")  # shown only if there are any
 
 
 def costs(summary: Summary) -> Html:
@@ -64,8 +65,8 @@ def _activity(runs: Sequence[tuple[str, Summary]]) -> Html:
     rows = []
     for name in COUNTS:
         values = [run[f"mean_{name}"] for _, run in runs]
-        if name == "crossings" and not any(values):
-            continue  # one chip
+        if name in RARE and not any(values):
+            continue
         row = [name.replace("_", " "), *(number(value) for value in values)]
         rows.append([*row, _saved(*values)] if len(runs) == 2 else row)
     if len(runs) == 2:

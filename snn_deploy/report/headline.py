@@ -8,7 +8,7 @@ import numpy as np
 from snn_deploy.costs.energy import PARTS
 from snn_deploy.profile.intervals import paired_interval
 from snn_deploy.profile.profile import Profile
-from snn_deploy.profile.schedules import failures, verdict
+from snn_deploy.profile.schedules import failures, limits, verdict
 from snn_deploy.report.markup import Html, element, items
 from snn_deploy.report.units import UNKNOWN, number, percent, with_prefix
 
@@ -146,7 +146,8 @@ def warnings(summary: Summary) -> list[str]:
     text += f"; {note}" if note else ""
     if n_unknown:
         text += f"; {_plural(n_unknown, 'price')} unknown and left out (see the end)"
-    return [*(f"{failed}." for failed in failures(summary)), f"{text}."]
+    said = (*failures(summary), *limits(summary), text)
+    return [f"{line[:1].upper()}{line[1:]}." for line in said]
 
 
 def _changed_interval(changed: int, n: int) -> str:

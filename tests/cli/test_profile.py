@@ -24,6 +24,8 @@ COUNTS = [
     "packets",
     "hops",
     "crossings",
+    "saturations",
+    "wraps",
 ]
 COSTS = [
     f"energy_{part}{band}_j"

@@ -89,6 +89,8 @@ def row(index: int, timesteps: int, **changes: Any) -> Row:
         "packets": 200 * timesteps,
         "hops": 0,
         "crossings": 0,
+        "saturations": 0,
+        "wraps": 0,
         "energy_dynamic_j": 4e-6 * timesteps,
         "energy_dynamic_high_j": 8e-6 * timesteps,
         "energy_static_j": 3e-6 * timesteps,

@@ -18,7 +18,7 @@ int add_population(Builder& builder, int height, int width, int channels,
                    Row<int32_t> bias, Row<int32_t> threshold, Row<int32_t> reset_amount,
                    Row<int32_t> initial_voltage, Row<int32_t> position, bool is_hard,
                    int refractory, int max_spikes, bool spikes, bool takes_bias,
-                   int bias_exponent, int offset) {
+                   int bias_exponent, int offset, bool is_watched) {
   Population population{};
   population.grid = {height, width, channels};
   population.rows.current_keep = copy(current_keep);
@@ -36,6 +36,7 @@ int add_population(Builder& builder, int height, int width, int channels,
   population.takes_bias = takes_bias;
   population.bias_exponent = bias_exponent;
   population.offset = offset;
+  population.is_watched = is_watched;
   return builder.add(std::move(population));
 }
 
@@ -152,7 +153,8 @@ void bind_builder(nb::module_& m) {
            "bias"_a.noconvert(), "threshold"_a.noconvert(),
            "reset_amount"_a.noconvert(), "initial_voltage"_a.noconvert(),
            "position"_a.noconvert(), "is_hard"_a, "refractory"_a, "max_spikes"_a,
-           "spikes"_a, "takes_bias"_a, "bias_exponent"_a, "offset"_a)
+           "spikes"_a, "takes_bias"_a, "bias_exponent"_a, "offset"_a,
+           "is_watched"_a = false)
       .def("add_dense", &add_dense, nb::kw_only(), "source"_a, "target"_a, "weights"_a,
            "shift"_a, "delay"_a, "axon_delay"_a.noconvert(), "is_direct"_a)
       .def("add_conv", &add_conv, nb::kw_only(), "source"_a, "target"_a, "weights"_a,

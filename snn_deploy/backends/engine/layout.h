@@ -131,6 +131,7 @@ struct Step {
   int32_t* marks;     // scratch: -1 for each pixel of a row that an event reached, or 0
   uint8_t* spikes;    // a bit for each neuron that spikes, and a word behind them
   uint8_t* reached;   // a bit for each neuron, set where an event arrives; null: not counted
+  int32_t* limited;   // how many voltages saturate, how many currents wrap; null: not counted
   Events out;
 };
 

@@ -17,7 +17,7 @@ namespace engine {
 namespace {
 
 // One input from (values, is_constant, bias or None); the arrays must stay alive.
-Input input_of(const Network& network, nb::handle item) {
+Input input_of(const Network& network, nb::handle item, bool is_extreme) {
   nb::tuple parts;
   Array<int32_t> values;
   if (!nb::try_cast(item, parts, false) || parts.size() != 3)
@@ -27,7 +27,8 @@ Input input_of(const Network& network, nb::handle item) {
   if (values.ndim() < 1 ||
       values.size() != values.shape(0) * (size_t)size_of(network.source))
     throw nb::value_error("the values of an input have another shape than the network");
-  Input input{values.data(), (int)values.shape(0), nb::cast<bool>(parts[1]), nullptr};
+  Input input{values.data(), (int)values.shape(0), nb::cast<bool>(parts[1]), nullptr,
+              is_extreme};
   if (input.is_constant && input.n_rows != 1)
     throw nb::value_error("a constant input holds exactly one timestep");
   if (parts[2].is_none()) return input;
@@ -51,14 +52,15 @@ void require_of(const Network& network, const Counting* counting) {
 }
 
 nb::tuple run_batch(const Network& network, nb::list inputs, Row<double> thresholds,
-                    int n_threads, const Counting* counting, std::string kernels) {
+                    int n_threads, const Counting* counting, std::string kernels,
+                    bool is_extreme) {
   require_of(network, counting);
   const Kernels& used = find_kernels(kernels);
   if (thresholds.size() != (size_t)network.n_timesteps)
     throw nb::value_error("a threshold is needed for every timestep");
   if (n_threads < 1) throw nb::value_error("threads must be at least 1");
   std::vector<Input> found;
-  for (nb::handle item : inputs) found.push_back(input_of(network, item));
+  for (nb::handle item : inputs) found.push_back(input_of(network, item, is_extreme));
   size_t n = found.size();
   size_t n_timesteps = network.n_timesteps;
   auto scores = new_array<int64_t>({n, n_timesteps, (size_t)network.n_out()});
@@ -87,7 +89,7 @@ nb::tuple run_batch(const Network& network, nb::list inputs, Row<double> thresho
 class Session {
  public:
   Session(const Network& network, nb::list inputs, const Counting* counting,
-          std::string kernels)
+          std::string kernels, bool is_extreme)
       : network_(network),
         counting_(counting),
         inputs_(nb::list(nb::handle(inputs)[nb::slice(nb::none(), nb::none(),
@@ -95,7 +97,7 @@ class Session {
     require_of(network, counting);
     const Kernels& used = find_kernels(kernels);
     for (nb::handle item : inputs_) {
-      Input input = input_of(network, item);
+      Input input = input_of(network, item, is_extreme);
       counts_.emplace_back(counting ? counting->n_counts() : 0);
       runners_.push_back(std::make_unique<Runner>(network, used, counting));
       runners_.back()->start(input, counting ? counts_.back().data() : nullptr);
@@ -186,11 +188,11 @@ NB_MODULE(_engine, m) {
   bind_builder(m);
   nb::class_<Network>(m, "Network")
       .def("run", &run_batch, "inputs"_a, "thresholds"_a.noconvert(), "threads"_a,
-           "counting"_a.none(), "instructions"_a = "");
+           "counting"_a.none(), "instructions"_a = "", "is_extreme"_a = false);
   nb::class_<Session>(m, "Session")
-      .def(nb::init<const Network&, nb::list, const Counting*, std::string>(),
+      .def(nb::init<const Network&, nb::list, const Counting*, std::string, bool>(),
            "network"_a, "inputs"_a, "counting"_a.none(), "instructions"_a = "",
-           nb::keep_alive<1, 2>(), nb::keep_alive<1, 4>())
+           "is_extreme"_a = false, nb::keep_alive<1, 2>(), nb::keep_alive<1, 4>())
       .def("step", &Session::step, "which"_a.noconvert())
       .def("finish", &Session::finish, "which"_a);
 }

@@ -285,7 +285,7 @@ namespace {
 int columns_of(size_t n_cores, int n_links) {
   require(n_links >= 0 && n_links < kMostColumns && n_cores < kMostColumns / kCoreEvents,
           "the number of neurocores or links is out of range");
-  return (int)n_cores * kCoreEvents + kChipEvents + n_links;
+  return (int)n_cores * kCoreEvents + kChipEvents + n_links + kLimitEvents;
 }
 
 }  // namespace
@@ -312,7 +312,7 @@ Counting::Counting(const Network& network, std::vector<int32_t> cores, int n_lin
     for (int32_t kind : tally.kind_of)
       require(kind >= 0 && kind < n_kinds, "a neuron is of no kind");
     for (int32_t column : tally.columns)
-      require(column >= 0 && column < n_columns, "a count has no column");
+      require(column >= 0 && column < n_columns - kLimitEvents, "a count has no column");
     if (i == 0) continue;
     require(tally.core_of.size() == size, "a neurocore is needed for every neuron");
     for (int32_t core : tally.core_of)

@@ -19,7 +19,7 @@ struct LimitError : std::runtime_error {
 
 // Counts of each neurocore (access, update, fire, packet, packet in, synaptic operation)
 // and of the chip (hops both ways, injection).
-constexpr int kCoreEvents = 6, kChipEvents = 3;
+constexpr int kCoreEvents = 6, kChipEvents = 3, kLimitEvents = 2;
 
 enum class Functional { kSum, kLast, kMax };
 
@@ -46,6 +46,7 @@ struct Population {
   std::vector<int32_t> position;         // of each neuron as numbered outside
   std::vector<int32_t> place;            // and back, 0 for padding
   bool spikes, takes_bias;
+  bool is_watched;  // its voltages can saturate or its currents wrap: that is counted
   int bias_exponent;
   int offset;  // chip timesteps by which local time lags behind the input's
 
@@ -142,7 +143,8 @@ class Counting {
 
   const Network& network;
   const std::vector<int32_t> mapped;
-  const int n_columns;  // kCoreEvents for each core, kChipEvents, one for each link
+  // kCoreEvents for each core, kChipEvents, one for each link, kLimitEvents
+  const int n_columns;
   std::vector<Tally> tallies;
 };
 

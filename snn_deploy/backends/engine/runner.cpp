@@ -155,7 +155,7 @@ void Runner::advance(int local, int last) {
   for (int i = 0; i < (int)live_.size(); ++i) {
     int chip_timestep = local + network_.populations[i].offset;
     if (chip_timestep > last) continue;
-    advance_population(i, local);
+    advance_population(i, local, limited_by(i, local));
     send(i, local);
     if (!counts_) continue;
     count_updates(i, chip_timestep - 1);
@@ -209,7 +209,16 @@ void Runner::read_row(int row) {
       __builtin_prefetch(values + size + i, 0, 2);
 }
 
-void Runner::advance_population(int index, int local) {
+// Where to count what meets a limit in the input's own timesteps; null: nothing can.
+int32_t* Runner::limited_by(int index, int local) {
+  const Population& population = network_.populations[index];
+  bool is_watched = population.is_watched || input_.is_extreme;
+  if (!counts_ || !is_watched || local > timestep_) return nullptr;
+  int row = local + population.offset - 1;
+  return row_of_counts(row) + counting_->n_columns - kLimitEvents;
+}
+
+void Runner::advance_population(int index, int local, int32_t* limited) {
   Live& live = live_[index];
   addends_.clear();
   if (counts_) live.reached = live.busy;  // both are updated
@@ -228,6 +237,7 @@ void Runner::advance_population(int index, int local) {
             marks_.data(),
             live.spiked.data(),
             counts_ ? live.reached.data() : nullptr,
+            limited,
             live.spikes.events};
   live.n_spikes = kernels_.advance(step);
   for (int projection : live.later) free_arrived(projection, local);

@@ -15,6 +15,7 @@ struct Input {
   int n_rows;
   bool is_constant;
   const int64_t* bias;  // of every neuron of the populations that take one; or null
+  bool is_extreme;  // spikes carry more than was promised: all is watched
 };
 
 // Events with the memory that holds them.
@@ -79,7 +80,8 @@ class Runner {
   bool is_constant(const Projection& p) const {
     return p.source < 0 && input_.is_constant && p.axon_delay.empty();
   }
-  void advance_population(int index, int local);
+  void advance_population(int index, int local, int32_t* limited);
+  int32_t* limited_by(int index, int local);
   void sort_projections();
   void add_arriving(int projection, int local, Live& live);
   void free_arrived(int projection, int local);

@@ -45,9 +45,14 @@ struct Row {
   const int32_t* sums;
   uint8_t* spikes;
   uint8_t* reached;
+  int32_t* limited;
 
   Row(const Step& step, int y)
-      : state(step.state), sums(step.row), spikes(step.spikes), reached(step.reached) {
+      : state(step.state),
+        sums(step.row),
+        spikes(step.spikes),
+        reached(step.reached),
+        limited(step.limited) {
     ptrdiff_t first = (ptrdiff_t)y * step.neurons->width * step.neurons->channels;
     state.voltage_before += first;
     state.current += first;
@@ -58,24 +63,42 @@ struct Row {
   }
 };
 
+// Which neurons of a vector leave the range from the first to the last value.
+inline int n_outside(Simd::I32 values, int32_t first, int32_t last) {
+  uint32_t over = Simd::bits(Simd::greater(values, Simd::set(last)));
+  return __builtin_popcount(over | Simd::bits(Simd::greater(Simd::set(first), values)));
+}
+
+// Counts the currents that wrap: those of sums over 2^18 always do.
+inline int n_wraps(Simd::I32 sums, Simd::I32 kept) {
+  const Simd::I32 most = Simd::set(1 << (kStateBits - kInputShift));
+  sums = Simd::max(Simd::min(sums, most), Simd::sub(Simd::zero(), most));
+  Simd::I32 current = Simd::add(Simd::left(sums, kInputShift), kept);
+  return n_outside(current, -kVoltageLimit, kVoltageLimit + 1);
+}
+
 // Updates a vector of neurons, the first of which is `first` of its row; with the mark of
 // its pixel.
-template <bool keeps_current, bool is_hard, bool is_counted>
+template <bool keeps_current, bool is_hard, bool is_counted, bool is_watched>
 inline void update(const Loaded& of, const Row& row, int first, int32_t mark) {
   const Simd::I32 half = Simd::set(kVoltageLimit), lowest = Simd::set(-kVoltageLimit);
   const State& state = row.state;
   Simd::I32 before = Simd::load(state.voltage_before + first);
   Simd::I32 current = Simd::left(Simd::load(row.sums + first), kInputShift);
-  if (keeps_current)
-    current = Simd::add(current, Simd::decay(Simd::load(state.current + first),
-                                             of.current_keep));
+  Simd::I32 kept = Simd::zero();
+  if (keeps_current) {
+    kept = Simd::decay(Simd::load(state.current + first), of.current_keep);
+    current = Simd::add(current, kept);
+  }
+  if (is_watched) row.limited[1] += n_wraps(Simd::load(row.sums + first), kept);
   // into (-2^23, 2^23], here still larger by 2^23 - 1; it may have wrapped at 2^32
   current = Simd::band(Simd::add(current, half), Simd::set((1 << kStateBits) - 1));
   if (keeps_current) Simd::store(state.current + first, Simd::sub(current, half));
 
   Simd::I32 voltage = Simd::add(Simd::decay(before, of.voltage_keep), of.bias_less_half);
-  voltage = Simd::min(Simd::add(voltage, current), half);
-  voltage = Simd::max(voltage, lowest);
+  voltage = Simd::add(voltage, current);
+  if (is_watched) row.limited[0] += n_outside(voltage, -kVoltageLimit, kVoltageLimit);
+  voltage = Simd::max(Simd::min(voltage, half), lowest);
   Simd::Mask spikes = Simd::greater(voltage, of.threshold);
   if (is_hard)
     voltage = Simd::unless(spikes, voltage);
@@ -97,7 +120,7 @@ inline const Registers* registers_of(const Neurons& of, int y) {
 }
 
 // Updates a row of neurons; step.spikes tells which of them spike.
-template <bool keeps_current, bool is_hard, bool is_counted>
+template <bool keeps_current, bool is_hard, bool is_counted, bool is_watched>
 void update_vectors(const Step& step, int y) {
   const Neurons& of = *step.neurons;
   const Registers* registers = registers_of(of, y);
@@ -107,14 +130,14 @@ void update_vectors(const Step& step, int y) {
     for (int x = 0, i = 0; x < of.width; ++x)
       for (int end = i + of.channels; i < end; i += Simd::kLanes) {
         Loaded loaded(registers[i / kChannels], i % kChannels);
-        update<keeps_current, is_hard, is_counted>(loaded, row, i, step.marks[x]);
+        update<keeps_current, is_hard, is_counted, is_watched>(loaded, row, i, step.marks[x]);
       }
     return;
   }
   for (int channel = 0; channel < of.channels; channel += Simd::kLanes) {
     Loaded loaded(registers[channel / kChannels], channel % kChannels);
     for (int x = 0, i = channel; i < n; ++x, i += of.channels)
-      update<keeps_current, is_hard, is_counted>(loaded, row, i, step.marks[x]);
+      update<keeps_current, is_hard, is_counted, is_watched>(loaded, row, i, step.marks[x]);
   }
 }
 
@@ -150,21 +173,26 @@ inline int32_t limited(int32_t voltage) {
 
 // One neuron, with a refractory period and graded spikes; returns its spikes.
 inline int32_t update_one(const Neurons& of, const Registers& registers, int lane,
-                          const State& state, ptrdiff_t neuron, int32_t arriving) {
+                          const State& state, ptrdiff_t neuron, int32_t arriving,
+                          int32_t* counts) {
   const int32_t before = state.voltage_before[neuron];
   int32_t* current = state.current + neuron;
   int32_t* voltage = state.voltage + neuron;
   uint32_t input = (uint32_t)arriving << kInputShift;
   int32_t keep = registers.current_keep.of_4096[lane];
   uint32_t sum = input + (uint32_t)decay_one(*current, keep);
+  int64_t unwrapped = ((int64_t)arriving << kInputShift) + decay_one(*current, keep);
   *current = (int32_t)((sum + kVoltageLimit) & ((1 << kStateBits) - 1)) - kVoltageLimit;
+  if (counts) counts[1] += *current != unwrapped;
   if (state.resting && state.resting[neuron] > 0) {
     --state.resting[neuron];
     *voltage = before;
     return 0;
   }
   int32_t kept = decay_one(before, registers.voltage_keep.of_4096[lane]);
-  *voltage = limited(kept + *current + registers.bias[lane]);
+  int32_t reached = kept + *current + registers.bias[lane];
+  *voltage = limited(reached);
+  if (counts) counts[0] += *voltage != reached;
   int64_t over = (int64_t)*voltage - registers.threshold[lane];
   if (over <= 0) return 0;
   int32_t amount = registers.reset_amount[lane], spikes = 1;
@@ -193,7 +221,7 @@ int update_singly(const Step& step, int y, int n_spikes) {
     for (int channel = 0; channel < of.channels; ++channel, ++neuron) {
       const Registers& own = registers[channel / kChannels];
       int lane = channel % kChannels;
-      int32_t spikes = update_one(of, own, lane, state, neuron, *sums++);
+      int32_t spikes = update_one(of, own, lane, state, neuron, *sums++, step.limited);
       step.out.neurons[n_spikes] = (int32_t)neuron;
       if (step.out.values) step.out.values[n_spikes] = spikes;
       n_spikes += spikes != 0;
@@ -207,19 +235,25 @@ int update_singly(const Step& step, int y, int n_spikes) {
   return n_spikes;
 }
 
+template <bool keeps_current, bool is_hard>
+void update_counted(const Step& step, int y) {
+  if (step.limited)
+    update_vectors<keeps_current, is_hard, true, true>(step, y);
+  else if (step.reached)
+    update_vectors<keeps_current, is_hard, true, false>(step, y);
+  else
+    update_vectors<keeps_current, is_hard, false, false>(step, y);
+}
+
 // Updates a row of neurons from their sums; returns the number of spikes so far.
 int update_row(const Step& step, int y, int n_spikes) {
   const Neurons& of = *step.neurons;
   if (of.refractory || of.max_spikes > 1) return update_singly(step, y, n_spikes);
-  switch (of.keeps_current * 4 + of.is_hard * 2 + (step.reached != nullptr)) {
-    case 0: update_vectors<false, false, false>(step, y); break;
-    case 1: update_vectors<false, false, true>(step, y); break;
-    case 2: update_vectors<false, true, false>(step, y); break;
-    case 3: update_vectors<false, true, true>(step, y); break;
-    case 4: update_vectors<true, false, false>(step, y); break;
-    case 5: update_vectors<true, false, true>(step, y); break;
-    case 6: update_vectors<true, true, false>(step, y); break;
-    default: update_vectors<true, true, true>(step, y); break;
+  switch (of.keeps_current * 2 + of.is_hard) {
+    case 0: update_counted<false, false>(step, y); break;
+    case 1: update_counted<false, true>(step, y); break;
+    case 2: update_counted<true, false>(step, y); break;
+    default: update_counted<true, true>(step, y); break;
   }
   return emit_row(step, y, n_spikes);
 }

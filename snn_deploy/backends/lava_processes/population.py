@@ -33,6 +33,7 @@ class PopulationProcess(AbstractProcess):
         feed: Feed,
         sent: Raster,
         busy: Raster,
+        limited: IntArray,
         tape: Tape,
         ledger: Ledger,
     ) -> None:
@@ -43,6 +44,7 @@ class PopulationProcess(AbstractProcess):
             feed=feed,
             sent=sent,
             busy=busy,
+            limited=limited,
             tape=tape,
             ledger=ledger,
         )
@@ -68,6 +70,7 @@ class PyPopulationModel(TimedModel):
         self.feed: Feed = proc_params["feed"]
         self.sent: Raster = proc_params["sent"]
         self.busy: Raster = proc_params["busy"]
+        self.limited: IntArray = proc_params["limited"]  # in each chip timestep
         self.tape: Tape = proc_params["tape"]
         self.neurons = Neurons(self.population, proc_params["current_decay_offset"])
         self.rest()
@@ -78,6 +81,7 @@ class PyPopulationModel(TimedModel):
     def run_timestep(self) -> None:
         arriving = self.arriving.recv()
         local = self.timestep - self.population.offset
+        self.limited[self.timestep - 1] = 0
         if local >= 1:
             if self.reset_every and (local - 1) % self.reset_every == 0:
                 self.rest()
@@ -95,3 +99,4 @@ class PyPopulationModel(TimedModel):
         self.busy.write(self.timestep, busy[0] | (mantissas != 0))
         brought = None if bias is None else bias[np.newaxis]
         self.state = self.neurons.update(before, arriving[np.newaxis], brought)
+        self.limited[self.timestep - 1] = self.state.limited_since(before)[0]
