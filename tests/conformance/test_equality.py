@@ -294,9 +294,13 @@ def observed(
     chip = no_chip_events(network, n)
     reads = {name: packets(network, name) for name in oracle.offsets}
     scores = []
+    limited: dict[str, tuple[int, int]] = {}
     for row in range(n):
         oracle.step()
         _count(network, oracle, reads, cores[row], chip[row])
+        for name, n_wraps in oracle.wraps.items():
+            if row + 1 - oracle.offsets[name] <= stop:  # a timestep of the input's own
+                limited[name] = oracle.saturations[name], n_wraps
         if row >= graph.depth:
             final = oracle.history[-1] if readout.spikes else oracle.voltage
             scores.append(list(final[readout.name]))
@@ -311,6 +315,8 @@ def observed(
         chip=chip,
         tail_cores=tail,
         tail_chip=chip_in_stream[stop:],
+        saturations=sum(n_saturations for n_saturations, _ in limited.values()),
+        wraps=sum(n_wraps for _, n_wraps in limited.values()),
     )
 
 
