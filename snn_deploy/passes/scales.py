@@ -105,7 +105,7 @@ def choose_scales(
         unit = np.maximum(unit, np.min(binary, axis=0) / precision.weight_limit)
     if is_common:
         unit, room = _shared(unit), _shared(room)
-    unit = _on_grid(node, weights, bias, precision, (unit, room), is_common=is_common)
+    unit = _on_grid(node, weights, bias, precision, unit, room, is_common=is_common)
     exponents = []
     for peak, total in zip(peaks, sums, strict=True):
         unit = _shared(unit) if is_common else unit
@@ -113,6 +113,7 @@ def choose_scales(
         exponents.append(exponent)
         unit = np.maximum(unit, peak / (precision.weight_limit * 2.0**exponent))
     unit = _shared(unit) if is_common else unit
+    unit = _on_grid(node, weights, bias, precision, unit, room, is_common=is_common)
     n_spared = _n_spared(node, unit, room, exponents, precision)
     return Scales(
         synaptic=_exact_threshold(node, unit * 2.0**n_spared),
@@ -196,14 +197,15 @@ def _on_grid(
     weights: Sequence[FloatArray],
     bias: FloatArray,
     precision: Precision,
-    units: tuple[FloatArray, FloatArray],
+    unit: FloatArray,
+    room: FloatArray,
     *,
     is_common: bool,
 ) -> FloatArray:
     """Return units that make integers of a channel's parameters, where there are some.
 
-    They are not under the first of ``units``, which stays without one, and if possible
-    not under the second, that with room.
+    They are not under ``unit``, which stays without a grid, and if possible not under
+    the one with ``room``.
     """
     fine = 1 << INPUT_SHIFT  # of the voltage's units in one of the sum
     columns = [bias.reshape(len(bias), -1) * fine, node.initial_voltage * fine]
@@ -215,8 +217,8 @@ def _on_grid(
     sums = [weight / precision.weight_step for weight in weights]
     rows = np.hstack([*sums, columns[0], *parameters])
     if is_common:
-        rows, units = rows.reshape(1, -1), (units[0][:1], units[1][:1])
-    found = [_divided(row, *pair) for row, *pair in zip(rows, *units, strict=True)]
+        rows, unit, room = rows.reshape(1, -1), unit[:1], room[:1]
+    found = [_divided(*each) for each in zip(rows, unit, room, strict=True)]
     return np.broadcast_to(np.array(found, np.float64), node.shape[:1])
 
 

@@ -19,6 +19,8 @@ KEYS = [
     "stopped_early",
     "gap",
     "scores",
+    "saturations",
+    "wraps",
     "backend",
 ]
 

@@ -22,7 +22,7 @@ T = RATE.timesteps
 
 
 def worst_cases(graph: QuantizedGraph, seed: int) -> list[Stimulus]:
-    """Return inputs at the ends of their range: all, each sign of a target's, random."""
+    """Return inputs at the ends: all, those of each sign of a target's, random."""
     source, n = graph.source, graph.training.timesteps
     rows = [np.ones(source.size, np.bool_), np.zeros(source.size, np.bool_)]
     for projection in graph.projections:
