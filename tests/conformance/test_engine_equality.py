@@ -15,14 +15,17 @@ from snn_deploy.arrays import BoolArray, FloatArray, IntArray
 from snn_deploy.backends.compiled import Engine, available
 from snn_deploy.backends.cpu import CpuProgram, ReferenceSession
 from snn_deploy.backends.engine_grid import UnsupportedError
+from snn_deploy.host.cutoff import never
 from snn_deploy.host.monitor import run_inputs
 from snn_deploy.host.rules.topk import topk
 from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
 from snn_deploy.passes.retime import retime
 from snn_deploy.results import BatchResult, RunResult
 from snn_deploy.spikes import Stimulus
+from tests.build import dense, integers, population, trains
 from tests.conformance.networks import ROOMY, Case, cases, mapped
 from tests.conformance.tally import TALLY, examples
 from tests.counting import COUNTS
@@ -128,3 +131,30 @@ def check_equal(found: Sequence[RunResult], wanted: Sequence[RunResult]) -> None
         for name in COUNTS:
             one, other = getattr(a.activity, name), getattr(b.activity, name)
             np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("changes", [{}, {"refractory": 1}, {"max_spikes": 4}], ids=str)
+@pytest.mark.parametrize(
+    ("most", "is_limited"), [(1, False), (400, True), (-400, True), (100_000, True)]
+)
+def test_engine_counts_what_meets_a_limit(
+    changes: dict[str, int], most: int, is_limited: bool
+) -> None:
+    keeps = {"current_decay": np.array(99), "voltage_decay": np.array(0)}
+    neurons = population("a", (20,), reset=Reset.SOFT, **keeps, **changes)
+    weights = 2 * np.random.default_rng(3).integers(-127, 128, (20, 9))
+    graph = integers([neurons], [dense("input", "a", weights)], shape=(9,))
+    network = mapped(retime(graph, ROOMY))
+    values = most * trains(3, graph.training.timesteps, (9,))[0].values
+    stimuli = [Stimulus(values=values, is_constant=False)]
+    (wanted,) = run_inputs(Reference(network), network, enumerate(stimuli), never)
+
+    program, n_ways = CpuProgram(network), 0
+    for program.engine in engines(network, stimuli):
+        (found,) = run_inputs(program, network, enumerate(stimuli), never)
+        n_ways += 1
+
+        check_equal([found], [wanted])
+    assert n_ways == len(WAYS)
+    assert (wanted.activity.saturations > 0) == is_limited
+    assert (wanted.activity.wraps > 0) == is_limited

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snn_deploy.arrays import IntArray
+from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.fixedpoint import VOLTAGE_LIMIT
 from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.quantized import QuantizedGraph
@@ -62,7 +62,7 @@ def test_no_input_leaves_the_range(case: Case, seed: int) -> None:
                 within(-state.current.reshape(shape), -reach.current.high, np.inf)
 
 
-def within(values: IntArray, lowest: IntArray, limit: float) -> None:
+def within(values: IntArray, lowest: FloatArray, limit: float) -> None:
     assert (values >= np.maximum(lowest, -limit)).all()
 
 
