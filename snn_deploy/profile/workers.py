@@ -205,6 +205,8 @@ class SharedMeter(Meter):
 
     def part(self, way: Way, mine: range) -> Generator[None, None, Part]:
         """Return what the inputs at these places of ``way`` gave; yield after each."""
+        if self.client.status != "running":
+            raise self.workers.lost
         n_threads = sum(self.client.nthreads().values())
         self._submit(way, mine)
         while self.waiting and len(self.futures) < AHEAD * max(n_threads, 1):

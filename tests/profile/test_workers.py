@@ -182,3 +182,28 @@ def test_without_dask_the_error_says_what_to_install(
         open_workers(2, ""),
     ):
         pass
+
+
+def test_a_lost_scheduler_is_told_as_such() -> None:
+    """The workers are all there; what knows their parts is not."""
+    import distributed
+
+    cluster = distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address=":0", processes=False
+    )
+    with open_workers(0, cluster.scheduler_address) as workers:
+        called = workers.map(_slowly_added, 1, range(5))
+        first = next(called)
+        cluster.close()
+
+        with pytest.raises(BackendError, match="the Dask scheduler is lost"):
+            list(called)
+        with pytest.raises(BackendError, match="the Dask scheduler is lost"):
+            profiled(None, workers)
+
+    assert first == 1
+
+
+def _slowly_added(one: int, other: int) -> int:
+    time.sleep(0.3)
+    return one + other
