@@ -1,6 +1,7 @@
 """Read the TOML files that describe chips."""
 
 import difflib
+import sys
 from collections.abc import Collection, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -186,7 +187,7 @@ def _is_a(value: object, hint: Any) -> bool:
         return (
             isinstance(value, int | float)
             and not isinstance(value, bool)
-            and 0 <= value < float("inf")
+            and 0 <= value <= sys.float_info.max  # TOML has larger whole numbers
         )
     if hint == tuple[int, ...]:
         return isinstance(value, list) and all(_is_a(x, int) and x >= 0 for x in value)

@@ -363,6 +363,7 @@ TARGETS = {
     "weight_exponent_min = -8": ("weight_exponent_min = -900000", "allowed is -32"),
     "current_decay_min = ": ("current_decay_min = -7 #", "allowed is -1"),
     "energy_pj = ": ("energy_pj = 1e300 #", "give 0 to 1e\\+06"),
+    "energy_pj = 5": ("energy_pj = 1" + "0" * 400 + " #", "give numbers, 0 or more"),
     "time_ns = ": ("time_ns = 1e308 #", "give numbers, 0 or more"),
     'name = "': ('name = "\\u001b[31m', "holds U\\+001B"),
     'description = "': ('description = "\\u202e', "holds U\\+202E"),

@@ -4,6 +4,7 @@ import io
 import struct
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def test_an_absurd_header_in_an_npz_is_refused(tmp_path: Path, shape: str) -> No
 @pytest.mark.parametrize("shape", HEADERS)
 def test_an_absurd_header_in_a_pipe_is_refused(shape: str) -> None:
     graph = read_artifact(originals() / "model.snn").network.graph
-    pipe = io.BufferedReader(io.BytesIO(array(shape)))  # type: ignore[arg-type]
+    pipe: Any = io.BufferedReader(io.BytesIO(array(shape)))
 
     with pytest.raises(DataError, match=r"no \.npy array .*has shape"):
         next(from_pipe(pipe, graph))

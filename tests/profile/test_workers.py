@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -186,8 +187,7 @@ def test_without_dask_the_error_says_what_to_install(
 
 def test_a_lost_scheduler_is_told_as_such() -> None:
     """The workers are all there; what knows their parts is not."""
-    import distributed
-
+    distributed: Any = import_module("distributed")  # without types
     cluster = distributed.LocalCluster(
         n_workers=1, threads_per_worker=1, dashboard_address=":0", processes=False
     )
