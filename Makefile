@@ -107,7 +107,7 @@ check-pythons: $(INSTALLED)
 		$$venv/bin/python --version && $$venv/bin/python -m tests.conformance.replay check build/replay || exit 1; \
 	done
 
-# lava-nc declares Python 3.10 only; backends/lava_compat.py makes it run on later ones
+# lava-nc declares Python 3.10 only; backends/lava/compat.py makes it run on later ones
 $(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt $(wildcard snn_deploy/backends/engine/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[data,test,dev]'

@@ -11,22 +11,22 @@ from benchmarks.contender import AbsentError
 from benchmarks.networks import NETWORKS, inputs, mapped
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.artifact import Artifact, pack
-from snn_deploy.backends.cpu import CpuProgram
-from snn_deploy.calibrating import calibrated
+from snn_deploy.backends.engine.cpu import CpuProgram
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model
+from snn_deploy.cutoff.monitor import collect_scores
+from snn_deploy.cutoff.rules.risk import risk
+from snn_deploy.cutoff.rules.rule import Settings
+from snn_deploy.cutoff.thresholds import stops
+from snn_deploy.data.data import Data
+from snn_deploy.data.datasets import Split, load_split
 from snn_deploy.errors import DataError
-from snn_deploy.files import packaged_folder
-from snn_deploy.host.monitor import collect_scores
-from snn_deploy.host.rules.risk import risk
-from snn_deploy.host.rules.rule import Settings
-from snn_deploy.host.thresholds import stops
-from snn_deploy.importers import load_model
-from snn_deploy.inputs.data import Data
-from snn_deploy.inputs.datasets import Split, load_split
+from snn_deploy.files.writing import packaged_folder
+from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph
-from snn_deploy.pipeline import compile_model
-from snn_deploy.spikes import Stimulus
-from snn_deploy.target_file import read_target
+from snn_deploy.ir.stimuli import Stimulus
+from snn_deploy.profile.calibrating import calibrated
 from snn_deploy.training.recipe_file import read_recipe
 from snn_deploy.training.recipes import Recipe
 

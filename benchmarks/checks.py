@@ -11,8 +11,8 @@ from benchmarks.cases import Case, multiplications
 from benchmarks.contender import Setting
 from benchmarks.ours import fastest, numpy_batch, reference_scores, run_engine
 from snn_deploy.artifact import read_artifact, write_artifact
-from snn_deploy.backends.compiled import Engine, available
-from snn_deploy.backends.cpu import CpuBackend
+from snn_deploy.backends.engine.compiled import Engine, available
+from snn_deploy.backends.engine.cpu import CpuBackend
 
 THREADS = (1, 2, 3)
 LOADS = 3

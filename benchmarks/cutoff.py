@@ -19,29 +19,29 @@ import numpy as np
 
 from benchmarks.cutoff_networks import DATA, RECIPES, Answers, file_of, read_answers
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.backends import open_backend
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.costs.stopping import stopping_costs
-from snn_deploy.files import write_whole
-from snn_deploy.host.calibrate import calibrate
-from snn_deploy.host.cutoff import Cutoff, never
-from snn_deploy.host.evidence import Evidence
-from snn_deploy.host.monitor import run_inputs
-from snn_deploy.host.oracle import (
+from snn_deploy.cutoff.calibrate import calibrate
+from snn_deploy.cutoff.decision import Cutoff, never
+from snn_deploy.cutoff.evidence import Evidence
+from snn_deploy.cutoff.monitor import run_inputs
+from snn_deploy.cutoff.oracle import (
     agreement_timesteps,
     answers,
     first_correct_timesteps,
     optimal_cutoff_timesteps,
 )
-from snn_deploy.host.rules.fixed import fixed
-from snn_deploy.host.rules.rule import Calibration, Settings
-from snn_deploy.host.rules.topk import topk, topk_thresholds
-from snn_deploy.host.thresholds import loss_of_stopping, safe_timesteps, stops
-from snn_deploy.importers import load_model
-from snn_deploy.inputs.data import Data
-from snn_deploy.inputs.datasets import load_split
+from snn_deploy.cutoff.rules.fixed import fixed
+from snn_deploy.cutoff.rules.rule import Calibration, Settings
+from snn_deploy.cutoff.rules.topk import topk, topk_thresholds
+from snn_deploy.cutoff.thresholds import loss_of_stopping, safe_timesteps, stops
+from snn_deploy.data.data import Data
+from snn_deploy.data.datasets import load_split
+from snn_deploy.files.writing import write_whole
+from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.pipeline import compile_model
-from snn_deploy.target_file import read_target
 from snn_deploy.training.recipe_file import read_recipe
 
 BUDGET, CONFIDENCE = 0.01, 0.9

@@ -20,22 +20,23 @@ import numpy as np
 from benchmarks.cases import split_of
 from snn_deploy.arrays import AnyArray, FloatArray, IntArray
 from snn_deploy.artifact import Artifact, pack
-from snn_deploy.backends import Program, open_backend
+from snn_deploy.backends.protocol import Program
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model
+from snn_deploy.cutoff.calibrate import calibrate, cheapest_fixed
+from snn_deploy.cutoff.decision import never
+from snn_deploy.cutoff.drift import look
+from snn_deploy.cutoff.evidence import Evidence
+from snn_deploy.cutoff.monitor import collect_scores, decide_inputs, run_inputs
+from snn_deploy.cutoff.oracle import gaps
+from snn_deploy.cutoff.rules.rule import Calibration, Settings
+from snn_deploy.cutoff.thresholds import loss_of_stopping, safe_timesteps, stops
+from snn_deploy.data.data import Data
+from snn_deploy.data.datasets import Part
 from snn_deploy.errors import DataError
-from snn_deploy.files import packaged_folder
-from snn_deploy.host.calibrate import calibrate, cheapest_fixed
-from snn_deploy.host.cutoff import never
-from snn_deploy.host.drift import look
-from snn_deploy.host.evidence import Evidence
-from snn_deploy.host.monitor import collect_scores, decide_inputs, run_inputs
-from snn_deploy.host.oracle import gaps
-from snn_deploy.host.rules.rule import Calibration, Settings
-from snn_deploy.host.thresholds import loss_of_stopping, safe_timesteps, stops
-from snn_deploy.importers import load_model
-from snn_deploy.inputs.data import Data
-from snn_deploy.inputs.datasets import Part
-from snn_deploy.pipeline import compile_model
-from snn_deploy.target_file import read_target
+from snn_deploy.files.writing import packaged_folder
+from snn_deploy.importers.registry import load_model
 from snn_deploy.training.recipe_file import read_recipe
 
 BUDGETS = {

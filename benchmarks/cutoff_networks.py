@@ -21,15 +21,15 @@ from torch import Tensor, nn
 
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.artifact import Artifact, pack
-from snn_deploy.backends import open_backend
-from snn_deploy.files import write_whole
-from snn_deploy.host.monitor import collect_scores
-from snn_deploy.host.scores import scale_of
-from snn_deploy.importers.model_file import save
-from snn_deploy.inputs.data import Data
-from snn_deploy.inputs.datasets import Part, load_split
-from snn_deploy.pipeline import compile_model
-from snn_deploy.target_file import read_target
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model
+from snn_deploy.cutoff.monitor import collect_scores
+from snn_deploy.cutoff.scores import scale_of
+from snn_deploy.data.data import Data
+from snn_deploy.data.datasets import Part, load_split
+from snn_deploy.files.writing import write_whole
+from snn_deploy.importers.torch.file import save
 from snn_deploy.training.networks import (
     as_float,
     convert,

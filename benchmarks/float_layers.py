@@ -16,8 +16,8 @@ from snn_deploy.fixedpoint import INPUT_SHIFT
 from snn_deploy.ir.graph import Functional
 from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
+from snn_deploy.ir.stimuli import Stimulus
 from snn_deploy.ir.synapses import ConvSynapses, SparseSynapses
-from snn_deploy.spikes import Stimulus
 
 DECAY_ONE = 4096
 

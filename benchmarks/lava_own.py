@@ -10,8 +10,8 @@ from snn_deploy.arrays import AnyArray, IntArray, Shape
 from snn_deploy.ir.graph import Functional
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
+from snn_deploy.ir.stimuli import Stimulus
 from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses
-from snn_deploy.spikes import Stimulus
 
 
 def is_lavas_own(graph: QuantizedGraph) -> bool:

@@ -18,7 +18,7 @@ from benchmarks.contender import AbsentError, Contender, Sample, Setting
 from benchmarks.lava_own import is_lavas_own
 from benchmarks.ours import accumulated
 from snn_deploy.artifact import write_artifact
-from snn_deploy.backends.lava_compat import import_lava
+from snn_deploy.backends.lava.compat import import_lava
 from snn_deploy.errors import BackendError
 
 OWN = Setting("lava")

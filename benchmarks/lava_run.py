@@ -12,10 +12,10 @@ import numpy as np
 from benchmarks.lava_own import is_lavas_own, own_network
 from snn_deploy.arrays import IntArray
 from snn_deploy.artifact import read_artifact
-from snn_deploy.backends.lava_compat import forking, import_lava
+from snn_deploy.backends.lava.compat import forking, import_lava
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph
-from snn_deploy.spikes import Stimulus
+from snn_deploy.ir.stimuli import Stimulus
 
 Found = tuple[float, IntArray]  # seconds per chip timestep, read-outs (n_timesteps, n)
 
@@ -39,7 +39,7 @@ def run_own(graph: QuantizedGraph, stimulus: Stimulus, n: int) -> Found:
 
 def run_backend(network: MappedNetwork, stimulus: Stimulus) -> Found:
     """Run the processes of the lava backend; what fills the pipeline is untimed."""
-    from snn_deploy.backends.lava import LavaBackend
+    from snn_deploy.backends.lava.backend import LavaBackend
 
     program = LavaBackend().load(network)
     session = program.start([stimulus])

@@ -8,11 +8,11 @@ from benchmarks.contender import Setting, clock_of, shortest
 from benchmarks.networks import TIMESTEPS, Layer, conv, dense, mapped, network
 from benchmarks.ours import fastest, run_engine
 from snn_deploy.arrays import Shape
-from snn_deploy.backends.compiled import Engine
+from snn_deploy.backends.engine.compiled import Engine
 from snn_deploy.fixedpoint import INPUT_SHIFT, THRESHOLD_BITS
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
-from snn_deploy.spikes import Stimulus
+from snn_deploy.ir.stimuli import Stimulus
 
 RATES = (0.01, 0.05, 0.15, 0.5)
 N_INPUTS = 4

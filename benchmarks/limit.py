@@ -18,8 +18,8 @@ import numpy as np
 
 from benchmarks.networks import TIMESTEPS, dense_network
 from snn_deploy.arrays import IntArray
-from snn_deploy.backends.compiled import EngineInput, available
-from snn_deploy.backends.engine_layout import Layout
+from snn_deploy.backends.engine.compiled import EngineInput, available
+from snn_deploy.backends.engine.layout import Layout
 from snn_deploy.ir.convolve import convolve
 from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.quantized import Projection, QuantizedGraph

@@ -22,8 +22,8 @@ import psutil
 
 import snn_deploy
 from snn_deploy.artifact import pack, write_artifact
-from snn_deploy.pipeline import compile_model
-from snn_deploy.target_file import read_target
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model
 
 SHAPE = (1, 4, 4)
 LOOK_S = 0.1
@@ -34,7 +34,7 @@ def write_network(path: Path) -> None:
     import torch
     from torch import nn
 
-    from snn_deploy.training.neurons import Qcfs
+    from snn_deploy.nn.neurons import Qcfs
 
     torch.manual_seed(0)
     model = nn.Sequential(

@@ -51,14 +51,14 @@ def fingerprint() -> str:
     for folder in ("snn_deploy", "benchmarks"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             digest.update(path.read_bytes())
-    engine = importlib.util.find_spec("snn_deploy.backends._engine")
+    engine = importlib.util.find_spec("snn_deploy.backends.engine._engine")
     if engine is not None and engine.origin is not None:
         digest.update(Path(engine.origin).read_bytes())
     return digest.hexdigest()[:16]
 
 
 def _instructions() -> list[str]:
-    from snn_deploy.backends.compiled import available
+    from snn_deploy.backends.engine.compiled import available
 
     return available()
 

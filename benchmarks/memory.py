@@ -12,7 +12,7 @@ import numpy as np
 
 from snn_deploy.artifact import read_artifact
 from snn_deploy.ir.quantized import QuantizedGraph
-from snn_deploy.spikes import Stimulus
+from snn_deploy.ir.stimuli import Stimulus
 
 NOTHING = "nothing"  # what the measurement itself needs, the file being read
 SNN_DEPLOY = "snn-deploy"
@@ -39,7 +39,7 @@ def main() -> None:
     network = read_artifact(model).network
     stimuli = _stimuli(network.graph, n)
     if program == SNN_DEPLOY:
-        from snn_deploy.backends.cpu import CpuProgram
+        from snn_deploy.backends.engine.cpu import CpuProgram
 
         never = np.full(network.graph.training.timesteps, np.inf)
         CpuProgram(network).run(stimuli, never, is_counted=False)

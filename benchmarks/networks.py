@@ -6,16 +6,16 @@ from itertools import pairwise
 import numpy as np
 
 from snn_deploy.arrays import IntArray, Shape, n_neurons
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.lower.retime import retime
+from snn_deploy.compiler.map.partition import partition
+from snn_deploy.compiler.map.place import place
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph, Source
+from snn_deploy.ir.stimuli import Encoding, Stimulus
 from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses
-from snn_deploy.passes.partition import partition
-from snn_deploy.passes.place import place
-from snn_deploy.passes.retime import retime
-from snn_deploy.spikes import Encoding, Stimulus
-from snn_deploy.target_file import read_target
 
 Layer = ConvSynapses | DenseSynapses
 

@@ -9,12 +9,12 @@ from threadpoolctl import threadpool_limits
 from benchmarks.cases import Case, multiplications
 from benchmarks.contender import Contender, Sample, Setting, clock_of, shortest
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.backends.compiled import Engine, available
+from snn_deploy.backends.engine.compiled import Engine, available
+from snn_deploy.backends.results import BatchResult
 from snn_deploy.ir.graph import Functional
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
-from snn_deploy.results import BatchResult
-from snn_deploy.spikes import Stimulus
+from snn_deploy.ir.stimuli import Stimulus
 
 DRAINED = "drained"
 NUMPY = Setting("numpy")

@@ -24,10 +24,10 @@ import torch
 from scipy.stats import t as student
 
 from benchmarks.measure import Measured, measure, timesteps_at
-from snn_deploy.files import write_whole
-from snn_deploy.host.oracle import optimal_cutoff_timesteps
-from snn_deploy.importers.model_file import save
-from snn_deploy.inputs.datasets import Split, load_split
+from snn_deploy.cutoff.oracle import optimal_cutoff_timesteps
+from snn_deploy.data.datasets import Split, load_split
+from snn_deploy.files.writing import write_whole
+from snn_deploy.importers.torch.file import save
 from snn_deploy.training.recipe_file import read_recipe
 from snn_deploy.training.recipes import Rcs, Recipe
 from snn_deploy.training.train import build, fit

@@ -25,18 +25,18 @@ import numpy as np
 from benchmarks.networks import NETWORKS
 from benchmarks.scale_networks import GRAPHS, SIZES, of_size
 from snn_deploy.arrays import IntArray
-from snn_deploy.importers import load_model
+from snn_deploy.chip.target import Board, Target
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.lower.quantize import quantize
+from snn_deploy.compiler.lower.retime import retime
+from snn_deploy.compiler.map.bounds import Bounds
+from snn_deploy.compiler.map.loads import Loads
+from snn_deploy.compiler.map.partition import Partition, partition
+from snn_deploy.compiler.map.place import place, slots_of, traffic
+from snn_deploy.compiler.pipeline import compile_model, to_spiking
+from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph
-from snn_deploy.passes.bounds import Bounds
-from snn_deploy.passes.loads import Loads
-from snn_deploy.passes.partition import Partition, partition
-from snn_deploy.passes.place import place, slots_of, traffic
-from snn_deploy.passes.quantize import quantize
-from snn_deploy.passes.retime import retime
-from snn_deploy.pipeline import compile_model, to_spiking
-from snn_deploy.target import Board, Target
-from snn_deploy.target_file import read_target
 
 MODELS = Path(__file__).parent.parent / "models"
 SEEDS = range(4)

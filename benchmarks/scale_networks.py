@@ -13,7 +13,7 @@ from snn_deploy.ir.graph import Edge, Graph, Training
 from snn_deploy.ir.neurons import Comparison, Lif, Reset
 from snn_deploy.ir.nodes import Conv2d, Flatten, Input, Linear, Node
 from snn_deploy.ir.quantized import QuantizedGraph
-from snn_deploy.spikes import Encoding
+from snn_deploy.ir.stimuli import Encoding
 
 VGG16 = (
     (64, 1), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (256, 1),

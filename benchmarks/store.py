@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contender import Sample, Setting
-from snn_deploy.files import write_whole
+from snn_deploy.files.writing import write_whole
 
 Json = dict[str, Any]
 

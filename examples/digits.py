@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import snn_deploy
-from snn_deploy.inputs.datasets import Split, load_split
+from snn_deploy.data.datasets import Split, load_split
 from snn_deploy.ir.graph import Graph
 
 TIMESTEPS = 8

@@ -11,7 +11,7 @@ from digits import answers, arguments, compare, train
 from torch import Tensor, nn
 
 import snn_deploy
-from snn_deploy.inputs.datasets import load_split
+from snn_deploy.data.datasets import load_split
 
 TIMESTEPS = 32
 

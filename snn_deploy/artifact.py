@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from snn_deploy import __version__
-from snn_deploy.archives import check_archive
 from snn_deploy.arrays import AnyArray
+from snn_deploy.cutoff.rules.rule import Calibration
 from snn_deploy.errors import ArtifactError, CalibrationError, SnnDeployError
-from snn_deploy.files import write_whole
-from snn_deploy.host.rules.rule import Calibration
+from snn_deploy.files.archives import check_archive
+from snn_deploy.files.writing import write_whole
 from snn_deploy.ir.codec import CodecError, decode, encode
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import UPDATE_ORDER
+from snn_deploy.version import __version__
 
 FORMAT = "snn-deploy network"
 VERSION = 5

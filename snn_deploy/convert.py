@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from snn_deploy.errors import ModelError
 
 if TYPE_CHECKING:
+    from snn_deploy.chip.target import Target
     from snn_deploy.ir.graph import Graph
     from snn_deploy.ir.quantized import QuantizedGraph
-    from snn_deploy.target import Target
 
 ENDINGS = (".pt", ".nir", ".onnx")
 
@@ -36,16 +36,16 @@ def write_graph(graph: "Graph", path: Path, target: "Target | None" = None) -> N
     check_ending(path)
     match path.suffix:
         case ".pt":
-            from snn_deploy.importers.model_file import write_model
+            from snn_deploy.importers.torch.file import write_model
 
             write_model(graph, path)
         case ".nir":
+            from snn_deploy.compiler.pipeline import to_neurons
             from snn_deploy.exporters.nir import write_nir
-            from snn_deploy.pipeline import to_neurons
 
             write_nir(to_neurons(graph), path)
         case ".onnx":
-            from snn_deploy.pipeline import compile_model
+            from snn_deploy.compiler.pipeline import compile_model
 
             if target is None:
                 raise ModelError(

@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 
 from snn_deploy.artifact import Artifact, pack
-from snn_deploy.files import packaged_folder, write_whole
-from snn_deploy.importers import load_model
-from snn_deploy.inputs.data import Data
-from snn_deploy.inputs.datasets import Part
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model, to_spiking
+from snn_deploy.data.data import Data
+from snn_deploy.data.datasets import Part
+from snn_deploy.files.writing import packaged_folder, write_whole
+from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.floating import accumulate, evaluate
 from snn_deploy.ir.graph import Graph
-from snn_deploy.pipeline import compile_model, to_spiking
 from snn_deploy.profile.intervals import paired_interval
 from snn_deploy.profile.profile import Profile
 from snn_deploy.profile.summary import summarize
-from snn_deploy.target_file import read_target
 
 BATCH = 50
 

@@ -21,25 +21,26 @@ from pathlib import Path
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray, Shape
-from snn_deploy.backends import Program, open_backend
-from snn_deploy.backends.compiled import (
+from snn_deploy.backends.engine.compiled import (
     Engine,
     available,
     instructions,
     missing_note,
     n_cores,
 )
-from snn_deploy.backends.lava_compat import import_lava
+from snn_deploy.backends.lava.compat import import_lava
+from snn_deploy.backends.protocol import Program
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.errors import BackendError
-from snn_deploy.importers.sandbox import has_sandbox
+from snn_deploy.importers.sandbox.sandbox import has_sandbox
 from snn_deploy.ir.graph import Edge, Graph, Training
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.neurons import Comparison, Lif, Reset
 from snn_deploy.ir.nodes import Conv2d, Flatten, Input, Linear
 from snn_deploy.ir.reference import Simulation
-from snn_deploy.pipeline import compile_model
-from snn_deploy.spikes import Encoding, Stimulus, encode
-from snn_deploy.target_file import read_target
+from snn_deploy.ir.stimuli import Encoding, Stimulus, encode
 
 TIMESTEPS = 12
 N_INPUTS = 4

@@ -12,16 +12,16 @@ import numpy as np
 
 from snn_deploy.arrays import IntArray
 from snn_deploy.artifact import read_artifact
-from snn_deploy.backends import open_backend
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model
+from snn_deploy.data.data import load_arrays, read_data
 from snn_deploy.errors import BackendError, DataError, FitError, PassError
-from snn_deploy.importers import load_model
-from snn_deploy.inputs.data import load_arrays, read_data
+from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.pipeline import compile_model
 from snn_deploy.profile.profile import Profile, profile_inputs
 from snn_deploy.profile.summary import summarize
-from snn_deploy.recording import read_raw, record
-from snn_deploy.target_file import read_target
+from snn_deploy.verify.recording import read_raw, record
 
 AnyPath = str | PathLike[str]
 

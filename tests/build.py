@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from snn_deploy.arrays import Shape
+from snn_deploy.chip.target import Target
+from snn_deploy.chip.target_file import read_target
 from snn_deploy.ir.graph import Edge, Graph, Training
 from snn_deploy.ir.neurons import Comparison, Integrator, Lif, Reset
 from snn_deploy.ir.nodes import BatchNorm, Conv2d, Input, Linear, Node
@@ -18,12 +20,10 @@ from snn_deploy.ir.quantized import (
     QuantizedGraph,
     Source,
 )
+from snn_deploy.ir.stimuli import Encoding, Stimulus
 from snn_deploy.ir.synapses import (
     DenseSynapses,
 )
-from snn_deploy.spikes import Encoding, Stimulus
-from snn_deploy.target import Target
-from snn_deploy.target_file import read_target
 
 TRAINING = Training(timesteps=6, encoding=Encoding.DIRECT)
 RATE = Training(timesteps=6, encoding=Encoding.RATE)

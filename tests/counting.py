@@ -2,6 +2,6 @@
 
 from dataclasses import fields
 
-from snn_deploy.results import Activity
+from snn_deploy.backends.results import Activity
 
 COUNTS = tuple(field.name for field in fields(Activity))

@@ -19,17 +19,17 @@ from snn_deploy.artifact import (
     read_artifact,
     write_artifact,
 )
-from snn_deploy.backends import open_backend
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model
+from snn_deploy.cutoff.monitor import collect_scores
 from snn_deploy.errors import ArtifactError, CalibrationError
-from snn_deploy.files import packaged_folder
-from snn_deploy.host.monitor import collect_scores
-from snn_deploy.importers import load_model
+from snn_deploy.files.writing import packaged_folder
+from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.codec import encode
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import UPDATE_ORDER
-from snn_deploy.pipeline import compile_model
-from snn_deploy.target_file import read_target
 from tests import build
 from tests.hostile.networks import calibration, write_model
 
@@ -68,9 +68,9 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from snn_deploy.artifact import pack, write_artifact
-from snn_deploy.importers import load_model
-from snn_deploy.pipeline import compile_model
-from snn_deploy.target_file import read_target
+from snn_deploy.importers.registry import load_model
+from snn_deploy.compiler.pipeline import compile_model
+from snn_deploy.chip.target_file import read_target
 graph = load_model(Path(sys.argv[1]))
 write_artifact(pack(compile_model(graph, read_target("loihi-sim"))), Path(sys.argv[2]))
 """

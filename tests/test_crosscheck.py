@@ -9,13 +9,13 @@ import pytest
 
 from snn_deploy import crosscheck
 from snn_deploy.artifact import pack
-from snn_deploy.backends import open_backend
-from snn_deploy.crosscheck import cross_check
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.backends.results import RunResult
+from snn_deploy.compiler.lower.retime import retime
+from snn_deploy.cutoff.monitor import run_inputs
+from snn_deploy.data.data import Data
 from snn_deploy.errors import BackendError
-from snn_deploy.host.monitor import run_inputs
-from snn_deploy.inputs.data import Data
-from snn_deploy.passes.retime import retime
-from snn_deploy.results import RunResult
+from snn_deploy.verify.crosscheck import cross_check
 from tests.backends.test_engine import pictures
 from tests.build import rng, simulator
 from tests.conformance.networks import mapped

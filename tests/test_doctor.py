@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from snn_deploy import cli, doctor
-from snn_deploy.backends import compiled
-from snn_deploy.backends.compiled import Engine
+from snn_deploy.backends.engine import compiled
+from snn_deploy.backends.engine.compiled import Engine
+from snn_deploy.backends.results import BatchResult
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.doctor import Finding, State, examine
-from snn_deploy.pipeline import compile_model
-from snn_deploy.results import BatchResult
-from snn_deploy.target_file import read_target
 
 
 def found(what: str) -> list[Finding]:
@@ -68,7 +68,7 @@ def test_unknown_instruction_set_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 def test_numpy_that_serves_for_lack_of_an_engine_is_a_note(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "snn_deploy.backends._engine", None)
+    monkeypatch.setitem(sys.modules, "snn_deploy.backends.engine._engine", None)
 
     (engine,) = found("engine")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from snn_deploy.importers import load_model
+from snn_deploy.importers.registry import load_model
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -73,26 +73,26 @@ ALLOWED = {
 
 # Heavy packages, and the modules that may import them: running a .snn needs no torch.
 USERS = {
-    "torch": "importers/cells importers/check importers/checkpoint "
-    "importers/feedback importers/frameworks importers/layers "
-    "importers/model_file importers/norse "
-    "importers/pt2 importers/pytorch importers/rates importers/sinabs "
-    "importers/snntorch importers/spikingjelly importers/torch_ importers/tracing "
-    "importers/wrappers "
+    "torch": "importers/torch/cells importers/torch/check importers/torch/checkpoint "
+    "importers/torch/feedback importers/torch/frameworks importers/torch/collected "
+    "importers/torch/file importers/torch/norse "
+    "importers/torch/pt2 importers/torch/module importers/torch/rates importers/torch/sinabs "
+    "importers/torch/snntorch importers/torch/spikingjelly importers/torch_ importers/torch/tracing "
+    "importers/torch/wrappers "
     "training/",
     "norse": "training/",
     "dask": "profile/workers",
     "distributed": "profile/workers",
-    "lava": "backends/lava",
-    "mlxtend": "inputs/datasets",
-    "sklearn": "inputs/datasets",
-    "networkx": "importers/nir ir/ passes/",
+    "lava": "backends/lava/backend",
+    "mlxtend": "data/datasets",
+    "sklearn": "data/datasets",
+    "networkx": "importers/nir/reader ir/ passes/",
     "pyarrow": "profile/tables profile/traffic",
     "rich": "cli/ training/meter",
     "safetensors": "artifact",
-    "scipy": "backends/counting host/ ir/dynamics ir/links ir/mapped passes/anneal "
-    "passes/blocks "
-    "passes/place profile/intervals profile/neurobench verify/simulate",
+    "scipy": "backends/counting host/ ir/dynamics ir/links ir/mapped compiler/map/anneal "
+    "compiler/map/blocks "
+    "compiler/map/place profile/intervals profile/neurobench verify/simulate",
     "matplotlib": "report/",
 }
 

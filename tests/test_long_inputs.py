@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snn_deploy.backends.cpu import CpuProgram
-from snn_deploy.host import monitor
-from snn_deploy.host.cutoff import never
-from snn_deploy.inputs.data import Data
+from snn_deploy.backends.engine.cpu import CpuProgram
+from snn_deploy.compiler.pipeline import compile_model
+from snn_deploy.cutoff import monitor
+from snn_deploy.cutoff.decision import never
+from snn_deploy.data.data import Data
 from snn_deploy.ir import convolve
 from snn_deploy.ir.connections import connections
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.nodes import Flatten
-from snn_deploy.pipeline import compile_model
-from snn_deploy.spikes import Stimulus
+from snn_deploy.ir.stimuli import Stimulus
 from tests.build import TRAINING, chain, conv, lif, linear, rng, simulator
 
 LENGTH = 12_000  # its square is over a gigabyte

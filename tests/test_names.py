@@ -9,17 +9,17 @@ import pytest
 
 from snn_deploy.arrays import AnyArray
 from snn_deploy.artifact import pack, read_artifact, write_artifact
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.errors import ModelError, PassError
 from snn_deploy.exporters.nir import write_nir
 from snn_deploy.exporters.on_grid import as_graph
-from snn_deploy.importers.layers import Layers
+from snn_deploy.importers.torch.collected import Layers
 from snn_deploy.ir.codec import CodecError, encode
 from snn_deploy.ir.graph import Edge, Graph
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.nodes import Input, Linear
 from snn_deploy.names import flaw_of, free_name, shown
-from snn_deploy.pipeline import compile_model
-from snn_deploy.target_file import read_target
 from tests.build import RATE, chain, graph, lif, linear
 
 ODD = ("a\x1b[31mb", "a\nb", "a\u202eb", "a\ud800b", "a\0b", "a" * 1001)

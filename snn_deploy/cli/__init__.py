@@ -13,7 +13,6 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from snn_deploy import __version__
 from snn_deploy.cli import (
     calibrate,
     compile,
@@ -34,6 +33,7 @@ from snn_deploy.cli import (
 )
 from snn_deploy.cli.console import readable
 from snn_deploy.errors import SnnDeployError
+from snn_deploy.version import __version__
 
 COMMANDS = (
     fit, compile, convert, calibrate, run, serve, profile, sweep, diff, verify, inspect,

@@ -8,9 +8,9 @@ from snn_deploy.cli.reading import positive
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
-    from snn_deploy.host.evidence import Evidence
-    from snn_deploy.host.rules.rule import Settings
-    from snn_deploy.inputs.data import Data
+    from snn_deploy.cutoff.evidence import Evidence
+    from snn_deploy.cutoff.rules.rule import Settings
+    from snn_deploy.data.data import Data
 
 
 def add_to(commands: Any) -> None:
@@ -86,7 +86,7 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.cli.calibration import describe, show_budgets, show_classes, verdict
     from snn_deploy.cli.console import out
     from snn_deploy.cli.reading import note_repeated, read_inputs
-    from snn_deploy.host.calibrate import best_score, calibrate, require_inputs
+    from snn_deploy.cutoff.calibrate import best_score, calibrate, require_inputs
 
     settings = read_settings(options)
     artifact = read_artifact(options.network)
@@ -116,7 +116,7 @@ def call(options: argparse.Namespace) -> None:
 
 def rule_at(text: str) -> tuple[str, int]:
     """Return the name of a rule, and its timestep (0 if it takes none)."""
-    from snn_deploy.host.rules.rule import rules
+    from snn_deploy.cutoff.rules.rule import rules
 
     name, colon, at = text.partition(":")
     rule = rules().get(name)
@@ -137,8 +137,8 @@ def rule_at(text: str) -> tuple[str, int]:
 
 def read_settings(options: argparse.Namespace) -> "Settings":
     """Return what the command line asks for."""
+    from snn_deploy.cutoff.rules.rule import Settings
     from snn_deploy.errors import CalibrationError
-    from snn_deploy.host.rules.rule import Settings
 
     rule, at = options.rule
     if options.monitor and not options.optimize:
@@ -163,7 +163,7 @@ def read_settings(options: argparse.Namespace) -> "Settings":
 
 def _check(artifact: "Artifact", data: "Data", settings: "Settings") -> None:
     """Raise an error now, before all inputs run, if they would run for nothing."""
-    from snn_deploy.host.calibrate import refuse_used
+    from snn_deploy.cutoff.calibrate import refuse_used
 
     graph = artifact.network.graph
     settings.check_labels(data.y)
@@ -179,13 +179,13 @@ def _optimized(
     settings: "Settings",
 ) -> "tuple[Settings, Evidence]":
     """Return the settings that cost least, and the inputs to certify them on."""
-    from snn_deploy.backends import open_backend
-    from snn_deploy.calibrating import evidence_of
+    from snn_deploy.backends.registry import open_backend
     from snn_deploy.cli.console import with_progress
     from snn_deploy.cli.optimize import choose
+    from snn_deploy.cutoff.rules.rule import Settings
     from snn_deploy.errors import CalibrationError
-    from snn_deploy.host.rules.rule import Settings
-    from snn_deploy.optimize import measure
+    from snn_deploy.profile.calibrating import evidence_of
+    from snn_deploy.profile.optimize import measure
 
     if options.split or settings.rule != Settings().rule or settings.poll != 1:
         raise CalibrationError(
@@ -205,8 +205,8 @@ def _optimized(
 
 def _evidence(artifact: "Artifact", data: "Data") -> "Evidence":
     """Return the outputs of all inputs."""
-    from snn_deploy.calibrating import collect_evidence
     from snn_deploy.cli.console import with_progress
+    from snn_deploy.profile.calibrating import collect_evidence
 
     return collect_evidence(
         artifact, data, lambda results: with_progress(results, len(data), "inputs")

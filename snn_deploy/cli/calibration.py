@@ -7,15 +7,15 @@ import numpy as np
 from snn_deploy.cli.console import out, show_table
 
 if TYPE_CHECKING:
-    from snn_deploy.host.evidence import Evidence
-    from snn_deploy.host.rules.rule import Calibration, Settings
+    from snn_deploy.cutoff.evidence import Evidence
+    from snn_deploy.cutoff.rules.rule import Calibration, Settings
 
 MOST_CLASSES = 10
 
 
 def show_budgets(evidence: "Evidence", settings: "Settings") -> None:
     """Print what each budget would give on these inputs, and the fixed timesteps."""
-    from snn_deploy.host.calibrate import calibrate
+    from snn_deploy.cutoff.calibrate import calibrate
 
     n_timesteps, depth = evidence.n_timesteps, evidence.graph.depth
     rows = [
@@ -46,7 +46,7 @@ def show_budgets(evidence: "Evidence", settings: "Settings") -> None:
 
 
 def _row(evidence: "Evidence", found: "Calibration") -> tuple[str, ...]:
-    from snn_deploy.host.calibrate import cheapest_fixed
+    from snn_deploy.cutoff.calibrate import cheapest_fixed
 
     if found.n_inputs < found.n_inputs_needed:
         return (f"needs {found.n_inputs_needed:,}", *[""] * 9)
@@ -77,7 +77,7 @@ def _threshold(found: "Calibration") -> str:
 
 def verdict(evidence: "Evidence", found: "Calibration") -> list[str]:
     """Return what to know where a fixed timestep does as well, or nothing."""
-    from snn_deploy.host.calibrate import cheapest_fixed
+    from snn_deploy.cutoff.calibrate import cheapest_fixed
 
     fixed = cheapest_fixed(evidence, found.loss)
     if not found.method.decides_by_input or fixed > found.mean_timesteps:
@@ -90,7 +90,7 @@ def verdict(evidence: "Evidence", found: "Calibration") -> list[str]:
 
 def show_classes(evidence: "Evidence", calibration: "Calibration") -> None:
     """Print the classes that spend most of the budget."""
-    from snn_deploy.host.calibrate import losses_by_class
+    from snn_deploy.cutoff.calibrate import losses_by_class
 
     losses = losses_by_class(evidence, calibration)
     rows = [

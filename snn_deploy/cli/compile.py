@@ -9,8 +9,8 @@ from snn_deploy.cli.reading import add_model_options, read_model, show_gap
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
+    from snn_deploy.compiler.pipeline import Dump
     from snn_deploy.ir.text import Stage
-    from snn_deploy.pipeline import Dump
 
 
 def add_to(commands: Any) -> None:
@@ -122,11 +122,11 @@ def not_negative(text: str) -> int:
 def call(options: argparse.Namespace) -> None:
     """Compile and write the artifact."""
     from snn_deploy.artifact import pack, write_artifact
+    from snn_deploy.chip.target_file import read_target
     from snn_deploy.cli.console import out
+    from snn_deploy.compiler.pipeline import compile_model, keep_quiet
     from snn_deploy.errors import ArtifactError
-    from snn_deploy.pipeline import compile_model, keep_quiet
     from snn_deploy.profile.traffic import saved_spikes
-    from snn_deploy.target_file import read_target
 
     path = options.output or Path(f"{options.model.stem}.snn")
     if path.suffix != ".snn":  # never over a model, or anything else
@@ -170,9 +170,9 @@ def call(options: argparse.Namespace) -> None:
 
 def into(folder: Path) -> "Dump":
     """Return what writes each stage into ``folder``: ``1-read.txt`` and so on."""
-    from snn_deploy.files import text_writer, write_whole
+    from snn_deploy.compiler.pipeline import STAGES
+    from snn_deploy.files.writing import text_writer, write_whole
     from snn_deploy.ir.text import as_text
-    from snn_deploy.pipeline import STAGES
 
     folder.mkdir(parents=True, exist_ok=True)
 

@@ -36,7 +36,7 @@ def call(options: argparse.Namespace) -> None:
 
         write_integers(read_artifact(options.source).network.graph, options.destination)
     else:
-        from snn_deploy.target_file import read_target
+        from snn_deploy.chip.target_file import read_target
 
         target = read_target(options.target) if options.target else None
         graph = read_model(options.source, options)

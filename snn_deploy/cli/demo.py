@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from snn_deploy.data.datasets import Part
     from snn_deploy.demo import Outcome
-    from snn_deploy.inputs.datasets import Part
 
 MAIN_MODEL = "mnist_counts"
 OTHER_MODELS = ("mnist_lif", "mnist_qcfs")
@@ -32,8 +32,8 @@ def add_to(commands: Any) -> None:
 def call(options: argparse.Namespace) -> None:
     """Write the data, run the three networks, print the table, say where things are."""
     from snn_deploy.cli.console import out
+    from snn_deploy.data.datasets import load_split
     from snn_deploy.demo import write_data
-    from snn_deploy.inputs.datasets import load_split
 
     folder: Path = options.output
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,13 +56,13 @@ def call(options: argparse.Namespace) -> None:
 
 def _outcome(name: str, home: Path, calibration: "Part", test: "Part") -> "Outcome":
     from snn_deploy.artifact import write_artifact
-    from snn_deploy.backends import open_backend
-    from snn_deploy.calibrating import calibrated
+    from snn_deploy.backends.registry import open_backend
     from snn_deploy.cli.console import out, with_progress
     from snn_deploy.cli.profiling import make_profile
+    from snn_deploy.cutoff.rules.rule import Settings
+    from snn_deploy.data.data import Data
     from snn_deploy.demo import compiled, float_answers, outcome
-    from snn_deploy.host.rules.rule import Settings
-    from snn_deploy.inputs.data import Data
+    from snn_deploy.profile.calibrating import calibrated
     from snn_deploy.profile.closeups import look_closer
     from snn_deploy.report.profile_files import Additions, write_profile
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from snn_deploy.cli.reading import add_model_options, read_shapes
 
 if TYPE_CHECKING:
-    from snn_deploy.fit import Fit
+    from snn_deploy.compiler.fit import Fit
 
 
 def add_to(commands: Any) -> None:
@@ -37,10 +37,10 @@ def add_to(commands: Any) -> None:
 
 def call(options: argparse.Namespace) -> None:
     """Print the table and the problems."""
+    from snn_deploy.chip.target_file import read_target
     from snn_deploy.cli.console import out
+    from snn_deploy.compiler.fit import fit
     from snn_deploy.errors import FitError
-    from snn_deploy.fit import fit
-    from snn_deploy.target_file import read_target
 
     graph = read_shapes(options.model, options)
     found = fit(graph, read_target(options.target))
@@ -59,8 +59,8 @@ def call(options: argparse.Namespace) -> None:
 
 
 def _fitting(graph: Any, target: str) -> list[str]:
-    from snn_deploy.fit import fit
-    from snn_deploy.target_file import read_target, target_names
+    from snn_deploy.chip.target_file import read_target, target_names
+    from snn_deploy.compiler.fit import fit
 
     names = [name for name in target_names() if name != target]
     return [name for name in names if not fit(graph, read_target(name)).problems]

@@ -9,10 +9,10 @@ from snn_deploy.errors import ArtifactError, DataError
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
+    from snn_deploy.chip.neurocore import NeurocoreLimits
     from snn_deploy.ir.graph import Graph
     from snn_deploy.ir.mapped import Neurocore
     from snn_deploy.ir.quantized import Population, Projection
-    from snn_deploy.neurocore import NeurocoreLimits
 
 
 def add_to(commands: Any) -> None:

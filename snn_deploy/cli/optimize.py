@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from snn_deploy.cli.console import out, show_table
 
 if TYPE_CHECKING:
-    from snn_deploy.host.evidence import Evidence
-    from snn_deploy.host.rules.rule import Settings
-    from snn_deploy.optimize import Costs, Option
+    from snn_deploy.cutoff.evidence import Evidence
+    from snn_deploy.cutoff.rules.rule import Settings
+    from snn_deploy.profile.optimize import Costs, Option
 
 
 def choose(
@@ -18,8 +18,8 @@ def choose(
 
     The options are printed, and whether a cutoff pays.
     """
-    from snn_deploy.host.calibrate import calibrate
-    from snn_deploy.optimize import best_of_each_kind, options
+    from snn_deploy.cutoff.calibrate import calibrate
+    from snn_deploy.profile.optimize import best_of_each_kind, options
 
     positions, rest = evidence.half_positions()
     first, second = evidence.take(positions), evidence.take(rest)

@@ -26,8 +26,8 @@ from snn_deploy.errors import BackendError
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
-    from snn_deploy.host.rules.rule import Calibration
-    from snn_deploy.inputs.data import Data
+    from snn_deploy.cutoff.rules.rule import Calibration
+    from snn_deploy.data.data import Data
     from snn_deploy.ir.graph import Graph
     from snn_deploy.profile.profile import Profile
     from snn_deploy.profile.store import Unfinished
@@ -160,6 +160,7 @@ def call(options: argparse.Namespace) -> None:
 def _checked(options: argparse.Namespace) -> _Job:
     """Read what is asked; what cannot be done fails now, not at the end."""
     from snn_deploy.artifact import read_artifact
+    from snn_deploy.chip.target_file import read_target
     from snn_deploy.cli.console import out
     from snn_deploy.cli.reading import (
         asked_calibration,
@@ -167,9 +168,8 @@ def _checked(options: argparse.Namespace) -> _Job:
         read_inputs,
         read_trained,
     )
-    from snn_deploy.host.drift import audits
+    from snn_deploy.cutoff.drift import audits
     from snn_deploy.profile.targets import lay_out
-    from snn_deploy.target_file import read_target
 
     artifact = read_artifact(options.network)
     graph = artifact.network.graph
@@ -196,7 +196,7 @@ def _measured(
     job: _Job, options: argparse.Namespace, unfinished: "Unfinished"
 ) -> "tuple[Profile, Additions]":
     """Return the profile and all that is asked beside it."""
-    from snn_deploy.backends import open_backend
+    from snn_deploy.backends.registry import open_backend
     from snn_deploy.profile.closeups import look_closer
     from snn_deploy.profile.detail import detail
     from snn_deploy.profile.neurobench import metrics

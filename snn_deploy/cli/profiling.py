@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
-    from snn_deploy.host.rules.rule import Calibration
-    from snn_deploy.inputs.data import Data
+    from snn_deploy.cutoff.rules.rule import Calibration
+    from snn_deploy.data.data import Data
     from snn_deploy.profile.profile import Profile
     from snn_deploy.profile.store import Unfinished
     from snn_deploy.profile.workers import Workers
@@ -30,10 +30,10 @@ def make_profile(
 
     It goes on with what lies in ``unfinished``, and keeps there what is done.
     """
-    from snn_deploy.backends import open_backend
+    from snn_deploy.backends.registry import open_backend
     from snn_deploy.cli.console import note, out, with_progress
-    from snn_deploy.crosscheck import cross_check
     from snn_deploy.profile.profile import profile_inputs
+    from snn_deploy.verify.crosscheck import cross_check
 
     cutoff = None if calibration is None else calibration.cutoff
     if n_cross_checked > 0:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
-    from snn_deploy.host.rules.rule import Calibration
-    from snn_deploy.inputs.data import Data
+    from snn_deploy.cutoff.rules.rule import Calibration
+    from snn_deploy.data.data import Data
     from snn_deploy.ir.graph import Graph
     from snn_deploy.ir.quantized import QuantizedGraph
 
@@ -94,9 +94,9 @@ def _shape(text: str) -> tuple[int, ...]:
 
 def read_model(path: Path, options: argparse.Namespace) -> "Graph":
     """Return the model at ``path``, with the options of ``add_model_options``."""
+    from snn_deploy.data.data import dark_bytes, load_arrays
     from snn_deploy.errors import DataError
-    from snn_deploy.importers import load_model
-    from snn_deploy.inputs.data import dark_bytes, load_arrays
+    from snn_deploy.importers.registry import load_model
 
     arrays = load_arrays(options.balance_on) if options.balance_on else {}
     if options.balance_on and "x" not in arrays:
@@ -116,7 +116,7 @@ def read_model(path: Path, options: argparse.Namespace) -> "Graph":
 
 def read_shapes(path: Path | None, options: argparse.Namespace) -> "Graph":
     """Return a model that need not be trained, with the same options."""
-    from snn_deploy.importers import load_shapes
+    from snn_deploy.importers.registry import load_shapes
 
     if path is not None and options.balance_on is not None:
         return read_model(path, options)
@@ -159,8 +159,8 @@ def _told(options: argparse.Namespace) -> dict[str, Any]:
 def show_gap(graph: "Graph", path: Path) -> None:
     """Print what the conversion to spikes costs on the inputs of ``--balance-on``."""
     from snn_deploy.cli.console import out
-    from snn_deploy.conversion_gap import conversion_gap
-    from snn_deploy.inputs.data import read_data
+    from snn_deploy.data.data import read_data
+    from snn_deploy.verify.conversion_gap import conversion_gap
 
     data = read_data(path, graph.input.shape, graph.training)
     if data.y is None:
@@ -177,7 +177,7 @@ def show_gap(graph: "Graph", path: Path) -> None:
 
 def read_inputs(path: Path, graph: "QuantizedGraph") -> "Data":
     """Return the inputs at ``path`` for a network; on stderr, what it does not get."""
-    from snn_deploy.inputs.data import read_data
+    from snn_deploy.data.data import read_data
 
     data = read_data(
         path, graph.source.shape, graph.training, n_outputs=graph.readout.size

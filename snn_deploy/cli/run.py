@@ -13,10 +13,10 @@ from snn_deploy.errors import DataError
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
-    from snn_deploy.backends import Backend, Program
-    from snn_deploy.host.rules.rule import Calibration
-    from snn_deploy.inputs.data import Data
-    from snn_deploy.results import RunResult
+    from snn_deploy.backends.protocol import Backend, Program
+    from snn_deploy.backends.results import RunResult
+    from snn_deploy.cutoff.rules.rule import Calibration
+    from snn_deploy.data.data import Data
 
 BACKENDS = ("auto", "cpu", "lava")
 REGISTERS = "where the chip's registers end and the trained network goes on"
@@ -99,7 +99,7 @@ def _indices(text: str) -> list[int]:
 
 
 def _quantities(text: str) -> tuple[str, ...]:
-    from snn_deploy.recording import parse_quantities
+    from snn_deploy.verify.recording import parse_quantities
 
     try:
         return parse_quantities(text)
@@ -119,11 +119,12 @@ def _record(options: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from snn_deploy.artifact import read_artifact
-    from snn_deploy.backends import LIMITED, open_backend
+    from snn_deploy.backends.protocol import LIMITED
+    from snn_deploy.backends.registry import open_backend
+    from snn_deploy.backends.results import limited_in_words
     from snn_deploy.cli.console import note, out, with_progress
     from snn_deploy.cli.reading import note_remarks
-    from snn_deploy.recording import read_raw, record, take_limited, write_trace
-    from snn_deploy.results import limited_in_words
+    from snn_deploy.verify.recording import read_raw, record, take_limited, write_trace
 
     network = read_artifact(options.network).network
     inputs = read_raw(options.data, network.graph, options.timesteps)
@@ -168,7 +169,7 @@ def _check_indices(options: argparse.Namespace, n: int) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from snn_deploy.artifact import read_artifact
-    from snn_deploy.backends import open_backend
+    from snn_deploy.backends.registry import open_backend
     from snn_deploy.cli.reading import asked_calibration, note_overlap, read_inputs
     from snn_deploy.cli.watch import watch_inputs
 
@@ -197,11 +198,11 @@ def _show_all(
     data: "Data",
     calibration: "Calibration | None",
 ) -> None:
+    from snn_deploy.backends.results import Failure
     from snn_deploy.cli.console import note, out
-    from snn_deploy.host.cutoff import never
-    from snn_deploy.host.monitor import run_inputs
-    from snn_deploy.host.steady import Steady
-    from snn_deploy.results import Failure
+    from snn_deploy.cutoff.decision import never
+    from snn_deploy.cutoff.monitor import run_inputs
+    from snn_deploy.cutoff.steady import Steady
 
     cutoff = never if calibration is None else calibration.cutoff
     network, indices = artifact.network, options.index
@@ -228,8 +229,8 @@ def _show_all(
 
 
 def _show_limited(result: "RunResult") -> None:
+    from snn_deploy.backends.results import limited_in_words
     from snn_deploy.cli.console import out
-    from snn_deploy.results import limited_in_words
 
     limited = limited_in_words(result.activity.saturations, result.activity.wraps)
     if limited:
@@ -279,7 +280,7 @@ def _show(
 ) -> None:
     from snn_deploy.cli.console import out, show_table
     from snn_deploy.cli.watch import threshold_at, threshold_text
-    from snn_deploy.host.oracle import answers, gaps
+    from snn_deploy.cutoff.oracle import answers, gaps
 
     graph = artifact.network.graph
     if graph.readout.size == 1:

@@ -13,10 +13,10 @@ from snn_deploy.cli.run import FAILED
 if TYPE_CHECKING:
     from io import BufferedReader
 
-    from snn_deploy.host.drift import StreamWatch
-    from snn_deploy.inputs.data import Data
+    from snn_deploy.cutoff.drift import StreamWatch
+    from snn_deploy.cutoff.serve import Decision, Undecided
+    from snn_deploy.data.data import Data
     from snn_deploy.ir.quantized import QuantizedGraph
-    from snn_deploy.serving import Decision, Undecided
 
 DRIFTED = 3  # exit status
 
@@ -64,12 +64,12 @@ def add_drift_options(parser: argparse.ArgumentParser) -> None:
 def call(options: argparse.Namespace) -> None:
     """Serve until the stream ends, or drifts and that is to fail."""
     from snn_deploy.artifact import read_artifact
-    from snn_deploy.backends import open_backend
+    from snn_deploy.backends.registry import open_backend
     from snn_deploy.cli.console import note
     from snn_deploy.cli.reading import read_calibration
-    from snn_deploy.host.drift import StreamWatch, in_words
-    from snn_deploy.host.steady import Steady
-    from snn_deploy.serving import Undecided, serve
+    from snn_deploy.cutoff.drift import StreamWatch, in_words
+    from snn_deploy.cutoff.serve import Undecided, serve
+    from snn_deploy.cutoff.steady import Steady
 
     artifact = read_artifact(options.network)
     network = artifact.network
@@ -108,7 +108,7 @@ def _decided(
     """Yield the decisions; tell, and collect, the inputs that failed."""
     import json
 
-    from snn_deploy.serving import Undecided
+    from snn_deploy.cutoff.serve import Undecided
 
     for one in found:
         if isinstance(one, Undecided):
@@ -134,7 +134,7 @@ def _labels_missed(decisions: "Iterable[Decision]") -> "Iterator[Decision]":
 
 
 def _summary(watch: "StreamWatch", n_timesteps: int) -> str:
-    from snn_deploy.host.drift import in_words
+    from snn_deploy.cutoff.drift import in_words
 
     mean = n_timesteps / max(watch.n_inputs, 1)
     return (
@@ -146,7 +146,7 @@ def _summary(watch: "StreamWatch", n_timesteps: int) -> str:
 def _arrivals(
     options: argparse.Namespace, graph: "QuantizedGraph"
 ) -> "Iterator[tuple[str, Data]]":
-    from snn_deploy.inputs.streams import from_folder, from_pipe
+    from snn_deploy.data.streams import from_folder, from_pipe
 
     if options.data == "-":
         return _remarked(from_pipe(cast("BufferedReader", sys.stdin.buffer), graph))

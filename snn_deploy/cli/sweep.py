@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from snn_deploy.cli.workers import add_worker_options, workers_of
 
 if TYPE_CHECKING:
-    from snn_deploy.sweep import Outcome
+    from snn_deploy.profile.sweep import Outcome
 
 
 def add_to(commands: Any) -> None:
@@ -33,15 +33,15 @@ def add_to(commands: Any) -> None:
 def call(options: argparse.Namespace) -> None:
     """Measure, write the files, print the table."""
     from snn_deploy.cli.console import note, out, with_progress
-    from snn_deploy.report.sweep import write_sweep
-    from snn_deploy.sweep import (
+    from snn_deploy.profile.sweep import (
         Bench,
         Measure,
         one_by_one,
         run_sweep,
         unbeaten,
     )
-    from snn_deploy.sweep_file import read_sweep
+    from snn_deploy.profile.sweep_file import read_sweep
+    from snn_deploy.report.sweep import write_sweep
 
     sweep = read_sweep(options.sweep)
     folder = options.output / "ways"

@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from snn_deploy.target import Target
+    from snn_deploy.chip.target import Target
 
 
 def add_to(commands: Any) -> None:
@@ -32,7 +32,7 @@ def add_to(commands: Any) -> None:
 
 def call(options: argparse.Namespace) -> None:
     """Print one line for each target, or its prices."""
-    from snn_deploy.target_file import read_target, target_names
+    from snn_deploy.chip.target_file import read_target, target_names
 
     if options.check is not None:
         _show_check(options.check, read_target(options.check))
@@ -47,8 +47,8 @@ def call(options: argparse.Namespace) -> None:
 
 def _show_check(path: str, target: "Target") -> None:
     """Say what a file that is right describes, and which prices it does not give."""
+    from snn_deploy.chip.target import EVENTS, OTHER_COSTS
     from snn_deploy.cli.console import out
-    from snn_deploy.target import EVENTS, OTHER_COSTS
 
     out(
         f"{path}: right; {target.size_name}, {target.mesh.neurocores} neurocores of "

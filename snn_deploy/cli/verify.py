@@ -10,7 +10,7 @@ from snn_deploy.errors import ArtifactError, BackendError
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
-    from snn_deploy.inputs.data import Data
+    from snn_deploy.data.data import Data
     from snn_deploy.ir.graph import Graph
     from snn_deploy.verify.result import Accuracy, LayerReport, Verification
 

@@ -10,12 +10,12 @@ import numpy as np
 if TYPE_CHECKING:
     from snn_deploy.arrays import FloatArray, IntArray
     from snn_deploy.artifact import Artifact
-    from snn_deploy.backends import Program
-    from snn_deploy.host.cutoff import Cutoff
-    from snn_deploy.host.rules.rule import Calibration
-    from snn_deploy.inputs.data import Data
-    from snn_deploy.results import Activity
-    from snn_deploy.spikes import Stimulus
+    from snn_deploy.backends.protocol import Program
+    from snn_deploy.backends.results import Activity
+    from snn_deploy.cutoff.decision import Cutoff
+    from snn_deploy.cutoff.rules.rule import Calibration
+    from snn_deploy.data.data import Data
+    from snn_deploy.ir.stimuli import Stimulus
 
 MOST_ROWS = 16
 BAR = 24  # characters of the longest output
@@ -44,8 +44,8 @@ def watch_inputs(
 
     The energy is counted by the cpu backend, which does what the others do.
     """
+    from snn_deploy.backends.results import limited_in_words
     from snn_deploy.cli.console import out
-    from snn_deploy.results import limited_in_words
 
     show = _show_live if sys.stdout.isatty() else _show_lines
     for index in indices:
@@ -68,10 +68,10 @@ def _moments(
     energies: "FloatArray",
     calibration: "Calibration | None",
 ) -> Iterator[Moment]:
-    from snn_deploy.host.cutoff import never
-    from snn_deploy.host.monitor import watch_input
-    from snn_deploy.host.oracle import answers
-    from snn_deploy.host.scores import score_called
+    from snn_deploy.cutoff.decision import never
+    from snn_deploy.cutoff.monitor import watch_input
+    from snn_deploy.cutoff.oracle import answers
+    from snn_deploy.cutoff.scores import score_called
 
     network = artifact.network
     cutoff: Cutoff = never if calibration is None else calibration.cutoff
@@ -105,9 +105,9 @@ def threshold_text(beta: float | None) -> str:
 
 def _counted(artifact: "Artifact", data: "Data", index: int) -> "Activity":
     """Return what an input makes the chip do in all timesteps."""
-    from snn_deploy.backends import open_backend
-    from snn_deploy.host.cutoff import never
-    from snn_deploy.host.monitor import run_inputs
+    from snn_deploy.backends.registry import open_backend
+    from snn_deploy.cutoff.decision import never
+    from snn_deploy.cutoff.monitor import run_inputs
 
     program = open_backend("cpu").load(artifact.network)
     stimuli = [(index, data.stimulus(index))]

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.backends.results import ACCESS, CORE_EVENTS, INJECTION, LINKS
 from snn_deploy.costs.prices import BAND, Prices, cost_of
-from snn_deploy.results import ACCESS, CORE_EVENTS, INJECTION, LINKS
 
 
 def timestep_durations(cores: IntArray, chip: IntArray, prices: Prices) -> FloatArray:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.backends.results import CHIP_EVENTS, CORE_EVENTS, INJECTION
+from snn_deploy.chip.target import CENTRAL, EVENTS, Target, high_name
 from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.results import CHIP_EVENTS, CORE_EVENTS, INJECTION
-from snn_deploy.target import CENTRAL, EVENTS, Target, high_name
 
 BAND = ("central", "high")  # the last axis of every array of prices and of costs
 GENERATING = ("access", "update", "fire", "packet")

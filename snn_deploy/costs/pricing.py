@@ -6,11 +6,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.costs.energy import PARTS, energies
-from snn_deploy.costs.latency import Stream, timestep_durations
-from snn_deploy.costs.prices import prices_for
-from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.results import (
+from snn_deploy.backends.results import (
     FIRE,
     HOP_EAST_WEST,
     HOP_NORTH_SOUTH,
@@ -20,6 +16,10 @@ from snn_deploy.results import (
     SYNAPTIC_OPERATION,
     RunResult,
 )
+from snn_deploy.costs.energy import PARTS, energies
+from snn_deploy.costs.latency import Stream, timestep_durations
+from snn_deploy.costs.prices import prices_for
+from snn_deploy.ir.mapped import MappedNetwork
 
 Values = dict[str, float | None]  # of a row, by column
 

@@ -18,7 +18,7 @@ import numpy as np
 from snn_deploy.arrays import AnyArray, FloatArray
 from snn_deploy.errors import ModelError
 from snn_deploy.exporters.nir_form import in_common_form, rests_where_it_starts
-from snn_deploy.files import write_whole
+from snn_deploy.files.writing import write_whole
 from snn_deploy.ir.convolve import cropping_kernel
 from snn_deploy.ir.graph import Edge, Graph
 from snn_deploy.ir.loops import Delays, close_loops

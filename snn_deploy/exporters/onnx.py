@@ -27,7 +27,7 @@ from snn_deploy.arrays import IntArray, spread
 from snn_deploy.exporters.local_time import in_local_time
 from snn_deploy.exporters.onnx_form import Form
 from snn_deploy.exporters.onnx_synapses import weighted_sums
-from snn_deploy.files import write_whole
+from snn_deploy.files.writing import write_whole
 from snn_deploy.fixedpoint import (
     DECAY_BITS,
     INPUT_SHIFT,

@@ -8,11 +8,11 @@ import numpy as np
 
 from snn_deploy.arrays import AnyArray, FloatArray, IntArray, Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.onnx_activations import UNKNOWN
+from snn_deploy.importers.onnx.activations import UNKNOWN
 from snn_deploy.ir.floating import FloatRun
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Relu
-from snn_deploy.spikes import Stimulus, input_hashes, to_gray
+from snn_deploy.ir.stimuli import Stimulus, input_hashes, to_gray
 
 logger = logging.getLogger(__name__)
 BATCH = 32

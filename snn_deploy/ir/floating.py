@@ -19,8 +19,8 @@ from snn_deploy.ir.nodes import (
     MaxPool2d,
     Node,
 )
+from snn_deploy.ir.stimuli import GRAY_LEVELS, Encoding, Stimulus
 from snn_deploy.ir.tebn import Tebn
-from snn_deploy.spikes import GRAY_LEVELS, Encoding, Stimulus
 
 
 def evaluate(

@@ -13,8 +13,8 @@ import numpy as np
 from snn_deploy.arrays import FloatArray, n_neurons, read_only
 from snn_deploy.errors import ModelError
 from snn_deploy.ir.nodes import Input, Node, Signal
+from snn_deploy.ir.stimuli import Encoding
 from snn_deploy.names import flaw_of, free_name, shown
-from snn_deploy.spikes import Encoding
 
 NodeT = TypeVar("NodeT", bound=Node)
 LARGEST_LAYER = 1 << 24  # values; a chip has a million neurons in all

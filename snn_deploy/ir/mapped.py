@@ -9,6 +9,8 @@ import numpy as np
 from scipy import sparse
 
 from snn_deploy.arrays import IntArray, Shape, n_neurons, read_only
+from snn_deploy.chip.neurocore import NeurocoreLimits
+from snn_deploy.chip.target import Target
 from snn_deploy.errors import PassError
 from snn_deploy.ir.links import Crossings, crossings_of
 from snn_deploy.ir.quantized import (
@@ -20,8 +22,6 @@ from snn_deploy.ir.synapses import (
     DenseSynapses,
     SparseSynapses,
 )
-from snn_deploy.neurocore import NeurocoreLimits
-from snn_deploy.target import Target
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -14,6 +14,7 @@ from snn_deploy.arrays import (
     Shape,
     n_neurons,
 )
+from snn_deploy.chip.target import Precision
 from snn_deploy.errors import PassError
 from snn_deploy.fixedpoint import (
     BIAS_EXPONENT_BITS,
@@ -28,7 +29,6 @@ from snn_deploy.ir.graph import LARGEST_LAYER, Training
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.synapses import Synapses, freeze
 from snn_deploy.names import flaw_of, shown
-from snn_deploy.target import Precision
 
 # what a neuron does in a timestep, in this order; ``ir.dynamics`` is its definition
 UPDATE_ORDER = (

@@ -12,7 +12,7 @@ import numpy as np
 from snn_deploy.arrays import IntArray, spread
 from snn_deploy.ir.dynamics import Neurons, State, SynapticSum
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
-from snn_deploy.spikes import Stimulus
+from snn_deploy.ir.stimuli import Stimulus
 
 
 class Simulation:

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from snn_deploy.arrays import AnyArray, BoolArray, IntArray
-from snn_deploy.backends import Backend
-from snn_deploy.host.cutoff import never
-from snn_deploy.host.monitor import decide_inputs
-from snn_deploy.host.oracle import answers, gaps
-from snn_deploy.inputs.data import Data
+from snn_deploy.backends.protocol import Backend
+from snn_deploy.cutoff.decision import never
+from snn_deploy.cutoff.monitor import decide_inputs
+from snn_deploy.cutoff.oracle import answers, gaps
+from snn_deploy.data.data import Data
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
+from snn_deploy.ir.stimuli import Encoding, Stimulus, to_gray
 from snn_deploy.profile.profile import Profile
-from snn_deploy.spikes import Encoding, Stimulus, to_gray
 
 N_CLOSE = 9  # inputs that are looked at closely
 N_NEURONS = 480  # whose spikes are kept, of all layers together

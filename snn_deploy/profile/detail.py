@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.backends.results import CHIP_EVENTS, CORE_EVENTS, LINKS
 from snn_deploy.costs.energy import dynamic_energy
 from snn_deploy.costs.prices import Prices, prices_for
 from snn_deploy.ir.mapped import Neurocore
-from snn_deploy.results import CHIP_EVENTS, CORE_EVENTS, LINKS
 
 if TYPE_CHECKING:
     from snn_deploy.profile.profile import Profile

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from snn_deploy.arrays import FloatArray
+from snn_deploy.backends.results import PACKET, PACKET_IN
 from snn_deploy.costs.prices import cost_of, prices_for
 from snn_deploy.errors import DataError
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.profile.profile import Profile
-from snn_deploy.results import PACKET, PACKET_IN
 
 CENTRAL = 0
 

@@ -7,17 +7,17 @@ from functools import partial
 from itertools import repeat
 
 from snn_deploy.artifact import Artifact
-from snn_deploy.backends import Backend, Program
+from snn_deploy.backends.protocol import Backend, Program
+from snn_deploy.backends.results import Failure, RunResult
 from snn_deploy.costs.pricing import Pricing
-from snn_deploy.host.cutoff import Cutoff, never
-from snn_deploy.host.monitor import BATCH, run_inputs
-from snn_deploy.host.rules.rule import Calibration
-from snn_deploy.host.steady import Steady
-from snn_deploy.inputs.data import Data
+from snn_deploy.cutoff.decision import Cutoff, never
+from snn_deploy.cutoff.monitor import BATCH, run_inputs
+from snn_deploy.cutoff.rules.rule import Calibration
+from snn_deploy.cutoff.steady import Steady
+from snn_deploy.data.data import Data
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.profile.parts import Gauge, Part, Way
 from snn_deploy.profile.store import Store
-from snn_deploy.results import Failure, RunResult
 
 FEW = 8  # inputs of a part on Lava, which takes one at a time
 Outcome = RunResult | Failure

@@ -20,15 +20,15 @@ import numpy as np
 from scipy import sparse
 
 from snn_deploy.arrays import IntArray
-from snn_deploy.backends import open_backend
-from snn_deploy.host.cutoff import Cutoff, never
-from snn_deploy.host.monitor import run_inputs
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.backends.results import FIRE, SYNAPTIC_OPERATION, RunResult
+from snn_deploy.cutoff.decision import Cutoff, never
+from snn_deploy.cutoff.monitor import run_inputs
 from snn_deploy.ir.connections import effective_connections, n_connections
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore, Piece, Routes
 from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.ir.stimuli import Stimulus
 from snn_deploy.ir.synapses import SparseSynapses
-from snn_deploy.results import FIRE, SYNAPTIC_OPERATION, RunResult
-from snn_deploy.spikes import Stimulus
 
 MOST_INPUTS = 1000  # enough for a mean, and a bound on the time
 DIGITS = 4  # that the package gives of the sparsity of connections

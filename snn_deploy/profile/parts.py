@@ -7,14 +7,14 @@ from math import ceil
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.backends.results import Activity, Failure, RunResult
 from snn_deploy.costs.pricing import Pricing, Values
-from snn_deploy.host.drift import first_score
-from snn_deploy.host.oracle import answers
-from snn_deploy.host.rules.rule import Calibration
+from snn_deploy.cutoff.drift import first_score
+from snn_deploy.cutoff.oracle import answers
+from snn_deploy.cutoff.rules.rule import Calibration
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.profile.rows import COLUMNS, Rows
 from snn_deploy.profile.totals import Totals
-from snn_deploy.results import Activity, Failure, RunResult
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,12 +11,13 @@ import numpy as np
 
 from snn_deploy.arrays import AnyArray, FloatArray, IntArray
 from snn_deploy.artifact import Artifact
-from snn_deploy.backends import Backend, open_backend
+from snn_deploy.backends.protocol import Backend
+from snn_deploy.backends.registry import open_backend
 from snn_deploy.costs.prices import unknown_prices
-from snn_deploy.host.cutoff import Cutoff
-from snn_deploy.host.drift import Drift, audits, is_lost, look
-from snn_deploy.host.rules.rule import Calibration
-from snn_deploy.inputs.data import Data
+from snn_deploy.cutoff.decision import Cutoff
+from snn_deploy.cutoff.drift import Drift, audits, is_lost, look
+from snn_deploy.cutoff.rules.rule import Calibration
+from snn_deploy.data.data import Data
 from snn_deploy.profile.failures import Failed, Tried
 from snn_deploy.profile.meter import Meter, Progress, measured
 from snn_deploy.profile.parts import Part, Way

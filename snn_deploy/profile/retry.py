@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from snn_deploy.arrays import FloatArray
-from snn_deploy.host.rules.rule import Calibration
+from snn_deploy.cutoff.rules.rule import Calibration
 from snn_deploy.profile.parts import Part, Way
 from snn_deploy.profile.rows import Rows
 from snn_deploy.profile.totals import Totals

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
+from snn_deploy.backends.results import limited_in_words
 from snn_deploy.costs.energy import PARTS
 from snn_deploy.costs.prices import MONITORS, prices_for
 from snn_deploy.profile.profile import Profile, Schedule
 from snn_deploy.profile.rows import Rows
-from snn_deploy.results import limited_in_words
 
 # goal: what is compared, and whether more is better
 GOALS = {

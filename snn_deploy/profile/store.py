@@ -14,16 +14,16 @@ from typing import Protocol
 
 import numpy as np
 
-from snn_deploy import __version__
 from snn_deploy.artifact import Artifact, sha256_of
+from snn_deploy.cutoff.rules.rule import Calibration
+from snn_deploy.data.data import Data
 from snn_deploy.errors import DataError
-from snn_deploy.files import write_whole
-from snn_deploy.host.rules.rule import Calibration
-from snn_deploy.inputs.data import Data
+from snn_deploy.files.writing import write_whole
 from snn_deploy.profile.parts import Part, Way
 from snn_deploy.profile.rows import COLUMNS, Rows
 from snn_deploy.profile.tables import read_notes, read_rows, write_rows
 from snn_deploy.profile.totals import Totals
+from snn_deploy.version import __version__
 
 JOURNAL = "journal.jsonl"
 # what JSON and arrays raise that this program has not written

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from snn_deploy import __version__
+from snn_deploy.backends.results import LINKS
 from snn_deploy.costs.conventional import conventional
-from snn_deploy.host.drift import in_words
+from snn_deploy.cutoff.drift import in_words
 from snn_deploy.ir.quantized import AT_LIMITS
 from snn_deploy.profile.intervals import paired_interval
 from snn_deploy.profile.loads import loads_of
@@ -21,7 +21,7 @@ from snn_deploy.profile.schedules import (
     winners,
 )
 from snn_deploy.profile.targets import OnTarget
-from snn_deploy.results import LINKS
+from snn_deploy.version import __version__
 
 
 def summarize(

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from snn_deploy.artifact import Artifact, pack
+from snn_deploy.chip.target import Target
+from snn_deploy.compiler.retarget import retarget
 from snn_deploy.errors import FitError
 from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.passes.retarget import retarget
 from snn_deploy.profile.profile import Profile
 from snn_deploy.profile.schedules import schedules, winners
-from snn_deploy.target import Target
 
 Measure = Callable[[Artifact], Profile]
 

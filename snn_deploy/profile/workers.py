@@ -18,11 +18,12 @@ from itertools import repeat
 from typing import Any, TypeVar
 
 from snn_deploy.artifact import Artifact
-from snn_deploy.backends import Backend, open_backend
+from snn_deploy.backends.protocol import Backend
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.cutoff.decision import Cutoff
+from snn_deploy.cutoff.rules.rule import Calibration
+from snn_deploy.data.data import Data
 from snn_deploy.errors import BackendError
-from snn_deploy.host.cutoff import Cutoff
-from snn_deploy.host.rules.rule import Calibration
-from snn_deploy.inputs.data import Data
 from snn_deploy.profile.meter import Meter
 from snn_deploy.profile.parts import Part, Way
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from pathlib import Path
 
-from snn_deploy.files import text_writer, write_whole
+from snn_deploy.files.writing import text_writer, write_whole
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.profile.loads import Loads
 from snn_deploy.report.chip_map import Coloring, colorings

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from snn_deploy.costs.energy import PARTS
-from snn_deploy.files import text_writer, write_together
+from snn_deploy.files.writing import text_writer, write_together
 from snn_deploy.profile.closeups import Closeups
 from snn_deploy.profile.loads import loads_of
 from snn_deploy.profile.profile import Profile

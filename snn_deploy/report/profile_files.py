@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from snn_deploy.files import text_writer, write_together
+from snn_deploy.files.writing import text_writer, write_together
 from snn_deploy.profile.closeups import Closeups
 from snn_deploy.profile.detail import Detail
 from snn_deploy.profile.profile import Profile, Schedule

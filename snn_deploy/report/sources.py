@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from snn_deploy.chip.target import EVENTS, OTHER_COSTS, Target
 from snn_deploy.report.markup import Html, element, folded, items, section, table
 from snn_deploy.report.units import UNKNOWN, with_prefix
-from snn_deploy.target import EVENTS, OTHER_COSTS, Target
 
 Summary = dict[str, Any]
 

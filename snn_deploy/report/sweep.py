@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snn_deploy.files import write_together
+from snn_deploy.files.writing import write_together
 from snn_deploy.names import cell
 
 COLUMNS = {

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from snn_deploy.nn.neurons import IntegrateAndFire, Qcfs
 from snn_deploy.training.networks import is_neuron
-from snn_deploy.training.neurons import IntegrateAndFire, Qcfs
 
 
 class Activity:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from snn_deploy.inputs.datasets import Part
+from snn_deploy.data.datasets import Part
 from snn_deploy.training.networks import as_float
 
 

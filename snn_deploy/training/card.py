@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from snn_deploy.files import write_whole
-from snn_deploy.inputs.datasets import Part, Split
+from snn_deploy.data.datasets import Part, Split
+from snn_deploy.files.writing import write_whole
 from snn_deploy.training.checkpoint import Checkpoint
 from snn_deploy.training.networks import as_float, convert, run_over_time
 from snn_deploy.training.recipes import Lif, Recipe, Residual

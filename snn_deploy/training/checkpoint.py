@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from snn_deploy.errors import ArtifactError, ModelError
-from snn_deploy.files import write_whole
-from snn_deploy.importers.model_file import unpickled
+from snn_deploy.files.writing import write_whole
+from snn_deploy.importers.torch.file import unpickled
 
 _State = dict[str, Any]  # a torch state_dict
 _KINDS: dict[str, Any] = {

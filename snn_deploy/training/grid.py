@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from snn_deploy.arrays import FloatArray, Shape
+from snn_deploy.chip.target import Target
+from snn_deploy.compiler.lower.collect import collect
+from snn_deploy.compiler.lower.quantize import quantize
+from snn_deploy.compiler.pipeline import to_spiking
 from snn_deploy.fixedpoint import INPUT_SHIFT
-from snn_deploy.importers.pytorch import trace
+from snn_deploy.importers.torch.module import trace
 from snn_deploy.ir.graph import Graph, Training
 from snn_deploy.ir.neurons import Neuron
-from snn_deploy.passes.collect import collect
-from snn_deploy.passes.quantize import quantize
-from snn_deploy.pipeline import to_spiking
-from snn_deploy.target import Target
 
 
 def weight_steps(

@@ -5,7 +5,7 @@ import logging
 import torch
 
 from snn_deploy.errors import TrainingError
-from snn_deploy.training.neurons import Qcfs, fuse_loops
+from snn_deploy.nn.neurons import Qcfs, fuse_loops
 from snn_deploy.training.recipes import Recipe
 
 logger = logging.getLogger(__name__)

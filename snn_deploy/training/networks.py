@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from snn_deploy.errors import ModelError
+from snn_deploy.nn.neurons import IntegrateAndFire, Qcfs, lif
+from snn_deploy.nn.tebn import Tebn
 from snn_deploy.training import recipes
-from snn_deploy.training.neurons import IntegrateAndFire, Qcfs, lif
-from snn_deploy.training.tebn import Tebn
 
 Shape = tuple[int, ...]
 State = Sequence[Any] | None  # one for each layer; before the first timestep, none

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from snn_deploy.chip.target_file import read_target
 from snn_deploy.errors import ArtifactError
 from snn_deploy.ir import graph
-from snn_deploy.spikes import Encoding
-from snn_deploy.target_file import read_target
+from snn_deploy.ir.stimuli import Encoding
 from snn_deploy.training import losses, rcs, recipes
 from snn_deploy.training.activity import Activity
 from snn_deploy.training.batches import Batch

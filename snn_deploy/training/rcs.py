@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from snn_deploy.nn.neurons import IntegrateAndFire, Qcfs
 from snn_deploy.training.networks import is_neuron
-from snn_deploy.training.neurons import IntegrateAndFire, Qcfs
 
 _TINY = 1e-5  # keeps norms and quotients of silent layers finite
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from snn_deploy.errors import ModelError
-from snn_deploy.toml_file import read_toml
+from snn_deploy.files.toml import read_toml
 from snn_deploy.training import recipes
 from snn_deploy.training.recipes import FineTuning, GridTuning, Recipe, Training
 

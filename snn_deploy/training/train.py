@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from snn_deploy.data.datasets import Part, load_split
 from snn_deploy.errors import ModelError, TrainingError
-from snn_deploy.importers.model_file import save
-from snn_deploy.inputs.datasets import Part, load_split
+from snn_deploy.importers.torch.file import save
+from snn_deploy.nn.neurons import fuse_loops
 from snn_deploy.training import recipes
 from snn_deploy.training.augment import augment
 from snn_deploy.training.batches import Batch, on_device
@@ -28,7 +29,6 @@ from snn_deploy.training.grid import rounded
 from snn_deploy.training.machines import can_fuse, find_device, is_worth_fusing
 from snn_deploy.training.meter import Meter
 from snn_deploy.training.networks import as_float, build_network, convert
-from snn_deploy.training.neurons import fuse_loops
 from snn_deploy.training.phases import Phase, evaluate, objective
 from snn_deploy.training.recipe_file import read_recipe
 from snn_deploy.training.recipes import Recipe, Training

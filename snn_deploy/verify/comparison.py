@@ -10,8 +10,8 @@ from snn_deploy.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from snn_deploy.errors import DataError
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.ir.stimuli import Stimulus
 from snn_deploy.profile.intervals import paired_interval
-from snn_deploy.spikes import Stimulus
 from snn_deploy.verify.causes import (
     Explanation,
     Parting,

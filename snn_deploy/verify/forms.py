@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 
 from snn_deploy.arrays import AnyArray, FloatArray, IntArray, Shape, spread
+from snn_deploy.compiler.lower.collect import Arrival, collect
 from snn_deploy.fixedpoint import DECAY_BITS, INPUT_SHIFT
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Comparison, Lif, Neuron, Reset
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
-from snn_deploy.passes.collect import Arrival, collect
 from snn_deploy.verify.layer import Inflow, Layer
 
 

@@ -5,8 +5,9 @@ from importlib.util import find_spec
 import numpy as np
 
 from snn_deploy.artifact import Artifact
-from snn_deploy.backends import QUANTITIES, Recording, open_backend
-from snn_deploy.inputs.data import Data
+from snn_deploy.backends.protocol import QUANTITIES, Recording
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.data.data import Data
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.verify.result import LavaCheck
 

@@ -12,7 +12,7 @@ from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Lif
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
-from snn_deploy.spikes import Stimulus
+from snn_deploy.ir.stimuli import Stimulus
 from snn_deploy.verify.layer import Layer
 from snn_deploy.verify.simulate import Response, Trains, respond, run, weigh
 

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from snn_deploy.artifact import Artifact, pack
+from snn_deploy.compiler.lower.quantize import quantize
+from snn_deploy.compiler.pipeline import compile_model, to_spiking
+from snn_deploy.data.data import Data
 from snn_deploy.errors import ArtifactError
-from snn_deploy.inputs.data import Data
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.quantized import QuantizedGraph
-from snn_deploy.passes.quantize import quantize
-from snn_deploy.pipeline import compile_model, to_spiking
 from snn_deploy.verify.comparison import Comparison
 from snn_deploy.verify.differences import Difference, compare, other_structure
 from snn_deploy.verify.lava import check_lava

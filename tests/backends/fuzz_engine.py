@@ -22,14 +22,14 @@ from typing import Any
 import numpy as np
 
 from snn_deploy.arrays import IntArray
-from snn_deploy.backends import _engine as engine
-from snn_deploy.backends.compiled import Engine, EngineInput
-from snn_deploy.backends.engine_layout import Layout
-from snn_deploy.backends.engine_tally import counting_of
+from snn_deploy.backends.engine import _engine as engine
+from snn_deploy.backends.engine.compiled import Engine, EngineInput
+from snn_deploy.backends.engine.layout import Layout
+from snn_deploy.backends.engine.tally import counting_of
+from snn_deploy.compiler.lower.retime import retime
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.synapses import SparseSynapses
-from snn_deploy.passes.retime import retime
 from tests.backends.test_engine import pictures
 from tests.build import dense, integers, population
 from tests.conformance.networks import ROOMY, mapped

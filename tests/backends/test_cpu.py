@@ -3,21 +3,27 @@
 import numpy as np
 import pytest
 
-from snn_deploy.backends import open_backend
-from snn_deploy.backends.cpu import CpuProgram
+from snn_deploy.backends.engine.cpu import CpuProgram
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.backends.results import (
+    FIRE,
+    PACKET,
+    PACKET_IN,
+    SYNAPTIC_OPERATION,
+    UPDATE,
+)
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model
+from snn_deploy.cutoff.decision import never
+from snn_deploy.cutoff.monitor import run_inputs
+from snn_deploy.cutoff.rules.fixed import fixed
 from snn_deploy.errors import BackendError
-from snn_deploy.host.cutoff import never
-from snn_deploy.host.monitor import run_inputs
-from snn_deploy.host.rules.fixed import fixed
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.nodes import Flatten
 from snn_deploy.ir.reference import Simulation
-from snn_deploy.pipeline import compile_model
-from snn_deploy.results import FIRE, PACKET, PACKET_IN, SYNAPTIC_OPERATION, UPDATE
-from snn_deploy.spikes import Encoding
-from snn_deploy.target_file import read_target
+from snn_deploy.ir.stimuli import Encoding
 from tests.build import RATE, chain, conv, images, lif, linear, simulator, trains
 
 SHAPE = (1, 8, 8)

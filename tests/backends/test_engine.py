@@ -12,32 +12,32 @@ import numpy as np
 import pytest
 
 from snn_deploy.arrays import BoolArray, IntArray
-from snn_deploy.backends import compiled
-from snn_deploy.backends.compiled import VARIABLE, instructions
-from snn_deploy.backends.cpu import CpuProgram, ReferenceSession
-from snn_deploy.backends.engine_layout import Layout
+from snn_deploy.backends.engine import compiled
+from snn_deploy.backends.engine.compiled import VARIABLE, instructions
+from snn_deploy.backends.engine.cpu import CpuProgram, ReferenceSession
+from snn_deploy.backends.engine.layout import Layout
+from snn_deploy.backends.results import RunResult
+from snn_deploy.compiler.lower.retime import retime
+from snn_deploy.cutoff.decision import Cutoff, never
+from snn_deploy.cutoff.monitor import collect_scores, run_inputs
+from snn_deploy.cutoff.rules.fixed import fixed
+from snn_deploy.cutoff.rules.risk import risk
+from snn_deploy.cutoff.rules.topk import topk
 from snn_deploy.errors import BackendError
 from snn_deploy.fixedpoint import VOLTAGE_LIMIT
-from snn_deploy.host.cutoff import Cutoff, never
-from snn_deploy.host.monitor import collect_scores, run_inputs
-from snn_deploy.host.rules.fixed import fixed
-from snn_deploy.host.rules.risk import risk
-from snn_deploy.host.rules.topk import topk
 from snn_deploy.ir.graph import Functional, Training
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
+from snn_deploy.ir.stimuli import Encoding, Stimulus
 from snn_deploy.ir.synapses import ConvSynapses
-from snn_deploy.passes.retime import retime
-from snn_deploy.results import RunResult
-from snn_deploy.spikes import Encoding, Stimulus
 from tests.build import RATE, dense, integers, population, rng, simulator, trains
 from tests.conformance.networks import mapped
 from tests.counting import COUNTS
 
 engine = pytest.importorskip(
-    "snn_deploy.backends._engine", reason="the compiled engine is not installed"
+    "snn_deploy.backends.engine._engine", reason="the compiled engine is not installed"
 )
 HERE = compiled.available()
 
@@ -639,10 +639,10 @@ ENDLESS = 100_000  # timesteps, of many neurons and a hundred inputs: minutes
 SLOW = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # even where tests ignore it
-from snn_deploy.backends.compiled import Engine
-from snn_deploy.backends.cpu import CpuProgram
-from snn_deploy.host.rules.topk import topk
-from snn_deploy.host.monitor import decide_inputs
+from snn_deploy.backends.engine.compiled import Engine
+from snn_deploy.backends.engine.cpu import CpuProgram
+from snn_deploy.cutoff.rules.topk import topk
+from snn_deploy.cutoff.monitor import decide_inputs
 from tests.backends.test_engine import ENDLESS, np, slow
 from tests.conformance.networks import mapped
 n_short, n_threads = map(int, sys.argv[1:])

@@ -18,10 +18,12 @@ import psutil
 import pytest
 
 from snn_deploy.arrays import IntArray, Shape
-from snn_deploy.backends import QUANTITIES, lava_compat
-from snn_deploy.backends.cpu import CpuBackend
-from snn_deploy.backends.lava import LavaBackend, LavaProgram, LavaSession
-from snn_deploy.backends.lava_memory import Tape
+from snn_deploy.backends.engine.cpu import CpuBackend
+from snn_deploy.backends.lava import compat as lava_compat
+from snn_deploy.backends.lava.backend import LavaBackend, LavaProgram, LavaSession
+from snn_deploy.backends.lava.memory import Tape
+from snn_deploy.backends.protocol import QUANTITIES
+from snn_deploy.chip.target_file import read_target
 from snn_deploy.errors import BackendError
 from snn_deploy.ir.dynamics import Neurons
 from snn_deploy.ir.graph import Training
@@ -35,13 +37,12 @@ from snn_deploy.ir.quantized import (
     Source,
 )
 from snn_deploy.ir.reference import Simulation
+from snn_deploy.ir.stimuli import Encoding, Stimulus
 from snn_deploy.ir.synapses import (
     ConvSynapses,
     DenseSynapses,
     Synapses,
 )
-from snn_deploy.spikes import Encoding, Stimulus
-from snn_deploy.target_file import read_target
 from tests.counting import COUNTS
 
 try:
@@ -517,7 +518,7 @@ def test_process_that_dies_is_an_error_and_ends_the_rest(
 def test_process_that_hangs_is_an_error_and_ends_the_rest(
     own_program: LavaProgram, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from snn_deploy.backends import lava_machine
+    from snn_deploy.backends.lava import machine as lava_machine
 
     before = len(lava_processes())
     session = own_program.start(stimuli(own_program.network)[:1])
@@ -535,7 +536,7 @@ def test_process_that_hangs_is_an_error_and_ends_the_rest(
 def test_process_that_hangs_is_found_long_before_the_limit_of_an_input(
     own_program: LavaProgram, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from snn_deploy.backends import lava_machine
+    from snn_deploy.backends.lava import machine as lava_machine
 
     before = len(lava_processes())
     session = own_program.start(stimuli(own_program.network)[:1])
@@ -554,7 +555,7 @@ def test_process_that_hangs_is_found_long_before_the_limit_of_an_input(
 def test_ctrl_c_while_the_host_waits_ends_all(
     own_program: LavaProgram, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from snn_deploy.backends.lava_machine import Machine
+    from snn_deploy.backends.lava.machine import Machine
 
     before = len(lava_processes())
     session = own_program.start(stimuli(own_program.network)[:1])
@@ -643,7 +644,7 @@ def test_process_that_dies_while_recording_is_an_error_and_ends_the_rest(
 def test_process_that_hangs_while_recording_is_an_error_and_ends_the_rest(
     own_program: LavaProgram, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from snn_deploy.backends import lava_machine
+    from snn_deploy.backends.lava import machine as lava_machine
 
     before = lava_processes()
     stimulus = stimuli(own_program.network)[0]
@@ -667,7 +668,7 @@ def test_process_that_hangs_while_recording_is_an_error_and_ends_the_rest(
 def test_ctrl_c_while_recording_ends_all_of_it(
     own_program: LavaProgram, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from snn_deploy.backends.lava_machine import Machine
+    from snn_deploy.backends.lava.machine import Machine
 
     before = lava_processes()
     main = threading.main_thread().ident
@@ -773,7 +774,7 @@ SCRIPT = f"""
 import os, signal, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_lava import NETWORKS, lava_processes, shared_memory, stimuli
-from snn_deploy.backends.lava import LavaBackend
+from snn_deploy.backends.lava.backend import LavaBackend
 
 program = LavaBackend().load(NETWORKS["residual"])
 session = program.start(stimuli(program.network)[:1])

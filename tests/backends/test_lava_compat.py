@@ -7,12 +7,12 @@ import warnings
 
 import pytest
 
-from snn_deploy.backends.lava_compat import forking, import_lava
+from snn_deploy.backends.lava.compat import forking, import_lava
 from snn_deploy.errors import BackendError
 
 BEHIND_IMPORT = """
 import dataclasses, logging, multiprocessing, sys
-from snn_deploy.backends.lava_compat import import_lava
+from snn_deploy.backends.lava.compat import import_lava
 
 {before}
 dataclass, handlers = dataclasses.dataclass, list(logging.getLogger().handlers)

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from snn_deploy.arrays import BoolArray, IntArray
-from snn_deploy.backends import lava_compat
-from snn_deploy.backends.cpu import CpuBackend
-from snn_deploy.backends.lava import LavaBackend, LavaProgram
+from snn_deploy.backends.engine.cpu import CpuBackend
+from snn_deploy.backends.lava import compat as lava_compat
+from snn_deploy.backends.lava.backend import LavaBackend, LavaProgram
+from snn_deploy.cutoff.decision import Cutoff, looks_of, never, polled
+from snn_deploy.cutoff.monitor import collect_scores, run_inputs, watch_input
+from snn_deploy.cutoff.rules.fixed import fixed
+from snn_deploy.cutoff.thresholds import polled_timesteps, stops
 from snn_deploy.errors import BackendError
-from snn_deploy.host.cutoff import Cutoff, looks_of, never, polled
-from snn_deploy.host.monitor import collect_scores, run_inputs, watch_input
-from snn_deploy.host.rules.fixed import fixed
-from snn_deploy.host.thresholds import polled_timesteps, stops
-from snn_deploy.spikes import Stimulus
+from snn_deploy.ir.stimuli import Stimulus
 from tests.counting import COUNTS
 
 try:

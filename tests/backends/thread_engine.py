@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from snn_deploy.arrays import AnyArray
-from snn_deploy.backends import _engine as engine
-from snn_deploy.backends.cpu import CpuProgram
-from snn_deploy.host.monitor import run_inputs
-from snn_deploy.host.rules.risk import risk
+from snn_deploy.backends.engine import _engine as engine
+from snn_deploy.backends.engine.cpu import CpuProgram
+from snn_deploy.compiler.lower.retime import retime
+from snn_deploy.cutoff.monitor import run_inputs
+from snn_deploy.cutoff.rules.risk import risk
 from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.passes.retime import retime
-from snn_deploy.spikes import Stimulus
+from snn_deploy.ir.stimuli import Stimulus
 from tests.backends.test_engine import ENDLESS, pictures, slow
 from tests.build import simulator, trains
 from tests.conformance.networks import mapped

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from snn_deploy.cli import main
-from snn_deploy.files import packaged_folder
-from snn_deploy.inputs.datasets import load_split
+from snn_deploy.data.datasets import load_split
+from snn_deploy.files.writing import packaged_folder
 
 MODEL = packaged_folder("models") / "mnist_lif" / "model.pt"
 N_TEST, N_CALIBRATION = 6, 240

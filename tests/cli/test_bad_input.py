@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 from snn_deploy.artifact import VERSION, _manifest_sha256
-from snn_deploy.files import packaged_folder
-from snn_deploy.importers import model_file
+from snn_deploy.files.writing import packaged_folder
+from snn_deploy.importers.torch import file as model_file
 from tests.cli.conftest import MODEL, Command, files_in
 from tests.hostile.networks import SHAPE, write_all
 

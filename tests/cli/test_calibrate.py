@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from snn_deploy.artifact import pack, read_artifact, write_artifact
-from snn_deploy.spikes import input_hashes
+from snn_deploy.ir.stimuli import input_hashes
 from tests.cli.conftest import N_CALIBRATION, N_TEST, Command, files_in
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from snn_deploy.artifact import read_artifact
-from snn_deploy.files import packaged_folder
+from snn_deploy.files.writing import packaged_folder
+from snn_deploy.ir.stimuli import Encoding
 from snn_deploy.profile.traffic import saved_spikes
-from snn_deploy.spikes import Encoding
 from tests.cli.conftest import MODEL, Command, files_in
 from tests.importers.builders import network
 

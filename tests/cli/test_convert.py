@@ -8,11 +8,11 @@ import pytest
 
 from snn_deploy.cli import main
 from snn_deploy.exporters.nir import write_nir
-from snn_deploy.importers import load_model
-from snn_deploy.importers.model_file import write_model
+from snn_deploy.importers.registry import load_model
+from snn_deploy.importers.torch.file import write_model
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Graph, Training
-from snn_deploy.spikes import Encoding, Stimulus
+from snn_deploy.ir.stimuli import Encoding, Stimulus
 from tests.build import batch_norm, chain, lif, linear, rng
 from tests.importers.nir_truth import in_norse
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from snn_deploy.inputs.datasets import load_split
+from snn_deploy.data.datasets import load_split
 from tests.cli.conftest import Command
 
 

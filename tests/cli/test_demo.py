@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from snn_deploy.artifact import read_artifact
-from snn_deploy.inputs.datasets import Split, load_split
+from snn_deploy.data.datasets import Split, load_split
 from tests.cli.conftest import Command, files_in
 
 
@@ -18,8 +18,8 @@ def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
         calibration=whole.calibration.take(np.arange(20)),
         test=whole.test.take(np.arange(10)),
     )
-    monkeypatch.setattr("snn_deploy.inputs.datasets.load_split", lambda name: few)
-    monkeypatch.setattr("snn_deploy.crosscheck.find_spec", lambda name: None)
+    monkeypatch.setattr("snn_deploy.data.datasets.load_split", lambda name: few)
+    monkeypatch.setattr("snn_deploy.verify.crosscheck.find_spec", lambda name: None)
 
 
 @pytest.mark.usefixtures("few_digits")

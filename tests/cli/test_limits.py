@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from snn_deploy.artifact import pack, write_artifact
+from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.reference import Simulation
-from snn_deploy.pipeline import compile_model
-from snn_deploy.spikes import Encoding, Stimulus
+from snn_deploy.ir.stimuli import Encoding, Stimulus
 from tests.build import chain, integrator, linear, simulator
 from tests.cli.conftest import Command
-from tests.passes.test_scales import integrate_and_fire, weighted
+from tests.compiler.test_scales import integrate_and_fire, weighted
 
 T = 1500
 

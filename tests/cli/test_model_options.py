@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from snn_deploy.importers import load_model
-from snn_deploy.spikes import Encoding
+from snn_deploy.importers.registry import load_model
+from snn_deploy.ir.stimuli import Encoding
 from tests.cli.conftest import Command
 from tests.importers import builders
 from tests.importers.agreement import louder

@@ -50,7 +50,7 @@ FAST.set_forkserver_preload(
     [
         "matplotlib.figure",
         "pyarrow.parquet",
-        "snn_deploy.backends.cpu",
+        "snn_deploy.backends.engine.cpu",
         "snn_deploy.report.profile_files",
     ]
 )

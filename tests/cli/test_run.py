@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from snn_deploy.artifact import pack, write_artifact
-from snn_deploy.pipeline import compile_model
+from snn_deploy.compiler.pipeline import compile_model
 from tests.build import chain, lif, linear, rng, simulator
 from tests.cli.conftest import N_TEST, Command
 
@@ -252,7 +252,7 @@ def test_the_reference_runs_without_the_engine_and_gives_the_same(
     def loaded(*arguments: object) -> None:
         raise AssertionError("the engine is loaded")
 
-    monkeypatch.setattr("snn_deploy.backends.cpu.load_engine", loaded)
+    monkeypatch.setattr("snn_deploy.backends.engine.cpu.load_engine", loaded)
     result = command(*asked, "--backend", "reference")
 
     assert json.loads(result.out) == {**expected, "backend": "reference"}

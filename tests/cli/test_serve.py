@@ -113,7 +113,7 @@ def test_a_stream_that_is_interrupted_says_what_was_served(
     def sleep(seconds: float) -> None:
         raise KeyboardInterrupt  # while it waits for further files
 
-    monkeypatch.setattr("snn_deploy.inputs.streams.time.sleep", sleep)
+    monkeypatch.setattr("snn_deploy.data.streams.time.sleep", sleep)
 
     result = command("serve", home / "model.snn", "--data", stream, "--follow")
 

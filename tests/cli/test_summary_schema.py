@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from snn_deploy.cli import main
-from snn_deploy.files import packaged_folder
+from snn_deploy.files.writing import packaged_folder
 from snn_deploy.profile.tables import SCHEMA
 from tests.build import rng
 from tests.cli.conftest import MODEL, Command

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from snn_deploy.files import packaged_folder
-from snn_deploy.target_file import target_names
+from snn_deploy.chip.target_file import target_names
+from snn_deploy.files.writing import packaged_folder
 from tests.cli.conftest import Command
 
 

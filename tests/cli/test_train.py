@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from snn_deploy.importers import load_model
+from snn_deploy.importers.registry import load_model
 from tests.cli.conftest import Command, files_in
 
 RECIPE = """

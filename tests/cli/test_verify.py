@@ -162,8 +162,8 @@ def test_a_model_of_another_structure_is_named(
 
 
 def test_a_model_of_other_weights_is_named(command: Command, small: Path) -> None:
-    from snn_deploy.importers import load_model
-    from snn_deploy.importers.model_file import write_model
+    from snn_deploy.importers.registry import load_model
+    from snn_deploy.importers.torch.file import write_model
     from snn_deploy.ir.nodes import Linear
 
     graph = load_model(small / "model.pt")

@@ -11,13 +11,13 @@ import numpy as np
 from hypothesis import strategies as st
 
 from snn_deploy.arrays import IntArray
-from snn_deploy.backends import Recording
-from snn_deploy.backends.lava_compat import forking
+from snn_deploy.backends.lava.compat import forking
+from snn_deploy.backends.protocol import Recording
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph, Source
+from snn_deploy.ir.stimuli import Encoding, Stimulus
 from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses
-from snn_deploy.spikes import Encoding, Stimulus
 from tests.conformance.networks import TARGET, Case, draw_conv, draw_weights
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]

@@ -12,16 +12,16 @@ import numpy as np
 from hypothesis import strategies as st
 
 from snn_deploy.arrays import IntArray, Shape, n_neurons
+from snn_deploy.chip.target import Mesh
+from snn_deploy.chip.target_file import read_target
 from snn_deploy.fixedpoint import BIAS_MANTISSA_LIMIT, VOLTAGE_LIMIT
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore, Piece
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.nodes import convolved_shape
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph, Source
+from snn_deploy.ir.stimuli import Encoding, Stimulus
 from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses, SparseSynapses, Synapses
-from snn_deploy.spikes import Encoding, Stimulus
-from snn_deploy.target import Mesh
-from snn_deploy.target_file import read_target
 
 TARGET = read_target("loihi-sim")
 # retime may add to a delay of 62 what a longer path beside it takes

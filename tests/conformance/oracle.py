@@ -12,8 +12,8 @@ from itertools import product
 import numpy as np
 
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
+from snn_deploy.ir.stimuli import Stimulus
 from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses
-from snn_deploy.spikes import Stimulus
 
 Vector = list[int]
 

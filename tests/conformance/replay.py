@@ -14,10 +14,10 @@ import numpy as np
 
 from snn_deploy.arrays import IntArray
 from snn_deploy.artifact import pack, read_artifact, write_artifact
-from snn_deploy.backends import open_backend
-from snn_deploy.host.cutoff import never
-from snn_deploy.host.monitor import run_inputs
-from snn_deploy.inputs.data import read_data
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.cutoff.decision import never
+from snn_deploy.cutoff.monitor import run_inputs
+from snn_deploy.data.data import read_data
 
 MODELS = ("mnist_counts", "mnist_lif", "mnist_qcfs")
 N_DIGITS = 50
@@ -25,11 +25,11 @@ N_DIGITS = 50
 
 def record(folder: Path) -> None:
     """Write each model compiled, digits, and what the cpu backend gives for them."""
-    from snn_deploy.files import packaged_folder
-    from snn_deploy.importers import load_model
-    from snn_deploy.inputs.datasets import load_split
-    from snn_deploy.pipeline import compile_model
-    from snn_deploy.target_file import read_target
+    from snn_deploy.chip.target_file import read_target
+    from snn_deploy.compiler.pipeline import compile_model
+    from snn_deploy.data.datasets import load_split
+    from snn_deploy.files.writing import packaged_folder
+    from snn_deploy.importers.registry import load_model
 
     folder.mkdir(parents=True, exist_ok=True)
     test = load_split("mnist5k").test

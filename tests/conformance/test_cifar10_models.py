@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snn_deploy.backends import open_backend
-from snn_deploy.files import packaged_folder
-from snn_deploy.host.monitor import collect_scores
-from snn_deploy.importers import load_model
-from snn_deploy.inputs.data import Data
-from snn_deploy.inputs.datasets import load_split
-from snn_deploy.pipeline import compile_model
-from snn_deploy.target_file import read_target
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model
+from snn_deploy.cutoff.monitor import collect_scores
+from snn_deploy.data.data import Data
+from snn_deploy.data.datasets import load_split
+from snn_deploy.files.writing import packaged_folder
+from snn_deploy.importers.registry import load_model
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "data" / "cifar10"
 

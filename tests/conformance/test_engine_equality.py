@@ -12,19 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snn_deploy.arrays import BoolArray, FloatArray, IntArray
-from snn_deploy.backends.compiled import Engine, available
-from snn_deploy.backends.cpu import CpuProgram, ReferenceSession
-from snn_deploy.backends.engine_grid import UnsupportedError
-from snn_deploy.host.cutoff import never
-from snn_deploy.host.monitor import run_inputs
-from snn_deploy.host.rules.topk import topk
+from snn_deploy.backends.engine.compiled import Engine, available
+from snn_deploy.backends.engine.cpu import CpuProgram, ReferenceSession
+from snn_deploy.backends.engine.grid import UnsupportedError
+from snn_deploy.backends.results import BatchResult, RunResult
+from snn_deploy.compiler.lower.retime import retime
+from snn_deploy.cutoff.decision import never
+from snn_deploy.cutoff.monitor import run_inputs
+from snn_deploy.cutoff.rules.topk import topk
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
-from snn_deploy.passes.retime import retime
-from snn_deploy.results import BatchResult, RunResult
-from snn_deploy.spikes import Stimulus
+from snn_deploy.ir.stimuli import Stimulus
 from tests.build import dense, integers, population, trains
 from tests.conformance.networks import ROOMY, Case, cases, mapped
 from tests.conformance.tally import TALLY, examples

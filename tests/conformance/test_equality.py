@@ -13,15 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snn_deploy.arrays import IntArray
-from snn_deploy.backends import QUANTITIES, Recording
-from snn_deploy.backends.cpu import CpuProgram
-from snn_deploy.ir.graph import Training
-from snn_deploy.ir.links import Link
-from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.ir.quantized import QuantizedGraph
-from snn_deploy.ir.reference import Simulation
-from snn_deploy.passes.retime import retime
-from snn_deploy.results import (
+from snn_deploy.backends.engine.cpu import CpuProgram
+from snn_deploy.backends.protocol import QUANTITIES, Recording
+from snn_deploy.backends.results import (
     ACCESS,
     CHIP_EVENTS,
     CORE_EVENTS,
@@ -35,7 +29,13 @@ from snn_deploy.results import (
     UPDATE,
     Activity,
 )
-from snn_deploy.spikes import Encoding, Stimulus
+from snn_deploy.compiler.lower.retime import retime
+from snn_deploy.ir.graph import Training
+from snn_deploy.ir.links import Link
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.ir.reference import Simulation
+from snn_deploy.ir.stimuli import Encoding, Stimulus
 from tests.build import dense, integers, population, rng, trains
 from tests.conformance.networks import ROOMY, Case, cases, lengths, mapped
 from tests.conformance.oracle import Oracle, synapses_of

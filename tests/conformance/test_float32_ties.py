@@ -17,7 +17,7 @@ import snn_deploy
 from snn_deploy.arrays import FloatArray
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Lif
-from snn_deploy.spikes import Stimulus
+from snn_deploy.ir.stimuli import Stimulus
 from tests.build import rng
 from tests.conformance.tally import TALLY
 from tests.conformance.ties import Comparison, Trains, compare

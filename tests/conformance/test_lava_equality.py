@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snn_deploy.backends import QUANTITIES
-from snn_deploy.backends.cpu import CpuProgram
-from snn_deploy.backends.lava import LavaBackend, LavaProgram
-from snn_deploy.backends.lava_compat import import_lava
+from snn_deploy.backends.engine.cpu import CpuProgram
+from snn_deploy.backends.lava.backend import LavaBackend, LavaProgram
+from snn_deploy.backends.lava.compat import import_lava
+from snn_deploy.backends.protocol import QUANTITIES
+from snn_deploy.compiler.lower.retime import retime
 from snn_deploy.errors import BackendError
-from snn_deploy.passes.retime import retime
-from snn_deploy.spikes import Stimulus
+from snn_deploy.ir.stimuli import Stimulus
 from tests.build import trains
 from tests.conformance.lava_own import conv_cases, dense_cases, run_own
 from tests.conformance.networks import ROOMY, Case, cases, lengths, mapped

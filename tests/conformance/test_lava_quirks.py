@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from snn_deploy.backends.lava_compat import forking, import_lava
+from snn_deploy.backends.lava.compat import forking, import_lava
 from snn_deploy.errors import BackendError
 from snn_deploy.ir.quantized import QuantizedGraph
-from snn_deploy.spikes import Stimulus
+from snn_deploy.ir.stimuli import Stimulus
 from tests.build import dense, integers, population
 from tests.conformance.test_equality import traced
 

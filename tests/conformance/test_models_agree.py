@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from snn_deploy.artifact import read_artifact
-from snn_deploy.backends.lava import LavaBackend
-from snn_deploy.host.monitor import run_inputs
-from snn_deploy.host.rules.risk import risk
-from snn_deploy.inputs.data import read_data
+from snn_deploy.backends.lava.backend import LavaBackend
+from snn_deploy.cutoff.monitor import run_inputs
+from snn_deploy.cutoff.rules.risk import risk
+from snn_deploy.data.data import read_data
 from tests.conformance.replay import MODELS, check, record
 
 

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from snn_deploy.arrays import AnyArray, IntArray, Shape
-from snn_deploy.backends.cpu import record_reference
-from snn_deploy.importers import load_model
+from snn_deploy.backends.engine.cpu import record_reference
+from snn_deploy.compiler.lower.quantize import quantize
+from snn_deploy.compiler.lower.retime import retime
+from snn_deploy.compiler.pipeline import compile_model, to_spiking
+from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.floating import FloatRun
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Lif, Reset
 from snn_deploy.ir.quantized import QuantizedGraph
-from snn_deploy.passes.quantize import quantize
-from snn_deploy.passes.retime import retime
-from snn_deploy.pipeline import compile_model, to_spiking
-from snn_deploy.spikes import Stimulus
+from snn_deploy.ir.stimuli import Stimulus
 from tests.build import dense, integers, population, simulator
 
 SHARED = Path(__file__).parents[3] / "shared" / "conformance"

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from hypothesis import given
 
-from snn_deploy.passes.retime import retime
-from snn_deploy.spikes import Stimulus
+from snn_deploy.compiler.lower.retime import retime
+from snn_deploy.ir.stimuli import Stimulus
 from snn_deploy.verify.causes import explain
 from snn_deploy.verify.forms import integer_layers
 from snn_deploy.verify.runs import record_integers

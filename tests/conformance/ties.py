@@ -23,7 +23,7 @@ from snn_deploy.ir.floating import FloatRun
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Lif, Neuron
 from snn_deploy.ir.nodes import BatchNorm, Conv2d, Linear, Node
-from snn_deploy.spikes import Stimulus
+from snn_deploy.ir.stimuli import Stimulus
 
 UNIT = 2.0**-24  # rounding of single precision, relative
 OPERATIONS = 16  # more than any framework needs to update a neuron

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from snn_deploy.artifact import pack
-from snn_deploy.backends import open_backend
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.backends.results import LINKS
+from snn_deploy.chip.target import Cost, Target
+from snn_deploy.chip.target_file import read_target
 from snn_deploy.costs.latency import timestep_durations
 from snn_deploy.costs.prices import prices_for
-from snn_deploy.host.cutoff import never
-from snn_deploy.host.monitor import run_inputs
+from snn_deploy.cutoff.decision import never
+from snn_deploy.cutoff.monitor import run_inputs
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.profile.profile import Profile, Schedule, profile_inputs
-from snn_deploy.results import LINKS
-from snn_deploy.target import Cost, Target
-from snn_deploy.target_file import read_target
 from tests.profile.test_profile import artifact, data
 
 LOIHI = read_target("loihi1")

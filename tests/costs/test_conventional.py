@@ -2,9 +2,9 @@
 
 import pytest
 
+from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.costs.conventional import conventional
 from snn_deploy.ir.nodes import Flatten
-from snn_deploy.pipeline import compile_model
 from tests.build import chain, conv, lif, linear, simulator
 
 

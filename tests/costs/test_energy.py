@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from snn_deploy.backends.results import CHIP_EVENTS, CORE_EVENTS
+from snn_deploy.chip.target_file import read_target, target_from_table
 from snn_deploy.costs.energy import PARTS, dynamic_energy, energies
 from snn_deploy.costs.prices import prices_of, unknown_prices
-from snn_deploy.results import CHIP_EVENTS, CORE_EVENTS
-from snn_deploy.target_file import read_target, target_from_table
-from tests.test_target import table
+from tests.chip.test_target import table
 
 # of Davies et al. 2018, table 2 [pJ], in the order of CORE_EVENTS and CHIP_EVENTS
 DAVIES = {"access": 52, "update": 29, "fire": 0, "packet": 1.7, "packet_in": 0,

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.costs.latency import Stream, timestep_durations
-from snn_deploy.costs.prices import BAND, Prices, prices_of
-from snn_deploy.results import (
+from snn_deploy.backends.results import (
     ACCESS,
     CHIP_EVENTS,
     CORE_EVENTS,
@@ -18,8 +16,10 @@ from snn_deploy.results import (
     SYNAPTIC_OPERATION,
     UPDATE,
 )
-from snn_deploy.target_file import read_target, target_from_table
-from tests.test_target import table
+from snn_deploy.chip.target_file import read_target, target_from_table
+from snn_deploy.costs.latency import Stream, timestep_durations
+from snn_deploy.costs.prices import BAND, Prices, prices_of
+from tests.chip.test_target import table
 
 N_CORES = 3
 MAPPED = np.array([4, 5, 6])

@@ -5,10 +5,10 @@ import pytest
 
 from snn_deploy.costs.pricing import Pricing
 from snn_deploy.costs.stopping import stopping_costs
-from snn_deploy.host.cutoff import never
-from snn_deploy.host.monitor import run_inputs
-from snn_deploy.host.rules.fixed import fixed
-from tests.host.test_monitor import loaded
+from snn_deploy.cutoff.decision import never
+from snn_deploy.cutoff.monitor import run_inputs
+from snn_deploy.cutoff.rules.fixed import fixed
+from tests.cutoff.test_monitor import loaded
 
 
 @pytest.mark.parametrize("monitor", ["embedded", "host"])

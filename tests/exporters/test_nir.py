@@ -12,12 +12,12 @@ import pytest
 from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.exporters.nir import write_nir
-from snn_deploy.importers.nir import read_nir
+from snn_deploy.importers.nir.reader import read_nir
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Graph, Training
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.nodes import Add, AvgPool2d, Flatten, Linear
-from snn_deploy.spikes import Encoding, Stimulus
+from snn_deploy.ir.stimuli import Encoding, Stimulus
 from tests.build import batch_norm, chain, conv, graph, integrator, lif, linear
 from tests.importers.nir_truth import in_norse, in_sinabs, in_snntorch, trains
 

@@ -5,21 +5,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snn_deploy.backends.cpu import record_reference
+from snn_deploy.backends.engine.cpu import record_reference
+from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.convert import write_integers
+from snn_deploy.data.datasets import load_split
 from snn_deploy.errors import ModelError
 from snn_deploy.exporters.on_grid import as_graph
-from snn_deploy.files import packaged_folder
-from snn_deploy.importers import load_model
-from snn_deploy.inputs.datasets import load_split
+from snn_deploy.files.writing import packaged_folder
+from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.nodes import AvgPool2d
 from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.ir.stimuli import Encoding, Stimulus, encode
 from snn_deploy.ir.synapses import SparseSynapses
-from snn_deploy.pipeline import compile_model
-from snn_deploy.spikes import Encoding, Stimulus, encode
 from tests.build import (
     chain,
     conv,

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 
 from snn_deploy.arrays import IntArray
-from snn_deploy.backends.cpu import record_reference
+from snn_deploy.backends.engine.cpu import record_reference
+from snn_deploy.compiler.pipeline import compile_model
+from snn_deploy.data.datasets import load_split
 from snn_deploy.errors import FitError
 from snn_deploy.exporters.onnx import write_onnx
-from snn_deploy.files import packaged_folder
-from snn_deploy.importers import load_model
-from snn_deploy.inputs.datasets import load_split
+from snn_deploy.files.writing import packaged_folder
+from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.quantized import QuantizedGraph
-from snn_deploy.pipeline import compile_model
-from snn_deploy.spikes import Stimulus, encode
+from snn_deploy.ir.stimuli import Stimulus, encode
 from tests.build import dense, integers, population, simulator
 from tests.conformance.networks import Case, cases
 

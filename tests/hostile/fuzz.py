@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from snn_deploy.errors import SnnDeployError
-from snn_deploy.importers import sandbox
+from snn_deploy.importers.sandbox import sandbox
 from tests.hostile.mutations import systematic
 from tests.hostile.readers import READERS, Reader
 

@@ -9,11 +9,11 @@ from torch import nn
 
 import snn_deploy
 from snn_deploy.artifact import Artifact, pack, write_artifact
-from snn_deploy.host.rules.rule import Calibration
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model
+from snn_deploy.cutoff.rules.rule import Calibration
 from snn_deploy.ir.graph import Graph
-from snn_deploy.pipeline import compile_model
-from snn_deploy.target_file import read_target
-from snn_deploy.training.neurons import Qcfs
+from snn_deploy.nn.neurons import Qcfs
 
 SHAPE = (1, 4, 4)
 

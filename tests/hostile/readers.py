@@ -18,21 +18,21 @@ import torch
 
 import snn_deploy
 from snn_deploy.artifact import _manifest_sha256, pack, read_artifact, write_artifact
-from snn_deploy.files import packaged_folder
-from snn_deploy.importers import model_file
-from snn_deploy.importers.model_file import read_model
-from snn_deploy.importers.pt2 import read_pt2
-from snn_deploy.inputs.data import read_data
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model
+from snn_deploy.data.data import read_data
+from snn_deploy.files.writing import packaged_folder
+from snn_deploy.importers.torch import file as model_file
+from snn_deploy.importers.torch.file import read_model
+from snn_deploy.importers.torch.pt2 import read_pt2
 from snn_deploy.ir.graph import Training
-from snn_deploy.pipeline import compile_model
+from snn_deploy.ir.stimuli import Encoding
 from snn_deploy.profile.diff import NAMES, compare, read_profile
 from snn_deploy.profile.parts import Part, Way
 from snn_deploy.profile.rows import COLUMNS, Row, Rows
 from snn_deploy.profile.store import JOURNAL, Folder
+from snn_deploy.profile.sweep_file import read_sweep
 from snn_deploy.profile.tables import read_rows, write_rows
-from snn_deploy.spikes import Encoding
-from snn_deploy.sweep_file import read_sweep
-from snn_deploy.target_file import read_target
 from snn_deploy.training.recipe_file import read_recipe
 from tests.hostile.mutations import spoilt, spoilt_entry
 from tests.hostile.networks import SHAPE, write_all
@@ -43,8 +43,8 @@ from tests.importers.test_lava_dl import write as write_lava_dl
 from tests.importers.test_lava_dl_layers import conv, pool
 from tests.importers.test_nir import recurrent
 from tests.importers.test_onnx import export, networks, normed
+from tests.profile.test_sweep import TEXT as SWEEP
 from tests.report.profiles import network
-from tests.test_sweep import TEXT as SWEEP
 
 PLACES = range(9)
 WAY = Way(name="all", inputs=PLACES, n_timesteps=4)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from snn_deploy.artifact import read_artifact
+from snn_deploy.chip.target_file import read_target
 from snn_deploy.cli import main
 from snn_deploy.errors import ArtifactError, CalibrationError, SnnDeployError
-from snn_deploy.target_file import read_target
 from tests.hostile.manifests import Edit, Tensors, write_edited
 from tests.hostile.networks import SHAPE
 from tests.hostile.readers import READERS

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from snn_deploy.artifact import read_artifact
+from snn_deploy.data.data import load_arrays
+from snn_deploy.data.streams import from_pipe
 from snn_deploy.errors import DataError
-from snn_deploy.inputs.data import load_arrays
-from snn_deploy.inputs.streams import from_pipe
 from tests.hostile.readers import originals
 
 pytestmark = pytest.mark.usefixtures("little_time_and_memory")

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from snn_deploy.arrays import AnyArray
 from snn_deploy.artifact import read_artifact
+from snn_deploy.data.data import read_data
 from snn_deploy.errors import SnnDeployError
-from snn_deploy.importers.model_file import read_model
-from snn_deploy.inputs.data import read_data
+from snn_deploy.importers.torch.file import read_model
 from snn_deploy.ir.codec import encode
 from snn_deploy.ir.graph import Training
-from snn_deploy.spikes import Encoding
+from snn_deploy.ir.stimuli import Encoding
 from tests.hostile.networks import SHAPE, write_all
 
 Reader = Callable[[Path], object]

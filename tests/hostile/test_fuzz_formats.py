@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.lava_dl import read_lava_dl
-from snn_deploy.importers.nir import read_nir
-from snn_deploy.importers.onnx import read_onnx
+from snn_deploy.importers.lava_dl.reader import read_lava_dl
+from snn_deploy.importers.nir.reader import read_nir
+from snn_deploy.importers.onnx.reader import read_onnx
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Reset
 from tests.importers.test_lava_dl import dense, entrance, write

@@ -15,6 +15,9 @@ import torch
 from onnx import TensorProto, helper
 
 import snn_deploy
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model
+from snn_deploy.data.data import load_arrays
 from snn_deploy.errors import (
     DataError,
     FitError,
@@ -22,11 +25,8 @@ from snn_deploy.errors import (
     SnnDeployError,
     TargetError,
 )
-from snn_deploy.files import text_writer, write_whole
-from snn_deploy.inputs.data import load_arrays
-from snn_deploy.pipeline import compile_model
+from snn_deploy.files.writing import text_writer, write_whole
 from snn_deploy.profile.tables import read_rows, write_rows
-from snn_deploy.target_file import read_target
 from snn_deploy.training.recipe_file import read_recipe
 from tests.hostile.readers import READERS, rows
 from tests.hostile.test_fuzz_formats import perceptron

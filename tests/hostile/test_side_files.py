@@ -14,20 +14,20 @@ import pytest
 import torch
 from PIL import Image
 
+from snn_deploy.data import cifar10
+from snn_deploy.data.cifar10 import JPEG_FILE, TEST_FILES, read_cifar10
+from snn_deploy.data.streams import from_pipe
 from snn_deploy.errors import ArtifactError, DataError
-from snn_deploy.inputs import cifar10
-from snn_deploy.inputs.cifar10 import JPEG_FILE, TEST_FILES, read_cifar10
-from snn_deploy.inputs.streams import from_pipe
 from snn_deploy.profile.diff import read_profile
+from snn_deploy.profile.sweep import MEASURED, _kept
+from snn_deploy.profile.sweep_file import Point, read_sweep
 from snn_deploy.profile.tables import write_rows
 from snn_deploy.profile.traffic import DETAIL, saved_spikes
-from snn_deploy.sweep import MEASURED, _kept
-from snn_deploy.sweep_file import Point, read_sweep
 from snn_deploy.training.checkpoint import read_checkpoint
+from tests.data.test_cifar10 import write_binaries, write_jpegs
+from tests.data.test_streams import graph
 from tests.hostile.readers import rows
 from tests.hostile.test_malicious import FillsMemory, rewritten
-from tests.inputs.test_cifar10 import write_binaries, write_jpegs
-from tests.inputs.test_streams import graph
 
 pytestmark = pytest.mark.usefixtures("little_time_and_memory")
 

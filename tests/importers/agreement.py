@@ -10,10 +10,10 @@ from torch import nn
 
 import snn_deploy
 from snn_deploy.arrays import FloatArray, Shape
-from snn_deploy.importers.frameworks import copied
+from snn_deploy.importers.torch.frameworks import copied
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Graph
-from snn_deploy.spikes import Stimulus
+from snn_deploy.ir.stimuli import Stimulus
 
 torch.set_num_threads(1)  # the networks are tiny
 N, TIMESTEPS = 4, 24

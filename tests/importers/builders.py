@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from snn_deploy.training.neurons import Qcfs
+from snn_deploy.nn.neurons import Qcfs
 
 
 def network() -> nn.Module:

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from snn_deploy.arrays import AnyArray, IntArray, Shape
-from snn_deploy.importers.nir import read_nir
+from snn_deploy.importers.nir.reader import read_nir
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.neurons import Reset
-from snn_deploy.spikes import Stimulus
+from snn_deploy.ir.stimuli import Stimulus
 from tests.build import rng
 
 DT = 1e-4  # the only one that snnTorch knows

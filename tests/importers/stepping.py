@@ -9,7 +9,7 @@ from torch import nn
 
 import snn_deploy
 from snn_deploy.arrays import FloatArray, Shape
-from snn_deploy.importers.model_file import read_model
+from snn_deploy.importers.torch.file import read_model
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Graph
 from tests.build import images

@@ -13,11 +13,11 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from snn_deploy.errors import ModelError
-from snn_deploy.importers import load_model
-from snn_deploy.importers.model_file import save
-from snn_deploy.importers.wrappers import unwrapped
+from snn_deploy.importers.registry import load_model
+from snn_deploy.importers.torch.file import save
+from snn_deploy.importers.torch.wrappers import unwrapped
 from snn_deploy.ir.floating import evaluate
-from snn_deploy.spikes import Encoding
+from snn_deploy.ir.stimuli import Encoding
 from tests.build import images
 from tests.importers import builders
 from tests.importers.agreement import N, agree, louder, merged

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 import snn_deploy
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.pytorch import trace
+from snn_deploy.importers.torch.module import trace
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Graph, Training
-from snn_deploy.spikes import Encoding
-from snn_deploy.training.neurons import Qcfs
+from snn_deploy.ir.stimuli import Encoding
+from snn_deploy.nn.neurons import Qcfs
 from tests.importers.agreement import (
     TIMESTEPS,
     bytes_of,

@@ -11,17 +11,17 @@ from torch import nn
 
 import snn_deploy
 from snn_deploy.arrays import AnyArray
+from snn_deploy.data.data import Data
 from snn_deploy.errors import ModelError
-from snn_deploy.importers import load_model
-from snn_deploy.importers.model_file import _sha256, read_model, with_used_inputs
-from snn_deploy.importers.model_file import write_model as write_graph
-from snn_deploy.inputs.data import Data
+from snn_deploy.importers.registry import load_model
+from snn_deploy.importers.torch.file import _sha256, read_model, with_used_inputs
+from snn_deploy.importers.torch.file import write_model as write_graph
 from snn_deploy.ir.codec import encode
 from snn_deploy.ir.graph import Functional, Graph
 from snn_deploy.ir.neurons import Qcfs as QcfsLayer
 from snn_deploy.ir.nodes import Conv2d
-from snn_deploy.spikes import Encoding
-from snn_deploy.training.neurons import Qcfs
+from snn_deploy.ir.stimuli import Encoding
+from snn_deploy.nn.neurons import Qcfs
 from tests.hostile.networks import SHAPE, module, write_model
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from snn_deploy.errors import ModelError
-from snn_deploy.importers import load_model
-from snn_deploy.importers.nir import read_nir
+from snn_deploy.importers.nir.reader import read_nir
+from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.neurons import Lif, Reset
 from tests.importers.nir_truth import DT, ours, row, trains, written
 from tests.importers.test_nir import affine, conv, flatten, lif, recurrent

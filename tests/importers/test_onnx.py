@@ -14,12 +14,12 @@ from torch import nn
 from snn_deploy.arrays import AnyArray
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.balance import balance, needs_balance
-from snn_deploy.importers.onnx import read_onnx
+from snn_deploy.importers.onnx.reader import read_onnx
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Qcfs as QcfsLayer
-from snn_deploy.spikes import Stimulus, input_hashes
-from snn_deploy.training.neurons import Qcfs
+from snn_deploy.ir.stimuli import Stimulus, input_hashes
+from snn_deploy.nn.neurons import Qcfs
 from tests.build import rng
 
 ort = pytest.importorskip("onnxruntime")

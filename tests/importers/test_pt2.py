@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from snn_deploy.errors import ModelError
-from snn_deploy.importers import load_model
+from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.neurons import Relu
 from tests.build import images

@@ -9,13 +9,13 @@ from norse.torch import LIFBoxCell
 from torch import Tensor, nn
 
 import snn_deploy
+from snn_deploy.compiler.pipeline import to_spiking
 from snn_deploy.errors import ModelError
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Relu
-from snn_deploy.pipeline import to_spiking
-from snn_deploy.spikes import Stimulus
-from snn_deploy.training.neurons import IntegrateAndFire, Qcfs
+from snn_deploy.ir.stimuli import Stimulus
+from snn_deploy.nn.neurons import IntegrateAndFire, Qcfs
 from tests.build import images
 from tests.importers.stepping import N_INPUTS, check, saved, settle, stepped
 

@@ -8,9 +8,9 @@ import psutil
 import pytest
 
 from snn_deploy.errors import ModelError
-from snn_deploy.importers import sandbox
-from snn_deploy.importers.plain_values import pack, unpack
-from snn_deploy.importers.sandbox import read_apart
+from snn_deploy.importers.sandbox import sandbox
+from snn_deploy.importers.sandbox.plain_values import pack, unpack
+from snn_deploy.importers.sandbox.sandbox import read_apart
 from tests.importers import parsers
 
 

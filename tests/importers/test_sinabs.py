@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.lower.quantize import quantize
+from snn_deploy.compiler.pipeline import to_spiking
 from snn_deploy.errors import FitError, ModelError
 from snn_deploy.ir.neurons import Integrator, Lif
-from snn_deploy.passes.quantize import quantize
-from snn_deploy.pipeline import to_spiking
-from snn_deploy.target_file import read_target
 from tests.importers.agreement import N, agree, louder, merged, time_second
 from tests.importers.stepping import saved
 

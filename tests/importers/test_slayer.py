@@ -13,7 +13,7 @@ import torch
 
 from snn_deploy.arrays import Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.importers import load_model
+from snn_deploy.importers.registry import load_model
 from tests.build import rng
 from tests.importers.test_lava_dl_layers import found
 

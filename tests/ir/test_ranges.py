@@ -13,7 +13,7 @@ from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.ranges import CURRENT_LIMIT, kept_sum, reach_of
 from snn_deploy.ir.reference import Simulation
-from snn_deploy.spikes import Stimulus
+from snn_deploy.ir.stimuli import Stimulus
 from tests.build import RATE, dense, integers, population
 from tests.conformance.networks import Case, cases
 from tests.conformance.tally import examples

@@ -3,14 +3,14 @@
 import numpy as np
 
 from snn_deploy.arrays import IntArray
+from snn_deploy.compiler.lower.retime import retime
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.quantized import (
     QuantizedGraph,
 )
 from snn_deploy.ir.reference import Simulation
-from snn_deploy.passes.retime import retime
-from snn_deploy.spikes import Encoding, Stimulus
+from snn_deploy.ir.stimuli import Encoding, Stimulus
 from tests.build import dense, images, integers, population, rng, simulator, trains
 
 ONE_STEP = np.array([[1]])

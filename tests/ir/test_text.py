@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import STAGES, compile_model
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.nodes import AvgPool2d, Flatten
 from snn_deploy.ir.text import Stage, as_text
-from snn_deploy.pipeline import STAGES, compile_model
-from snn_deploy.target_file import read_target
 from tests.build import RATE, batch_norm, chain, conv, graph, integrator, lif, linear
 
 GOLDEN = Path(__file__).parent.parent / "golden"

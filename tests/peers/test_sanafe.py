@@ -21,17 +21,9 @@ import numpy as np
 import pytest
 
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.backends import QUANTITIES, Recording, open_backend
-from snn_deploy.costs.energy import dynamic_energy
-from snn_deploy.costs.latency import timestep_durations
-from snn_deploy.costs.prices import prices_of
-from snn_deploy.host.cutoff import never
-from snn_deploy.host.monitor import run_inputs
-from snn_deploy.ir.mapped import MappedNetwork, Neurocore, Piece
-from snn_deploy.ir.neurons import Comparison, Reset
-from snn_deploy.ir.quantized import Population, Projection
-from snn_deploy.ir.synapses import DenseSynapses, SparseSynapses
-from snn_deploy.results import (
+from snn_deploy.backends.protocol import QUANTITIES, Recording
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.backends.results import (
     CORE_EVENTS,
     FIRE,
     INJECTION,
@@ -39,13 +31,22 @@ from snn_deploy.results import (
     SYNAPTIC_OPERATION,
     UPDATE,
 )
-from snn_deploy.spikes import Stimulus
-from snn_deploy.target import Target
-from snn_deploy.target_file import target_from_table
+from snn_deploy.chip.target import Target
+from snn_deploy.chip.target_file import target_from_table
+from snn_deploy.costs.energy import dynamic_energy
+from snn_deploy.costs.latency import timestep_durations
+from snn_deploy.costs.prices import prices_of
+from snn_deploy.cutoff.decision import never
+from snn_deploy.cutoff.monitor import run_inputs
+from snn_deploy.ir.mapped import MappedNetwork, Neurocore, Piece
+from snn_deploy.ir.neurons import Comparison, Reset
+from snn_deploy.ir.quantized import Population, Projection
+from snn_deploy.ir.stimuli import Stimulus
+from snn_deploy.ir.synapses import DenseSynapses, SparseSynapses
 from tests.build import RATE, dense, integers, population
+from tests.chip.test_target import table
 from tests.costs.page import check_page
 from tests.peers.sanafe_runner import CORES_PER_TILE, HEIGHT, TILES
-from tests.test_target import table
 
 PEER = Path(__file__).parents[2] / "build" / "peers" / "sanafe" / "bin" / "python"
 RUNNER = Path(__file__).with_name("sanafe_runner.py")

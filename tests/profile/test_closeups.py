@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from snn_deploy.arrays import AnyArray
-from snn_deploy.backends import open_backend
-from snn_deploy.host.rules.risk import risk
-from snn_deploy.inputs.data import Data
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.cutoff.rules.risk import risk
+from snn_deploy.data.data import Data
+from snn_deploy.ir.stimuli import Encoding
 from snn_deploy.profile.closeups import (
     LARGEST_SIDE,
     look_closer,
     picture,
     worth_a_look,
 )
-from snn_deploy.spikes import Encoding
 from tests.build import RATE
 from tests.profile.test_profile import artifact, data, profiled
 from tests.report.profiles import early_rows, fixed_rows, profile, without_cutoff

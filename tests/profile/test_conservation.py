@@ -13,22 +13,8 @@ from hypothesis import assume, given
 
 from snn_deploy.arrays import AnyArray, BoolArray
 from snn_deploy.artifact import Artifact, pack
-from snn_deploy.backends import open_backend
-from snn_deploy.costs.pricing import Pricing, Values
-from snn_deploy.files import packaged_folder
-from snn_deploy.host.cutoff import never
-from snn_deploy.host.monitor import run_inputs
-from snn_deploy.host.rules.fixed import fixed
-from snn_deploy.importers import load_model
-from snn_deploy.inputs.data import Data
-from snn_deploy.inputs.datasets import load_split
-from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.passes.retarget import retarget
-from snn_deploy.passes.retime import retime
-from snn_deploy.pipeline import compile_model
-from snn_deploy.profile.profile import Schedule, profile_inputs
-from snn_deploy.recording import RawInputs, record
-from snn_deploy.results import (
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.backends.results import (
     FIRE,
     INJECTION,
     PACKET,
@@ -36,7 +22,21 @@ from snn_deploy.results import (
     SYNAPTIC_OPERATION,
     RunResult,
 )
-from snn_deploy.target_file import read_target
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.lower.retime import retime
+from snn_deploy.compiler.pipeline import compile_model
+from snn_deploy.compiler.retarget import retarget
+from snn_deploy.costs.pricing import Pricing, Values
+from snn_deploy.cutoff.decision import never
+from snn_deploy.cutoff.monitor import run_inputs
+from snn_deploy.cutoff.rules.fixed import fixed
+from snn_deploy.data.data import Data
+from snn_deploy.data.datasets import load_split
+from snn_deploy.files.writing import packaged_folder
+from snn_deploy.importers.registry import load_model
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.profile.profile import Schedule, profile_inputs
+from snn_deploy.verify.recording import RawInputs, record
 from tests.build import rng
 from tests.conformance.networks import ROOMY, Case, cases, mapped
 from tests.conformance.tally import TALLY, examples

@@ -9,13 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from snn_deploy.artifact import pack
-from snn_deploy.backends import open_backend
-from snn_deploy.host.rules.risk import risk
-from snn_deploy.passes.retarget import retarget
-from snn_deploy.profile.detail import COLUMNS, MESH, detail
-from snn_deploy.profile.profile import Profile, profile_inputs
-from snn_deploy.profile.tables import write_detail
-from snn_deploy.results import (
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.backends.results import (
     ACCESS,
     FIRE,
     INJECTION,
@@ -23,6 +18,11 @@ from snn_deploy.results import (
     PACKET,
     SYNAPTIC_OPERATION,
 )
+from snn_deploy.compiler.retarget import retarget
+from snn_deploy.cutoff.rules.risk import risk
+from snn_deploy.profile.detail import COLUMNS, MESH, detail
+from snn_deploy.profile.profile import Profile, profile_inputs
+from snn_deploy.profile.tables import write_detail
 from tests.build import simulator
 from tests.profile.test_profile import artifact, data, profiled
 

@@ -13,17 +13,18 @@ import pytest
 
 from snn_deploy.arrays import IntArray
 from snn_deploy.artifact import Artifact
-from snn_deploy.backends import Program, Session, open_backend
+from snn_deploy.backends.protocol import Program, Session
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.cutoff.rules.rule import Calibration
+from snn_deploy.data.data import Data
 from snn_deploy.errors import BackendError
-from snn_deploy.host.rules.rule import Calibration
-from snn_deploy.inputs.data import Data
 from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.stimuli import Stimulus
 from snn_deploy.profile.profile import Profile, Schedule, profile_inputs
 from snn_deploy.profile.rows import COLUMNS, GIVEN
 from snn_deploy.profile.store import Folder
 from snn_deploy.profile.summary import summarize
 from snn_deploy.profile.tables import read_rows, write_rows
-from snn_deploy.spikes import Stimulus
 from tests.hostile.networks import SHAPE, calibration
 
 N = 20

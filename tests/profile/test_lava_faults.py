@@ -13,14 +13,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from snn_deploy.artifact import Artifact, pack, write_artifact
-from snn_deploy.backends import lava_machine, open_backend
-from snn_deploy.backends.lava import LavaBackend
-from snn_deploy.backends.lava_machine import Machine
+from snn_deploy.backends.lava import machine as lava_machine
+from snn_deploy.backends.lava.backend import LavaBackend
+from snn_deploy.backends.lava.machine import Machine
+from snn_deploy.backends.registry import open_backend
 from snn_deploy.cli import main
-from snn_deploy.inputs.data import Data
+from snn_deploy.data.data import Data
+from snn_deploy.ir.stimuli import Stimulus
 from snn_deploy.profile.profile import profile_inputs
 from snn_deploy.profile.rows import COLUMNS
-from snn_deploy.spikes import Stimulus
 from tests.hostile.networks import SHAPE, calibration
 
 pytest.importorskip("lava", reason="lava is not installed")

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from snn_deploy.artifact import pack
-from snn_deploy.backends import open_backend
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.backends.results import CORE_EVENTS
 from snn_deploy.costs.prices import GENERATING, RECEIVING
+from snn_deploy.cutoff.monitor import run_inputs
+from snn_deploy.cutoff.rules.risk import risk
 from snn_deploy.errors import DataError
-from snn_deploy.host.monitor import run_inputs
-from snn_deploy.host.rules.risk import risk
 from snn_deploy.profile.loads import loads_of, saved_loads
 from snn_deploy.profile.summary import summarize
-from snn_deploy.results import CORE_EVENTS
 from tests.profile.test_profile import artifact, data, profiled
 from tests.report import profiles
 

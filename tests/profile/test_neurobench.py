@@ -9,14 +9,15 @@ import torch
 from torch import nn
 
 from snn_deploy.arrays import AnyArray
-from snn_deploy.backends import open_backend
-from snn_deploy.host.monitor import run_inputs
-from snn_deploy.host.rules.fixed import fixed
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.compiler.retarget import retarget
+from snn_deploy.cutoff.monitor import run_inputs
+from snn_deploy.cutoff.rules.fixed import fixed
 from snn_deploy.ir.connections import n_connections
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.ir.stimuli import Stimulus
 from snn_deploy.ir.synapses import ConvSynapses, SparseSynapses
-from snn_deploy.passes.retarget import retarget
 from snn_deploy.profile.neurobench import (
     connection_sparsity,
     footprint,
@@ -24,7 +25,6 @@ from snn_deploy.profile.neurobench import (
     workload,
     workload_metrics,
 )
-from snn_deploy.spikes import Stimulus
 from tests.build import TRAINING, dense, integers, population, rng, simulator
 
 pytest.importorskip("neurobench")

@@ -7,25 +7,25 @@ import numpy as np
 import pytest
 
 from snn_deploy.artifact import Artifact, pack
-from snn_deploy.backends import open_backend
-from snn_deploy.costs.latency import timestep_durations
-from snn_deploy.costs.prices import prices_for
-from snn_deploy.host.cutoff import Cutoff
-from snn_deploy.host.monitor import run_inputs
-from snn_deploy.host.rules.fixed import fixed
-from snn_deploy.host.rules.risk import risk
-from snn_deploy.inputs.data import Data
-from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.profile.profile import Profile, Schedule, profile_inputs
-from snn_deploy.profile.schedules import other_monitor, text_of, winners
-from snn_deploy.profile.summary import summarize
-from snn_deploy.results import (
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.backends.results import (
     ACCESS,
     CORE_EVENTS,
     INJECTION,
     PACKET,
     PACKET_IN,
 )
+from snn_deploy.costs.latency import timestep_durations
+from snn_deploy.costs.prices import prices_for
+from snn_deploy.cutoff.decision import Cutoff
+from snn_deploy.cutoff.monitor import run_inputs
+from snn_deploy.cutoff.rules.fixed import fixed
+from snn_deploy.cutoff.rules.risk import risk
+from snn_deploy.data.data import Data
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.profile.profile import Profile, Schedule, profile_inputs
+from snn_deploy.profile.schedules import other_monitor, text_of, winners
+from snn_deploy.profile.summary import summarize
 from tests.build import RATE, dense, integers, population, rng
 from tests.conformance.networks import mapped
 from tests.conformance.test_equality import alone_in_stream, no_chip_events

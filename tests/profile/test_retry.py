@@ -7,23 +7,8 @@ import pytest
 
 from snn_deploy.arrays import IntArray
 from snn_deploy.artifact import Artifact
-from snn_deploy.backends import open_backend
-from snn_deploy.costs.latency import timestep_durations
-from snn_deploy.costs.prices import prices_for
-from snn_deploy.costs.pricing import Pricing
-from snn_deploy.host.calibrate import calibrate
-from snn_deploy.host.evidence import Evidence
-from snn_deploy.host.monitor import collect_scores
-from snn_deploy.host.oracle import answers
-from snn_deploy.host.rules.rule import Calibration, Settings
-from snn_deploy.host.thresholds import stops
-from snn_deploy.profile.parts import Gauge, Part, Way
-from snn_deploy.profile.profile import Profile, Schedule, profile_inputs
-from snn_deploy.profile.retry import two_streams
-from snn_deploy.profile.schedules import other_monitor
-from snn_deploy.profile.summary import summarize
-from snn_deploy.profile.totals import sum_of
-from snn_deploy.results import (
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.backends.results import (
     ACCESS,
     CHIP_EVENTS,
     CORE_EVENTS,
@@ -33,14 +18,29 @@ from snn_deploy.results import (
     Activity,
     RunResult,
 )
-from snn_deploy.target_file import target_from_table
+from snn_deploy.chip.target_file import target_from_table
+from snn_deploy.costs.latency import timestep_durations
+from snn_deploy.costs.prices import prices_for
+from snn_deploy.costs.pricing import Pricing
+from snn_deploy.cutoff.calibrate import calibrate
+from snn_deploy.cutoff.evidence import Evidence
+from snn_deploy.cutoff.monitor import collect_scores
+from snn_deploy.cutoff.oracle import answers
+from snn_deploy.cutoff.rules.rule import Calibration, Settings
+from snn_deploy.cutoff.thresholds import stops
+from snn_deploy.profile.parts import Gauge, Part, Way
+from snn_deploy.profile.profile import Profile, Schedule, profile_inputs
+from snn_deploy.profile.retry import two_streams
+from snn_deploy.profile.schedules import other_monitor
+from snn_deploy.profile.summary import summarize
+from snn_deploy.profile.totals import sum_of
 from tests.build import RATE
+from tests.chip.test_target import table
 from tests.conformance.test_equality import alone_in_stream, no_chip_events
-from tests.host.test_monitor import loaded
+from tests.cutoff.test_monitor import loaded
 from tests.profile import test_profile
 from tests.profile.test_profile import N, data, shortened
 from tests.report.profiles import network
-from tests.test_target import table
 
 LAST = RATE.timesteps
 

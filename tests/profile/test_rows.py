@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snn_deploy.host.rules.risk import risk
+from snn_deploy.cutoff.rules.risk import risk
 from snn_deploy.profile import rows
 from snn_deploy.profile.profile import Profile
 from snn_deploy.profile.summary import summarize

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from snn_deploy.artifact import pack
-from snn_deploy.backends import open_backend
-from snn_deploy.files import packaged_folder
-from snn_deploy.host.rules.risk import risk
-from snn_deploy.importers import load_model
-from snn_deploy.inputs.data import Data
-from snn_deploy.inputs.datasets import load_split
-from snn_deploy.pipeline import compile_model
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model
+from snn_deploy.cutoff.rules.risk import risk
+from snn_deploy.data.data import Data
+from snn_deploy.data.datasets import load_split
+from snn_deploy.files.writing import packaged_folder
+from snn_deploy.importers.registry import load_model
 from snn_deploy.profile.profile import profile_inputs
 from snn_deploy.report.profile_files import write_profile
-from snn_deploy.target_file import read_target
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def within(seconds: float) -> Iterator[None]:
 
 
 def test_a_thousand_digits_take_seconds(tmp_path: Path) -> None:
-    pytest.importorskip("snn_deploy.backends._engine")
+    pytest.importorskip("snn_deploy.backends.engine._engine")
     graph = load_model(packaged_folder("models") / "mnist_lif" / "model.pt")
     artifact = pack(compile_model(graph, read_target("loihi-sim")))
     test = load_split("mnist5k").test

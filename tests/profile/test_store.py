@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snn_deploy.backends import open_backend
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.cutoff.rules.rule import Calibration
+from snn_deploy.data.data import Data
 from snn_deploy.errors import DataError
-from snn_deploy.host.rules.rule import Calibration
-from snn_deploy.inputs.data import Data
 from snn_deploy.profile import meter as meter_module
 from snn_deploy.profile.parts import Part, Way
 from snn_deploy.profile.profile import Profile, profile_inputs

@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 
 from snn_deploy.artifact import Artifact, pack
-from snn_deploy.backends import open_backend
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.chip.target import Board, Target
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.retarget import retarget
+from snn_deploy.cutoff.rules.risk import risk
 from snn_deploy.errors import FitError
-from snn_deploy.host.rules.risk import risk
-from snn_deploy.passes.retarget import retarget
 from snn_deploy.profile.profile import Profile, Schedule, profile_inputs
 from snn_deploy.profile.summary import summarize
 from snn_deploy.profile.targets import lay_out, on_targets
-from snn_deploy.target import Board, Target
-from snn_deploy.target_file import read_target
 from tests.build import simulator
 from tests.profile.test_profile import artifact, data
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from snn_deploy.backends import open_backend
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.cutoff.rules.rule import Calibration
 from snn_deploy.errors import BackendError
-from snn_deploy.host.rules.rule import Calibration
 from snn_deploy.profile import meter as meter_module
 from snn_deploy.profile import workers as workers_module
 from snn_deploy.profile.profile import Profile, profile_inputs

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from snn_deploy.artifact import Artifact, pack
-from snn_deploy.host.rules.rule import Calibration
+from snn_deploy.chip.target import Target
+from snn_deploy.cutoff.rules.rule import Calibration
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore, Piece
 from snn_deploy.ir.quantized import (
     Change,
@@ -17,7 +18,6 @@ from snn_deploy.profile.rows import Row, Rows
 from snn_deploy.profile.summary import summarize
 from snn_deploy.profile.totals import Totals
 from snn_deploy.report.html import render
-from snn_deploy.target import Target
 from tests.build import RATE, dense, integers, population, simulator
 
 N_TIMESTEPS = RATE.timesteps

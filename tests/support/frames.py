@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.ir.graph import Graph
-from snn_deploy.pipeline import compile_model
-from snn_deploy.target_file import read_target
 from tests.importers.agreement import Run, agree, louder
 from tests.support.table import Case
 

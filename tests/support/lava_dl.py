@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import conv2d
 
 from snn_deploy.arrays import AnyArray
-from snn_deploy.importers import load_model
+from snn_deploy.importers.registry import load_model
 from tests.build import rng
 from tests.importers.test_lava_dl import NEURON, by_hand, dense, entrance, write
 from tests.importers.test_lava_dl_layers import (

@@ -10,10 +10,10 @@ import torch
 from torch.nn import functional
 
 from snn_deploy.arrays import AnyArray, Shape
-from snn_deploy.importers.nir import read_nir
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model
+from snn_deploy.importers.nir.reader import read_nir
 from snn_deploy.ir.neurons import Reset
-from snn_deploy.pipeline import compile_model
-from snn_deploy.target_file import read_target
 from tests.importers.nir_truth import DT, in_norse, ours, row, trains, written
 from tests.importers.test_nir import (
     affine,

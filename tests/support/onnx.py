@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.importers.balance import balance, needs_balance
-from snn_deploy.importers.onnx import read_onnx
-from snn_deploy.pipeline import compile_model
-from snn_deploy.target_file import read_target
-from snn_deploy.training.neurons import Qcfs
+from snn_deploy.importers.onnx.reader import read_onnx
+from snn_deploy.nn.neurons import Qcfs
 from tests.importers.test_onnx import Residual, export, images, normed, ours, theirs
 from tests.support.table import Case
 

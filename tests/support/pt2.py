@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from snn_deploy.importers import load_model
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model
+from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Graph
-from snn_deploy.pipeline import compile_model
-from snn_deploy.target_file import read_target
 from tests.importers.agreement import (
     TIMESTEPS,
     bytes_of,

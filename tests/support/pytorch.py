@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snn_deploy.training.neurons import IntegrateAndFire, Qcfs
+from snn_deploy.nn.neurons import IntegrateAndFire, Qcfs
 from tests.importers.agreement import bytes_of, stepped, with_states
 from tests.support.frames import Frame, layer_cases
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from snn_deploy.inputs.datasets import Part
+from snn_deploy.data.datasets import Part
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
+from snn_deploy.data.datasets import Part
 from snn_deploy.errors import ModelError
-from snn_deploy.inputs.datasets import Part
+from snn_deploy.nn.neurons import IntegrateAndFire, Qcfs
 from snn_deploy.training import recipes, train
 from snn_deploy.training.activity import Activity
 from snn_deploy.training.batches import on_device
 from snn_deploy.training.networks import convert, run_over_time
-from snn_deploy.training.neurons import IntegrateAndFire, Qcfs
 from snn_deploy.training.phases import Phase, objective
 from snn_deploy.training.recipe_file import read_recipe
 from tests.training.test_train import RECIPE, RECIPE_TEXT

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from snn_deploy.inputs.datasets import Part, Split
+from snn_deploy.data.datasets import Part, Split
 from snn_deploy.training import recipes
 from snn_deploy.training.card import accuracy_over_time, write_card
 from snn_deploy.training.checkpoint import Checkpoint

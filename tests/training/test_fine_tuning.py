@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from snn_deploy.importers.model_file import read_model
-from snn_deploy.inputs.datasets import Part, Split
+from snn_deploy.data.datasets import Part, Split
+from snn_deploy.importers.torch.file import read_model
 from snn_deploy.ir.floating import FloatRun
 from snn_deploy.ir.neurons import Comparison, Lif, Reset
-from snn_deploy.spikes import encode
+from snn_deploy.ir.stimuli import encode
+from snn_deploy.nn.neurons import IntegrateAndFire
 from snn_deploy.training import recipes, train
 from snn_deploy.training.batches import on_device
 from snn_deploy.training.card import write_card
 from snn_deploy.training.losses import tet_loss
 from snn_deploy.training.networks import as_float, convert, run_over_time
-from snn_deploy.training.neurons import IntegrateAndFire
 from snn_deploy.training.phases import Phase
 from snn_deploy.training.recipes import FineTuning, GridTuning, Recipe, Training
 from tests.training.test_identities import spikes_of_module

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from snn_deploy.importers.pytorch import trace
+from snn_deploy.compiler.lower.quantize import quantize
+from snn_deploy.compiler.pipeline import to_spiking
+from snn_deploy.importers.torch.module import trace
 from snn_deploy.ir.graph import Training
-from snn_deploy.passes.quantize import quantize
-from snn_deploy.pipeline import to_spiking
-from snn_deploy.spikes import Encoding
+from snn_deploy.ir.stimuli import Encoding
 from snn_deploy.training import recipes
 from snn_deploy.training.grid import rounded, weight_of, weight_steps
 from snn_deploy.training.networks import build_network

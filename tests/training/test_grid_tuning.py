@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+from snn_deploy.data.datasets import Part
 from snn_deploy.errors import TargetError
-from snn_deploy.inputs.datasets import Part
 from snn_deploy.training import phases, recipes, train
 from snn_deploy.training.batches import on_device
 from snn_deploy.training.checkpoint import Checkpoint

@@ -12,19 +12,19 @@ import pytest
 import torch
 
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.backends import open_backend
-from snn_deploy.host.cutoff import never
-from snn_deploy.host.monitor import run_inputs
-from snn_deploy.importers.pytorch import trace
-from snn_deploy.inputs.datasets import Part, digits
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.compiler.pipeline import compile_model, to_spiking
+from snn_deploy.cutoff.decision import never
+from snn_deploy.cutoff.monitor import run_inputs
+from snn_deploy.data.datasets import Part, digits
+from snn_deploy.importers.torch.module import trace
 from snn_deploy.ir.floating import FloatRun, evaluate
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.neurons import Comparison, Lif, Reset
-from snn_deploy.pipeline import compile_model, to_spiking
-from snn_deploy.spikes import Encoding, Stimulus, encode
+from snn_deploy.ir.stimuli import Encoding, Stimulus, encode
+from snn_deploy.nn.neurons import IntegrateAndFire, Qcfs
 from snn_deploy.training import recipes, train
 from snn_deploy.training.networks import build_network, convert, run_over_time
-from snn_deploy.training.neurons import IntegrateAndFire, Qcfs
 from tests.build import chain, lif, simulator
 
 N_DRAWS = 100_000

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from snn_deploy.data.datasets import Part
 from snn_deploy.errors import TrainingError
-from snn_deploy.inputs.datasets import Part
 from snn_deploy.training import machines, recipes, train
 from snn_deploy.training.checkpoint import write_checkpoint
 from snn_deploy.training.machines import can_fuse, find_device, is_worth_fusing

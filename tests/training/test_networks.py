@@ -6,6 +6,7 @@ from norse.torch import LIFBoxCell
 from torch import nn
 
 from snn_deploy.errors import ModelError
+from snn_deploy.nn.tebn import Tebn
 from snn_deploy.training import recipes
 from snn_deploy.training.networks import (
     Chain,
@@ -13,7 +14,6 @@ from snn_deploy.training.networks import (
     convert,
     run_over_time,
 )
-from snn_deploy.training.tebn import Tebn
 
 SPIKING = (
     recipes.Conv(channels=3, kernel=3),

@@ -7,15 +7,15 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model, to_spiking
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.model_file import read_model, save
+from snn_deploy.importers.torch.file import read_model, save
 from snn_deploy.ir.floating import FloatRun, evaluate
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
-from snn_deploy.pipeline import compile_model, to_spiking
-from snn_deploy.spikes import Stimulus
-from snn_deploy.target_file import read_target
+from snn_deploy.ir.stimuli import Stimulus
 from snn_deploy.training import recipes
 from snn_deploy.training.networks import build_network, convert, run_over_time
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from snn_deploy.data.data import Data
+from snn_deploy.data.datasets import Part, Split
 from snn_deploy.errors import ArtifactError, ModelError, TrainingError
-from snn_deploy.importers.model_file import read_model
-from snn_deploy.inputs.data import Data
-from snn_deploy.inputs.datasets import Part, Split
+from snn_deploy.importers.torch.file import read_model
 from snn_deploy.ir.floating import accumulate, evaluate
-from snn_deploy.spikes import encode
+from snn_deploy.ir.stimuli import encode
 from snn_deploy.training import phases, rcs, recipes, train
 from snn_deploy.training.batches import on_device
 from snn_deploy.training.checkpoint import (

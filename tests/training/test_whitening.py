@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from snn_deploy.inputs.datasets import Part
+from snn_deploy.data.datasets import Part
 from snn_deploy.training import recipes, train
 from snn_deploy.training.batches import on_device
 from snn_deploy.training.networks import as_float

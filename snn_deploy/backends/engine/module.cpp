@@ -1,4 +1,4 @@
-// snn_deploy.backends._engine: the network and its runs, as Python sees them.
+// snn_deploy.backends.engine._engine: the network and its runs, as Python sees them.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>

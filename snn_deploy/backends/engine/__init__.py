@@ -1,0 +1,1 @@
+"""The compiled engine, and NumPy where it does not serve."""

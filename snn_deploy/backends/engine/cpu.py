@@ -1,0 +1,261 @@
+"""Run a mapped network on this computer: batches of inputs, each until retired.
+
+The compiled engine serves where it is installed and the network suits it, else the
+vectorized NumPy reference; both give the same.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from snn_deploy.arrays import BoolArray, FloatArray, IntArray
+from snn_deploy.backends.counting import Counter, Reach
+from snn_deploy.backends.engine.compiled import load_engine, missing_note, say_once
+from snn_deploy.backends.protocol import LIMITED, Recording, Session, Turn
+from snn_deploy.backends.results import (
+    ACCESS,
+    CORE_EVENTS,
+    Activity,
+    BatchResult,
+    StepRecord,
+)
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.ir.reference import Simulation
+from snn_deploy.ir.stimuli import Stimulus
+
+MOST_NEURONS = 1 << 22  # of a batch, all inputs together
+
+
+class CpuBackend:
+    """The computer at hand."""
+
+    name = "cpu"
+
+    def load(self, network: MappedNetwork) -> "CpuProgram":
+        """Return the network, laid out."""
+        note = missing_note()
+        if note is not None:
+            say_once(f"note: {note}")
+        return CpuProgram(network)
+
+
+class ReferenceBackend:
+    """The NumPy reference, also where the engine is installed."""
+
+    name = "reference"
+
+    def load(self, network: MappedNetwork) -> "CpuProgram":
+        """Return the network, laid out."""
+        return CpuProgram(network, has_engine=False)
+
+
+class CpuProgram:
+    """A mapped network, ready to run."""
+
+    def __init__(self, network: MappedNetwork, *, has_engine: bool = True) -> None:
+        self.network = network
+        n = network.graph.source.size + sum(p.size for p in network.graph.populations)
+        self.max_batch = int(np.clip(MOST_NEURONS // n, 2, 100))
+        self.engine = load_engine(network) if has_engine else None
+
+    @cached_property
+    def counter(self) -> Counter:
+        """What each spike costs."""
+        return Counter(self.network)
+
+    @cached_property
+    def reach(self) -> dict[str, Reach]:
+        """Which neurons each projection's spikes reach."""
+        graph = self.network.graph
+        return {p.name: Reach(p, graph.shape_of(p.source)) for p in graph.projections}
+
+    def start(
+        self, stimuli: Sequence[Stimulus], looks: IntArray | None = None
+    ) -> Session:
+        """Begin a batch from rest; it waits for the host at every timestep."""
+        if self.engine is not None and self.engine.accepts(stimuli):
+            return self.engine.start(stimuli)
+        return ReferenceSession(self, stimuli)
+
+    def run(
+        self, stimuli: Sequence[Stimulus], betas: FloatArray, *, is_counted: bool
+    ) -> BatchResult | None:
+        """Run each input until it has settled; ``None`` without the engine."""
+        if self.engine is None or not self.engine.accepts(stimuli):
+            return None
+        return self.engine.run(stimuli, betas, is_counted=is_counted)
+
+    def record(
+        self,
+        stimulus: Stimulus,
+        quantities: Sequence[str],
+        *,
+        n_timesteps: int,
+        reset_every: int | None = None,
+    ) -> Recording:
+        """Run one input from rest; return what its neurons did."""
+        return record_reference(
+            self.network.graph,
+            stimulus,
+            quantities,
+            n_timesteps=n_timesteps,
+            reset_every=reset_every,
+        )
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+class ReferenceSession:
+    """A batch in NumPy, as on a pipelined chip: what is behind the host runs ahead.
+
+    It computes up to the chip timestep in which the last population to begin is where
+    the host is, so that streams can be counted, and keeps what the host will read.
+    """
+
+    def __init__(self, program: CpuProgram, stimuli: Sequence[Stimulus]) -> None:
+        graph = program.network.graph
+        self.program = program
+        self.graph = graph
+        self.simulation = Simulation(graph, stimuli)
+        self.timestep = 0  # of the host
+        self.readouts: deque[IntArray] = deque()  # of later ones
+        self.turn = Turn()
+        self.inputs = np.arange(len(stimuli))
+        # counts by the offset of the sender, that is of its local timesteps
+        self.counts = {offset: self._no_counts() for offset in self.graph.offsets}
+        self.ended = np.zeros(len(stimuli), np.int64)  # timesteps of each input
+        # saturations and wraps, by the first timestep whose answer can rest on them
+        n_timesteps = graph.training.timesteps
+        self.limited = np.zeros((len(stimuli), n_timesteps + 1, 2), np.int64)
+
+    def step(self) -> StepRecord | None:
+        """Advance one input timestep; the first one fills the pipeline."""
+        with self.turn:
+            return self._step()
+
+    def _step(self) -> StepRecord | None:
+        if self.timestep == self.graph.training.timesteps or not len(self.inputs):
+            return None
+        self.timestep += 1
+        while self.simulation.timestep < self.timestep + self.graph.lag:
+            self._chip_step()
+        self.ended[self.inputs] = self.timestep
+        return StepRecord(
+            timestep=self.timestep,
+            inputs=self.inputs,
+            readout=self.readouts.popleft(),
+        )
+
+    def retire(self, inputs: IntArray) -> None:
+        """Stop computing these inputs."""
+        with self.turn:
+            stays = ~np.isin(self.inputs, inputs)
+            self.inputs = self.inputs[stays]
+            self.simulation.keep(np.flatnonzero(stays))
+            self.readouts = deque(readout[stays] for readout in self.readouts)
+
+    def activity(self, position: int) -> Activity:
+        """Return the counts of one input of the batch."""
+        counter, t = self.program.counter, int(self.ended[position])
+        n = t + self.graph.depth if t else 0
+        whole, tail = counter.start(n), counter.start(self.graph.lag)
+        whole.cores[..., ACCESS] = counter.mapped
+        for offset, (in_cores, in_chip) in self.counts.items():
+            whole.cores += in_cores[position, :n]
+            whole.chip += in_chip[position, :n]
+            tail.cores[:offset] += in_cores[position, t : t + offset]
+            tail.chip[:offset] += in_chip[position, t : t + offset]
+        saturations, wraps = self.limited[position, : t + 1].sum(axis=0).tolist()
+        return Activity(
+            timesteps=t,
+            cores=whole.cores,
+            chip=whole.chip,
+            tail_cores=tail.cores,
+            tail_chip=tail.chip,
+            saturations=saturations,
+            wraps=wraps,
+        )
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+    def _no_counts(self) -> tuple[IntArray, IntArray]:
+        shape = (len(self.inputs), self.graph.training.timesteps + self.graph.lag)
+        n_cores = len(self.program.network.cores)
+        return (
+            np.zeros((*shape, n_cores, len(CORE_EVENTS)), np.int32),
+            np.zeros((*shape, self.program.counter.n_chip_events), np.int32),
+        )
+
+    def _chip_step(self) -> None:
+        before = dict(self.simulation.states)
+        self.simulation.step()
+        chip_timestep = self.simulation.timestep
+        counter, n = self.program.counter, len(self.inputs)
+        counts = {offset: counter.start(n) for offset in self.counts}
+        for name, spikes in self.simulation.sent[-1].items():
+            counter.add_spikes(counts[self.graph.offset_of(name)], name, spikes)
+        for name in self.simulation.states:
+            neurons = self.simulation.neurons[name]
+            state = before.get(name, neurons.rest(n))
+            bias = self.simulation.bias(neurons.population)
+            mantissas = neurons.bias if bias is None else bias
+            busy = (state.current != 0) | (state.voltage != 0) | (mantissas != 0)
+            at = counts[neurons.population.offset]
+            counter.add_updates(at, name, busy | self._reached(name))
+            self._add_limited(name)
+        for offset, (cores, chip) in self.counts.items():
+            cores[self.inputs, chip_timestep - 1] = counts[offset].cores
+            chip[self.inputs, chip_timestep - 1] = counts[offset].chip
+        if chip_timestep > self.graph.depth:
+            self.readouts.append(self.simulation.readout())
+
+    def _add_limited(self, name: str) -> None:
+        """Count what met a limit in a population, if an answer can rest on it."""
+        lag = min(self.graph.offset_of(name), self.graph.depth)
+        timestep = self.simulation.timestep - lag
+        if timestep <= self.graph.training.timesteps:
+            self.limited[self.inputs, timestep] += self.simulation.limited[name]
+
+    def _reached(self, name: str) -> BoolArray:
+        population = self.graph.population(name)
+        reached = np.zeros((len(self.inputs), population.size), np.bool_)
+        for projection in self.graph.projections_into(population):
+            spikes = self.simulation.arrived(projection)
+            if spikes is not None:
+                reached |= self.program.reach[projection.name](spikes)
+        return reached
+
+
+def record_reference(
+    graph: QuantizedGraph,
+    stimulus: Stimulus,
+    quantities: Sequence[str],
+    *,
+    n_timesteps: int,
+    reset_every: int | None = None,
+) -> Recording:
+    """Return what the reference does with one input; see ``Program.record``."""
+    simulation = Simulation(
+        graph, [stimulus], n_timesteps=n_timesteps, period=reset_every
+    )
+    n_chip_timesteps = n_timesteps + graph.lag
+    rest = {p.name: simulation.neurons[p.name].rest(1) for p in graph.populations}
+    found = {
+        (name, quantity): np.tile(getattr(state, quantity), (n_chip_timesteps, 1))
+        for name, state in rest.items()
+        for quantity in quantities
+    }
+    for row in range(n_chip_timesteps):
+        simulation.step()
+        for name, state in simulation.states.items():
+            for quantity in quantities:
+                found[name, quantity][row] = getattr(state, quantity)[0]
+            for i, quantity in enumerate(LIMITED):
+                if (name, quantity) in found:
+                    found[name, quantity][row] = simulation.limited[name][0, i]
+    return found

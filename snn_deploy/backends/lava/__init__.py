@@ -1,0 +1,1 @@
+"""Lava's fixed-point simulator."""

@@ -1,0 +1,1 @@
+"""Chips: targets, the limits of a neurocore, what events cost."""

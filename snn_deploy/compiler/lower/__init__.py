@@ -1,0 +1,1 @@
+"""From a float graph to chip integers, one function a module."""

@@ -1,0 +1,75 @@
+"""Fold the scale and the offset of the input into the first layers."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from snn_deploy.arrays import FloatArray
+from snn_deploy.errors import PassError
+from snn_deploy.ir.convolve import convolve
+from snn_deploy.ir.graph import Graph
+from snn_deploy.ir.nodes import Conv2d, Flatten, Linear, Node
+from snn_deploy.ir.stimuli import GRAY_LEVELS, Encoding
+
+
+def fold_input(graph: Graph) -> Graph:
+    """Return the same function of the integers that the chip receives.
+
+    The trained network sees ``x * input_scale + input_offset`` with x from 0 to 1; the
+    chip receives 0 to 255 (``DIRECT``) or spikes. The offset becomes part of the bias,
+    at each position its own where a convolution pads the input with zeros.
+
+    Raises
+    ------
+    PassError
+        If the input feeds anything but a weight layer.
+    """
+    training = graph.training
+    unit = GRAY_LEVELS if training.encoding is Encoding.DIRECT else 1
+    gain, offset = training.input_scale / unit, training.input_offset
+    for layer in _first_layers(graph):
+        graph = graph.replace(layer, by=_folded(layer, gain, offset))
+    folded = replace(training, input_scale=float(unit), input_offset=0.0)
+    return replace(graph, training=folded)
+
+
+def _first_layers(graph: Graph) -> list[Linear | Conv2d]:
+    found: list[Linear | Conv2d] = []
+    waiting: list[Node] = list(graph.targets(graph.input))
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Flatten):
+            waiting += graph.targets(node)
+        elif isinstance(node, Linear | Conv2d):
+            found.append(node)
+        else:
+            raise PassError(
+                f"{node.name}: takes the input of the network as it is; put a Linear "
+                "or Conv2d layer between input and neurons"
+            )
+    return found
+
+
+def _folded(layer: Linear | Conv2d, gain: float, offset: float) -> Linear | Conv2d:
+    bias = layer.bias
+    if offset != 0:
+        bias = _shifted(layer, offset)
+    return replace(layer, weight=layer.weight * gain, bias=bias)
+
+
+def _shifted(layer: Linear | Conv2d, offset: float) -> FloatArray:
+    """Return the bias plus what a constant input of ``offset`` gives."""
+    constant = np.full((1, *layer.input_shape), offset)
+    if isinstance(layer, Linear):
+        return np.asarray(layer.bias + (constant @ layer.weight.T)[0], np.float64)
+    sums = convolve(
+        constant,
+        layer.weight,
+        stride=layer.stride,
+        padding=layer.padding,
+        dilation=layer.dilation,
+        groups=layer.groups,
+        cropped=layer.cropped,
+    )[0]
+    bias = layer.bias.reshape(len(sums), *layer.bias.shape[1:] or (1, 1))
+    return np.asarray(sums + bias, np.float64)

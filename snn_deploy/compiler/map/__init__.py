@@ -1,0 +1,1 @@
+"""From chip integers to neurocores: cut, pack, place, check."""

@@ -1,0 +1,274 @@
+"""What the blocks of a population take of a neurocore, without looking at synapses.
+
+Blocks read boxes of a convolution's input, so that what they take is a product over the
+axes. Only single synapses, and several projections from one sender, are looked at.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+
+from snn_deploy.arrays import IntArray, Shape
+from snn_deploy.chip.neurocore import NeurocoreLimits
+from snn_deploy.chip.target import Target
+from snn_deploy.compiler.map.blocks import Cut, Windows, outer, three_axes
+from snn_deploy.ir.mapped import reached, synapses_on
+from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
+from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses
+
+
+@dataclass(frozen=True, eq=False)
+class Load:
+    """What each block takes, ``(n_blocks,)`` each."""
+
+    n_neurons: IntArray
+    synapse_bits: IntArray
+    n_input_axons: IntArray
+    n_output_axons: IntArray
+    n_packets: dict[str, int]  # from each sender, if all its neurons spike once
+
+    def fits(self, limits: NeurocoreLimits) -> bool:
+        """Return whether every block fits a neurocore."""
+        fullest, room = self.fullest(limits), limits.room
+        return all(fullest[what] <= room[what] for what in room)
+
+    def fullest(self, limits: NeurocoreLimits) -> dict[str, int]:
+        """Return the most that a block takes of each resource."""
+        taken = limits.taken(
+            self.n_neurons, self.synapse_bits, self.n_input_axons, self.n_output_axons
+        )
+        return {what: int(amounts.max()) for what, amounts in taken.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What one sender adds to the load of each block."""
+
+    bits: IntArray
+    axons: IntArray
+    synapses: IntArray
+    packets: int
+    receivers: tuple[IntArray, ...]  # blocks that a neuron sends to; see Cut.sums
+
+
+@dataclass(eq=False)
+class Loads:
+    """The loads of all cuts of a network's populations."""
+
+    graph: QuantizedGraph
+    target: Target
+    _windows: dict[str, Windows] = field(default_factory=dict)
+    _sent_by: dict[tuple[str, str, Cut], tuple[IntArray, ...]] = field(
+        default_factory=dict
+    )
+    _weight_bits: dict[tuple[str, ...], int] = field(default_factory=dict)
+
+    def of(self, population: Population, cut: Cut, cuts: Mapping[str, Cut]) -> Load:
+        """Return what each block takes, beside ``cuts`` of the other populations."""
+        parts = {
+            name: self.part(name, population, cut) for name in self.senders(population)
+        }
+        zero = np.zeros(cut.n_blocks, np.int64)
+        return Load(
+            n_neurons=cut.n_neurons,
+            synapse_bits=sum((part.bits for part in parts.values()), zero),
+            n_input_axons=sum((part.axons for part in parts.values()), zero),
+            n_output_axons=self._output_axons(population, cut, cuts),
+            n_packets={name: part.packets for name, part in parts.items()},
+        )
+
+    def senders(self, population: Population) -> list[str]:
+        """Return the names of those that send to a population, each once."""
+        projections = self.graph.projections_into(population)
+        return list(dict.fromkeys(p.source for p in projections))
+
+    def part(self, sender: str, population: Population, cut: Cut) -> Part:
+        """Return what a sender's synapses take on each block of ``population``."""
+        between = [
+            p for p in self.graph.projections_into(population) if p.source == sender
+        ]
+        if not self.lies_whole(between[0]):
+            return self._single(between, cut)
+        synapses = between[0].synapses
+        if isinstance(synapses, ConvSynapses):
+            return self._convolution(between[0], synapses, cut)
+        return self._dense(between[0], cut)
+
+    def lies_whole(self, projection: Projection) -> bool:
+        """Return whether its weights lie as runs or kernels, not one by one."""
+        target = self.graph.population(projection.target)
+        beside = [
+            p
+            for p in self.graph.projections_into(target)
+            if p.source == projection.source
+        ]
+        if len(beside) > 1:
+            return False
+        if isinstance(projection.synapses, ConvSynapses):  # of the target's shape
+            shape = self.graph.shape_of(projection.source)
+            return projection.synapses.output_shape(shape) == three_axes(target.shape)
+        return isinstance(projection.synapses, DenseSynapses)
+
+    def _dense(self, projection: Projection, cut: Cut) -> Part:
+        limits = self.target.neurocore
+        n_sources = projection.synapses.fan_in
+        shared = limits.neurons_per_axon
+        groups = [shared] * (n_sources // shared) + [n_sources % shared]
+        runs = {n: groups.count(n) for n in {*groups} - {0}}
+        width = self.weight_bits([projection])
+
+        def bits(n: int) -> int:
+            return sum(
+                k * limits.bits_of_weights(m * n, width) for m, k in runs.items()
+            )
+
+        shape = three_axes(self.graph.shape_of(projection.source))
+        channels, *others = (np.ones(size, np.int64) for size in shape)
+        return Part(
+            bits=_each(bits, cut.n_neurons),
+            axons=np.full(cut.n_blocks, sum(runs.values())),
+            synapses=cut.n_neurons * n_sources,
+            packets=n_sources * cut.n_blocks,
+            receivers=(channels * cut.n_blocks, *others),
+        )
+
+    def weight_bits(self, projections: Sequence[Projection]) -> int:
+        """Return the bits of each weight of projections that are stored together."""
+        key = tuple(projection.name for projection in projections)
+        if key not in self._weight_bits:
+            self._weight_bits[key] = max(
+                self.target.stored_bits(p.synapses.weights) for p in projections
+            )
+        return self._weight_bits[key]
+
+    def _indexed(self, n_weights: int, weight_bits: int) -> int:
+        """Return the bits of a run of weights that have an index each."""
+        limits = self.target.neurocore
+        return limits.bits_of_weights(n_weights, weight_bits + limits.index_bits)
+
+    def _convolution(
+        self, projection: Projection, synapses: ConvSynapses, cut: Cut
+    ) -> Part:
+        shape = self.graph.shape_of(projection.source)
+        windows = self._windows.setdefault(
+            projection.name, Windows(synapses, shape, cut.sizes)
+        )
+        rows, columns = (windows.window(axis, cut.parts[1 + axis]) for axis in (0, 1))
+        shared = self.target.neurocore.neurons_per_axon
+        n_in = synapses.weights.shape[1]  # channels of a group
+        of_group = _overlaps(cut.edges[0], len(synapses.weights) // synapses.groups)
+        n_groups = (of_group > 0).sum(axis=1)
+        n_channels = np.diff(cut.edges[0])
+        boxes = outer(n_groups, rows.n_reached, columns.n_reached)
+        width = self.weight_bits([projection])
+        if self.target.neurocore.shares_kernels:
+            kernels = _each(
+                lambda n: self._indexed(n * synapses.fan_in, width), n_channels
+            )
+            is_read = [(w.n_reached > 0).astype(np.int64) for w in (rows, columns)]
+            bits = outer(kernels, *is_read)
+        else:
+            bits = self._lists(of_group, n_in, width, rows.lists, columns.lists)
+        readers = (of_group > 0).sum(axis=0)
+        return Part(
+            bits=bits,
+            axons=boxes * -(-n_in // shared),
+            synapses=outer(n_channels * n_in, rows.n_taps, columns.n_taps),
+            packets=int(boxes.sum()) * n_in,
+            receivers=(np.repeat(readers, n_in), rows.n_readers, columns.n_readers),
+        )
+
+    def _lists(
+        self,
+        of_group: IntArray,
+        n_in: int,
+        width: int,
+        rows: tuple[tuple[tuple[int, int], ...], ...],
+        columns: tuple[tuple[tuple[int, int], ...], ...],
+    ) -> IntArray:
+        """Return the bits where every source neuron has a list of its own."""
+
+        @cache
+        def bits(
+            groups: tuple[int, ...],
+            down: tuple[tuple[int, int], ...],
+            along: tuple[tuple[int, int], ...],
+        ) -> int:
+            return n_in * sum(
+                k * m * self._indexed(n * a * b, width)
+                for n in groups
+                for a, k in down
+                for b, m in along
+            )
+
+        bands = [tuple(int(n) for n in row if n) for row in of_group]
+        return np.array([bits(g, a, b) for g in bands for a in rows for b in columns])
+
+    def _single(self, between: list[Projection], cut: Cut) -> Part:
+        found = sum(
+            synapses_on(self.graph, p, cut.places(), cut.n_blocks) for p in between
+        )
+        lists = found.tocsc()
+        width = self.weight_bits(between)
+        bits = _each(lambda n: self._indexed(n, width), lists.data)
+        ends = np.concatenate([[0], np.cumsum(bits)])[lists.indptr]
+        pattern = reached(found)
+        return Part(
+            bits=np.diff(ends),
+            axons=np.asarray(pattern.sum(axis=0)),
+            synapses=np.asarray(found.sum(axis=0)),
+            packets=int(pattern.sum()),
+            receivers=(np.asarray(pattern.sum(axis=1)),),
+        )
+
+    def _output_axons(
+        self, population: Population, cut: Cut, cuts: Mapping[str, Cut]
+    ) -> IntArray:
+        """Return for each block the blocks that its neurons send to, as far as cut."""
+        total = np.zeros(cut.n_blocks, np.int64)
+        for receiver in self.receivers(population.name):
+            there = cut if receiver == population.name else cuts.get(receiver)
+            if there is not None:
+                total += cut.sums(self.sent(population.name, receiver, there))
+        return total
+
+    def receivers(self, sender: str) -> list[str]:
+        """Return the names of those that a population sends to, each once."""
+        projections = self.graph.projections
+        return list(dict.fromkeys(p.target for p in projections if p.source == sender))
+
+    def sent(self, sender: str, receiver: str, cut: Cut) -> tuple[IntArray, ...]:
+        """Return to how many blocks of a receiver each neuron sends; see Cut.sums."""
+        key = (sender, receiver, cut)
+        if key not in self._sent_by:
+            population = self.graph.population(receiver)
+            self._sent_by[key] = self.part(sender, population, cut).receivers
+        return self._sent_by[key]
+
+
+def _each(function: Callable[[int], int], values: IntArray) -> IntArray:
+    """Return a function of whole numbers for each of an array."""
+    found, where = np.unique(values, return_inverse=True)
+    results = [function(int(value)) for value in found]
+    return np.array(results, np.int64)[where]
+
+
+def _overlaps(edges: IntArray, n: int) -> IntArray:
+    """Return how many of each ``n`` neighbors lie in a band, ``(n_bands, groups)``."""
+    starts = np.arange(0, edges[-1], n)
+    low = np.maximum(edges[:-1, np.newaxis], starts)
+    high = np.minimum(edges[1:, np.newaxis], starts + n)
+    found: IntArray = np.maximum(high - low, 0)
+    return found
+
+
+def cut_whole(shape: Shape) -> Cut:
+    """Return a population in one block."""
+    return Cut(sizes=three_axes(shape), parts=(1, 1, 1))
+
+
+def cut_apart(shape: Shape) -> Cut:
+    """Return every neuron as a block of its own."""
+    return Cut(sizes=three_axes(shape), parts=three_axes(shape))

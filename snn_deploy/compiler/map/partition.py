@@ -1,0 +1,132 @@
+"""Cut populations into pieces that fit a neurocore."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from snn_deploy.chip.target import Target
+from snn_deploy.compiler.map.blocks import Cut, cuts, three_axes
+from snn_deploy.compiler.map.bounds import Bounds
+from snn_deploy.compiler.map.loads import Load, Loads, cut_apart
+from snn_deploy.ir.mapped import Piece
+from snn_deploy.ir.quantized import Population, QuantizedGraph
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Partition:
+    """A retimed network and the pieces of its populations."""
+
+    graph: QuantizedGraph
+    cuts: Mapping[str, Cut]  # by population
+    pieces: tuple[Piece, ...]  # of one population after another
+    together: tuple[tuple[int, ...], ...]  # which pieces each neurocore gets
+
+
+def partition(
+    graph: QuantizedGraph, target: Target, *, at_least: Mapping[str, int] | None = None
+) -> Partition:
+    """Return ``graph`` cut into pieces, each small enough for a neurocore.
+
+    A population is cut into equal blocks of channels, bands of rows and of columns. Of
+    all cuts that fit, one is taken with the fewest pieces of this population and of its
+    senders, as far as they need more the more blocks their neurons send to; among these
+    one with the fewest packets. Populations are cut from the output backward, so that
+    the output axons of a piece are known. Where nothing fits, the cut with the fewest
+    pieces that have enough compartments is taken, and ``check_rules`` says what is
+    over.
+
+    Parameters
+    ----------
+    graph, target
+    at_least : mapping, optional
+        How many pieces populations, by name, have at least.
+    """
+    loads = Loads(graph=graph, target=target)
+    found = _cuts(loads, at_least or {})
+    in_time = sorted(graph.populations, key=lambda population: population.offset)
+    pieces = tuple(p for q in in_time for p in _pieces(loads, q, found))
+    logger.info("%d populations in %d pieces", len(in_time), len(pieces))
+    alone = tuple((index,) for index in range(len(pieces)))
+    return Partition(graph=graph, cuts=found, pieces=pieces, together=alone)
+
+
+def _cuts(loads: Loads, at_least: Mapping[str, int]) -> dict[str, Cut]:
+    """Return the cut of each population."""
+    bounds = Bounds(loads)
+    found: dict[str, Cut] = {}
+    in_time = sorted(loads.graph.populations, key=lambda population: population.offset)
+    for population in reversed(in_time):
+        fewest = max(bounds.least(population), at_least.get(population.name, 1))
+        found[population.name] = _cut(loads, bounds, population, found, fewest)
+    for population in reversed(in_time):  # what is fed back was not cut by then
+        load = loads.of(population, found[population.name], found)
+        if not load.fits(loads.target.neurocore):
+            fewest = found[population.name].n_blocks
+            found[population.name] = _cut(loads, bounds, population, found, fewest)
+    return found
+
+
+def _cut(
+    loads: Loads,
+    bounds: Bounds,
+    population: Population,
+    others: dict[str, Cut],
+    fewest: int,
+) -> Cut:
+    limits = loads.target.neurocore
+    sizes = three_axes(population.shape)
+    apart = cut_apart(population.shape)
+    if not loads.of(population, apart, others).fits(limits):
+        least = -(-population.size // limits.compartments)
+        return next(cuts(sizes, least, limits.compartments), apart)
+    best, least_cost, least_packets = apart, float("inf"), 0
+    senders = _senders(loads, bounds, population)
+    for cut in cuts(sizes, min(fewest, apart.n_blocks), limits.compartments):
+        if cut.n_blocks + sum(senders.values()) > least_cost:
+            break
+        load = loads.of(population, cut, others)
+        if not load.fits(limits):
+            continue
+        cost = cut.n_blocks + _cores_of_senders(bounds, load, senders)
+        n_packets = sum(load.n_packets.values())
+        if (cost, n_packets) < (least_cost, least_packets):
+            best, least_cost, least_packets = cut, cost, n_packets
+    return best
+
+
+def _senders(loads: Loads, bounds: Bounds, population: Population) -> dict[str, float]:
+    """Return how many neurocores each population that sends here takes at least."""
+    return {
+        name: bounds.least(loads.graph.population(name))
+        for name in loads.senders(population)
+        if name not in (loads.graph.source.name, population.name)
+    }
+
+
+def _cores_of_senders(
+    bounds: Bounds, load: Load, senders: Mapping[str, float]
+) -> float:
+    """Return how many neurocores the senders take if they send so many packets."""
+    found = 0.0
+    for name, least in senders.items():
+        sender = bounds.loads.graph.population(name)
+        filled = bounds.filled(sender, load.n_packets[name])
+        found += max(least, *filled.values())
+    return found
+
+
+def _pieces(
+    loads: Loads, population: Population, found: dict[str, Cut]
+) -> Iterator[Piece]:
+    cut = found[population.name]
+    load = loads.of(population, cut, found)
+    for number, neurons in enumerate(cut.neurons()):
+        yield Piece(
+            population=population.name,
+            neurons=neurons,
+            synapse_bits=int(load.synapse_bits[number]),
+            n_input_axons=int(load.n_input_axons[number]),
+            n_output_axons=int(load.n_output_axons[number]),
+        )

@@ -1,0 +1,166 @@
+"""Give each piece a neurocore on the mesh, so that packets have short ways."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy import sparse
+
+from snn_deploy.arrays import IntArray
+from snn_deploy.chip.target import Target
+from snn_deploy.compiler.map.anneal import annealed
+from snn_deploy.compiler.map.partition import Partition
+from snn_deploy.errors import DataError
+from snn_deploy.ir.mapped import MappedNetwork, Neurocore, reached, synapses_on
+
+
+def place(
+    cut: Partition,
+    target: Target,
+    *,
+    spikes: Mapping[str, float] | None = None,
+    seconds: float = float("inf"),
+) -> MappedNetwork:
+    """Return the network with its pieces on neurocores.
+
+    It takes as few chips and tiles as it can, in a corner of the board. Pieces start in
+    the order of their layers along a space-filling curve [1]_; then many change places,
+    so that packets travel few hops. A network with more pieces than there are
+    neurocores is laid out past the edge; ``check_rules`` refuses it.
+
+    Parameters
+    ----------
+    cut, target
+    spikes : mapping, optional
+        How many spikes each population sends; one of every neuron if it is not given.
+    seconds : float
+        The search for near places cools down within that time, if not before.
+
+    References
+    ----------
+    .. [1] D. Hilbert, "Ueber die stetige Abbildung einer Linie auf ein Flaechenstueck",
+       Mathematische Annalen 38, 1891.
+    """
+    slots = slots_of(target, len(cut.together))
+    slots = annealed(traffic(cut, spikes), slots, target, seconds)
+    return laid_out(cut, target, slots)
+
+
+def laid_out(cut: Partition, target: Target, slots: IntArray) -> MappedNetwork:
+    """Return the network with a place for each neurocore, in their order."""
+    cores = tuple(
+        Neurocore(
+            index=index,
+            x=int(x),
+            y=int(y),
+            pieces=tuple(cut.pieces[number] for number in numbers),
+        )
+        for index, (numbers, (x, y)) in enumerate(
+            zip(cut.together, slots, strict=False)
+        )
+    )
+    return MappedNetwork(graph=cut.graph, target=target, cores=cores)
+
+
+def traffic(
+    cut: Partition, spikes: Mapping[str, float] | None = None
+) -> sparse.csr_array:
+    """Return the packets between all neurocores if every neuron spikes once.
+
+    Parameters
+    ----------
+    cut : Partition
+    spikes : mapping, optional
+        How many spikes each population sends instead.
+
+    Returns
+    -------
+    sparse array, (n_cores, n_cores)
+        From, to.
+
+    Raises
+    ------
+    DataError
+        If ``spikes`` are of another network.
+    """
+    shares = np.ones(len(cut.pieces))
+    for index, piece in enumerate(cut.pieces if spikes is not None else ()):
+        if spikes is None or piece.population not in spikes:
+            raise DataError(
+                f"{piece.population}: its traffic is not known; give a profile of this "
+                "network, in which each layer has neurocores of its own"
+            )
+        size = cut.graph.population(piece.population).size
+        shares[index] = spikes[piece.population] / size
+    numbers = np.concatenate([np.array(group) for group in cut.together])
+    cores = np.repeat(
+        np.arange(len(cut.together)), [len(group) for group in cut.together]
+    )
+    lies = sparse.csr_array((shares[numbers], (cores, numbers)))
+    return sparse.csr_array(lies @ packets_of(cut))
+
+
+def packets_of(cut: Partition) -> sparse.csr_array:
+    """Return the packets that each piece sends to each neurocore, ``(n, n_cores)``."""
+    home = np.zeros(len(cut.pieces), np.int64)
+    for core, numbers in enumerate(cut.together):
+        home[list(numbers)] = core
+    piece_of = {p.name: np.zeros(p.size, np.int64) for p in cut.graph.populations}
+    for index, piece in enumerate(cut.pieces):
+        piece_of[piece.population][piece.neurons] = index
+    n, n_cores = len(cut.pieces), len(cut.together)
+    total = sparse.csr_array((n, n_cores), dtype=np.int64)
+    for name, pieces in piece_of.items():
+        leaving = [p for p in cut.graph.projections if p.source == name]
+        if leaving:
+            read = sum(
+                synapses_on(cut.graph, p, home[piece_of[p.target]], n_cores)
+                for p in leaving
+            )
+            ones = np.ones(len(pieces), np.int64)
+            rows = np.arange(len(pieces))
+            lies = sparse.csr_array((ones, (pieces, rows)), (n, len(pieces)))
+            total += lies @ reached(read.tocsr())
+    return total
+
+
+def slots_of(target: Target, n: int) -> IntArray:
+    """Return places ``(n_slots, 2)`` for ``n`` pieces: whole tiles, near a corner.
+
+    They come chip by chip, in each along a curve on which neighbors are near.
+    """
+    mesh, board = target.mesh, target.board
+    per_tile, per_chip = mesh.neurocores_per_tile, mesh.neurocores
+    width = max(board.width, -(-n // (per_chip * board.height)))
+    chips = [(x, y) for x in range(width) for y in range(board.height)]
+    chips.sort(key=lambda chip: (max(chip), chip))
+    found: list[IntArray] = []
+    for x, y in chips[: max(1, -(-n // per_chip))]:
+        tiles = _tiles(target, min(n, per_chip))
+        here = np.repeat(tiles, per_tile, axis=0)[:per_chip]
+        found.append(here + np.array([x * mesh.width, y * mesh.height]))
+        n -= per_chip
+    return np.concatenate(found)
+
+
+def _tiles(target: Target, n: int) -> IntArray:
+    """Return the tiles of one chip that ``n`` pieces fill, along a curve."""
+    mesh = target.mesh
+    tiles = [(x, y) for x in range(mesh.width) for y in range(mesh.height)]
+    tiles.sort(key=lambda tile: (max(tile), tile))
+    n_tiles = -(-n // mesh.neurocores_per_tile)
+    return np.array(sorted(tiles[:n_tiles], key=_on_curve))
+
+
+def _on_curve(tile: tuple[int, int]) -> int:
+    """Return the position of a tile along the curve of Hilbert."""
+    x, y = tile
+    position, side = 0, 1 << 16  # more tiles than any board has
+    while side > 1:
+        side //= 2
+        right, up = int(x & side > 0), int(y & side > 0)
+        position += side * side * ((3 * right) ^ up)
+        if not up:
+            if right:
+                x, y = side - 1 - (x & (side - 1)), side - 1 - (y & (side - 1))
+            x, y = y, x
+    return position

@@ -1,0 +1,153 @@
+"""The passes in order, from a float graph to a mapped network."""
+
+import logging
+import math
+from collections.abc import Callable, Collection, Mapping
+
+from snn_deploy.chip.target import Target
+from snn_deploy.compiler.lower.convert_max_pooling import convert_max_pooling
+from snn_deploy.compiler.lower.convert_rates import convert_rates
+from snn_deploy.compiler.lower.fold_batchnorm import fold_batchnorm
+from snn_deploy.compiler.lower.fold_input import fold_input
+from snn_deploy.compiler.lower.fold_pooling import fold_pooling
+from snn_deploy.compiler.lower.integrate_readout import integrate_readout
+from snn_deploy.compiler.lower.move_flatten import move_flatten
+from snn_deploy.compiler.lower.quantize import quantize
+from snn_deploy.compiler.lower.retime import retime
+from snn_deploy.compiler.map.pack import pack, spread
+from snn_deploy.compiler.map.partition import Partition, partition
+from snn_deploy.compiler.map.place import place
+from snn_deploy.compiler.map.rules import check_rules
+from snn_deploy.errors import FitError, PassError
+from snn_deploy.ir.graph import Graph
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.ir.text import Stage
+
+logger = logging.getLogger(__name__)
+
+GOALS = ("energy", "latency", "cores")
+STAGES = ("read", "neurons", "spiking", "integers", "retimed", "mapped")
+
+# takes each stage with its name, in the order of STAGES
+Dump = Callable[[str, Stage], None]
+
+
+def keep_quiet(name: str, stage: Stage) -> None:
+    """Do nothing with a stage."""
+
+
+def to_neurons(graph: Graph) -> Graph:
+    """Return the graph with neurons for activations, its normalizations folded."""
+    graph = fold_batchnorm(graph)
+    graph = convert_max_pooling(graph)
+    return convert_rates(graph)
+
+
+def to_spiking(graph: Graph) -> Graph:
+    """Return the float graph that the chip's integers stand for.
+
+    It has no batch normalization, no pooling and no activations left, and its output
+    layer is made of neurons. It computes what ``graph`` computes up to float rounding,
+    except that activations have become spiking neurons.
+    """
+    graph = fold_pooling(move_flatten(to_neurons(graph)))
+    graph = fold_input(graph)
+    return integrate_readout(graph)
+
+
+def compile_model(
+    graph: Graph,
+    target: Target,
+    *,
+    is_strict: bool = False,
+    allow: Collection[str] = (),
+    optimize: str | None = None,
+    spikes: Mapping[str, float] | None = None,
+    seconds: float = math.inf,
+    dump: Dump = keep_quiet,
+) -> MappedNetwork:
+    """Return the network of ``graph``, placed on the neurocores of ``target``.
+
+    Parameters
+    ----------
+    graph : Graph
+    target : Target
+    is_strict : bool
+        Refuse every lossy step,
+    allow : collection of str
+        except those of these kinds (``LOSSY_STEPS``).
+    optimize : str, optional
+        One of ``GOALS``: the least modelled energy, or time, of a timestep on the chips
+        that are needed anyway; or few neurocores, which layers share. Without one each
+        layer takes few neurocores for itself.
+    spikes : mapping, optional
+        How many spikes each population sends for an input. Those that send many lie
+        near, and get more neurocores. As if all spiked alike if it is not given.
+    seconds : float
+        The search for near places ends by then.
+    dump : callable
+        Is given each stage, as it comes: ``snn_deploy.ir.text.as_text`` shows it.
+
+    Raises
+    ------
+    PassError
+        If the network cannot be transformed, there is no such goal, or no time.
+    FitError
+        If it does not fit the target, listing everything that is over.
+    """
+    if optimize not in (None, *GOALS):
+        raise PassError(
+            f"optimize: there is no goal {optimize!r}; choose from {', '.join(GOALS)}"
+        )
+    if not seconds > 0:
+        raise PassError(
+            f"seconds: {seconds} is not over 0; give the search some time, or leave it "
+            "out for a fixed number of tries"
+        )
+    dump("read", graph)
+    graph = to_neurons(graph)
+    dump("neurons", graph)
+    graph = to_spiking(graph)
+    dump("spiking", graph)
+    quantized = quantize(graph, target)
+    dump("integers", quantized)
+    if is_strict:
+        _refuse_changes(quantized, allow)
+    quantized = retime(quantized, target)
+    dump("retimed", quantized)
+    cut = _cut(quantized, target, optimize, spikes)
+    network = place(cut, target, spikes=spikes, seconds=seconds)
+    dump("mapped", network)
+    check_rules(network)
+    return network
+
+
+def _cut(
+    graph: QuantizedGraph,
+    target: Target,
+    optimize: str | None,
+    spikes: Mapping[str, float] | None,
+) -> Partition:
+    if optimize in ("energy", "latency"):
+        return spread(graph, target, optimize, spikes)
+    cut = partition(graph, target)
+    return pack(cut, target) if optimize == "cores" else cut
+
+
+def _refuse_changes(graph: QuantizedGraph, allow: Collection[str]) -> None:
+    refused = [change for change in graph.changes if change.kind not in allow]
+    if refused:
+        lines = "\n  ".join(
+            f"{c.layer}: {c.kind}, {c.count} values, by {c.largest:.3g} at most"
+            for c in refused
+        )
+        raise FitError(
+            f"{graph.name}: --strict allows no lossy step{_but(allow)}, but there are "
+            f"{len(refused)}; train on the chip's grid, or permit kinds with --allow\n"
+            f"  {lines}"
+        )
+
+
+def _but(allow: Collection[str]) -> str:
+    return f" but {', '.join(sorted(allow))}" if allow else ""

@@ -1,0 +1,106 @@
+"""Lay the integers of one target out on the neurocores of another."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from snn_deploy.chip.target import Precision, Target
+from snn_deploy.compiler.map.partition import partition
+from snn_deploy.compiler.map.place import place
+from snn_deploy.compiler.map.rules import check_rules
+from snn_deploy.errors import FitError
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.neurons import Comparison, Reset
+from snn_deploy.ir.quantized import Population, QuantizedGraph
+from snn_deploy.ir.ranges import arriving_range
+
+
+def retarget(graph: QuantizedGraph, target: Target) -> MappedNetwork:
+    """Return a compiled ``graph`` on ``target``, where it gives the same spikes.
+
+    The integers stay as they are, and so do answers and timesteps; pieces and places,
+    and with them packets and hops, become those that ``target`` needs. Compiling the
+    trained model for it may use other integers.
+
+    Raises
+    ------
+    FitError
+        If ``target`` computes something else with these integers, or they do not fit.
+    """
+    missing = [*_missing(graph, target)]
+    if missing:
+        raise FitError(
+            f"{graph.name}: its integers do not run on {target.name}, which has "
+            f"{'; '.join(missing)}; compile the model for {target.name}"
+        )
+    moved = replace(graph, precision=target.precision)
+    network = place(partition(moved, target), target)
+    check_rules(network)
+    return network
+
+
+def _missing(graph: QuantizedGraph, target: Target) -> Iterator[str]:
+    """Yield what ``target`` lacks that the integers need."""
+    has, had = target.precision, graph.precision
+    yield from _abilities(graph, has)
+    yield from _registers(graph, has)
+    if has.weight_bits < had.weight_bits:
+        yield f"weights of {has.weight_bits} bits (needed: {had.weight_bits})"
+    if has.current_decay_offset != had.current_decay_offset:
+        yield "another decay of the current"
+
+
+def _abilities(graph: QuantizedGraph, has: Precision) -> Iterator[str]:
+    """Yield what neurons must be able to do and cannot."""
+    spiking = [p for p in graph.populations if p.spikes]
+    at_threshold = Comparison.GREATER_EQUAL
+    largest = max(graph.largest_spike(p.source) for p in graph.projections)
+    for can, wanted, name in (
+        (has.graded_spikes, largest > 1, "no graded spikes"),
+        (
+            has.soft_reset,
+            any(p.reset is Reset.SOFT for p in spiking),
+            "no soft reset",
+        ),
+        (
+            has.greater_equal,
+            any(p.comparison is at_threshold for p in spiking),
+            "no spikes at voltage == threshold",
+        ),
+        (
+            has.per_neuron_parameters,
+            any(_differs(p) for p in spiking),
+            "one threshold for all neurons of a layer",
+        ),
+    ):
+        if wanted and not can:
+            yield name
+
+
+def _registers(graph: QuantizedGraph, has: Precision) -> Iterator[str]:
+    """Yield which registers are too small."""
+    decays = [int(p.current_decay.min()) for p in graph.populations]
+    exponents = [p.exponent for p in graph.projections]
+    sums = [0, *(_largest_sum(graph, p) for p in graph.populations)]
+    delays = [0, *(p.longest_delay - 1 for p in graph.projections)]
+    for name, found, low, high in (
+        ("decays of the current", decays, has.current_decay_min, max(decays)),
+        ("exponents of weights", exponents, *_exponents(has)),
+        ("weighted sums", sums, 0, (1 << (has.accumulator_bits - 1)) - 1),
+        ("delays", delays, 0, has.delay_max),
+    ):
+        if min(found) < low or max(found) > high:
+            yield f"{name} {low} to {high} (needed: {min(found)} to {max(found)})"
+
+
+def _exponents(has: Precision) -> tuple[int, int]:
+    return has.weight_exponent_min, has.weight_exponent_max
+
+
+def _differs(population: Population) -> bool:
+    registers = (population.threshold, population.reset_amount)
+    return any(register.min() < register.max() for register in registers)
+
+
+def _largest_sum(graph: QuantizedGraph, population: Population) -> int:
+    """Return the largest magnitude of the weighted sum of one timestep."""
+    return int(arriving_range(graph, population).magnitude.max())

@@ -1,0 +1,1 @@
+"""Reading what strangers wrote, and writing files whole or not at all."""

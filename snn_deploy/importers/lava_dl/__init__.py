@@ -1,0 +1,1 @@
+"""The reader of lava-dl's ``.net`` files."""

@@ -1,0 +1,277 @@
+"""Read the ``.net`` files of lava-dl: networks that are chip integers already.
+
+Layers are numbered groups of an HDF5 file and become layers of the same names. Shapes
+are (channel, height, width), weights (out, in, height, width, 1) and not flipped,
+stride and padding (height, width); flattening keeps that order. Neurons of type LOIHI
+or CUBA: ``iDecay`` and ``vDecay`` of 4096 are lost per timestep, ``vThMant`` and the
+bias, which is added to the voltage, are in units of the synaptic sum, the reset is hard
+and a spike needs ``v > threshold``. ``delay`` is that of a layer's own axons, one for
+each neuron. A recurrent weight acts one timestep later. An input layer with neurons
+receives ``spikes * weight + bias``, or the bias that comes with the data; without an
+input layer the first weights tell the shape. ``pool`` weights each value of a window
+alike. ``concat`` puts what the layers with these numbers give behind one another, after
+the layer before it unless that is among them. ``average``, as the last layer, becomes
+a sum over each group: the same answer. ``refDelay`` is after how many timesteps a
+neuron may spike again; until then its voltage stays 0, as in nengo-loihi's emulator.
+A layer without a neuron, or with the threshold 2**18 - 1 (slayer's ``Affine``), never
+spikes: its voltage is read out, at the end if it adds up without a leak, else summed
+over time. lava-dl's own files do not say how long an input lasts; the group
+``simulation``, where there is one, does.
+Other layers, other neurons and a negative ``wgtExp`` are refused: Lava's loader looks
+at none, and what the chip would drop of a weight is not what Lava drops of a sum.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snn_deploy.arrays import FloatArray, Shape, n_neurons
+from snn_deploy.errors import ModelError
+from snn_deploy.importers.lava_dl.hdf5 import read_hdf5
+from snn_deploy.importers.lava_dl.layers import (
+    convolutions,
+    each,
+    first_shape,
+    fully_connected,
+    input_shape,
+    pooling,
+    recurrent,
+    scalar,
+    sizes,
+)
+from snn_deploy.importers.lava_dl.neurons import check_type, read_neurons
+from snn_deploy.ir.graph import Edge, Functional, Graph, Training
+from snn_deploy.ir.neurons import Integrator, Lif, Neuron
+from snn_deploy.ir.nodes import Conv2d, Flatten, Input, Linear, Node
+from snn_deploy.ir.stimuli import Encoding
+from snn_deploy.names import free_name, shown
+
+INPUT_NAME = "input"
+
+
+def read_lava_dl(path: Path, *, timesteps: int | None = None) -> Graph:
+    """Return the network in the ``.net`` file at ``path``.
+
+    ``timesteps`` is how many an input lasts, if the file does not say.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, is no such file, holds a layer or a parameter that has
+        no counterpart, or nobody says how long an input lasts.
+    """
+    content = read_hdf5(path)
+    layers = content.get("layer")
+    try:
+        if not isinstance(layers, dict) or not layers:
+            raise KeyError("layer")
+        reader = _Reader(shown(path.stem), layers)
+        for number in range(len(layers)):
+            reader.layer(str(number))
+        simulation = content.get("simulation", {})
+        if "tSample" in simulation:
+            timesteps = int(scalar(simulation["tSample"]))
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise ModelError(
+            f"{path}: not a network of lava-dl, or damaged ({error}); export it again "
+            "with export_hdf5"
+        ) from error
+    if timesteps is None:
+        raise ModelError(
+            f"{path}: does not say how many timesteps an input lasts; give --timesteps"
+        )
+    return reader.graph(timesteps)
+
+
+class _Reader:
+    """Collects the layers of one file, in their order."""
+
+    def __init__(self, name: str, layers: dict[str, Any]) -> None:
+        self.name = name
+        self.layers = layers
+        self.nodes: dict[str, Node] = {}
+        self.edges: list[Edge] = []
+        self.outputs: list[str] = []  # of each layer of the file so far
+        self.sources: list[str] = []  # what the next layer receives
+
+    def add(self, node: Node) -> Node:
+        """Add a node behind what came last, under a name that none has."""
+        if node.name in self.nodes:
+            node = replace(node, name=free_name(node.name, self.nodes))
+        for source in self.sources:
+            self.edges.append(Edge(source=source, target=node.name))
+        self.nodes[node.name] = node
+        self.sources = [node.name]
+        return node
+
+    def shape_of(self, name: str) -> Shape:
+        return self.nodes[name].output_shape
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of what came last."""
+        return self.shape_of(self.sources[0])
+
+    def layer(self, key: str) -> None:
+        """Add one layer of the file."""
+        if key not in self.layers:
+            raise ModelError(f"{self.name}: layer {key} is missing; export it again")
+        layer = self.layers[key]
+        kind = layer["type"]
+        check_type(key, layer)
+        if not self.nodes and kind != "input":
+            shape = first_shape(key, layer)
+            self.add(Input(name=INPUT_NAME, shape=shape))
+        readers = {
+            "input": self._input,
+            "conv": self._conv,
+            "pool": self._pool,
+            "flatten": self._flat,
+            "dense": self._dense,
+            "dense_rec": self._dense,
+            "average": self._average,
+            "concat": self._concat,
+        }
+        if kind not in readers:
+            raise ModelError(
+                f"{key}: layers of type {kind!r} cannot be deployed; use "
+                f"{', '.join(readers)} (average at the end)"
+            )
+        readers[kind](key, layer)
+        self.outputs.append(self.sources[-1])
+
+    def _one(self, key: str) -> Shape:
+        """Return the shape of the one layer that the next receives."""
+        if len(self.sources) != 1:
+            raise ModelError(
+                f"{key}: follows a concat; only conv, flatten and dense can"
+            )
+        return self.shape
+
+    def _input(self, key: str, layer: dict[str, Any]) -> None:
+        following = self.layers.get(str(int(key) + 1), {})
+        shape = input_shape(key, layer, following)
+        self.add(Input(name=INPUT_NAME, shape=shape))
+        if "neuron" not in layer:
+            return
+        weight = scalar(layer.get("weight", 64))
+        self.add(each(f"{key}_transform", shape, weight))
+        self._neurons(key, layer, shape, takes_bias=True)
+
+    def _concat(self, key: str, layer: dict[str, Any]) -> None:
+        """Let the next layer receive several."""
+        before = int(key) - 1
+        numbers = [int(n) for n in np.ravel(layer["layers"])]
+        numbers = numbers if before in numbers else [before, *numbers]
+        if any(not 0 <= n <= before for n in numbers):
+            raise ModelError(
+                f"{key}: joins the layers {numbers}; only those before it can be joined"
+            )
+        self.sources = [self.outputs[n] for n in numbers]
+        declared = n_neurons(sizes(layer["shape"]))
+        found = sum(n_neurons(self.shape_of(name)) for name in self.sources)
+        if declared != found:
+            raise ModelError(
+                f"{key}: joins the layers {numbers} of {found} values, its shape says "
+                f"{declared}; make the two fit"
+            )
+
+    def _pool(self, key: str, layer: dict[str, Any]) -> None:
+        self.add(pooling(f"{key}_pool", layer, self._one(key)))
+        self._neurons(key, layer, self.shape)
+
+    def _flat(self, key: str, layer: dict[str, Any]) -> None:
+        self._flatten(key)
+
+    def _flatten(self, key: str) -> None:
+        flat = []
+        for number, source in enumerate(self.sources):
+            if len(self.shape_of(source)) > 1:
+                name = key if len(self.sources) == 1 else f"{key}_{number}"
+                self.sources = [source]
+                source = self.add(Flatten(name=name, shape=self.shape_of(source))).name
+            flat.append(source)
+        self.sources = flat
+
+    def _weights(self, layers: list[Linear] | list[Conv2d]) -> list[str]:
+        """Add a weight layer behind each source; return their names."""
+        for source, layer in zip(self.sources, layers, strict=True):
+            self.nodes[layer.name] = layer
+            self.edges.append(Edge(source=source, target=layer.name))
+        return [layer.name for layer in layers]
+
+    def _conv(self, key: str, layer: dict[str, Any]) -> None:
+        shapes = [self.shape_of(source) for source in self.sources]
+        found = convolutions(key, layer, shapes)
+        self.sources = self._weights(found)
+        self._neurons(key, layer, found[0].output_shape)
+
+    def _dense(self, key: str, layer: dict[str, Any]) -> None:
+        if any(len(self.shape_of(source)) > 1 for source in self.sources):
+            self._flatten(f"{key}_flatten")
+        n_in = [self.shape_of(source)[0] for source in self.sources]
+        found = fully_connected(key, layer, n_in)
+        n_out = found[0].output_shape[0]
+        self.sources = self._weights(found)
+        neurons = self._neurons(key, layer, (n_out,))
+        if "weight_rec" in layer:
+            back = recurrent(f"{key}_recurrent", layer, n_out)
+            self.nodes[back.name] = back
+            self.edges.append(Edge(source=neurons.name, target=back.name, delay=1))
+            self.edges.append(Edge(source=back.name, target=neurons.name))
+
+    def _average(self, key: str, layer: dict[str, Any]) -> None:
+        n_out, n_in = n_neurons(sizes(layer["shape"])), n_neurons(self._one(key))
+        if n_out < 1 or n_in % n_out:
+            raise ModelError(f"{key}: {n_in} neurons make no {n_out} equal groups")
+        if len(self.shape) > 1:
+            self._flatten(f"{key}_flatten")
+        groups = np.repeat(np.eye(n_out), n_in // n_out, axis=1)
+        self.add(Linear(name=key, weight=groups, bias=np.zeros(n_out)))
+
+    def _neurons(
+        self,
+        key: str,
+        layer: dict[str, Any],
+        shape: Shape,
+        *,
+        takes_bias: bool = False,
+    ) -> Neuron:
+        neurons = read_neurons(key, layer, shape, takes_bias=takes_bias)
+        if "delay" in layer and isinstance(neurons, Lif):
+            neurons = self._delayed(
+                key, neurons, np.asarray(layer["delay"], np.float64)
+            )
+        self.add(neurons)
+        return neurons
+
+    def _delayed(self, key: str, neurons: Lif, delay: FloatArray) -> Lif:
+        delay = np.floor(delay)
+        if delay.size in (1, n_neurons(neurons.shape)):
+            delay = delay.reshape(neurons.shape if delay.size > 1 else ())
+            return replace(neurons, axon_delay=delay)
+        raise ModelError(
+            f"{key}: {delay.size} delays for {n_neurons(neurons.shape)} neurons; only "
+            "delays of the layer's own axons can be deployed"
+        )
+
+    def graph(self, timesteps: int) -> Graph:
+        """Return the network."""
+        last = self.nodes[self.sources[-1]]
+        keeps = isinstance(last, Integrator) and not (
+            last.current_decay.all() and last.voltage_decay.all()
+        )
+        return Graph(
+            name=self.name,
+            nodes=tuple(self.nodes.values()),
+            edges=tuple(self.edges),
+            training=Training(
+                timesteps=timesteps,
+                encoding=Encoding.EVENTS,
+                functional=Functional.LAST if keeps else Functional.SUM,
+            ),
+            is_on_grid=True,
+            output_name=self.sources[-1],
+        )

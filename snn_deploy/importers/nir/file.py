@@ -1,0 +1,197 @@
+"""The nodes and edges of a NIR file, without its nested graphs and its identities."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+from snn_deploy.arrays import AnyArray, FloatArray
+from snn_deploy.errors import ModelError
+from snn_deploy.importers.lava_dl.hdf5 import read_hdf5
+
+GRAPH = "NIRGraph"
+IDENTITIES = ("Input", "Output", "Identity")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Primitive:
+    """One node of the file: its name, its kind, its parameters."""
+
+    name: str
+    kind: str
+    values: dict[str, Any] = field(repr=False)
+
+    def array(self, key: str, default: float | None = None) -> FloatArray:
+        """Return a parameter as an array of floats.
+
+        Raises
+        ------
+        ModelError
+            If it is missing and has no default, or is no number.
+        """
+        value = self.values.get(key, default)
+        if value is None:
+            raise ModelError(
+                f"{self.name}: NIR's {self.kind} has no {key!r}; write the file again "
+                "with nir 1.0 or later"
+            )
+        try:
+            return np.asarray(value, np.float64)
+        except (TypeError, ValueError):
+            raise ModelError(
+                f"{self.name}: {key} is {value!r}, not a number; write the file again"
+            ) from None
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What a tool has noted beside the parameters."""
+        return metadata_of(self.values)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Primitives:
+    """The network of a file: ``edges`` lead from ``input`` to ``output``."""
+
+    nodes: dict[str, Primitive]
+    edges: list[tuple[str, str]]
+    input: str
+    output: str  # the node that is read out
+    metadata: dict[str, Any]
+
+
+def metadata_of(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the metadata of a node or a graph."""
+    found = values.get("metadata", {})
+    return found if isinstance(found, dict) else {}
+
+
+def read_primitives(path: Path) -> Primitives:
+    """Return the network in the NIR file at ``path``.
+
+    A nested graph's nodes are called ``graph.node``. ``Identity`` nodes, and the inputs
+    and outputs of nested graphs, are left out: what leads to one leads on.
+
+    Raises
+    ------
+    ModelError
+        If the file is damaged, has not one input and one output, or holds nodes that
+        are not between the two.
+    """
+    root = read_hdf5(path).get("node")
+    if not isinstance(root, dict) or "nodes" not in root:
+        raise ModelError(f"{path}: not a NIR file; write it again with nir.write")
+    nodes: dict[str, Primitive] = {}
+    edges: nx.DiGraph[str] = nx.DiGraph()
+    _collect(path, root, "", nodes, edges)
+    top = {kind: [str(n) for n, v in root["nodes"].items() if v["type"] == kind]
+           for kind in ("Input", "Output")}  # fmt: skip
+    for kind, names in top.items():
+        if len(names) != 1:
+            raise ModelError(
+                f"{path}: has {len(names)} nodes of kind {kind} ("
+                f"{', '.join(names)}), needed is 1; export one input and one output"
+            )
+    (start,), (end,) = top["Input"], top["Output"]
+    for name in [n for n, p in nodes.items() if p.kind in IDENTITIES]:
+        if name not in (start, end):
+            _contract(nodes, edges, name)
+    _check_connected(path, edges, start, end)
+    ends = list(edges.predecessors(end))
+    if len(ends) != 1:
+        raise ModelError(
+            f"{path}: {len(ends)} nodes feed the output ({', '.join(ends)}), needed "
+            "is 1; put a layer behind them"
+        )
+    del nodes[end]
+    edges.remove_node(end)
+    return Primitives(
+        nodes=nodes,
+        edges=list(edges.edges),
+        input=start,
+        output=ends[0],
+        metadata=metadata_of(root),
+    )
+
+
+def _collect(
+    path: Path,
+    graph: dict[str, Any],
+    prefix: str,
+    nodes: dict[str, Primitive],
+    edges: "nx.DiGraph[str]",
+) -> None:
+    """Add a graph's nodes and edges, and those of the graphs inside it."""
+    content = graph["nodes"]
+    inside: dict[str, dict[str, str]] = {}  # nested graph: its input and its output
+    for name, values in content.items() if isinstance(content, dict) else ():
+        kind = values.get("type") if isinstance(values, dict) else None
+        if not isinstance(kind, str):
+            raise ModelError(f"{path}: {prefix}{name}: no node of NIR; write it again")
+        if kind == GRAPH:
+            _collect(path, values, f"{prefix}{name}.", nodes, edges)
+            inside[name] = _ports(path, f"{prefix}{name}", values)
+        else:
+            full = prefix + name
+            nodes[full] = Primitive(name=full, kind=kind, values=values)
+            edges.add_node(full)
+    for source, target in _pairs(path, graph):
+        ends = []
+        for end, port in ((source, "Output"), (target, "Input")):
+            if end not in content:
+                raise ModelError(
+                    f"{path}: {prefix}{end}: an edge names this node, none has it; "
+                    "write the file again"
+                )
+            inner = inside.get(end)
+            ends.append(f"{prefix}{end}.{inner[port]}" if inner else prefix + end)
+        edges.add_edge(*ends)
+
+
+def _ports(path: Path, name: str, graph: dict[str, Any]) -> dict[str, str]:
+    ports = {}
+    for kind in ("Input", "Output"):
+        found = [n for n, v in graph["nodes"].items() if v["type"] == kind]
+        if len(found) != 1:
+            raise ModelError(
+                f"{path}: {name}: a nested graph with {len(found)} nodes of kind "
+                f"{kind}, needed is 1; write it with one input and one output"
+            )
+        ports[kind] = found[0]
+    return ports
+
+
+def _pairs(path: Path, graph: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    edges: AnyArray = np.asarray(graph.get("edges", []))
+    if edges.size and (edges.ndim != 2 or edges.shape[1] != 2):
+        raise ModelError(f"{path}: edges of shape {edges.shape}, needed is (n, 2)")
+    for source, target in edges.reshape(-1, 2):
+        yield str(source), str(target)
+
+
+def _contract(nodes: dict[str, Primitive], edges: "nx.DiGraph[str]", name: str) -> None:
+    """Remove a node that changes nothing."""
+    before, behind = list(edges.predecessors(name)), list(edges.successors(name))
+    edges.remove_node(name)
+    edges.add_edges_from((a, b) for a in before for b in behind if name not in (a, b))
+    del nodes[name]
+
+
+def _check_connected(
+    path: Path, edges: "nx.DiGraph[str]", start: str, end: str
+) -> None:
+    reached = {start, *nx.descendants(edges, start)}
+    used = {end, *nx.ancestors(edges, end)}
+    for name in edges:
+        if name not in reached:
+            raise ModelError(
+                f"{path}: {name}: nothing leads from the input to this node; connect "
+                "it or leave it out"
+            )
+        if name not in used:
+            raise ModelError(
+                f"{path}: {name}: leads nowhere, only what the output needs can be "
+                "deployed; leave it out"
+            )

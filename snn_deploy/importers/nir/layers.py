@@ -1,0 +1,234 @@
+"""The layers of NIR but its neurons: weights, pooling, shapes, the input."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from snn_deploy.arrays import FloatArray, Shape, n_neurons
+from snn_deploy.errors import ModelError
+from snn_deploy.importers.nir.file import Primitive
+from snn_deploy.ir.nodes import AvgPool2d, Conv2d, Flatten, Input, Linear, Node
+
+Pair = tuple[int, int]
+LARGEST_SIZE = 1 << 31  # of a shape or a parameter of geometry
+
+
+def _input(primitive: Primitive, shape: Shape) -> Node:
+    sizes = _ints(primitive, "shape", 1)
+    sizes = sizes if len(sizes) != 2 else (sizes[0], 1, sizes[1])
+    return Input(name=primitive.name, shape=sizes)
+
+
+def read_linear(primitive: Primitive) -> Linear:
+    """Return a layer from every value to every value.
+
+    Raises
+    ------
+    ModelError
+        If its parameters do not fit one another.
+    """
+    weight = np.atleast_2d(primitive.array("weight"))
+    if weight.ndim != 2:
+        raise ModelError(
+            f"{primitive.name}: weight of shape {weight.shape}, needed is (n_out, n_in)"
+        )
+    bias = primitive.array("bias", 0.0) if primitive.kind == "Affine" else np.zeros(1)
+    return Linear(
+        name=primitive.name, weight=weight, bias=_biases(primitive, bias, len(weight))
+    )
+
+
+def _biases(primitive: Primitive, bias: FloatArray, n_out: int) -> FloatArray:
+    if bias.size not in (1, n_out):
+        raise ModelError(
+            f"{primitive.name}: {bias.size} biases for {n_out} outputs; give one each"
+        )
+    return np.array(np.broadcast_to(bias.reshape(-1), n_out))
+
+
+def _conv1d(primitive: Primitive, shape: Shape) -> Node:
+    weight = primitive.array("weight")
+    if weight.ndim != 3:
+        raise ModelError(
+            f"{primitive.name}: weight of shape {weight.shape}, a Conv1d needs 3 axes"
+        )
+    stride = _ints(primitive, "stride", 1)[0]
+    dilation = _ints(primitive, "dilation", 1)[0]
+    padding = _padding(primitive, weight.shape[2:], (dilation,))[0]
+    return _convolution(
+        primitive,
+        shape,
+        weight[:, :, np.newaxis],
+        stride=(1, stride),
+        padding=(0, padding),
+        dilation=(1, dilation),
+    )
+
+
+def _conv2d(primitive: Primitive, shape: Shape) -> Node:
+    weight = primitive.array("weight")
+    if weight.ndim != 4:
+        raise ModelError(
+            f"{primitive.name}: weight of shape {weight.shape}, a Conv2d needs 4 axes"
+        )
+    dilation = _pair(primitive, "dilation", 1)
+    top, left = _padding(primitive, weight.shape[2:], dilation)
+    return _convolution(
+        primitive,
+        shape,
+        weight,
+        stride=_pair(primitive, "stride", 1),
+        padding=(top, left),
+        dilation=dilation,
+    )
+
+
+def _convolution(
+    primitive: Primitive, shape: Shape, weight: FloatArray, **geometry: Pair
+) -> Conv2d:
+    declared = primitive.values.get("input_shape")
+    if declared is not None and np.size(declared):
+        sizes = _ints(primitive, "input_shape", 1)
+        if sizes != shape[3 - len(sizes) :]:
+            raise ModelError(
+                f"{primitive.name}: input_shape is {sizes}, but it receives {shape}; "
+                "make the two fit"
+            )
+    bias = _biases(primitive, primitive.array("bias", 0.0), len(weight))
+    groups = _ints(primitive, "groups", 1)[0]
+    if groups == 1 and "groups" in primitive.metadata:
+        noted = Primitive(
+            name=primitive.name, kind=primitive.kind, values=primitive.metadata
+        )
+        groups = _ints(noted, "groups", 1)[0]
+        weight = _grouped(primitive.name, weight, groups)
+    return Conv2d(
+        name=primitive.name,
+        weight=weight,
+        bias=bias,
+        groups=groups,
+        shape=shape,
+        **geometry,
+    )
+
+
+def _grouped(name: str, weight: FloatArray, groups: int) -> FloatArray:
+    """Return the weights of a grouped convolution that is written with zeros."""
+    n_out, n_in = weight.shape[:2]
+    if groups < 1 or n_out % groups or n_in % groups:
+        raise ModelError(f"{name}: {groups} groups of {n_in} and {n_out} channels")
+    blocks = weight.reshape(groups, n_out // groups, groups, n_in // groups, -1)
+    inside = np.eye(groups, dtype=bool)[:, np.newaxis, :, np.newaxis, np.newaxis]
+    if np.any(np.where(inside, 0, blocks)):
+        raise ModelError(
+            f"{name}: notes {groups} groups, but has weights between them; write the "
+            "file again"
+        )
+    kept = np.stack([blocks[i, :, i] for i in range(groups)])
+    return kept.reshape(n_out, n_in // groups, *weight.shape[2:])
+
+
+def _padding(
+    primitive: Primitive, kernel: Shape, dilation: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Return the zeros on each side, for each axis."""
+    padding = primitive.values.get("padding", 0)
+    if not isinstance(padding, str):
+        found = _ints(primitive, "padding", 0)
+        return found if len(found) == len(kernel) else (found[0],) * len(kernel)
+    if padding == "valid":
+        return (0,) * len(kernel)
+    around = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+    is_even = any(n % 2 for n in around)
+    if (
+        padding != "same"
+        or is_even
+        or any(n != 1 for n in _ints(primitive, "stride", 1))
+    ):
+        raise ModelError(
+            f"{primitive.name}: padding {padding!r} with a kernel of {kernel} and "
+            "stride over 1, or an even kernel, differs between frameworks; give numbers"
+        )
+    return tuple(n // 2 for n in around)
+
+
+def _ints(primitive: Primitive, key: str, default: int) -> tuple[int, ...]:
+    values = primitive.array(key, default).reshape(-1)
+    if (
+        not values.size
+        or np.any(values != np.rint(values))
+        or np.any(np.abs(values) > LARGEST_SIZE)
+    ):
+        raise ModelError(
+            f"{primitive.name}: {key} is {values}; give whole numbers up to "
+            f"{LARGEST_SIZE}"
+        )
+    return tuple(int(n) for n in values)
+
+
+def _pair(primitive: Primitive, key: str, default: int) -> Pair:
+    first, *rest = _ints(primitive, key, default)
+    return first, rest[0] if rest else first
+
+
+def _pool(primitive: Primitive, shape: Shape) -> Node:
+    kernel = _pair(primitive, "kernel_size", 1)
+    has_stride = "stride" in primitive.values
+    return AvgPool2d(
+        name=primitive.name,
+        kernel=kernel,
+        stride=_pair(primitive, "stride", 1) if has_stride else kernel,
+        padding=_pair(primitive, "padding", 0),
+        shape=shape,
+        is_sum=primitive.kind == "SumPool2d",
+    )
+
+
+def _flatten(primitive: Primitive, shape: Shape) -> Node:
+    """Return a flatten of everything: all that weight layers can take."""
+    declared = primitive.values.get("input_type")
+    if declared is not None and np.size(declared):
+        size = n_neurons(_ints(primitive, "input_type", 1))
+        if size != n_neurons(shape):
+            raise ModelError(
+                f"{primitive.name}: input_type has {size} values, but it receives "
+                f"{shape}; make the two fit"
+            )
+    return Flatten(name=primitive.name, shape=shape)
+
+
+def _scale(primitive: Primitive, shape: Shape) -> Node:
+    """Return a weight for each value, between spikes and neurons."""
+    scale = primitive.array("scale")
+    name = primitive.name
+    if len(shape) == 1 and scale.size in (1, shape[0]):
+        weight = np.diag(np.broadcast_to(scale.reshape(-1), shape))
+        return Linear(name=name, weight=weight, bias=np.zeros(shape[0]))
+    rows = scale.reshape(len(scale) if scale.ndim else 1, -1)
+    if len(shape) != 3 or len(rows) not in (1, shape[0]) or np.any(rows != rows[:, :1]):
+        raise ModelError(
+            f"{name}: factors of shape {scale.shape} for values of shape {shape}; give "
+            "one for each channel"
+        )
+    channels = shape[0]
+    return Conv2d(
+        name=name,
+        weight=np.broadcast_to(rows[:, 0], channels).reshape(-1, 1, 1, 1),
+        bias=np.zeros(channels),
+        stride=(1, 1),
+        padding=(0, 0),
+        dilation=(1, 1),
+        groups=channels,
+        shape=shape,
+    )
+
+
+LAYERS: dict[str, Callable[[Primitive, Shape], Node]] = {
+    "Input": _input,
+    "Conv1d": _conv1d,
+    "Conv2d": _conv2d,
+    "AvgPool2d": _pool,
+    "SumPool2d": _pool,
+    "Flatten": _flatten,
+    "Scale": _scale,
+}

@@ -1,0 +1,129 @@
+"""Read NIR files: the exchange format of many frameworks and chips.
+
+Shapes have no batch; (channel, length), of a 1d convolution, becomes (channel, 1,
+length). What the file leaves out (the length of a timestep, what a spike does to the
+voltage) is asked for. An edge that closes a loop takes one timestep. ``nir_file``,
+``nir_wiring`` and ``nir_neurons`` say more.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import networkx as nx
+
+from snn_deploy.arrays import FloatArray, Shape, n_neurons
+from snn_deploy.errors import ModelError
+from snn_deploy.importers.nir.file import Primitive, Primitives, read_primitives
+from snn_deploy.importers.nir.layers import LAYERS, read_linear
+from snn_deploy.importers.nir.neurons import NEURONS, Timing
+from snn_deploy.importers.nir.scales import fold_scales
+from snn_deploy.importers.nir.training import ask, read_training
+from snn_deploy.importers.nir.wiring import Wiring, wire
+from snn_deploy.ir.graph import Edge, Graph
+from snn_deploy.ir.neurons import Lif, Reset
+from snn_deploy.ir.nodes import Flatten, Input, Node
+from snn_deploy.ir.stimuli import Encoding
+from snn_deploy.names import free_name, shown
+
+DEFAULT_TIMESTEPS = 100  # where the file records none
+
+
+def read_nir(
+    path: Path,
+    *,
+    dt: float | None = None,
+    reset: Reset | None = None,
+    timesteps: int = DEFAULT_TIMESTEPS,
+    encoding: Encoding | None = None,
+) -> Graph:
+    """Return the network in the NIR file at ``path``.
+
+    Parameters
+    ----------
+    path : Path
+    dt : float, optional
+        Length of a timestep [s], if the file does not say.
+    reset : Reset, optional
+        What a spike does to the voltage, if the file does not say.
+    timesteps : int
+        For how many timesteps an input is shown, if the file does not say.
+    encoding : Encoding, optional
+        Of the input, if the file does not say; default ``EVENTS``.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or damaged, a primitive or a parameter has no
+        counterpart, ``dt`` or ``reset`` is needed, or what is given contradicts it.
+    """
+    network = fold_scales(read_primitives(path))
+    timing = ask(path, network, dt, reset)
+    wiring = wire(network, timing.dt)
+    builder = _Builder(network, wiring, timing)
+    training, is_on_grid = read_training(
+        path, network.metadata, timing.dt, timesteps, encoding
+    )
+    return Graph(
+        name=shown(path.stem),
+        nodes=tuple(builder.nodes.values()),
+        edges=builder.edges,
+        training=training,
+        is_on_grid=is_on_grid,
+        output_name=network.output,
+    )
+
+
+class _Builder:
+    """Converts the nodes, each with the shape of what it receives."""
+
+    def __init__(self, network: Primitives, wiring: Wiring, timing: Timing) -> None:
+        self.timing = timing
+        self.nodes: dict[str, Node] = {}
+        self.edges = wiring.edges
+        sources: nx.DiGraph[str] = nx.DiGraph()
+        sources.add_edges_from((e.source, e.target) for e in wiring.edges)
+        for name in nx.dfs_preorder_nodes(sources, network.input):
+            known = [s for s in sources.predecessors(name) if s in self.nodes]
+            shape = self.nodes[known[0]].output_shape if known else ()
+            node = self._convert(network.nodes[name], shape)
+            if name in wiring.axon_delays:
+                node = _delayed(node, wiring.axon_delays[name])
+            self.nodes[name] = node
+
+    def _convert(self, primitive: Primitive, shape: Shape) -> Node:
+        name, kind = primitive.name, primitive.kind
+        if kind in NEURONS:
+            return NEURONS[kind](primitive, shape, self.timing)
+        if kind in ("Affine", "Linear"):
+            return self._linear(primitive, shape)
+        if kind in LAYERS:
+            return LAYERS[kind](primitive, shape)
+        supported = ", ".join(["Input", "Affine", "Linear", "Delay", *LAYERS, *NEURONS])
+        raise ModelError(f"{name}: NIR's {kind} cannot be deployed; use {supported}")
+
+    def _linear(self, primitive: Primitive, shape: Shape) -> Node:
+        layer = read_linear(primitive)
+        if shape != layer.input_shape and n_neurons(shape) == layer.input_shape[0]:
+            taken = {*self.nodes, *(edge.source for edge in self.edges)}
+            name = free_name(f"{primitive.name}_flatten", taken)
+            flat = Flatten(name=name, shape=shape)
+            self.nodes[flat.name] = flat
+            self._insert(flat.name, primitive.name)
+        return layer
+
+    def _insert(self, new: str, before: str) -> None:
+        """Lead the edges that end at a node through a new one."""
+        self.edges = (
+            *(replace(e, target=new) if e.target == before else e for e in self.edges),
+            Edge(source=new, target=before),
+        )
+
+
+def _delayed(node: Node, delays: FloatArray) -> Node:
+    assert isinstance(node, Lif | Input)
+    if delays.size != n_neurons(node.shape):
+        raise ModelError(
+            f"{node.name}: {delays.size} delays for {n_neurons(node.shape)} values; "
+            "give one each"
+        )
+    return replace(node, axon_delay=delays.reshape(node.shape))

@@ -1,0 +1,272 @@
+"""Read ONNX files: conventional networks, to be run as spiking ones.
+
+The first axis is the batch and left out; (channel, length) becomes (channel, 1,
+length). Exports of Keras have channels last, and Transpose operators around what needs
+them first: those are no layers, and the columns of a matrix behind a flatten are put in
+our order. Weight layers, batch normalizations, poolings and flattens become layers;
+elementwise steps in between become activations (``onnx_activations``) or, where they
+only scale and shift, a batch normalization. On the input they become its scale and
+offset. An operator that the output does not need is not looked at; every other one
+without a counterpart is refused by name.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from snn_deploy.arrays import FloatArray, Shape, n_neurons
+from snn_deploy.errors import ModelError
+from snn_deploy.importers.onnx.builder import TO_FIRST, Builder, Ended, Unknown, Value
+from snn_deploy.importers.onnx.file import Operator, load_onnx
+from snn_deploy.importers.onnx.layers import (
+    average_pool,
+    batch_norm,
+    convolution,
+    fully_connected,
+)
+from snn_deploy.ir.graph import Graph
+from snn_deploy.ir.nodes import Add, AvgPool2d, Flatten
+from snn_deploy.names import shown
+
+# what operators raise whose attributes or weights the checker has let through
+_DAMAGED = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+def read_onnx(path: Path) -> Graph:
+    """Return the network in the ONNX file at ``path``.
+
+    ReLUs without an upper end have the maximum ``onnx_activations.UNKNOWN``, until
+    ``balance`` sets it.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read, has not one input and one output, sizes that are
+        not fixed, or an operator that has no counterpart.
+    """
+    model = load_onnx(path)
+    try:
+        builder = _Operators(path, model)
+        for item in model.operators:
+            builder.operator(item)
+        return builder.graph(shown(path.stem))
+    except _DAMAGED as error:
+        raise ModelError(
+            f"{path}: an operator or a weight that contradicts itself ({error}); "
+            "export the model again"
+        ) from error
+
+
+class _Operators(Builder):
+    """Converts operators to layers, or to elementwise steps between them."""
+
+    def _step(self, item: Operator, name: str, kind: str, *values: float) -> Value:
+        before = self.value(item.input[0], name)
+        steps = before.steps.then(name, kind, *values)
+        return replace(before, steps=steps, name=before.name or name)
+
+    def read_conv(self, item: Operator, name: str) -> Value:
+        source = self.settled(item.input[0], name)
+        weight = self.constant(item, 1, name)
+        bias = self.constant(item, 2, name) if _has(item, 2) else np.zeros(len(weight))
+        shape = self.nodes[source].output_shape
+        return self.add(convolution(item, name, weight, bias, shape), source)
+
+    def read_gemm(self, item: Operator, name: str) -> Value:
+        bias = self.constant(item, 2, name) if _has(item, 2) else np.zeros(1)
+        return self._matrix(item, name, bias)
+
+    def read_matmul(self, item: Operator, name: str) -> Value:
+        return self._matrix(item, name, np.zeros(1))
+
+    def _matrix(self, item: Operator, name: str, bias: FloatArray) -> Value:
+        source = self.in_file_order(item.input[0], name)
+        weight = self.constant(item, 1, name)
+        if not source.row_of:
+            layer = self.settled(item.input[0], name)
+            return self.add(fully_connected(item, name, weight, bias), layer)
+        found = fully_connected(item, name, weight, bias)
+        channels, *positions = source.row_of
+        columns = found.weight.reshape(len(found.weight), *positions, channels)
+        ours = np.moveaxis(columns, -1, 1).reshape(found.weight.shape)
+        return self.add(replace(found, weight=ours), source.layer)
+
+    def read_batchnormalization(self, item: Operator, name: str) -> Value:
+        source = self.settled(item.input[0], name)
+        parameters = [self.constant(item, at, name) for at in range(1, 5)]
+        shape = self.nodes[source].output_shape
+        return self.add(batch_norm(item, name, parameters, shape), source)
+
+    def read_averagepool(self, item: Operator, name: str) -> Value:
+        source = self.settled(item.input[0], name)
+        shape = self.nodes[source].output_shape
+        return self.add(average_pool(item, name, shape), source)
+
+    def read_globalaveragepool(self, item: Operator, name: str) -> Value:
+        return self._over_all(self.settled(item.input[0], name), name)
+
+    def read_reducemean(self, item: Operator, name: str) -> Value:
+        axes = item.attributes.get("axes")
+        found = self.constant(item, 1, name) if axes is None else np.asarray(axes)
+        value = self.in_file_order(item.input[0], name)
+        source, positions = value.layer, {1, 2} if value.is_last else {2, 3}
+        n_axes = len(self.nodes[source].output_shape) + 1
+        if n_axes != 4 or {int(a) % n_axes for a in found} != positions:
+            raise ModelError(
+                f"{name}: the mean over the axes {found.astype(int).tolist()}, only "
+                "that over all positions of an image can be deployed"
+            )
+        pooled = self._over_all(source, name)
+        if item.attributes.get("keepdims", 1):
+            return replace(pooled, is_last=value.is_last)
+        return self._row(pooled, f"{name}_flatten")
+
+    def _over_all(self, source: str, name: str) -> Value:
+        shape = self.nodes[source].output_shape
+        size = shape[1], shape[-1]
+        pool = AvgPool2d(name=name, kernel=size, stride=size, shape=shape)
+        return self.add(pool, source)
+
+    def _row(self, value: Value, name: str) -> Value:
+        shape = self.nodes[value.layer].output_shape
+        if len(shape) == 1:
+            return value
+        row = self.add(Flatten(name=name, shape=shape), value.layer)
+        is_turned = value.is_last and n_neurons(shape[1:]) > 1
+        return replace(row, row_of=shape) if is_turned else row
+
+    def read_flatten(self, item: Operator, name: str) -> Value:
+        axis = item.attributes.get("axis", 1)
+        if axis != 1:
+            raise ModelError(f"{name}: flattens from axis {axis}; only 1, the batch "
+                             "kept, can be deployed")  # fmt: skip
+        return self._row(self.in_file_order(item.input[0], name), name)
+
+    def read_reshape(self, item: Operator, name: str) -> Value:
+        source = self.in_file_order(item.input[0], name)
+        shape = self.nodes[source.layer].output_shape
+        wanted = self.constants.get(item.input[1])
+        sizes = () if wanted is None else tuple(int(n) for n in wanted.reshape(-1))[1:]
+        in_file = (*shape[1:], shape[0]) if source.is_last else shape
+        kept = tuple(n for n in in_file if n != 1)
+        if wanted is not None and tuple(n for n in sizes if n != 1) == kept:
+            return source if len(sizes) > 1 else self._row(source, name)
+        is_row = len(sizes) == 1 and sizes[0] in (-1, n_neurons(shape))
+        if not (is_row or self._is_row(item, n_neurons(shape))):
+            raise ModelError(
+                f"{name}: turns {shape} into {sizes or 'a computed shape'}; only a row "
+                "of all values can be deployed, the batch kept"
+            )
+        return self._row(source, name)
+
+    def _is_row(self, item: Operator, size: int) -> bool:
+        """Return whether shape inference finds the output to be ``(batch, size)``."""
+        return self.shapes.get(item.output[0], [])[1:] == [size]
+
+    read_squeeze = read_reshape
+
+    def read_add(self, item: Operator, name: str) -> Value:
+        names = [n for n in item.input if n not in self.constants]
+        if len(names) == 2:
+            a, b = (self.in_file_order(n, name) for n in names)
+            if (a.is_last, a.row_of) != (b.is_last, b.row_of):
+                self.settled(names[0], name)
+                self.settled(names[1], name)
+            shape = self.nodes[a.layer].output_shape
+            total = self.add(Add(name=name, shape=shape), a.layer, b.layer)
+            return replace(total, is_last=a.is_last, row_of=a.row_of)
+        return self._arithmetic(item, name, "Add", sign=1.0)
+
+    def read_sub(self, item: Operator, name: str) -> Value:
+        return self._arithmetic(item, name, "Add", sign=-1.0)
+
+    def read_mul(self, item: Operator, name: str) -> Value:
+        return self._arithmetic(item, name, "Mul", sign=1.0)
+
+    def read_div(self, item: Operator, name: str) -> Value:
+        return self._arithmetic(item, name, "Mul", sign=-1.0)
+
+    def _arithmetic(self, item: Operator, name: str, kind: str, sign: float) -> Value:
+        """Add or multiply by a constant; ``sign`` -1 subtracts or divides by it."""
+        first_is_constant = item.input[0] in self.constants
+        if len(item.input) != 2 or (first_is_constant and sign < 0):
+            raise ModelError(
+                f"{name}: ONNX's {item.op_type} of a constant and a value; only the "
+                "value may come first"
+            )
+        constant = self.constant(item, 0 if first_is_constant else 1, name)
+        source = item.input[1 if first_is_constant else 0]
+        if kind == "Mul" and np.any(constant == 0):
+            raise ModelError(f"{name}: a factor of 0, nothing passes; remove it")
+        values = constant**sign if kind == "Mul" else sign * constant
+        if values.size == 1:
+            before = self.value(source, name)
+            steps = before.steps.then(name, kind, float(values.item()))
+            return replace(before, steps=steps, name=before.name or name)
+        layer = self.settled(source, name)
+        each = _per_channel(name, values, self.nodes[layer].output_shape)
+        neutral = np.zeros_like(each) if kind == "Mul" else np.ones_like(each)
+        pair = (each, neutral) if kind == "Mul" else (neutral, each)
+        return self.affine(name, layer, *pair)
+
+    def read_transpose(self, item: Operator, name: str) -> Value | Unknown:
+        value = self.values.get(item.input[0])
+        axes = tuple(int(n) for n in item.attributes.get("perm", ()))
+        if not isinstance(value, Value) or value.row_of:
+            return Unknown(item.op_type, name)
+        if axes == tuple(range(len(axes))) and axes:
+            return value
+        known = TO_FIRST if value.is_last else ((0, 2, 3, 1), (0, 2, 1))
+        if axes not in known:
+            return Unknown(item.op_type, name)
+        return replace(value, is_last=not value.is_last)
+
+    def read_softmax(self, item: Operator, name: str) -> Ended | Unknown:
+        if item.attributes.get("axis", -1) not in (-1, 1):
+            return Unknown(item.op_type, name)
+        return Ended(item.op_type, name, item.input[0])
+
+    read_logsoftmax = read_softmax
+
+    def read_sigmoid(self, item: Operator, name: str) -> Ended:
+        return Ended(item.op_type, name, item.input[0])
+
+    def read_relu(self, item: Operator, name: str) -> Value:
+        return self._step(item, name, "Clip", 0.0, np.inf)
+
+    def read_floor(self, item: Operator, name: str) -> Value:
+        return self._step(item, name, "Floor")
+
+    def read_clip(self, item: Operator, name: str) -> Value:
+        found = item.attributes
+        ends = [found.get("min", -np.inf), found.get("max", np.inf)]
+        for at in (1, 2):
+            if _has(item, at):
+                ends[at - 1] = float(self.constant(item, at, name).reshape(()))
+        return self._step(item, name, "Clip", *ends)
+
+
+def _has(item: Operator, position: int) -> bool:
+    return len(item.input) > position and item.input[position] != ""
+
+
+def _per_channel(name: str, values: FloatArray, shape: Shape) -> FloatArray:
+    """Return one value for each channel, of an array that broadcasts from the right."""
+    try:
+        each = np.broadcast_to(values, (1, *shape))[0].reshape(shape[0], -1)
+    except ValueError:
+        each = np.zeros((shape[0], 0))
+    if each.size == 0 or np.any(each != each[:, :1]):
+        raise ModelError(
+            f"{name}: a constant of shape {values.shape} beside values of {shape}; "
+            "give one for each channel"
+        )
+    return np.array(each[:, 0])

@@ -1,0 +1,1 @@
+"""Native parsers of strangers' files, in processes of their own."""

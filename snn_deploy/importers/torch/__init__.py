@@ -1,0 +1,1 @@
+"""Readers of PyTorch modules, one module for each framework."""

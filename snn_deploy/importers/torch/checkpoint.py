@@ -1,0 +1,217 @@
+"""Read what PyTorch users have lying about: a ``state_dict``, or a pickled module.
+
+Both, and a module that is not trained yet, become a graph as ``snn_deploy.save`` would
+write it, compared with the module. A ``state_dict`` is read as tensors only; the
+function that builds its module is the user's own code. A pickled module can run any
+code: the caller must have asked for it.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from snn_deploy.arrays import Shape
+from snn_deploy.errors import ModelError
+from snn_deploy.importers.torch.file import unpickled
+from snn_deploy.importers.torch.frameworks import optional_of, rest, states_of
+from snn_deploy.importers.torch.module import trace
+from snn_deploy.importers.torch.wrappers import unwrapped, without_wrappers
+from snn_deploy.ir.graph import Graph, Training
+from snn_deploy.ir.stimuli import Encoding
+from snn_deploy.names import shown
+
+DEEPEST = 2  # dictionaries around a state_dict; an optimizer's are deeper
+
+_State = dict[str, torch.Tensor]
+
+
+def read_checkpoint(
+    path: Path,
+    builder: str,
+    input_shape: Shape,
+    timesteps: int,
+    encoding: str,
+    *,
+    trusts: bool = False,
+) -> Graph:
+    """Return the network of a ``state_dict`` and of what builds its module.
+
+    Parameters
+    ----------
+    path : Path
+    builder : str
+        ``package.module:function``; it takes nothing and returns the module.
+    input_shape : tuple of int
+        Of one input, without batch and time.
+    timesteps : int
+        For how many timesteps an input is shown.
+    encoding : str
+        Of the input; see ``snn_deploy.save``.
+    trusts : bool
+        Unpickle Python objects beside the tensors, which can run any code.
+
+    Raises
+    ------
+    ModelError
+        If the file holds something else, does not fit the module, or the module cannot
+        be deployed.
+    """
+    content = unpickled(path, trusts=trusts)
+    found = _state_dicts(content.state_dict() if _is_module(content) else content)
+    if not found:
+        raise ModelError(
+            f"{path}: {_told(content)}; save model.state_dict(), alone or as 'model'"
+        )
+    model = _built(builder)
+    rest(model)
+    named = {key: _named(tensors, model) for key, tensors in found.items()}
+    fitting = [key for key, tensors in named.items() if not _misfit(tensors, model)]
+    if len(fitting) > 1:
+        raise ModelError(
+            f"{path}: holds several state_dicts that fit, {', '.join(fitting)}; save "
+            "the one that is meant alone"
+        )
+    names = set(model.state_dict())
+    closest = max(named.values(), key=lambda tensors: len(names & set(tensors)))
+    _load_into(model, named[fitting[0]] if fitting else closest, path, builder)
+    return _graph(model, shown(path.stem), input_shape, timesteps, encoding)
+
+
+def read_builder(
+    builder: str, input_shape: Shape, timesteps: int, encoding: str
+) -> Graph:
+    """Return the network that a function builds, with the weights it has then."""
+    name = builder.rpartition(":")[2]
+    return _graph(_built(builder), name, input_shape, timesteps, encoding)
+
+
+def read_pickle(path: Path, input_shape: Shape, timesteps: int, encoding: str) -> Graph:
+    """Return the network of a pickled module; unpickling it can run any code."""
+    content = unpickled(path, trusts=True)
+    inside = content.values() if isinstance(content, dict) else [content]
+    modules = [item for item in inside if _is_module(item)]
+    if len(modules) != 1:
+        raise ModelError(
+            f"{path}: holds a {type(content).__name__}, {len(modules) or 'no'} "
+            f"module{'s' * (len(modules) > 1)}; save one alone, or for a state_dict "
+            "give --builder package.module:function"
+        )
+    return _graph(modules[0], shown(path.stem), input_shape, timesteps, encoding)
+
+
+def _graph(
+    model: nn.Module, name: str, input_shape: Shape, timesteps: int, encoding: str
+) -> Graph:
+    training = Training(timesteps=timesteps, encoding=Encoding(encoding))
+    return trace(unwrapped(model), name, input_shape, training, is_balanced=False)
+
+
+def _is_module(content: object) -> bool:
+    return isinstance(content, nn.Module)
+
+
+def _told(content: object) -> str:
+    """Return what is wrong with the content of a file."""
+    if not isinstance(content, dict) or not content:
+        return f"holds a {type(content).__name__}, no state_dict"
+    odd = [k for k, v in content.items() if not isinstance(v, torch.Tensor)]
+    return f"{odd[0]!r} and {len(odd) - 1} others are no tensors"
+
+
+def _state_dicts(content: object, depth: int = 0) -> dict[str, _State]:
+    """Return the dictionaries of tensors in what a trainer wrote, by their names.
+
+    It puts them beside numbers, an optimizer and others: as "net", "model_state_dict".
+    """
+    if not isinstance(content, dict) or not content or depth > DEEPEST:
+        return {}
+    if all(isinstance(value, torch.Tensor) for value in content.values()):
+        return {"": content}
+    inside = {str(k): _state_dicts(v, depth + 1) for k, v in content.items()}
+    return {
+        f"{outer}.{inner}" if inner else outer: found
+        for outer, several in inside.items()
+        for inner, found in several.items()
+    }
+
+
+def _named(tensors: _State, model: nn.Module) -> _State:
+    """Return the tensors by the names that the module gives them, if that can be.
+
+    Wrappers of training put their names between, and trainers one in front of all.
+    """
+    given = named = {str(name): tensor for name, tensor in tensors.items()}
+    while _misfit(named, model):
+        bare = {without_wrappers(name): tensor for name, tensor in named.items()}
+        if bare.keys() == named.keys():
+            heads = {name.partition(".")[0] for name in named}
+            bare = {name.partition(".")[2]: tensor for name, tensor in named.items()}
+            if len(heads) > 1 or "" in bare:
+                return given
+        if len(bare) < len(named):
+            return given
+        named = bare
+    return named
+
+
+def _misfit(tensors: _State, model: nn.Module) -> list[tuple[str, set[str]]]:
+    """Return the names that one side has and the other lacks, and which side lacks.
+
+    States of neurons are left out.
+    """
+    states, names = states_of(model), set(model.state_dict())
+    found = set(tensors) - states
+    lacking = names - states - found - optional_of(model)
+    sides = (("lacks", lacking), ("has more than", found - names))
+    return [(side, odd) for side, odd in sides if odd]
+
+
+def _built(builder: str) -> nn.Module:
+    """Return what the user's function returns; its errors become ours."""
+    module_name, _, function_name = builder.partition(":")
+    if not module_name or not function_name:
+        raise ModelError(f"{builder}: names no function; give package.module:function")
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        function: Any = importlib.import_module(module_name)
+        for part in function_name.split("."):
+            function = getattr(function, part)
+        model = function()
+    except Exception as error:  # the user's code may raise anything
+        raise ModelError(
+            f"{builder}: {type(error).__name__}: {error}; it must be importable from "
+            "here, take nothing and return the module"
+        ) from error
+    if not isinstance(model, nn.Module):
+        raise ModelError(
+            f"{builder}: returns an object of {type(model).__name__}; return the module"
+        )
+    return unwrapped(model)
+
+
+def _load_into(
+    model: nn.Module, tensors: dict[str, torch.Tensor], path: Path, builder: str
+) -> None:
+    """Load all tensors, none left over on either side, but for states of neurons."""
+    for side, names in _misfit(tensors, model):
+        listed = ", ".join(sorted(names)[:3])
+        raise ModelError(
+            f"{path}: {side} the module of {builder}: {len(names)} tensors such as "
+            f"{listed}; build the module that was trained"
+        )
+    needed = set(model.state_dict()) - states_of(model)
+    loaded = {name: tensors[name] for name in needed & set(tensors)}
+    try:
+        model.load_state_dict(loaded, strict=False)
+    except RuntimeError as error:
+        told = str(error).splitlines()[-1].strip()
+        raise ModelError(
+            f"{path}: does not fit the module of {builder} ({told}); build the module "
+            "that was trained"
+        ) from error

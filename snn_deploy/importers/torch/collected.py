@@ -1,0 +1,221 @@
+"""The layers of a PyTorch module, collected in the order of its forward pass."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+
+from torch import nn
+
+from snn_deploy.arrays import FloatArray, Shape
+from snn_deploy.errors import ModelError
+from snn_deploy.importers.onnx.activations import UNKNOWN
+from snn_deploy.importers.torch.floors import check_floors
+from snn_deploy.importers.torch.frameworks import (
+    is_cell,
+    is_reshaping,
+    is_sequence,
+    read_cell,
+)
+from snn_deploy.importers.torch.layers import check_unchanged, read_layer
+from snn_deploy.importers.torch.spikingjelly import does_nothing, read_voting
+from snn_deploy.ir.graph import Edge, Graph, Training
+from snn_deploy.ir.neurons import Integrator, Relu
+from snn_deploy.ir.nodes import Add, Flatten, Input, Node
+from snn_deploy.names import free_name
+
+logger = logging.getLogger(__name__)
+INPUT_NAME = "input"
+ENDS = (nn.Softmax, nn.LogSoftmax, nn.Sigmoid)  # behind which the largest is the same
+IDLE = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity)
+
+
+class Layers:
+    """Layers and edges so far.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        ``(channel, length)`` becomes ``(channel, 1, length)``.
+    has_time : bool
+        Every tensor has an axis of timesteps beside that of the batch.
+    is_balanced : bool
+        The largest values of ReLUs must be known; otherwise they are ``UNKNOWN`` until
+        ``balance`` measures them.
+    """
+
+    def __init__(
+        self, input_shape: Shape, *, has_time: bool = False, is_balanced: bool = True
+    ) -> None:
+        self.has_time = has_time
+        self.is_balanced = is_balanced
+        self.largest: dict[str, float] = {}  # value of each ReLU
+        self.uncut: set[str] = set()  # ReLUs that have no upper end in the module
+        self.ends: dict[str, tuple[str, nn.Module]] = {}  # and the layers before them
+        self.dropped: nn.Module | None = None  # the one behind the output
+        self.nodes: dict[str, Node] = {}
+        self.edges: list[Edge] = []
+        self.silent: dict[str, Integrator] = {}  # of neurons that never reset
+        self.floors: dict[str, FloatArray] = {}
+        is_row = len(input_shape) == 2
+        shape = (input_shape[0], 1, input_shape[1]) if is_row else input_shape
+        self.add(Input(name=INPUT_NAME, shape=shape), ())
+
+    def add(self, node: Node, sources: Iterable[str]) -> str:
+        """Add one layer, fed by ``sources``; return its name, which may be longer."""
+        if node.name in self.nodes:
+            node = replace(node, name=free_name(node.name, self.nodes))
+        self.nodes[node.name] = node
+        self.edges += [Edge(source=s, target=node.name) for s in sources]
+        return node.name
+
+    def graph(self, name: str, last: str, training: Training) -> Graph:
+        """Return the network whose output is the layer ``last``."""
+        last, self.dropped = self.ends.get(last, (last, None))
+        if self.dropped is not None:
+            logger.warning(
+                f"{name}: {type(self.dropped).__name__} behind {last} is dropped; in "
+                "every timestep the largest output stays the largest, but what is "
+                "summed over timesteps is what comes before it"
+            )
+        if last == INPUT_NAME:
+            raise ModelError(f"{name}: the model has no layer; add one")
+        feeds_others = any(edge.source == last for edge in self.edges)
+        graph = Graph(
+            name=name,
+            nodes=tuple(self.nodes.values()),
+            edges=tuple(self.edges),
+            training=training,
+            output_name=last if feeds_others else "",
+        )
+        idle = [n.name for n in graph.nodes if not graph.targets(n) and n.name != last]
+        if idle:
+            raise ModelError(
+                f"{name}: one layer must be the output, but {', '.join(idle)} lead "
+                f"nowhere beside {last}; leave out what the output does not need"
+            )
+        check_floors(graph, self.floors)
+        return graph
+
+    def as_trained(self, graph: Graph) -> Graph:
+        """Return ``graph`` with ReLUs cut off only where those of the module are."""
+        for node in graph.nodes_of(Relu):
+            if node.name in self.uncut:
+                graph = graph.replace(node, replace(node, maximum=UNKNOWN))
+        return graph
+
+    def shape_of(self, name: str) -> Shape:
+        """Return the shape of what a layer gives, without batch and time."""
+        if name in self.ends:
+            kind = type(self.ends[name][1]).__name__
+            raise ModelError(
+                f"{name}: {kind} cannot be deployed but as the last layer, where it is "
+                "dropped; use it nowhere else"
+            )
+        return self.nodes[name].output_shape
+
+    def module(self, module: nn.Module, name: str, source: str) -> str:
+        """Add the layer of one module; return the name of the layer that it ends in."""
+        if is_sequence(module):
+            return self.sequence(module, name + ".", source)
+        if self.is_passed(module):
+            return source
+        if isinstance(module, nn.Flatten) and self.has_time and module.start_dim == 2:
+            module = nn.Flatten(1, module.end_dim)  # behind time and batch
+        check_unchanged(module, name)
+        shape = self.shape_of(source)
+        if isinstance(module, nn.ReLU):
+            return self._relu(name, source)
+        name = self._free(name)
+        if isinstance(module, ENDS):
+            return self._end(module, name, source)
+        if is_cell(module):
+            return self._cell(module, name, source)
+        voting = read_voting(module, name, shape)
+        return self.add(voting or read_layer(module, name, shape), (source,))
+
+    def is_passed(self, module: nn.Module) -> bool:
+        """Return whether a module does nothing to one timestep of a trained network."""
+        if isinstance(module, nn.Flatten):
+            return self.has_time and (module.start_dim, module.end_dim) == (0, 1)
+        is_idle = isinstance(module, IDLE) or does_nothing(module)
+        return is_idle or is_reshaping(module)
+
+    def _cell(self, module: nn.Module, name: str, source: str) -> str:
+        cell = read_cell(module, name, self.shape_of(source))
+        if cell.weights is not None:
+            source = self.add(cell.weights, (source,))
+        self.add(cell.neurons, (source,))
+        if cell.recurrent is not None:
+            back = self.add(cell.recurrent, ())
+            self.edges.append(Edge(source=name, target=back, delay=1))
+            self.edges.append(Edge(source=back, target=name))
+        if cell.silent is not None:
+            self.silent[name] = cell.silent
+        if cell.lowest_voltage is not None:
+            self.floors[name] = cell.lowest_voltage
+        return name
+
+    def is_view(self, name: str, of: str) -> bool:
+        """Return whether a layer gives the same values as another in another shape."""
+        is_fed = Edge(source=of, target=name) in self.edges
+        return is_fed and isinstance(self.nodes[name], Flatten)
+
+    def is_kept(self, name: str) -> bool:
+        """Return whether neurons keep what they give for the next timestep."""
+        is_fed_back = any(e.source == name and e.delay for e in self.edges)
+        return is_fed_back or isinstance(self.nodes[name], Integrator)
+
+    def _free(self, name: str) -> str:
+        """Return a name for a layer: a module without parameters may serve twice."""
+        while name in self.nodes or name in self.ends:
+            name += "_again"
+        return name
+
+    def _relu(self, name: str, source: str) -> str:
+        """Add a ReLU, whose largest value has been measured."""
+        if name not in self.largest and self.is_balanced:
+            raise ModelError(
+                f"{name}: a ReLU has no largest value that could be a threshold; give "
+                "save() example_inputs to measure it on, or use nn.ReLU6 or Qcfs"
+            )
+        maximum = self.largest.get(name, UNKNOWN)
+        name = self._free(name)
+        self.uncut.add(name)
+        return self.add(
+            Relu(name=name, shape=self.shape_of(source), maximum=maximum), (source,)
+        )
+
+    def _end(self, module: nn.Module, name: str, source: str) -> str:
+        """Note what a forward does to its outputs, which leaves the largest largest."""
+        axis = 2 if self.has_time else 1
+        axes = (-1, axis) if self.has_time else (-1, axis, None)
+        is_row = len(self.shape_of(source)) == 1
+        if not is_row or getattr(module, "dim", -1) not in axes:
+            raise ModelError(
+                f"{name}: {type(module).__name__} cannot be deployed but over the "
+                f"outputs of the last layer, in a row, dim={axis}; it is dropped "
+                "there, or leave it out"
+            )
+        self.ends[name] = source, module
+        return name
+
+    def sequence(self, sequence: nn.Module, prefix: str, source: str) -> str:
+        """Add the children of a sequence one after another."""
+        for name, child in sequence.named_children():
+            if type(child) is nn.Sequential:
+                source = self.sequence(child, f"{prefix}{name}.", source)
+            else:
+                source = self.module(child, prefix + name, source)
+        return source
+
+    def sum(self, name: str, terms: list[str]) -> str:
+        """Add the sum of two outputs."""
+        shapes = [self.shape_of(term) for term in terms]
+        return self.add(Add(name=name, shape=shapes[0]), terms)
+
+    def read_voltage(self, name: str) -> bool:
+        """Make neurons that never reset a read-out, if nobody takes their spikes."""
+        if name not in self.silent or any(e.source == name for e in self.edges):
+            return False
+        self.nodes[name] = self.silent[name]
+        return True

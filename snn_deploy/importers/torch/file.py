@@ -1,0 +1,310 @@
+"""``model.pt``: a traced network as JSON and tensors; no code, no pickled objects."""
+
+import hashlib
+import io
+import json
+import operator
+import os
+import pickle
+import pickletools
+import re
+import warnings
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from snn_deploy.arrays import AnyArray, Shape
+from snn_deploy.errors import ModelError, SnnDeployError
+from snn_deploy.files.archives import check_archive
+from snn_deploy.files.writing import write_whole
+from snn_deploy.importers.torch.module import trace
+from snn_deploy.importers.torch.wrappers import unwrapped
+from snn_deploy.ir.codec import CodecError, decode, encode
+from snn_deploy.ir.graph import Functional, Graph, Training
+from snn_deploy.ir.stimuli import Encoding, input_hashes, to_gray
+from snn_deploy.names import shown
+
+FORMAT = "snn-deploy model"
+VERSION = 1
+_MAKES_TENSORS = re.compile(
+    r"collections OrderedDict|torch \w+Storage|torch\._utils "
+    r"_rebuild_(tensor(_v2)?|parameter)"
+)
+# what a description raises that a program other than this one has written
+_DAMAGED = (
+    ArithmeticError,
+    AttributeError,
+    CodecError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+def save(
+    model: nn.Module,
+    path: str | os.PathLike[str],
+    *,
+    input_shape: Shape | int,
+    timesteps: int,
+    encoding: str = "direct",
+    input_scale: float = 1.0,
+    input_offset: float = 0.0,
+    dt: float | None = None,
+    functional: str = "sum",
+    example_inputs: AnyArray | None = None,
+    training_inputs: AnyArray | None = None,
+) -> Graph:
+    """Write a trained module to ``path``, in the form that ``compile`` reads.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Its forward is one timestep; it takes ``(batch, input_shape...)``. It may lie
+        on a GPU, or in ``nn.DataParallel`` or ``torch.compile``.
+    path : path
+        Where to write; ends in ``.pt``. The network is called like the file, or like
+        its folder if the file is called ``model.pt``.
+    input_shape : tuple of int, or int
+        The shape of one input, without batch and time: ``(1, 28, 28)``; or the number
+        of values in a row.
+    timesteps : int
+        For how many timesteps an input is shown.
+    encoding : {"direct", "rate", "events"}
+        The same value at every timestep; Bernoulli spikes; recorded spikes.
+    input_scale, input_offset : float
+        The model takes ``x * input_scale + input_offset`` of data from 0 to 1.
+    dt : float, optional
+        Length of a timestep [s].
+    functional : {"sum", "last", "max"}
+        How the outputs of the timesteps become the answer.
+    example_inputs : array, (n, input_shape...), optional
+        Data from 0 to 1, or bytes, on which the largest values of ``nn.ReLU`` are
+        measured: they become the thresholds of spiking neurons.
+    training_inputs : array, (n, ...), optional
+        Data that the model was trained on, in the form of the calibration data. Their
+        hashes are stored: a promise on them would not hold, so ``calibrate`` refuses
+        these inputs, and those of ``example_inputs``.
+
+    Returns
+    -------
+    Graph
+        The network as it was understood.
+
+    Raises
+    ------
+    ModelError
+        If a layer or a parameter cannot be deployed, or the module computes something
+        else than its layers say (it is run for a few timesteps to compare).
+    """
+    path = Path(path)
+    if path.suffix not in (".pt", ".pth"):
+        raise ModelError(f"{path}: models end in .pt; choose such a name")
+    training = Training(
+        timesteps=operator.index(timesteps),
+        encoding=_member(Encoding, encoding, "encoding"),
+        input_scale=float(input_scale),
+        input_offset=float(input_offset),
+        dt=None if dt is None else float(dt),
+        functional=_member(Functional, functional, "functional"),
+    )
+    name = path.absolute().parent.name if path.stem == "model" else path.stem
+    sizes = [input_shape] if isinstance(input_shape, int) else input_shape
+    shape = tuple(map(operator.index, sizes))
+    model = unwrapped(model)
+    graph = trace(model, shown(name), shape, training, example_inputs)
+    used = [x for x in (example_inputs, training_inputs) if x is not None]
+    graph = with_used_inputs(graph, *used)
+    write_model(graph, path)
+    return graph
+
+
+def with_used_inputs(graph: Graph, *inputs: AnyArray) -> Graph:
+    """Return the network with the hashes of more inputs that it has been made with."""
+    is_events = graph.training.encoding is Encoding.EVENTS
+    hashes = [
+        input_hashes(np.asarray(x) if is_events else to_gray(np.asarray(x))[0])
+        for x in inputs
+    ]
+    used = np.concatenate([graph.used_inputs, *hashes])
+    return replace(graph, used_inputs=np.unique(used))
+
+
+def write_model(graph: Graph, path: Path) -> None:
+    """Write a network to ``path``, whole or not at all.
+
+    Raises
+    ------
+    ModelError
+        If it could not be read again.
+    """
+    tensors: dict[str, AnyArray] = {}
+    text = json.dumps(encode(graph, tensors), sort_keys=True)
+    try:
+        decode(Graph, json.loads(text), tensors)
+    except CodecError as error:
+        raise ModelError(
+            f"{path}: a layer has a value of another type than it is for ({error}); "
+            "give it one of that type"
+        ) from error
+    stored = {
+        name: torch.from_numpy(array.astype(_smallest(array)))
+        for name, array in sorted(tensors.items())
+    }
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "graph": text,
+        "tensors": stored,
+        "sha256": _sha256(text, stored),
+    }
+    packed = io.BytesIO()  # torch would hide a full disk behind a RuntimeError
+    torch.save(content, packed)
+    write_whole(path, lambda temporary: _write_bytes(temporary, packed.getvalue()))
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def _member(kind: Any, value: str, name: str) -> Any:
+    allowed = [member.value for member in kind]
+    if value not in allowed:
+        raise ModelError(f"{name} is {value!r}; choose from {', '.join(allowed)}")
+    return kind(value)
+
+
+def _smallest(array: AnyArray) -> type[np.floating[Any]]:
+    """Return ``float32`` if it holds the values exactly, as trained ones are."""
+    exact = np.array_equal(array.astype(np.float32).astype(np.float64), array)
+    return np.float32 if exact else np.float64
+
+
+def read_model(path: Path) -> Graph:
+    """Return the network that ``save`` wrote to ``path``.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or is no such network. Code in it is never run.
+    """
+    content = _load(path)
+    try:
+        if content["version"] != VERSION:
+            raise ModelError(
+                f"{path}: format version {content['version']}, this program reads "
+                f"{VERSION}; save the model again"
+            )
+        text, stored = content["graph"], content["tensors"]
+        for name, tensor in stored.items():
+            _check_size(name, tensor)
+        if content["sha256"] != _sha256(text, stored):
+            raise ValueError("its checksum is another")
+        tensors = {name: tensor.double().numpy() for name, tensor in stored.items()}
+        return decode(Graph, json.loads(text), tensors)
+    except SnnDeployError as error:
+        raise ModelError(f"{path}: {error}") from error
+    except _DAMAGED as error:
+        raise ModelError(
+            f"{path}: the description of the network is damaged ({error}); save the "
+            "model again with snn_deploy.save"
+        ) from error
+
+
+def _sha256(text: str, tensors: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def unpickled(path: Path, *, trusts: bool = False) -> Any:
+    """Return what ``torch.save`` wrote; Python objects in it only if you trust them.
+
+    Raises
+    ------
+    ModelError
+        If there is no such file, it is damaged, or holds more than tensors.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file; check the path")
+    try:
+        _check_integrity(path)
+        if not trusts:
+            _check_objects(path)
+        with warnings.catch_warnings():  # of a file that is refused anyway
+            warnings.simplefilter("ignore")
+            return torch.load(path, weights_only=not trusts, map_location="cpu")
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path}: holds Python objects, which could run code; save the model with "
+            "snn_deploy.save(model, path, ...), or its state_dict, or trust the file "
+            "with --trust-pickle"
+        ) from error
+    except zipfile.BadZipFile as error:
+        raise ModelError(
+            f"{path}: not a model, or cut short ({error}); save it again with "
+            "snn_deploy.save(model, path, ...)"
+        ) from error
+    except Exception as error:  # torch's unpickler, and code, raise almost anything
+        raise ModelError(
+            f"{path}: not a model, or cut short ({type(error).__name__}); save it "
+            "again with snn_deploy.save(model, path, ...)"
+        ) from error
+
+
+def _load(path: Path) -> dict[str, Any]:
+    content = unpickled(path)
+    if isinstance(content, dict) and content.get("format") == FORMAT:
+        return content
+    if isinstance(content, dict) and content:
+        raise ModelError(
+            f"{path}: a bare state_dict has no layers; name the function that builds "
+            "the module, --builder package.module:function, or save it with "
+            "snn_deploy.save(model, path, ...)"
+        )
+    raise ModelError(
+        f"{path}: not a model; save it with snn_deploy.save(model, path, ...)"
+    )
+
+
+def _check_integrity(path: Path) -> None:
+    """Raise an error if a checksum is wrong: torch writes them and never looks."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            check_archive(archive, may_pack=False)
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(damaged)
+
+
+def _check_objects(path: Path) -> None:
+    """Raise an error if other things are called for than those that make tensors.
+
+    What ``torch.load`` allows beyond them can fill the memory.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = [n for n in archive.namelist() if n.endswith("/data.pkl")]
+            contents = [archive.read(name) for name in names]
+    else:
+        contents = []  # of before PyTorch 1.6: several pickles and raw bytes
+    for content in contents:
+        for opcode, argument, _ in pickletools.genops(content):
+            if opcode.name == "STACK_GLOBAL":
+                raise pickle.UnpicklingError("a name that is computed")
+            if opcode.name == "GLOBAL" and not _MAKES_TENSORS.fullmatch(str(argument)):
+                raise pickle.UnpicklingError(argument)
+
+
+def _check_size(name: str, tensor: torch.Tensor) -> None:
+    """Raise an error if a tensor declares to be larger than what is stored of it."""
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise ValueError(f"{name}: {tuple(tensor.shape)} is more than is stored")

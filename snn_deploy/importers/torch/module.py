@@ -1,0 +1,242 @@
+"""Read a PyTorch module whose forward is one timestep.
+
+Conventions: the first axis of every tensor is the batch; layers are traced with
+torch.fx, in evaluation mode (batch normalizations use their running statistics, dropout
+does nothing). Containers are walked through; every other module is one layer, chosen by
+its type, and refused by name if its type or one of its parameters has no counterpart.
+A row of several channels is a map of height 1, so that 1d layers are 2d ones. Modules
+of SpikingJelly and sinabs that take all timesteps at once are read as their timestep.
+"""
+
+import operator
+
+import torch
+import torch.fx
+from torch import nn
+
+from snn_deploy.arrays import AnyArray, Shape
+from snn_deploy.errors import ModelError
+from snn_deploy.importers.torch.aliases import CHANGED, OUT_OF_PLACE, Aliases
+from snn_deploy.importers.torch.calls import (
+    ADDITIONS,
+    ADDITIONS_IN_PLACE,
+    RESHAPES,
+    called,
+    is_flattening,
+    is_idle_dropout,
+    layer_of,
+    size_of,
+)
+from snn_deploy.importers.torch.check import check_against_module
+from snn_deploy.importers.torch.collected import INPUT_NAME, Layers
+from snn_deploy.importers.torch.frameworks import (
+    TimeAxis,
+    is_cell,
+    is_of_framework,
+    is_sequence,
+    returns_state,
+    time_axis,
+    voltage_index,
+)
+from snn_deploy.importers.torch.layers import DEPLOYABLE
+from snn_deploy.importers.torch.rates import largest_activations
+from snn_deploy.importers.torch.spikingjelly import check_decode
+from snn_deploy.importers.torch.tracing import output_of, traced
+from snn_deploy.ir.graph import Graph, Training
+
+STATE = "state of neurons"  # stands for values that only neurons may take
+
+
+def trace(
+    model: nn.Module,
+    name: str,
+    input_shape: Shape,
+    training: Training,
+    example_inputs: AnyArray | None = None,
+    *,
+    is_balanced: bool = True,
+) -> Graph:
+    """Return the graph of ``model``, which has been seen to compute the same.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Its forward takes ``(batch, input_shape...)`` and is one timestep. A Norse
+        ``SequentialState`` is read child by child.
+    name : str
+        Becomes the graph's name.
+    input_shape : tuple of int
+        Without the batch; ``(channel, length)`` becomes ``(channel, 1, length)``.
+    training : Training
+        What the model was trained for.
+    example_inputs : array, (n, input_shape...), optional
+        Data on which the largest values of ReLUs are measured.
+    is_balanced : bool
+        Refuse ReLUs whose largest value is not known.
+
+    Raises
+    ------
+    ModelError
+        If a layer cannot be deployed, forward loops over timesteps, or the model
+        computes something else than its layers say.
+    """
+    check_decode(model, training.functional)
+    has_time = time_axis(model) in (TimeAxis.FIRST, TimeAxis.SECOND)
+    layers = Layers(input_shape, has_time=has_time, is_balanced=is_balanced)
+    if is_sequence(model):
+        last = layers.sequence(model, "", INPUT_NAME)
+    else:
+        graph = traced(model)
+        if example_inputs is not None:
+            layers.largest = largest_activations(
+                model, graph, example_inputs, input_shape, training
+            )
+        last = _Forward(model, layers).read(graph)
+    read = layers.graph(name, last, training)
+    uncut = layers.as_trained(read)
+    check_against_module(uncut, model, input_shape, layers.dropped)
+    return read
+
+
+class _Forward:
+    """Walks through the calls of a traced forward and collects the layers."""
+
+    def __init__(self, model: nn.Module, layers: Layers) -> None:
+        self.model = model
+        self.layers = layers
+        self.aliases: Aliases[torch.fx.Node] = Aliases(layers)
+        self.ends = self.aliases.ends
+        self.pairs: dict[torch.fx.Node, nn.Module] = {}  # calls that may give states
+        self.voltages: dict[torch.fx.Node, str] = {}  # states that are a voltage
+
+    def read(self, graph: torch.fx.Graph) -> str:
+        """Add everything that the forward does; return its last layer."""
+        *calls, output = graph.nodes
+        for item in calls:
+            end = self._end(item)
+            first = item.args[0] if item.args else None
+            self.aliases.note(
+                item,
+                end,
+                first if isinstance(first, torch.fx.Node) else None,
+                is_written=self._writes(item),
+            )
+        return self._last(output_of(output))
+
+    def _writes(self, item: torch.fx.Node) -> bool:
+        """Return whether a call changes its first argument in place."""
+        if item.op == "call_module":
+            module: nn.Module | None = self.model.get_submodule(str(item.target))
+            while module is not None and is_sequence(module):
+                busy = (m for m in module.children() if not self.layers.is_passed(m))
+                module = next(busy, None)
+        else:
+            module = layer_of(item)
+        is_addition = item.op != "call_module" and item.target in ADDITIONS_IN_PLACE
+        return is_addition or bool(getattr(module, "inplace", False))
+
+    def _end(self, item: torch.fx.Node) -> str:
+        match item.op:
+            case "placeholder":  # further ones are states
+                return STATE if self.ends else INPUT_NAME
+            case "call_module":
+                module = self.model.get_submodule(str(item.target))
+                if is_cell(module) or is_sequence(module):
+                    self.pairs[item] = module
+                return self._call_module(item, module)
+            case "call_function" | "call_method":
+                return self._call(item)
+        raise ModelError(
+            f"{item.name}: forward uses {item.target}, which is no layer; only layers, "
+            "sums and flatten can be deployed"
+        )
+
+    def _last(self, item: torch.fx.Node) -> str:
+        """Return the layer that a forward gives; for a voltage, make it one."""
+        if self.ends[item] == CHANGED:
+            raise ModelError(f"forward returns a {CHANGED}; {OUT_OF_PLACE}")
+        if self.ends[item] != STATE:
+            return self.ends[item]
+        name = self.voltages.get(item, "")
+        if not self.layers.read_voltage(name):
+            raise ModelError(
+                "forward returns the state of neurons first; return the output, or the "
+                "output and its states (a voltage can be read out where no spike "
+                "resets it and nobody takes the spikes)"
+            )
+        return name
+
+    def _call_module(self, item: torch.fx.Node, module: nn.Module) -> str:
+        if type(module).__name__ == "Merge" and is_of_framework(module):
+            return self._sum(item)
+        return self.layers.module(module, str(item.target), self._signal(item))
+
+    def _call(self, item: torch.fx.Node) -> str:
+        first = item.args[0] if item.args else None
+        of = self.ends.get(first, "") if isinstance(first, torch.fx.Node) else ""
+        size = size_of(item, of)
+        if size is not None or item.target is operator.getitem:
+            return size or self._item(item)
+        if item.target in ADDITIONS:
+            return self._sum(item)
+        if is_idle_dropout(item):
+            return self._signal(item)
+        if item.target in RESHAPES:
+            return self._reshaped(item)
+        layer = layer_of(item)
+        if layer is not None:
+            return self.layers.module(layer, item.name, self._signal(item))
+        raise ModelError(
+            f"{item.name}: forward calls {called(item)}, which cannot be deployed; use "
+            f"one of {', '.join(DEPLOYABLE)}"
+        )
+
+    def _reshaped(self, item: torch.fx.Node) -> str:
+        source = self._signal(item)
+        if is_flattening(item, self.layers.shape_of(source), self.ends):
+            return self.layers.module(nn.Flatten(), item.name, source)
+        return source
+
+    def _sum(self, item: torch.fx.Node) -> str:
+        terms = [self.ends[a] for a in item.args if isinstance(a, torch.fx.Node)]
+        known = {*self.layers.nodes, *self.layers.ends}
+        if CHANGED in terms:
+            raise ModelError(f"{item.name}: forward adds a {CHANGED}; {OUT_OF_PLACE}")
+        if len(terms) != 2 or item.kwargs or not {*terms} <= known:
+            raise ModelError(
+                f"{item.name}: forward adds a constant or a state to a layer's "
+                "output, only two outputs can be added; make a constant a bias"
+            )
+        return self.layers.sum(item.name, terms)
+
+    def _item(self, item: torch.fx.Node) -> str:
+        """Return what an item of ``(output, state)`` stands for."""
+        first, index = item.args
+        assert isinstance(first, torch.fx.Node)
+        if self.ends[first] == STATE:
+            return STATE
+        module = self.pairs.get(first)
+        if module is not None and returns_state(module) and index in (0, 1, 2):
+            if index == voltage_index(module):
+                self.voltages[item] = self.ends[first]
+            return self.ends[first] if index == 0 else STATE
+        raise ModelError(
+            f"{item.name}: forward takes a part of {first.name}, which cannot be "
+            "deployed; use whole outputs"
+        )
+
+    def _signal(self, item: torch.fx.Node) -> str:
+        """Return the layer that feeds ``item``."""
+        first = item.args[0] if item.args else None
+        if not isinstance(first, torch.fx.Node):
+            raise ModelError(
+                f"{item.name}: forward feeds this layer a constant, or names its "
+                "argument; call it as layer(x)"
+            )
+        end = self.ends[first]
+        if end not in self.layers.nodes and end not in self.layers.ends:
+            remedy = OUT_OF_PLACE if end == CHANGED else "feed it an output"
+            raise ModelError(
+                f"{item.name}: forward feeds this layer the {end}; {remedy}"
+            )
+        return end

@@ -1,0 +1,163 @@
+"""Read the neurons of sinabs: ``IAF``, ``LIF``, ``ExpLeak``, and their ``Squeeze``.
+
+Per timestep ``i = alpha_syn (i + x)`` (or ``i = x``), then ``v = alpha_mem v + i``, the
+input scaled by 1 - alpha_mem where ``norm_input`` is set; alpha = exp(-1 / tau). So the
+current keeps alpha_syn, and the input counts alpha_syn. A spike needs
+``v >= spike_threshold``. ``MultiSpike``, the default, sends floor(v / threshold) spikes
+in one timestep, ``MaxSpike`` at most so many, ``SingleSpike`` one. ``MembraneSubtract``
+is a soft reset, ``MembraneReset()`` a hard one. ``min_v_mem`` is refused unless the
+weights are such that no voltage can reach it. ``rec_connect`` of recurrent layers
+brings the spikes of the timestep before; its bias, which the first timestep lacks, and
+adaptive layers are refused.
+"""
+
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from snn_deploy.arrays import FloatArray, Shape
+from snn_deploy.errors import ModelError
+from snn_deploy.fixedpoint import PAYLOAD_BITS
+from snn_deploy.importers.torch.cells import (
+    ONE,
+    ZERO,
+    Cell,
+    Dynamics,
+    integrating,
+    kind_of,
+    refuse,
+    spiking,
+    values,
+)
+from snn_deploy.importers.torch.feedback import fed_back
+from snn_deploy.ir.neurons import Comparison, Lif, Reset
+from snn_deploy.ir.nodes import Conv2d, Linear
+
+READABLE = ("IAF", "LIF", "ExpLeak", "IAFRecurrent", "LIFRecurrent")
+SQUEEZE = "Squeeze"  # ends the names of layers that take (batch * time, ...)
+RESHAPING = ("FlattenTime", "UnflattenTime")  # of batch and time, which we go through
+MOST_SPIKES = (1 << PAYLOAD_BITS) - 1  # what one graded spike carries
+
+
+def is_squeezed(module: nn.Module) -> bool:
+    """Return whether a layer takes batch and time as one axis."""
+    return kind_of(module).__name__.endswith(SQUEEZE)
+
+
+def read_sinabs_cell(cell: Any, name: str, shape: Shape) -> Cell:
+    """Return the neurons that ``cell`` simulates, for an input of ``shape``.
+
+    Raises
+    ------
+    ModelError
+        If the cell, or one of its parameters, has no counterpart.
+    """
+    kind = kind_of(cell).__name__.removesuffix(SQUEEZE)
+    if kind not in READABLE:
+        raise ModelError(
+            f"{name}: sinabs' {kind_of(cell).__name__} cannot be deployed; use "
+            f"{', '.join(READABLE)}, or these with {SQUEEZE}"
+        )
+    dynamics = _dynamics(cell, shape)
+    floor = None if cell.min_v_mem is None else values(cell.min_v_mem, shape)
+    back = _recurrent(cell, name, shape) if kind.endswith("Recurrent") else None
+    if cell.spike_fn is None:
+        neurons = integrating(name, shape, dynamics)
+        return Cell(neurons=neurons, lowest_voltage=floor)
+    return Cell(
+        neurons=_spiking(cell, name, shape, dynamics),
+        recurrent=back,
+        lowest_voltage=floor,
+    )
+
+
+def _recurrent(cell: Any, name: str, shape: Shape) -> Linear | Conv2d:
+    layer = fed_back(cell.rec_connect, f"{name}.rec_connect", shape)
+    if np.any(layer.bias):  # ours acts at every timestep
+        raise refuse(
+            layer.name,
+            "a bias",
+            "left out at the first timestep",
+            "train with bias=False, the layer before can carry it",
+        )
+    return layer
+
+
+def _dynamics(cell: Any, shape: Shape) -> Dynamics:
+    kept = ONE
+    if not kind_of(cell).__name__.startswith("IAF"):
+        kept = _alpha(cell, "mem", shape)
+    gain = 1 - kept if cell.norm_input else ONE
+    if cell.alpha_syn_calculated is None:
+        return Dynamics(voltage_decay=1 - kept, input_gain=gain)
+    kept_current = _alpha(cell, "syn", shape)
+    return Dynamics(
+        current_decay=1 - kept_current,
+        voltage_decay=1 - kept,
+        input_gain=gain * kept_current,
+    )
+
+
+def _alpha(cell: Any, state: str, shape: Shape) -> FloatArray:
+    """Return what a state keeps in a timestep, in double precision."""
+    if cell.train_alphas:
+        return values(getattr(cell, f"alpha_{state}"), shape)
+    return np.asarray(np.exp(-1 / values(getattr(cell, f"tau_{state}"), shape)))
+
+
+def _spiking(cell: Any, name: str, shape: Shape, dynamics: Dynamics) -> Lif:
+    threshold = values(cell.spike_threshold, shape)
+    reset, amount = _reset(cell, name, threshold)
+    most = _most_spikes(cell, name)
+    if most > 1 and (reset is Reset.HARD or np.any(amount != threshold)):
+        raise refuse(
+            name,
+            "reset_fn",
+            "no subtraction of the threshold, with several spikes in one timestep",
+            "use MembraneSubtract(), or spike_fn=SingleSpike",
+        )
+    return spiking(
+        name,
+        shape,
+        dynamics,
+        threshold,
+        reset=reset,
+        reset_amount=amount,
+        comparison=Comparison.GREATER_EQUAL,
+        max_spikes=most,
+    )
+
+
+def _most_spikes(cell: Any, name: str) -> int:
+    kind = cell.spike_fn if isinstance(cell.spike_fn, type) else type(cell.spike_fn)
+    match kind.__name__:
+        case "SingleSpike":
+            return 1
+        case "MultiSpike":
+            return MOST_SPIKES
+        case "MaxSpike":
+            most = cell.spike_fn.max_num_spikes_per_bin
+            return MOST_SPIKES if most is None else int(most)
+    raise refuse(
+        name, "spike_fn", kind.__name__, "use SingleSpike, MaxSpike or MultiSpike"
+    )
+
+
+def _reset(cell: Any, name: str, threshold: FloatArray) -> tuple[Reset, FloatArray]:
+    match type(cell.reset_fn).__name__:
+        case "MembraneSubtract":
+            amount = cell.reset_fn.subtract_value
+            return Reset.SOFT, threshold if amount is None else np.array(float(amount))
+        case "MembraneReset":
+            if cell.reset_fn.reset_value == 0:
+                return Reset.HARD, ZERO
+            raise refuse(
+                name, "reset_value", cell.reset_fn.reset_value, "use MembraneReset()"
+            )
+    raise refuse(
+        name,
+        "reset_fn",
+        type(cell.reset_fn).__name__,
+        "use MembraneSubtract() or MembraneReset()",
+    )

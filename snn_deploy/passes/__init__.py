@@ -1,1 +1,0 @@
-"""Steps from a float graph to a mapped network, one function each."""

@@ -1,0 +1,208 @@
+"""The way to serve inputs that costs least while it loses no more than the budget.
+
+Candidates are ``risk`` polled every k timesteps, ``retry``, and fixed timesteps, served
+one by one or in a stream. They are compared on one half of the calibration inputs.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.backends.protocol import Backend
+from snn_deploy.backends.results import RunResult
+from snn_deploy.costs.energy import PARTS
+from snn_deploy.costs.prices import prices_for
+from snn_deploy.costs.pricing import Pricing
+from snn_deploy.costs.stopping import CENTRAL, stopping_costs
+from snn_deploy.cutoff.calibrate import calibrate
+from snn_deploy.cutoff.decision import never
+from snn_deploy.cutoff.evidence import Evidence
+from snn_deploy.cutoff.monitor import run_inputs
+from snn_deploy.cutoff.rules.fixed import Fixed
+from snn_deploy.cutoff.rules.retry import Retry
+from snn_deploy.cutoff.rules.risk import Risk
+from snn_deploy.cutoff.rules.rule import Settings
+from snn_deploy.cutoff.thresholds import stops
+from snn_deploy.errors import CalibrationError
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.stimuli import Stimulus
+
+GOALS = ("energy", "latency")
+NOBODY = np.zeros(0, np.int64)  # reads the outputs
+N_STREAMED = 50  # inputs that stand for all in a stream
+
+Progress = Callable[[Iterable[RunResult]], Iterable[RunResult]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Costs:
+    """Energy [J] and time [s], the last axis, at central prices."""
+
+    serial: FloatArray  # (n, n_timesteps, 2), of each input stopped there, unread
+    streamed: FloatArray  # (n_timesteps, 2), means of inputs of so many timesteps
+    poll: FloatArray  # (2,), of reading the outputs once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """A way to serve inputs, and what it costs on average."""
+
+    settings: Settings
+    is_streamed: bool
+    mean_timesteps: float
+    energy_j: float
+    latency_s: float
+
+    @property
+    def is_cutoff(self) -> bool:
+        """Whether an input decides for itself when to stop."""
+        return self.settings.method.decides_by_input
+
+    @property
+    def kind(self) -> str:
+        """What it is, without its timesteps."""
+        how = "streamed" if self.is_streamed else "one by one"
+        return f"{self.settings.rule}, {how}"
+
+    def cost(self, goal: str) -> float:
+        """Return what is to be small."""
+        return self.energy_j if goal == "energy" else self.latency_s
+
+
+def measure(
+    network: MappedNetwork,
+    backend: Backend,
+    stimuli: Iterable[tuple[int, Stimulus]],
+    monitor: str,
+    progress: Progress = iter,
+) -> tuple[IntArray, Costs]:
+    """Return the outputs of inputs at all timesteps, and what serving them costs.
+
+    Raises
+    ------
+    CalibrationError
+        If the target has no prices to compare.
+    """
+    program = backend.load(network)
+    kept: list[tuple[int, Stimulus]] = []
+    scores, serial = [], []
+    for result in progress(run_inputs(program, network, _noted(stimuli, kept), never)):
+        scores.append(result.scores)
+        found = stopping_costs(network, result.activity, NOBODY, monitor)
+        serial.append(np.stack(found, axis=-1))
+    program.close()
+    prices = prices_for(network, monitor)
+    poll_s = prices.poll[CENTRAL]
+    power = prices.static[CENTRAL] + prices.host[CENTRAL]
+    costs = Costs(
+        serial=np.stack(serial),
+        streamed=_streamed(network, backend, kept, monitor),
+        poll=np.array([poll_s * power, poll_s]),
+    )
+    if not np.isfinite(costs.serial).all() or not np.isfinite(costs.poll).all():
+        raise CalibrationError(
+            f"{network.target.name}: some of its energies or times are unknown, so no "
+            "way to serve is known to be the cheapest; choose --poll yourself"
+        )
+    return np.stack(scores), costs
+
+
+def _noted(
+    stimuli: Iterable[tuple[int, Stimulus]], kept: list[tuple[int, Stimulus]]
+) -> Iterator[tuple[int, Stimulus]]:
+    """Yield the stimuli, and keep the first ones."""
+    for pair in stimuli:
+        if len(kept) < N_STREAMED:
+            kept.append(pair)
+        yield pair
+
+
+def _streamed(
+    network: MappedNetwork,
+    backend: Backend,
+    stimuli: list[tuple[int, Stimulus]],
+    monitor: str,
+) -> FloatArray:
+    """Return mean energy and latency of inputs in streams of 1, 2, ... timesteps."""
+    found = []
+    for t in range(1, network.graph.training.timesteps + 1):
+        training = replace(network.graph.training, timesteps=t)
+        short = replace(network, graph=replace(network.graph, training=training))
+        program = backend.load(short)
+        stream = Pricing(short, None, monitor).stream(t)
+        rows = [
+            row
+            for result in run_inputs(program, short, stimuli, never)
+            for row in stream.push(result)
+        ]
+        rows += stream.finish()
+        program.close()
+        energy = [sum(row[f"energy_{part}_j"] or 0.0 for part in PARTS) for row in rows]
+        latency = [row["latency_s"] or 0.0 for row in rows]
+        found.append((np.mean(energy), np.mean(latency)))
+    return np.array(found)
+
+
+def options(evidence: Evidence, costs: Costs, settings: Settings) -> list[Option]:
+    """Return every way that keeps the budget of ``settings`` on these inputs."""
+    n_timesteps = evidence.n_timesteps
+    found = []
+    for k in range(1, n_timesteps):
+        found.append(
+            _serial(evidence, costs, replace(settings, rule=Risk.name, poll=k))
+        )
+    for t in range(1, n_timesteps + 1):
+        fixed = replace(settings, rule=Fixed.name, at=t, score="gap", poll=1)
+        bound = calibrate(evidence, fixed).loss_bound
+        if t == n_timesteps or bound <= settings.budget:
+            found.append(_serial(evidence, costs, fixed))
+            found.append(_in_stream(fixed, t, costs.streamed[t - 1]))
+        if t < n_timesteps:
+            found.append(
+                _retry(evidence, costs, replace(settings, rule=Retry.name, at=t))
+            )
+    return found
+
+
+def _serial(evidence: Evidence, costs: Costs, settings: Settings) -> Option:
+    calibration = calibrate(evidence, settings)
+    timesteps = stops(evidence.scores, calibration.cutoff)
+    n_polls = np.searchsorted(calibration.looks, timesteps, side="right")
+    each = costs.serial[np.arange(len(timesteps)), timesteps - 1]
+    energy, latency = (each + n_polls[:, np.newaxis] * costs.poll).mean(axis=0)
+    return Option(
+        settings=settings,
+        is_streamed=False,
+        mean_timesteps=float(timesteps.mean()),
+        energy_j=float(energy),
+        latency_s=float(latency),
+    )
+
+
+def _in_stream(settings: Settings, mean_timesteps: float, cost: FloatArray) -> Option:
+    return Option(
+        settings=settings,
+        is_streamed=True,
+        mean_timesteps=mean_timesteps,
+        energy_j=float(cost[0]),
+        latency_s=float(cost[1]),
+    )
+
+
+def _retry(evidence: Evidence, costs: Costs, settings: Settings) -> Option:
+    """Return a stream of few timesteps, then one of all for what has not settled."""
+    calibration = calibrate(evidence, settings)
+    timesteps = stops(evidence.scores, calibration.cutoff)
+    again = float((timesteps == evidence.n_timesteps).mean())
+    cost = costs.streamed[settings.at - 1] + again * costs.streamed[-1]
+    return _in_stream(settings, calibration.mean_timesteps, cost)
+
+
+def best_of_each_kind(found: list[Option], goal: str) -> list[Option]:
+    """Return the cheapest option of each kind, the cheapest of all first."""
+    best: dict[str, Option] = {}
+    for option in sorted(found, key=lambda o: o.cost(goal)):
+        best.setdefault(option.kind, option)
+    return list(best.values())

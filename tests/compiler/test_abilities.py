@@ -1,0 +1,179 @@
+"""abilities: spikes at the threshold, several in a timestep, and who has them."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from snn_deploy.arrays import IntArray
+from snn_deploy.chip.target import Target
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.lower.abilities import largest_count
+from snn_deploy.compiler.lower.collect import collect
+from snn_deploy.compiler.lower.quantize import quantize
+from snn_deploy.compiler.pipeline import to_spiking
+from snn_deploy.errors import FitError, ModelError
+from snn_deploy.ir.floating import evaluate
+from snn_deploy.ir.graph import Edge, Graph, Training
+from snn_deploy.ir.neurons import Comparison, Lif, Reset
+from snn_deploy.ir.nodes import Input, Linear
+from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.ir.reference import Simulation
+from snn_deploy.ir.stimuli import Encoding, Stimulus
+from tests.build import chain, lif, rng, simulator, trains
+
+# as long as halves of halves lie on the grid of the voltage
+SHORT = Training(timesteps=6, encoding=Encoding.RATE)
+
+
+def whole(name: str, n_in: int, n_out: int, seed: int) -> Linear:
+    """Return a layer whose weights are whole numbers, so that voltages meet ties."""
+    weight = rng(seed).integers(-2, 4, (n_out, n_in)).astype(np.float64)
+    return Linear(name=name, weight=weight, bias=np.zeros(n_out))
+
+
+def neurons(name: str, n: int, **changes: Any) -> Lif:
+    settings = {
+        "voltage_decay": np.array(0.5),
+        "threshold": np.array(2.0),
+        "reset_amount": np.array(2.0),
+        "comparison": Comparison.GREATER_EQUAL,
+    }
+    return lif(name, (n,), **{**settings, **changes})
+
+
+def network(**changes: Any) -> Graph:
+    first, second = neurons("a", 8, **changes), neurons("b", 5, **changes)
+    layers = (whole("fc1", 6, 8, 1), first, whole("fc2", 8, 5, 2), second)
+    return replace(chain(*layers, training=SHORT), is_on_grid=True)
+
+
+def without_greater_equal() -> Target:
+    target = simulator()
+    return replace(target, precision=replace(target.precision, greater_equal=False))
+
+
+def integer_spikes(network: QuantizedGraph, stimuli: list[Stimulus]) -> IntArray:
+    simulation = Simulation(network, stimuli)
+    found = []
+    for _ in range(network.training.timesteps):
+        simulation.step()
+        found.append(simulation.readout())
+    return np.stack(found, axis=1)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"reset": Reset.SOFT},
+        {"voltage_decay": np.array(0.0)},
+        {"voltage_decay": np.array(0.0), "reset": Reset.SOFT},
+        {"reset": Reset.SOFT, "reset_amount": np.array(0.0)},
+        {"reset": Reset.SOFT, "max_spikes": 3},
+        {"reset": Reset.SOFT, "max_spikes": 100},
+        {"reset": Reset.SOFT, "max_spikes": 9, "voltage_decay": np.array(0.0)},
+        {
+            "reset": Reset.SOFT,
+            "max_spikes": 100,
+            "comparison": Comparison.GREATER,
+            "reset_amount": np.array(1.0),
+        },
+    ],
+    ids=str,
+)
+def test_integers_spike_as_the_float_graph_does_ties_included(
+    changes: dict[str, Any],
+) -> None:
+    before = network(**changes)
+    stimuli = trains(200, SHORT.timesteps, (6,))
+
+    found = integer_spikes(quantize(to_spiking(before), simulator()), stimuli)
+
+    expected = evaluate(before, stimuli)
+    np.testing.assert_array_equal(found, expected)
+    assert expected.max() > 1 or changes.get("max_spikes", 1) == 1
+    strict = replace_comparison(before)
+    if changes.get("comparison") is not Comparison.GREATER:
+        assert np.any(evaluate(strict, stimuli) != expected)  # there were ties
+
+
+def replace_comparison(before: Graph) -> Graph:
+    for node in before.nodes_of(Lif):
+        before = before.replace(node, replace(node, comparison=Comparison.GREATER))
+    return before
+
+
+def test_without_leak_and_with_soft_reset_every_target_can_spike_at_the_threshold() -> (
+    None
+):
+    before = network(voltage_decay=np.array(0.0), reset=Reset.SOFT)
+
+    quantized = quantize(to_spiking(before), without_greater_equal())
+
+    assert quantized.populations[0].comparison is Comparison.GREATER
+    assert np.all(quantized.populations[0].initial_voltage == 1)
+
+
+def test_a_target_without_graded_spikes_refuses_several_in_a_timestep() -> None:
+    target = read_target("loihi1")
+    soft = replace(target, precision=replace(target.precision, soft_reset=True))
+
+    with pytest.raises(FitError, match="a: up to 3 spikes in one timestep, but loihi1"):
+        quantize(to_spiking(network(reset=Reset.SOFT, max_spikes=3)), soft)
+
+
+def test_the_count_of_spikes_is_bounded_by_what_can_arrive() -> None:
+    before = to_spiking(network(reset=Reset.SOFT, max_spikes=1000))
+    node = before.node("b")
+    assert isinstance(node, Lif)
+    weight = before.node("fc2").weight  # type: ignore[attr-defined]
+    most = np.maximum(weight, 0).sum(axis=1).max() * 7
+
+    found = largest_count(node, collect(before, node), {"a": 7}, np.zeros(5))
+
+    assert most / 2 <= found <= most / 2 * 1.02 + 1
+
+
+def test_neurons_that_feed_themselves_are_bounded_by_their_own_limit() -> None:
+    nodes = [
+        Input(name="input", shape=(4,)),
+        whole("fc", 4, 3, 1),
+        neurons("a", 3, reset=Reset.SOFT, max_spikes=6),
+        whole("back", 3, 3, 2),
+    ]
+    ends = [("input", "fc", 0), ("fc", "a", 0), ("a", "back", 1), ("back", "a", 0)]
+    before = Graph(
+        name="loop",
+        nodes=tuple(nodes),
+        edges=tuple(Edge(source=a, target=b, delay=delay) for a, b, delay in ends),
+        training=SHORT,
+        is_on_grid=True,
+        output_name="a",
+    )
+    stimuli = trains(100, SHORT.timesteps, (4,))
+
+    quantized = quantize(to_spiking(before), simulator())
+
+    assert quantized.populations[0].max_spikes == 6
+    expected = evaluate(before, stimuli)
+    np.testing.assert_array_equal(integer_spikes(quantized, stimuli), expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"max_spikes": 2, "reset": Reset.HARD}, "several spikes in one timestep need"),
+        (
+            {"max_spikes": 2, "reset": Reset.SOFT, "reset_amount": np.array(0.0)},
+            "several spikes in one timestep need",
+        ),
+        ({"max_spikes": 0}, "max_spikes is 0"),
+    ],
+)
+def test_neurons_that_could_spike_for_ever_do_not_exist(
+    changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ModelError, match=words):
+        neurons("a", 3, **changes)

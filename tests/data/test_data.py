@@ -1,0 +1,255 @@
+import tracemalloc
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from snn_deploy.data.data import Data, load_arrays, read_data
+from snn_deploy.errors import DataError
+from snn_deploy.ir.graph import Training
+from snn_deploy.ir.stimuli import Encoding
+
+SHAPE = (1, 3, 3)
+DIRECT = Training(timesteps=4, encoding=Encoding.DIRECT)
+RATE = Training(timesteps=4, encoding=Encoding.RATE)
+EVENTS = Training(timesteps=4, encoding=Encoding.EVENTS)
+X = np.random.default_rng(0).integers(0, 256, size=(5, *SHAPE), dtype=np.uint8)
+SPIKES = (X[:, np.newaxis] > np.arange(0, 240, 40).reshape(-1, 1, 1, 1)).astype(int)
+
+
+def read(folder: Path, training: Training = DIRECT, **arrays: Any) -> Data:
+    np.savez(folder / "data.npz", **arrays)
+    return read_data(folder / "data.npz", SHAPE, training, n_outputs=3)
+
+
+def test_inputs_and_labels_are_read(tmp_path: Path) -> None:
+    data = read(tmp_path, x=X, y=np.array([0, 1, 2, 1, 0], np.int8))
+
+    assert len(data) == 5
+    np.testing.assert_array_equal(data.x, X)
+    assert data.y is not None
+    assert data.y.dtype == np.int64
+    assert data.y.tolist() == [0, 1, 2, 1, 0]
+
+
+def test_labels_may_be_missing(tmp_path: Path) -> None:
+    assert read(tmp_path, x=X).y is None
+
+
+def test_compressed_files_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    np.savez_compressed(path, x=X)
+
+    np.testing.assert_array_equal(read_data(path, SHAPE, DIRECT).x, X)
+
+
+def test_a_stimulus_is_the_encoded_input(tmp_path: Path) -> None:
+    data = read(tmp_path, x=X)
+
+    stimulus = data.stimulus(3)
+
+    assert stimulus.is_constant
+    np.testing.assert_array_equal(stimulus.at(2), X[3])
+
+
+def test_all_stimuli_come_in_order_or_only_the_first(tmp_path: Path) -> None:
+    data = read(tmp_path, x=X)
+
+    assert [index for index, _ in data.stimuli()] == [0, 1, 2, 3, 4]
+    assert [index for index, _ in data.stimuli(2)] == [0, 1]
+    assert [index for index, _ in data.stimuli(99)] == [0, 1, 2, 3, 4]
+
+
+def test_the_spikes_of_a_rate_depend_on_the_position_in_the_data(
+    tmp_path: Path,
+) -> None:
+    data = read(tmp_path, RATE, x=np.repeat(X[:1], 2, axis=0))
+
+    first, second = data.stimulus(0), data.stimulus(1)
+
+    assert first.values.tolist() == data.stimulus(0).values.tolist()
+    assert first.values.tolist() != second.values.tolist()
+    assert len(first.values) == 4
+
+
+def test_events_are_read_from_spikes_and_cut_at_the_last_timestep(
+    tmp_path: Path,
+) -> None:
+    data = read(tmp_path, EVENTS, spikes=SPIKES)
+
+    stimulus = data.stimulus(1)
+
+    np.testing.assert_array_equal(stimulus.values, SPIKES[1, :4])
+
+
+@pytest.mark.parametrize(
+    ("spikes", "words"),
+    [
+        (SPIKES[:, :3], "spikes lasts 3 timesteps, the network needs 4; compile"),
+        (2 * SPIKES, "spikes holds values other than 0 and 1; store one spike"),
+        (np.where(SPIKES > 0, np.nan, 0), "holds values other than 0 and 1"),
+        (SPIKES.astype(str), "holds values other than 0 and 1"),
+        (SPIKES[:, 0], r"inputs of shape \(3, 3\)"),
+    ],
+)
+def test_events_that_the_network_cannot_take_are_refused(
+    tmp_path: Path, spikes: Any, words: str
+) -> None:
+    with pytest.raises(DataError, match=words):
+        read(tmp_path, EVENTS, spikes=spikes)
+
+
+def test_spikes_behind_the_last_timestep_are_told(tmp_path: Path) -> None:
+    late = np.concatenate([SPIKES, SPIKES[:, ::-1]], axis=1)  # 12 timesteps, 4 are run
+
+    remarks = read(tmp_path, EVENTS, spikes=late).remarks()
+
+    n_late = int(late[:, 4:].sum())
+    assert remarks == [
+        f"{n_late} of {late.sum()} spikes come after timestep 4, the network's last, "
+        "and are left out; compile it with --timesteps 12 to take them"
+    ]
+    assert read(tmp_path, EVENTS, spikes=SPIKES[:, :4]).remarks() == []
+    silent = np.where(
+        np.arange(6)[:, np.newaxis, np.newaxis, np.newaxis] < 4, SPIKES, 0
+    )
+    assert read(tmp_path, EVENTS, spikes=silent).remarks() == []
+
+
+def test_spikes_that_all_come_too_late_are_refused(tmp_path: Path) -> None:
+    late = np.concatenate([0 * SPIKES, SPIKES], axis=1)
+
+    with pytest.raises(
+        DataError, match=r"all \d+ spikes of spikes come after timestep 4"
+    ):
+        read(tmp_path, EVENTS, spikes=late)
+
+
+@pytest.mark.parametrize("training", [DIRECT, RATE])
+def test_bytes_that_reach_little_are_told(tmp_path: Path, training: Training) -> None:
+    data = read(tmp_path, training, x=(X // 16 + 1).clip(0, 16))  # as scikit-learn's
+
+    assert data.remarks() == [
+        "the bytes of x reach to 16, and 255 stands for 1: the largest value is "
+        "0.0627; if 16 is to be 1, store x / 16"
+    ]
+    for x in (X, X.astype(np.float32) / 255, 0 * X):
+        assert read(tmp_path, training, x=x).remarks() == []
+
+
+def test_bytes_of_0_and_1_are_refused(tmp_path: Path) -> None:
+    binary = (X > 100).astype(np.uint8)
+
+    with pytest.raises(
+        DataError, match=r"only the bytes 0 and 1, .* store x \* 255, or"
+    ):
+        read(tmp_path, x=binary)
+    unscaled = replace(DIRECT, input_scale=255.0)  # the model takes bytes as they are
+    assert len(read(tmp_path, unscaled, x=binary)) == 5
+    assert len(read(tmp_path, x=binary[:1])) == 1  # a dark image
+
+
+def test_labels_of_a_network_with_one_output_are_left_out(tmp_path: Path) -> None:
+    for y in (np.array([0, 1, 1, 0, 1]), np.linspace(0, 1, 5)):
+        np.savez(tmp_path / "data.npz", x=X, y=y)
+
+        data = read_data(tmp_path / "data.npz", SHAPE, DIRECT, n_outputs=1)
+
+        assert data.y is None
+        assert data.remarks() == [
+            "the network has one output, so it answers with a value and no class; the "
+            "labels y are left out"
+        ]
+
+
+def test_files_of_other_programs_are_told_by_what_they_are(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    torch.save({"x": torch.zeros(2)}, tmp_path / "a.pt")
+    (tmp_path / "b.csv").write_text("1,2\n3,4\n")
+    (tmp_path / "c.bin").write_bytes(bytes(100))
+    with zipfile.ZipFile(tmp_path / "d.zip", "w") as archive:
+        archive.writestr("x.csv", "1,2")
+
+    for name, words in {
+        "a.pt": "torch.save wrote it",
+        "b.csv": "it is text",
+        "c.bin": "NumPy has not written it",
+        "d.zip": "it holds 'x.csv', no array",
+    }.items():
+        with pytest.raises(DataError, match=f"{words}.*; store it with np.savez"):
+            load_arrays(tmp_path / name)
+
+
+def test_rows_of_several_channels_are_images_of_one_line(tmp_path: Path) -> None:
+    rows = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    np.savez(tmp_path / "data.npz", x=rows)
+
+    data = read_data(tmp_path / "data.npz", (3, 1, 4), DIRECT)
+
+    np.testing.assert_array_equal(data.x, rows[:, :, np.newaxis])
+
+
+def test_events_under_another_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has no 'spikes' but x; store"):
+        read(tmp_path, EVENTS, x=X)
+
+
+def test_without_the_number_of_outputs_labels_are_taken_as_they_are(
+    tmp_path: Path,
+) -> None:
+    np.savez(tmp_path / "data.npz", x=X, y=np.array([0, 1, 2, 3, 99]))
+
+    data = read_data(tmp_path / "data.npz", SHAPE, DIRECT)
+
+    assert data.y is not None
+    assert data.y[-1] == 99
+
+
+def test_values_between_the_levels_are_counted(tmp_path: Path) -> None:
+    x = X / 255
+    x[0, 0, 0, 0] = 0.3001
+
+    assert read(tmp_path, x=x).n_rounded == 1
+    assert read(tmp_path, x=X).n_rounded == 0
+    assert read(tmp_path, RATE, x=x).n_rounded == 1
+    assert read(tmp_path, EVENTS, spikes=SPIKES).n_rounded == 0
+
+
+def test_the_hash_is_of_the_inputs_alone(tmp_path: Path) -> None:
+    data = read(tmp_path, x=X, y=np.array([0, 1, 2, 1, 0]))
+    changed = X.copy()
+    changed[0, 0, 0, 0] += 1
+
+    assert read(tmp_path, x=X).sha256 == data.sha256
+    assert read(tmp_path, x=np.asfortranarray(X)).sha256 == data.sha256
+    assert read(tmp_path, x=changed).sha256 != data.sha256
+    assert read(tmp_path, x=X[::-1]).sha256 != data.sha256
+    assert read(tmp_path, x=X[:4]).sha256 != data.sha256
+    assert read(tmp_path, x=X / 255).sha256 != data.sha256
+
+
+def test_rows_of_several_channels_are_maps_of_height_one(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", x=X[:, 0])
+
+    data = read_data(tmp_path / "data.npz", (3, 1, 3), DIRECT)
+
+    np.testing.assert_array_equal(data.x[:, :, 0], X[:, 0])
+
+
+def test_many_inputs_are_hashed_without_a_copy_of_them_all() -> None:
+    n = 20_000
+    image = np.random.default_rng(1).integers(0, 256, (1, 1, 28, 28)).astype(np.uint8)
+    x = np.broadcast_to(image, (n, 1, 28, 28))  # as large as one to store
+    data = Data(x=x, y=None, training=DIRECT)
+
+    tracemalloc.start()
+    hashes, n_rounded = data.hashes, data.n_rounded
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < x.nbytes / 2
+    assert hashes.tolist() == [Data(x=image, y=None, training=DIRECT).hashes[0]] * n
+    assert n_rounded == 0
