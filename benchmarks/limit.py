@@ -114,7 +114,7 @@ def _times(graph: QuantizedGraph) -> float:
     best = np.inf
     for _ in range(N_ROUNDS):
         start = time.thread_time()
-        network.run(inputs, never, 1, False, available()[0])
+        network.run(inputs, never, 1, None, available()[0])
         best = min(best, time.thread_time() - start)
     return float(best) / (N_INPUTS * TIMESTEPS)
 

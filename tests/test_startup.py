@@ -46,7 +46,8 @@ def test_importing_and_parsing_load_nothing_heavy(program: str) -> None:
 
 def test_running_a_network_loads_no_torch_and_no_lava() -> None:
     program = (
-        "import snn_deploy.artifact, snn_deploy.data.data, snn_deploy.backends.engine.cpu; "
+        "import snn_deploy.artifact, snn_deploy.data.data; "
+        "import snn_deploy.backends.engine.cpu; "
         "import snn_deploy.cutoff.monitor, snn_deploy.cutoff.calibrate; "
         "import snn_deploy.profile.profile"
     )

@@ -13,7 +13,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MODELS = sorted(path.parent.name for path in (ROOT / "models").glob("*/model.pt"))
-LOCATE = "from snn_deploy.files.writing import packaged_folder; print(packaged_folder('models'))"
+LOCATE = (
+    "from snn_deploy.files.writing import packaged_folder; "
+    "print(packaged_folder('models'))"
+)
 
 
 def run(*arguments: object, folder: Path) -> str:
