@@ -77,6 +77,6 @@ def _naming(path: Path) -> Iterator[None]:
 
 def packaged_folder(name: str) -> Path:
     """Return a folder that comes with snn-deploy, in the wheel or in the repository."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     inside = package / name
     return inside if inside.is_dir() else package.parent / name

@@ -66,7 +66,7 @@ def test_a_way_gives_what_its_own_commands_give(
     home: Path, outcomes: list[Outcome], tmp_path: Path
 ) -> None:
     """A target of 3 bits, 2 timesteps and 20 %, by hand."""
-    text = (Path(__file__).parent.parent / "targets" / "loihi-sim.toml").read_text()
+    text = (Path(__file__).parents[2] / "targets" / "loihi-sim.toml").read_text()
     target, network = tmp_path / "few.toml", tmp_path / "n.snn"
     target.write_text(text.replace("weight_bits = 8", "weight_bits = 3"))
     model, data = str(home / "model.pt"), str(home / "test.npz")
