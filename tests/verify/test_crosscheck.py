@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snn_deploy import crosscheck
 from snn_deploy.artifact import pack
 from snn_deploy.backends.registry import open_backend
 from snn_deploy.backends.results import RunResult
@@ -15,6 +14,7 @@ from snn_deploy.compiler.lower.retime import retime
 from snn_deploy.cutoff.monitor import run_inputs
 from snn_deploy.data.data import Data
 from snn_deploy.errors import BackendError
+from snn_deploy.verify import crosscheck
 from snn_deploy.verify.crosscheck import cross_check
 from tests.backends.test_engine import pictures
 from tests.build import rng, simulator
