@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snn_deploy import sweep_file
 from snn_deploy.cli import main
 from snn_deploy.errors import DataError, TargetError
+from snn_deploy.profile import sweep_file
 from snn_deploy.profile.sweep import (
     GOALS,
     Bench,
