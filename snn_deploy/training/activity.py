@@ -1,5 +1,6 @@
 """A penalty on spikes, by what they cost: few spikes where many synapses hear them."""
 
+import copy
 from typing import Any
 
 import torch
@@ -22,29 +23,43 @@ class Activity:
 
     def __init__(self, model: nn.Module, *, target: float, weight: float = 1.0) -> None:
         self._target, self._weight = target, weight
-        self._latest: nn.Module | None = None
-        self._shares: dict[nn.Module, list[Tensor]] = {}
-        self._operations: dict[nn.Module, int] = {}
+        self._forget()
         for module in model.modules():
             if is_neuron(module):
                 module.register_forward_hook(self._look)
             elif isinstance(module, nn.Conv2d | nn.Linear):
                 module.register_forward_hook(self._count)
 
-    def __call__(self) -> Tensor:
-        """Return the weighted penalty of what has run since the last call."""
+    def __call__(
+        self, outputs: Tensor | None = None, labels: Tensor | None = None
+    ) -> Tensor:
+        """Return the weighted penalty of what has run since the last call.
+
+        Outputs and labels change nothing, so that regularizers are called alike.
+        """
         return self._weight * (self.mean() - self._target).relu()
 
     def mean(self) -> Tensor:
         """Return the mean activity since the last call, weighted by its costs."""
         shares, operations = self._shares, self._operations
-        self._shares, self._operations, self._latest = {}, {}, None
+        self._forget()
         total = sum(operations.values())
         means = (
             torch.stack(found).mean() * (operations.get(module, 0) / total)
             for module, found in shares.items()
         )
         return torch.stack(list(means)).sum()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Activity":
+        """Return a regularizer that has seen nothing, for a copy of the model."""
+        copied = copy.copy(self)
+        copied._forget()
+        return copied
+
+    def _forget(self) -> None:
+        self._latest: nn.Module | None = None
+        self._shares: dict[nn.Module, list[Tensor]] = {}
+        self._operations: dict[nn.Module, int] = {}
 
     def _look(self, module: Any, inputs: Any, result: Any) -> None:
         if not module.training:

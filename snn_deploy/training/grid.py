@@ -5,8 +5,11 @@ pooling, thresholds, the scale of the input. So the compiler itself is asked, an
 answer divided by what was folded.
 """
 
+import copy
+import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +24,12 @@ from snn_deploy.fixedpoint import INPUT_SHIFT
 from snn_deploy.importers.torch.module import trace
 from snn_deploy.ir.graph import Graph, Training
 from snn_deploy.ir.neurons import Neuron
+from snn_deploy.ir.stimuli import Encoding
+
+logger = logging.getLogger(__name__)
+
+_MOST_ROUNDINGS = 20
+_NOTHING = 1e-3  # of a step: what single precision leaves
 
 
 def weight_steps(
@@ -70,6 +79,37 @@ def weight_of(network: nn.Module, name: str) -> Tensor:
     return weight
 
 
+def settle(
+    network: nn.Module, input_shape: Shape, training: Training, target: Target
+) -> None:
+    """Put the weights of ``network`` on the grid for good.
+
+    Rounding the largest weights moves the grid a little, so it is done until nothing
+    moves any more, as after two or three times.
+    """
+    for _ in range(_MOST_ROUNDINGS):
+        steps = weight_steps(network, input_shape, training, target)
+        moved = _round(network, steps)
+        if moved < _NOTHING:
+            return
+    logger.warning(
+        f"after {_MOST_ROUNDINGS} roundings weights are still {moved:.2g} steps beside "
+        f"the grid of {target.name}; the compiler will round them once more"
+    )
+
+
+def _round(network: nn.Module, steps: Mapping[str, Tensor]) -> float:
+    """Round all weights, and return by how many steps at most one has moved."""
+    moved = 0.0
+    with torch.no_grad():
+        for name, step in steps.items():
+            weight = weight_of(network, name)
+            counts = weight / step
+            moved = max(moved, float((counts - counts.round()).abs().max()))
+            weight.copy_(counts.round() * step)
+    return moved
+
+
 @contextmanager
 def rounded(network: nn.Module, steps: Mapping[str, Tensor]) -> Iterator[None]:
     """Let ``network`` have weights on the grid, and its own ones again afterwards.
@@ -84,12 +124,83 @@ def rounded(network: nn.Module, steps: Mapping[str, Tensor]) -> Iterator[None]:
     """
     own = {name: weight_of(network, name) for name in steps}
     kept = {name: weight.detach().clone() for name, weight in own.items()}
-    with torch.no_grad():
-        for name, weight in own.items():
-            weight.copy_((weight / steps[name]).round() * steps[name])
+    _round(network, steps)
     try:
         yield
     finally:
         with torch.no_grad():
             for name, weight in own.items():
                 weight.copy_(kept[name])
+
+
+class OnGrid:
+    """The weights of a network of one's own on a chip's grid, see ``on_grid``."""
+
+    def __init__(
+        self, model: nn.Module, input_shape: Shape, training: Training, target: Target
+    ) -> None:
+        self._model, self._target = model, target
+        self._input_shape, self._training = input_shape, training
+        self._inside: AbstractContextManager[None] | None = None
+        self.update()
+
+    def update(self) -> None:
+        """Find the grid of the weights as they are now; it moves as they grow."""
+        device = next(self._model.parameters()).device
+        steps = weight_steps(
+            self._readable(), self._input_shape, self._training, self._target
+        )
+        self._steps = {name: step.to(device) for name, step in steps.items()}
+
+    def _readable(self) -> nn.Module:
+        """Return a copy for the compiler: in evaluation, in the memory of the CPU."""
+        return copy.deepcopy(self._model).cpu().eval()
+
+    def __enter__(self) -> "OnGrid":
+        self._inside = rounded(self._model, self._steps)
+        self._inside.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        assert self._inside is not None
+        self._inside.__exit__(*error)
+
+    def settle(self) -> None:
+        """Put the weights on the grid for good, when the training is over."""
+        settled = self._readable()
+        settle(settled, self._input_shape, self._training, self._target)
+        with torch.no_grad():
+            for name in self._steps:
+                weight_of(self._model, name).copy_(weight_of(settled, name))
+
+
+def on_grid(
+    model: nn.Module,
+    target: Target,
+    *,
+    input_shape: Shape,
+    timesteps: int,
+    encoding: Encoding = Encoding.DIRECT,
+) -> OnGrid:
+    """Return a context in which the weights of ``model`` are those of the chip.
+
+    Let the loss and its gradients be computed inside, and the optimizer step outside:
+    it changes the full weights then, by the gradients at the rounded ones. ``update``
+    once an epoch, ``settle`` at the end. Batch normalizations are part of the grid, so
+    keep them in evaluation meanwhile.
+
+    Parameters
+    ----------
+    model : nn.Module
+        What will be given to ``snn_deploy.save``.
+    target : Target
+        Whose grid it is.
+    input_shape : tuple of int
+        The shape of one input, without batch and time.
+    timesteps : int
+        For how many timesteps an input is shown.
+    encoding : Encoding
+        How it is shown.
+    """
+    training = Training(timesteps=timesteps, encoding=encoding)
+    return OnGrid(model, input_shape, training, target)

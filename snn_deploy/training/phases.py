@@ -96,8 +96,7 @@ def _regularizers(
         found.append(rcs.Rcs(trained, weight=settings.weight, share=settings.share))
     if recipe.activity is not None:
         target, weight = recipe.activity.target, recipe.activity.weight
-        activity = Activity(trained, target=target, weight=weight)
-        found.append(lambda outputs, labels: activity())
+        found.append(Activity(trained, target=target, weight=weight))
     return found
 
 

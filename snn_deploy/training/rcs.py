@@ -11,6 +11,7 @@ References
    and cutoff", Front. Neurosci. 19, 2025.
 """
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -107,6 +108,12 @@ class Rcs:
             else inverse_cosine(torch.stack(values), self._share)
             for module, values in seen.items()
         ]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Rcs":
+        """Return a regularizer that has seen nothing, for a copy of the model."""
+        copied = copy.copy(self)
+        copied._seen = {}
+        return copied
 
     def _look(self, module: Any, inputs: Any, result: Any) -> None:
         if not module.training:

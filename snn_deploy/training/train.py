@@ -12,9 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from snn_deploy.chip.target_file import read_target
 from snn_deploy.data.datasets import Part, load_split
 from snn_deploy.errors import ModelError, TrainingError
 from snn_deploy.importers.torch.file import save
+from snn_deploy.ir import graph
+from snn_deploy.ir.stimuli import Encoding
 from snn_deploy.nn.neurons import fuse_loops
 from snn_deploy.training import recipes
 from snn_deploy.training.augment import augment
@@ -25,7 +28,7 @@ from snn_deploy.training.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from snn_deploy.training.grid import rounded
+from snn_deploy.training.grid import rounded, settle
 from snn_deploy.training.machines import can_fuse, find_device, is_worth_fusing
 from snn_deploy.training.meter import Meter
 from snn_deploy.training.networks import as_float, build_network, convert
@@ -104,11 +107,19 @@ def _check_input(recipe: Recipe, part: Part) -> None:
 def _trained(recipe: Recipe, part: Part, checkpoint: Checkpoint) -> nn.Sequential:
     network = build(recipe, part)
     network.load_state_dict(checkpoint.best_network)
+    network.eval()
     if recipe.decay > 0:  # the compiler would convert to neurons that do not leak
         leaky = convert(network, recipe.decay)
         assert isinstance(leaky, nn.Sequential)
         network = leaky
-    return network.eval()
+    if recipe.grid_tuning is not None:
+        form = graph.Training(
+            timesteps=recipe.timesteps,
+            encoding=Encoding.EVENTS if part.is_events else Encoding.DIRECT,
+        )
+        target = read_target(recipe.grid_tuning.target)
+        settle(network, part.input_shape, form, target)
+    return network
 
 
 def build(recipe: Recipe, part: Part) -> nn.Sequential:

@@ -7,13 +7,17 @@ from typing import Any
 import pytest
 import torch
 
-from snn_deploy.data.datasets import Part
+from snn_deploy.compiler.pipeline import compile_model
+from snn_deploy.data.datasets import Part, Split
 from snn_deploy.errors import TargetError
+from snn_deploy.importers.torch.file import read_model
+from snn_deploy.ir.quantized import LOSSY_STEPS
 from snn_deploy.training import phases, recipes, train
 from snn_deploy.training.batches import on_device
 from snn_deploy.training.checkpoint import Checkpoint
 from snn_deploy.training.grid import weight_of, weight_steps
 from snn_deploy.training.recipes import GridTuning, Recipe, Training
+from tests.build import simulator
 
 TRAINING = Training(epochs=2, batch_size=10, learning_rate=0.01, weight_decay=0.0)
 TUNING = GridTuning(epochs=2, batch_size=10, learning_rate=0.003, weight_decay=0.0)
@@ -114,3 +118,47 @@ def test_unknown_target_is_refused(bars: Part, tmp_path: Path) -> None:
 
     with pytest.raises(TargetError, match="did you mean 'loihi2'"):
         train.fit(recipe, bars, tmp_path)
+
+
+STORED = """
+name = "tiny"
+description = "a test"
+data = "bars"
+seed = 0
+timesteps = 3
+layers = [
+  { kind = "conv", channels = 4, kernel = 5, stride = 4 },
+  { kind = "batch_norm" },
+  { kind = "qcfs", levels = 4, threshold = 1.0 },
+  { kind = "residual", body = [
+    { kind = "conv", channels = 4, kernel = 3, padding = 1 },
+    { kind = "batch_norm" },
+  ], skip = [
+    { kind = "conv", channels = 4, kernel = 1 },
+    { kind = "batch_norm" },
+  ] },
+  { kind = "qcfs", levels = 4, threshold = 1.0 },
+  { kind = "flatten" },
+  { kind = "linear", features = 2 },
+]
+loss = { kind = "tet" }
+training = { epochs = 2, batch_size = 10, learning_rate = 0.01, weight_decay = 0 }
+fine_tuning = [{ epochs = 1 }]
+grid_tuning = { epochs = 1, learning_rate = 0.001 }
+"""
+
+
+def test_trained_weights_are_stored_as_the_chips_bytes_and_compile_without_loss(
+    bars: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = Split(train=bars, calibration=bars, test=bars)
+    monkeypatch.setattr(train, "load_split", lambda name, **_: split)
+    (tmp_path / "recipe.toml").write_text(STORED, encoding="utf-8")
+
+    path = train.train(tmp_path / "recipe.toml", tmp_path / "out")
+
+    stored = torch.load(path)["tensors"]
+    kinds = {str(v.dtype) for k, v in stored.items() if k.endswith(".weight")}
+    assert kinds == {"torch.int8"}
+    weights_aside = set(LOSSY_STEPS) - {"round weights"}
+    compile_model(read_model(path), simulator(), is_strict=True, allow=weights_aside)

@@ -285,7 +285,8 @@ class _Layer:
         layer, weights = arrival.layer, self._weights(arrival, exponent)
         if not self.is_on_grid:
             kept = weights * self._unit(layer, exponent)
-            self._note("round weights", kept, layer.weight, layer.name)
+            # trained ones are rounded to single precision, those on the grid too
+            self._note("round weights", kept, layer.weight, layer.name, 2.0**-22)
         return synapses_of(layer, weights)
 
     def _weights(self, arrival: Arrival, exponent: int) -> IntArray:
@@ -318,10 +319,15 @@ class _Layer:
                 )
 
     def _note(
-        self, kind: str, kept: FloatArray, wanted: FloatArray, layer: str = ""
+        self,
+        kind: str,
+        kept: FloatArray,
+        wanted: FloatArray,
+        layer: str = "",
+        precision: float = 1e-12,
     ) -> None:
         change = np.abs(kept - wanted)
-        changed = change > 1e-12 * np.maximum(np.abs(wanted), 1e-300)
+        changed = change > precision * np.maximum(np.abs(wanted), 1e-300)
         if changed.any():
             self.changes.append(
                 Change(

@@ -22,6 +22,11 @@ from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.errors import ModelError, SnnDeployError
 from snn_deploy.files.archives import check_archive
 from snn_deploy.files.writing import write_whole
+from snn_deploy.importers.byte_weights import (
+    SCALES,
+    from_integers,
+    integers_and_scales,
+)
 from snn_deploy.importers.torch.module import trace
 from snn_deploy.importers.torch.wrappers import unwrapped
 from snn_deploy.ir.codec import CodecError, decode, encode
@@ -30,7 +35,7 @@ from snn_deploy.ir.stimuli import Encoding, input_hashes, to_gray
 from snn_deploy.names import shown
 
 FORMAT = "snn-deploy model"
-VERSION = 1
+VERSIONS = (1, 2)  # read; the last one is written
 _MAKES_TENSORS = re.compile(
     r"collections OrderedDict|torch \w+Storage|torch\._utils "
     r"_rebuild_(tensor(_v2)?|parameter)"
@@ -154,12 +159,13 @@ def write_model(graph: Graph, path: Path) -> None:
             "give it one of that type"
         ) from error
     stored = {
-        name: torch.from_numpy(array.astype(_smallest(array)))
+        f"{name}{suffix}": torch.from_numpy(part)
         for name, array in sorted(tensors.items())
+        for suffix, part in _parts(array).items()
     }
     content = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSIONS[-1],
         "graph": text,
         "tensors": stored,
         "sha256": _sha256(text, stored),
@@ -180,6 +186,16 @@ def _member(kind: Any, value: str, name: str) -> Any:
     return kind(value)
 
 
+def _parts(array: AnyArray) -> dict[str, AnyArray]:
+    """Return what is stored of an array, by what is added to its name."""
+    if array.ndim > 1 and array.size:
+        found = integers_and_scales(array)
+        if found is not None:
+            integers, scales = found
+            return {"": integers, SCALES: scales}
+    return {"": array.astype(_smallest(array))}
+
+
 def _smallest(array: AnyArray) -> type[np.floating[Any]]:
     """Return ``float32`` if it holds the values exactly, as trained ones are."""
     exact = np.array_equal(array.astype(np.float32).astype(np.float64), array)
@@ -196,17 +212,21 @@ def read_model(path: Path) -> Graph:
     """
     content = _load(path)
     try:
-        if content["version"] != VERSION:
+        if content["version"] not in VERSIONS:
             raise ModelError(
                 f"{path}: format version {content['version']}, this program reads "
-                f"{VERSION}; save the model again"
+                f"{' and '.join(map(str, VERSIONS))}; save the model again"
             )
         text, stored = content["graph"], content["tensors"]
         for name, tensor in stored.items():
             _check_size(name, tensor)
         if content["sha256"] != _sha256(text, stored):
             raise ValueError("its checksum is another")
-        tensors = {name: tensor.double().numpy() for name, tensor in stored.items()}
+        tensors = {
+            name: _whole(tensor, stored.get(f"{name}{SCALES}"))
+            for name, tensor in stored.items()
+            if not name.endswith(SCALES)
+        }
         return decode(Graph, json.loads(text), tensors)
     except SnnDeployError as error:
         raise ModelError(f"{path}: {error}") from error
@@ -215,6 +235,12 @@ def read_model(path: Path) -> Graph:
             f"{path}: the description of the network is damaged ({error}); save the "
             "model again with snn_deploy.save"
         ) from error
+
+
+def _whole(tensor: torch.Tensor, scales: torch.Tensor | None) -> AnyArray:
+    if scales is None:
+        return tensor.double().numpy()
+    return from_integers(tensor.numpy(), scales.numpy())
 
 
 def _sha256(text: str, tensors: dict[str, torch.Tensor]) -> str:
