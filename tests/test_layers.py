@@ -27,7 +27,7 @@ ALLOWED = {
     "compiler": "arrays chip errors fixedpoint ir names",
     "convert": "chip compiler errors exporters importers ir",
     "data": "arrays errors files ir",
-    "backends": "arrays errors fixedpoint ir",
+    "backends": "arrays chip errors fixedpoint ir",
     "cutoff": "arrays backends data errors fixedpoint ir",
     "costs": "arrays backends chip ir",
     "artifact": "arrays cutoff errors files ir version",

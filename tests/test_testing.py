@@ -20,6 +20,7 @@ from snn_deploy.importers.registry import load_model
 from snn_deploy.profile.profile import Profile
 from snn_deploy.profile.rows import Rows
 from snn_deploy.verify.recording import read_raw, record, write_trace
+from tests.report.profiles import changed
 
 N = 60
 EXAMPLE = Path(__file__).parent.parent / "examples" / "ci"
@@ -98,7 +99,7 @@ def test_inputs_without_labels_have_no_accuracy(folder: Path, tmp_path: Path) ->
 
 
 def test_unknown_energy_fails(profile: Profile) -> None:
-    rows = Rows.of([replace(row, energy_static_j=None) for row in profile.rows])
+    rows = Rows.of([changed(row, energy_static_j=None) for row in profile.rows])
     runs = dict.fromkeys(profile.runs, rows)
     unpriced = replace(profile, runs=runs, unknown=("energy of static power",))
 

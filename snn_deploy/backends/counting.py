@@ -1,45 +1,30 @@
 """Count what a chip would do: events by neurocore and chip timestep, from spikes."""
 
-from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
 
 from snn_deploy.arrays import BoolArray, IntArray
-from snn_deploy.backends.results import (
-    CHIP_EVENTS,
-    CORE_EVENTS,
-    FIRE,
-    PACKET,
-    PACKET_IN,
-    SYNAPTIC_OPERATION,
-    UPDATE,
-)
+from snn_deploy.backends.results import Counts
+from snn_deploy.chip.events import CHIP_EVENTS, CORE_EVENTS, LIMIT_EVENTS, UPDATE
 from snn_deploy.ir.convolve import convolve
 from snn_deploy.ir.mapped import MappedNetwork, Routes
 from snn_deploy.ir.quantized import Projection
 from snn_deploy.ir.synapses import DenseSynapses, SparseSynapses
 
 
-@dataclass
-class Counts:
-    """The events of one chip timestep, for a batch."""
-
-    cores: IntArray  # (n, n_cores, 6)
-    chip: IntArray  # (n, 3 + n_links)
-
-
 class Counter:
     """Turns the spikes and states of a chip timestep into counts.
 
     ``Routes`` say what each spike costs; they are laid out once, as one sparse matrix
-    for each sender with a column for each counter and neurocore.
+    for each sender with the columns of ``Counts``.
     """
 
     def __init__(self, network: MappedNetwork) -> None:
         self.network = network
         self.n_cores = len(network.cores)
-        self.n_chip_events = len(CHIP_EVENTS) + len(network.crossings.links)
+        self.n_links = len(network.crossings.links)
         graph = network.graph
         self.mapped = np.array([core.n_compartments for core in network.cores])
         self.per_spike = {
@@ -51,24 +36,17 @@ class Counter:
             for p in graph.populations
         }
 
-    def start(self, n: int) -> Counts:
-        """Return the counts of a timestep in which nothing happened yet."""
-        return Counts(
-            cores=np.zeros((n, self.n_cores, len(CORE_EVENTS)), np.int64),
-            chip=np.zeros((n, self.n_chip_events), np.int64),
-        )
+    def start(self, *shape: int, dtype: type = np.int64) -> Counts:
+        """Return counts for inputs or timesteps in which nothing happened yet."""
+        return Counts.none(shape, self.n_cores, self.n_links, dtype)
 
     def add_spikes(
         self, counts: Counts, name: str, spikes: IntArray | BoolArray
     ) -> None:
         """Count what the spikes ``(n, n_neurons)`` of a sender cause."""
         sent = sparse.csr_array(spikes != 0, dtype=np.int64)
-        found = (sent @ self.per_spike[name]).toarray()
-        of_cores, of_chip = np.split(found, [-self.n_chip_events], axis=1)
-        columns = of_cores.reshape(len(found), 4, self.n_cores)
-        for position, event in enumerate((FIRE, PACKET, PACKET_IN, SYNAPTIC_OPERATION)):
-            counts.cores[:, :, event] += columns[:, position]
-        counts.chip += of_chip
+        values = counts.values
+        values += (sent @ self.per_spike[name]).toarray()
 
     def add_updates(self, counts: Counts, name: str, updated: BoolArray) -> None:
         """Count the neurons of a population that have something to compute.
@@ -82,10 +60,7 @@ class Counter:
         counts.cores[:, :, UPDATE] += (self.lies_on[name].T @ updated.T).T
 
     def _per_spike(self, name: str, routes: Routes) -> sparse.csr_array:
-        """Return, for one spike of each neuron, fired, sent, received, read.
-
-        Then what is of the chip: hops, injected, and the links between chips.
-        """
+        """Return what one spike of each neuron causes, ``(n_neurons, n_columns)``."""
         graph, cores = self.network.graph, self.network.cores
         is_input = name == graph.source.name
         tiles = np.array([(core.x, core.y) for core in cores])
@@ -97,17 +72,36 @@ class Counter:
         lies = _one_hot(routes.core, self.n_cores)
         if is_input:
             lies = sparse.csr_array(lies.shape, dtype=np.int64)
+        of_cores = {
+            "fire": lies,
+            "packet": lies * n_packets[:, np.newaxis],
+            "packet_in": routes.packets,
+            "synaptic_operation": routes.synapses,
+        }
+        of_chip = {
+            "hop_east_west": hops[:, 0],
+            "hop_north_south": hops[:, 1],
+            "injection": injected,
+        }
+        none, no_core = np.zeros_like(injected), sparse.csr_array(lies.shape, dtype=int)
+        chip = [of_chip.get(event, none) for event in CHIP_EVENTS]
         blocks = [
-            lies,
-            lies * n_packets[:, np.newaxis],
-            routes.packets,
-            routes.synapses,
-            sparse.csr_array(np.column_stack([hops, injected])),
+            *(of_cores.get(event, no_core) for event in CORE_EVENTS),
+            sparse.csr_array(np.column_stack(chip)),
             self.network.crossings.of[name],
+            sparse.csr_array((lies.shape[0], len(LIMIT_EVENTS)), dtype=int),
         ]
-        found = sparse.csr_array(sparse.hstack(blocks, format="csr"))
+        found = sparse.csr_array(sparse.hstack(blocks, format="csr"))[:, self._order]
         found.eliminate_zeros()
         return found
+
+    @cached_property
+    def _order(self) -> IntArray:
+        """Where each column of ``Counts`` stands if they are sorted by event."""
+        n = len(CORE_EVENTS) * self.n_cores
+        by_event = np.arange(n).reshape(len(CORE_EVENTS), self.n_cores)
+        others = np.arange(n, self.start().values.size)
+        return np.concatenate([by_event.T.reshape(-1), others])
 
 
 def _travel(

@@ -6,21 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from snn_deploy.arrays import IntArray, read_only
-
-# the last axis of Activity.cores
-ACCESS, UPDATE, FIRE, PACKET, PACKET_IN, SYNAPTIC_OPERATION = range(6)
-CORE_EVENTS = (
-    "access",
-    "update",
-    "fire",
-    "packet",
-    "packet_in",
-    "synaptic_operation",
+from snn_deploy.chip.events import (
+    CHIP_EVENTS,
+    CORE_EVENTS,
+    LIMIT_EVENTS,
+    SATURATION,
+    WRAP,
 )
-# the last axis of Activity.chip, followed by the packets on each link between chips
-HOP_EAST_WEST, HOP_NORTH_SOUTH, INJECTION = range(3)
-CHIP_EVENTS = ("hop_east_west", "hop_north_south", "injection")
-LINKS = slice(len(CHIP_EVENTS), None)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,6 +22,39 @@ class StepRecord:
     timestep: int  # counted from 1
     inputs: IntArray  # (n,), which inputs of the batch are still running
     readout: IntArray  # (n, n_out), spikes or voltages
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """Counts of events; those of ``EVENTS`` lie side by side in the last axis."""
+
+    values: IntArray  # (..., n_columns)
+    n_cores: int
+
+    @classmethod
+    def none(
+        cls, shape: Sequence[int], n_cores: int, n_links: int, dtype: type = np.int64
+    ) -> "Counts":
+        """Return counts of 0, ``shape`` without the last axis."""
+        n_columns = n_cores * len(CORE_EVENTS) + len(CHIP_EVENTS) + n_links
+        n_columns += len(LIMIT_EVENTS)
+        return cls(np.zeros((*shape, n_columns), dtype), n_cores)
+
+    @property
+    def cores(self) -> IntArray:
+        """Those of each neurocore, ``(..., n_cores, n_core_events)``; a view."""
+        own = self.values[..., : self.n_cores * len(CORE_EVENTS)]
+        return own.reshape(*own.shape[:-1], self.n_cores, len(CORE_EVENTS))
+
+    @property
+    def chip(self) -> IntArray:
+        """Those of the chip and of each link, ``(..., n_chip_events + n_links)``."""
+        return self.values[..., self.n_cores * len(CORE_EVENTS) : -len(LIMIT_EVENTS)]
+
+    @property
+    def limits(self) -> IntArray:
+        """Those of the registers of all neurons, ``(..., n_limit_events)``."""
+        return self.values[..., -len(LIMIT_EVENTS) :]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,10 +75,10 @@ class Activity:
     """
 
     timesteps: int  # of the input, up to the stop
-    cores: IntArray  # (timesteps + depth, n_cores, 6), see CORE_EVENTS
-    chip: IntArray  # (timesteps + depth, 3 + n_links), see CHIP_EVENTS and LINKS
-    tail_cores: IntArray  # (lag, n_cores, 6), mapped neurons left out
-    tail_chip: IntArray  # (lag, 3 + n_links)
+    cores: IntArray  # (timesteps + depth, n_cores, n), see CORE_EVENTS
+    chip: IntArray  # (timesteps + depth, n + n_links), see CHIP_EVENTS and LINKS
+    tail_cores: IntArray  # (lag, n_cores, n), mapped neurons left out
+    tail_chip: IntArray  # (lag, n + n_links)
     saturations: int = 0
     wraps: int = 0
 
@@ -61,6 +86,19 @@ class Activity:
         for name in ("cores", "chip", "tail_cores", "tail_chip"):
             values = read_only(getattr(self, name), np.int64)
             object.__setattr__(self, name, values)
+
+    @classmethod
+    def of(cls, timesteps: int, whole: Counts, tail: Counts) -> "Activity":
+        """Return the counts of an input up to its answer, with its tail in a stream."""
+        return cls(
+            timesteps=timesteps,
+            cores=whole.cores,
+            chip=whole.chip,
+            tail_cores=tail.cores,
+            tail_chip=tail.chip,
+            saturations=int(whole.limits[:, SATURATION].sum()),
+            wraps=int(whole.limits[:, WRAP].sum()),
+        )
 
     @property
     def n_chip_timesteps(self) -> int:

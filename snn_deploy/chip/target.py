@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from snn_deploy.arrays import IntArray
+from snn_deploy.chip.events import EVENTS
 from snn_deploy.chip.neurocore import NeurocoreLimits, check_counts
 from snn_deploy.errors import TargetError
 from snn_deploy.names import LONGEST_NAME, LONGEST_TEXT, flaw_of, shown
@@ -170,16 +171,8 @@ class Barrier:
         return times[below[-1] if below else 0]
 
 
-EVENTS = (
-    "synaptic_operation",
-    "access",
-    "update",
-    "fire",
-    "packet",
-    "packet_in",
-    "hop_east_west",
-    "hop_north_south",
-    "chip_crossing",
+PRICED_EVENTS = tuple(
+    event.name for event in EVENTS if event.is_priced and not event.energy
 )
 OTHER_COSTS = (
     "static", "reset", "injection", "poll_embedded", "poll_host", "host",
@@ -204,10 +197,10 @@ class Target:
     def __post_init__(self) -> None:
         self._check_texts()
         names = [name for name, _ in self.costs]
-        if len({*names}) < len(names) or not {*names} <= {*EVENTS, *OTHER_COSTS}:
+        if len({*names}) < len(names) or not {*names} <= {*PRICED_EVENTS, *OTHER_COSTS}:
             raise TargetError(
                 f"prices of {shown(', '.join(names))[:1000]}; give each of them once, "
-                f"known are {', '.join((*EVENTS, *OTHER_COSTS))}"
+                f"known are {', '.join((*PRICED_EVENTS, *OTHER_COSTS))}"
             )
         formats, bits = self.neurocore.weight_formats, self.precision.weight_bits
         if formats and formats[-1] < bits:

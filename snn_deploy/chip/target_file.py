@@ -10,8 +10,8 @@ from typing import Any, TypeVar, get_type_hints
 from snn_deploy.chip.neurocore import NeurocoreLimits
 from snn_deploy.chip.target import (
     CENTRAL,
-    EVENTS,
     OTHER_COSTS,
+    PRICED_EVENTS,
     Barrier,
     Board,
     Cost,
@@ -92,7 +92,7 @@ def target_from_table(table: Mapping[str, Any], where: str) -> Target:
         raise TargetError(
             f"{where}: 'cost' is no table; write [cost.synaptic_operation]"
         )
-    _check_keys(costs, {*EVENTS, *OTHER_COSTS}, f"{where}: [cost]")
+    _check_keys(costs, {*PRICED_EVENTS, *OTHER_COSTS}, f"{where}: [cost]")
     for key, kind in groups.items():
         _check_keys(table.get(key, {}), _keys(kind), f"{where}: [{key}]")
     for key, cost in costs.items():

@@ -75,7 +75,7 @@ def show_targets(profile: "Profile", targets: "Sequence[OnTarget]") -> None:
 
 def show_detail(found: "Detail") -> None:
     """Print events and dynamic energy of each layer, and of each chip timestep."""
-    from snn_deploy.backends.results import FIRE, PACKET, SYNAPTIC_OPERATION
+    from snn_deploy.chip.events import FIRE, PACKET, SYNAPTIC_OPERATION
     from snn_deploy.cli.console import show_table
     from snn_deploy.profile.detail import MESH
 

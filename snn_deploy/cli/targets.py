@@ -47,7 +47,7 @@ def call(options: argparse.Namespace) -> None:
 
 def _show_check(path: str, target: "Target") -> None:
     """Say what a file that is right describes, and which prices it does not give."""
-    from snn_deploy.chip.target import EVENTS, OTHER_COSTS
+    from snn_deploy.chip.target import OTHER_COSTS, PRICED_EVENTS
     from snn_deploy.cli.console import out
 
     out(
@@ -55,7 +55,7 @@ def _show_check(path: str, target: "Target") -> None:
         f"{target.neurocore.compartments} compartments each"
     )
     given = {name for name, _ in target.costs}
-    unknown = [name for name in (*EVENTS, *OTHER_COSTS) if name not in given]
+    unknown = [name for name in (*PRICED_EVENTS, *OTHER_COSTS) if name not in given]
     if unknown:
         out(f"prices that profiles will call unknown: {', '.join(unknown)}")
 

@@ -17,9 +17,9 @@ def energies(
 
     Parameters
     ----------
-    cores : array, (n, n_cores, 6)
+    cores : array, (n, n_cores, n_core_events)
         Counts of ``CORE_EVENTS``.
-    chip : array, (n, 3 + n_links)
+    chip : array, (n, n_chip_events + n_links)
         Counts of ``CHIP_EVENTS``, then packets on each link between chips.
     wall_s : array, (2,)
         How long the input holds the chip: its latency if inputs are served one by one,

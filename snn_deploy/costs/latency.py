@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.backends.results import ACCESS, CORE_EVENTS, INJECTION, LINKS
+from snn_deploy.chip.events import ACCESS, CHIP_EVENTS, CORE_EVENTS, LINKS
 from snn_deploy.costs.prices import BAND, Prices, cost_of
 
 
@@ -18,9 +18,9 @@ def timestep_durations(cores: IntArray, chip: IntArray, prices: Prices) -> Float
 
     Parameters
     ----------
-    cores : array, (n, n_cores, 6)
+    cores : array, (n, n_cores, n_core_events)
         Counts of ``CORE_EVENTS``.
-    chip : array, (n, 3 + n_links)
+    chip : array, (n, n_chip_events + n_links)
         Counts of ``CHIP_EVENTS``, then packets on each link.
     prices : Prices
     """
@@ -29,7 +29,7 @@ def timestep_durations(cores: IntArray, chip: IntArray, prices: Prices) -> Float
     crossing = chip[:, LINKS].max(axis=1, initial=0)[:, np.newaxis] * prices.crossing
     working = np.maximum(np.maximum(generating, receiving), crossing)
     computing = working + prices.barrier
-    injecting = chip[:, INJECTION, np.newaxis] * prices.injection
+    injecting = cost_of(chip[:, : len(CHIP_EVENTS)], prices.injecting)
     durations: FloatArray = np.maximum(computing, injecting)
     return durations
 

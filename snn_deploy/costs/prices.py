@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.backends.results import CHIP_EVENTS, CORE_EVENTS, INJECTION
-from snn_deploy.chip.target import CENTRAL, EVENTS, Target, high_name
+from snn_deploy.chip.events import EVENTS, Event, Place, Work
+from snn_deploy.chip.target import CENTRAL, PRICED_EVENTS, Target, high_name
 from snn_deploy.ir.mapped import MappedNetwork
 
 BAND = ("central", "high")  # the last axis of every array of prices and of costs
-GENERATING = ("access", "update", "fire", "packet")
-RECEIVING = ("packet_in", "synaptic_operation")
+TIMED_EVENTS = tuple(event.name for event in EVENTS if event.work is not None)
+OF_CHIPS = ("chip_crossing", "barrier_of_chips")  # asked for where there are several
 MONITORS = ("embedded", "host")
 
 
@@ -22,12 +22,12 @@ class Prices:
     The last axis is the band: central and high.
     """
 
-    core_energy: FloatArray  # (6, 2), of CORE_EVENTS
-    chip_energy: FloatArray  # (3 + n_links, 2), of CHIP_EVENTS, then of a crossing
-    generating: FloatArray  # (6, 2), times of what a neurocore computes and sends
-    receiving: FloatArray  # (6, 2), and of what it receives
-    injection: FloatArray  # (2,), time of an input packet; 0 where unknown
-    crossing: FloatArray  # (2,), of a packet on a link between chips; 0 where unknown
+    core_energy: FloatArray  # (n_core_events, 2), of CORE_EVENTS
+    chip_energy: FloatArray  # (n_chip_events + n_links, 2), of CHIP_EVENTS and LINKS
+    generating: FloatArray  # (n_core_events, 2), times of each ``Work``
+    receiving: FloatArray  # (n_core_events, 2)
+    injecting: FloatArray  # (n_chip_events, 2)
+    crossing: FloatArray  # (1, 2), of a packet on a link
     barrier: FloatArray  # (2,), time at the end of a timestep
     poll: FloatArray  # (2,), time to read the outputs
     static: FloatArray  # (2,), power of the chips
@@ -54,16 +54,14 @@ def prices_of(
     Leakage and clearing are of every chip, and all of them wait for one another. What
     a packet pays on a link between chips, beside its hop, is left out where unknown.
     """
-    # the packets of the input are packets too
-    on_chip = _prices(target, (*CHIP_EVENTS[:INJECTION], "packet"), EVENTS, "energy_j")
-    crossing = np.nan_to_num(_price(target, "chip_crossing", "energy_j"))
+    on_link = np.tile(_energies(target, Place.LINK), (n_links, 1))
     return Prices(
-        core_energy=_prices(target, CORE_EVENTS, CORE_EVENTS, "energy_j"),
-        chip_energy=np.concatenate([on_chip, np.tile(crossing, (n_links, 1))]),
-        generating=_prices(target, CORE_EVENTS, GENERATING, "time_s"),
-        receiving=_prices(target, CORE_EVENTS, RECEIVING, "time_s"),
-        injection=np.nan_to_num(_price(target, "injection", "time_s")),
-        crossing=np.nan_to_num(_price(target, "chip_crossing", "time_s")),
+        core_energy=_energies(target, Place.NEUROCORE),
+        chip_energy=np.concatenate([_energies(target, Place.CHIP), on_link]),
+        generating=_times(target, Place.NEUROCORE, Work.GENERATING),
+        receiving=_times(target, Place.NEUROCORE, Work.RECEIVING),
+        injecting=_times(target, Place.CHIP, Work.INJECTING),
+        crossing=_times(target, Place.LINK, Work.CROSSING),
         barrier=_barrier(target, n_tiles, n_chips),
         poll=_price(target, f"poll_{monitor}", "time_s"),
         static=n_chips * _price(target, "static", "power_w"),
@@ -78,16 +76,32 @@ def _barrier(target: Target, n_tiles: int, n_chips: int) -> FloatArray:
     return np.array([target.barrier.time(n_tiles, high=end == "high") for end in BAND])
 
 
-def _prices(
-    target: Target, names: tuple[str, ...], priced: tuple[str, ...], quantity: str
-) -> FloatArray:
-    """Return a price for each name, 0 for those that are not priced."""
+def _energies(target: Target, place: Place) -> FloatArray:
+    """Return the energy of each event that is counted there."""
     return np.array(
         [
-            _price(target, name, quantity) if name in priced else np.zeros(len(BAND))
-            for name in names
+            _known(_price(target, event.energy_name, "energy_j"), "energy", event)
+            for event in EVENTS
+            if event.place is place
         ]
     )
+
+
+def _times(target: Target, place: Place, work: Work) -> FloatArray:
+    """Return the time of each event that is counted there, 0 if it is other work."""
+    return np.array(
+        [
+            _known(_price(target, event.name, "time_s"), "time", event)
+            if event.work is work
+            else np.zeros(len(BAND))
+            for event in EVENTS
+            if event.place is place
+        ]
+    )
+
+
+def _known(price: FloatArray, kind: str, event: Event) -> FloatArray:
+    return np.nan_to_num(price) if kind in event.left_out else price
 
 
 def _price(target: Target, name: str, quantity: str) -> FloatArray:
@@ -110,17 +124,16 @@ def cost_of(counts: IntArray, prices: FloatArray) -> FloatArray:
 
 def unknown_prices(target: Target, monitor: str, n_chips: int = 1) -> list[str]:
     """Return what costs energy or time that nobody has published."""
-    events = [name for name in EVENTS if name != "chip_crossing" or n_chips > 1]
-    energies = [(name, "energy") for name in (*events, "reset")]
+    energies = [(name, "energy") for name in (*PRICED_EVENTS, "reset")]
     powers = [(name, "power") for name in ("static", "host")]
-    timed = [*GENERATING, *RECEIVING, "injection", f"poll_{monitor}"]
-    timed += ["chip_crossing", "barrier_of_chips"] * (n_chips > 1)
-    times = [(name, "time") for name in timed]
+    events = [name for name in TIMED_EVENTS if name not in OF_CHIPS]
+    times = [(name, "time") for name in (*events, f"poll_{monitor}", *OF_CHIPS)]
     quantities = dict(zip(("energy", "time", "power"), CENTRAL, strict=True))
     return [
         f"{'time' if kind == 'time' else 'energy'} of {name}"
         for name, kind in (*energies, *powers, *times)
-        if getattr(target.cost(name), quantities[kind]) is None
+        if (n_chips > 1 or name not in OF_CHIPS)
+        and getattr(target.cost(name), quantities[kind]) is None
     ]
 
 
@@ -138,10 +151,9 @@ class ListedPrice:
 def price_list(target: Target) -> list[ListedPrice]:
     """Return every constant that the model of energy and latency asks for."""
     asked = [
-        *((name, "energy_j") for name in (*EVENTS, "reset")),
+        *((name, "energy_j") for name in (*PRICED_EVENTS, "reset")),
         *((name, "power_w") for name in ("static", "host")),
-        *((name, "time_s") for name in (*GENERATING, *RECEIVING)),
-        *((name, "time_s") for name in ("chip_crossing", "injection")),
+        *((name, "time_s") for name in TIMED_EVENTS),
         *((f"poll_{monitor}", "time_s") for monitor in MONITORS),
         ("barrier_of_chips", "time_s"),
     ]

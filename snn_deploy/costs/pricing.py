@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.backends.results import (
-    FIRE,
-    HOP_EAST_WEST,
-    HOP_NORTH_SOUTH,
-    INJECTION,
+from snn_deploy.backends.results import RunResult
+from snn_deploy.chip.events import (
+    CHIP_EVENTS,
+    COLUMNS,
+    CORE_EVENTS,
+    EVENTS,
+    LIMIT_EVENTS,
+    LINK_EVENT,
     LINKS,
-    PACKET,
-    SYNAPTIC_OPERATION,
-    RunResult,
 )
 from snn_deploy.costs.energy import PARTS, energies
 from snn_deploy.costs.latency import Stream, timestep_durations
@@ -62,7 +62,11 @@ class Pricing:
     ) -> Values:
         """Return the row of an input from its counts and times."""
         label = None if self.labels is None else int(self.labels[result.index])
-        counts, on_chip = cores.sum(axis=(0, 1)), chip.sum(axis=0)
+        on_chip = chip.sum(axis=0)
+        counts = dict(zip(CORE_EVENTS, cores.sum(axis=(0, 1)), strict=True))
+        counts |= dict(zip(CHIP_EVENTS, on_chip, strict=False))
+        counts[LINK_EVENT] = on_chip[LINKS].sum()
+        counts |= {name: getattr(result.activity, f"{name}s") for name in LIMIT_EVENTS}
         parts = energies(cores, chip, period_s, self.prices)
         values: Values = {
             "index": result.index,
@@ -72,13 +76,10 @@ class Pricing:
             "chip_timesteps": len(chip),
             "stopped_early": result.stopped_early,
             "gap": result.gap,
-            "spikes": counts[FIRE],
-            "synaptic_operations": counts[SYNAPTIC_OPERATION],
-            "packets": counts[PACKET] + on_chip[INJECTION],
-            "hops": on_chip[HOP_EAST_WEST] + on_chip[HOP_NORTH_SOUTH],
-            "crossings": on_chip[LINKS].sum(),
-            "saturations": result.activity.saturations,
-            "wraps": result.activity.wraps,
+            **{
+                column: sum(counts[e.name] for e in EVENTS if e.column == column)
+                for column in COLUMNS
+            },
         }
         for end, suffix in enumerate(("", "_high")):
             for part, energy in zip(PARTS, parts[:, end], strict=True):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.backends.results import CHIP_EVENTS, CORE_EVENTS, LINKS
+from snn_deploy.chip.events import CHIP_EVENTS, CORE_EVENTS, EVENTS, LINKS
 from snn_deploy.costs.energy import dynamic_energy
 from snn_deploy.costs.prices import Prices, prices_for
 from snn_deploy.ir.mapped import Neurocore
@@ -25,18 +25,11 @@ COLUMNS = {
         "", "its index; null: hops, links between chips, packets that the host sends"
     ),
     "layer": ("", "the populations that lie there, together if they share it"),
-    "access": ("events", "neurons mapped, mean over the inputs"),
-    "update": ("events", "neurons with something to compute, mean"),
-    "fire": ("events", "neurons that spiked, mean"),
-    "packet": ("events", "packets sent, mean"),
-    "packet_in": ("events", "packets received, mean"),
-    "synaptic_operation": (
-        "events", "synapses read, stored zeros included, mean"
-    ),
-    "hop_east_west": ("events", "steps from tile to tile along x, mean"),
-    "hop_north_south": ("events", "steps from tile to tile along y, mean"),
-    "injection": ("events", "packets that the host sends, mean"),
-    "chip_crossing": ("events", "packets on links between chips, mean"),
+    **{
+        event.name: ("events", f"{event.meaning}, mean over the inputs")
+        for event in EVENTS
+        if event.is_priced
+    },
     "energy_dynamic_j": ("J", "energy of these events, mean, central prices"),
     "energy_dynamic_high_j": ("J", "energy of these events, mean, high prices"),
 }  # fmt: skip
@@ -53,8 +46,8 @@ class Detail:
 
     layers: tuple[str, ...]  # (n_cores,)
     neurocores: IntArray  # (n_cores,), their indices
-    cores: FloatArray  # (n_chip_timesteps, n_cores, 6), of CORE_EVENTS
-    chip: FloatArray  # (n_chip_timesteps, 3 + n_links), of CHIP_EVENTS and LINKS
+    cores: FloatArray  # (n_chip_timesteps, n_cores, n), of CORE_EVENTS
+    chip: FloatArray  # (n_chip_timesteps, n + n_links), of CHIP_EVENTS and LINKS
     core_energy: FloatArray  # (n_chip_timesteps, n_cores, 2) [J]
     chip_energy: FloatArray  # (n_chip_timesteps, 2) [J]
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from snn_deploy.arrays import FloatArray
-from snn_deploy.backends.results import PACKET, PACKET_IN
+from snn_deploy.chip.events import PACKET, PACKET_IN
 from snn_deploy.costs.prices import cost_of, prices_for
 from snn_deploy.errors import DataError
 from snn_deploy.ir.mapped import MappedNetwork

@@ -21,7 +21,8 @@ from scipy import sparse
 
 from snn_deploy.arrays import IntArray
 from snn_deploy.backends.registry import open_backend
-from snn_deploy.backends.results import FIRE, SYNAPTIC_OPERATION, RunResult
+from snn_deploy.backends.results import RunResult
+from snn_deploy.chip.events import FIRE, SYNAPTIC_OPERATION
 from snn_deploy.cutoff.decision import Cutoff, never
 from snn_deploy.cutoff.monitor import run_inputs
 from snn_deploy.ir.connections import effective_connections, n_connections

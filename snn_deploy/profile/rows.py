@@ -2,57 +2,29 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from types import SimpleNamespace
 from typing import overload
 
 import numpy as np
 
 from snn_deploy.arrays import AnyArray, BoolArray, FloatArray
+from snn_deploy.chip.events import COLUMNS as COUNTED
 from snn_deploy.costs.energy import PARTS
 
 IN_MEMORY = 1 << 22  # bytes of a column; larger ones lie in a file that has no name
 NO_LABEL = -1
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """What one input gave and cost; a column of ``inputs.parquet`` for each field.
+class Row(SimpleNamespace):
+    """What one input gave and cost: a field for each of ``COLUMNS``.
 
     Energies and times are modelled, from counts and the target's prices; the ones
     called high are the upper end of the band. ``None`` is unknown.
     """
 
-    index: int
-    input_hash: int
-    label: int | None
-    prediction: int
-    timesteps: int
-    chip_timesteps: int
-    stopped_early: bool
-    gap: int
-    spikes: int
-    synaptic_operations: int
-    packets: int
-    hops: int
-    crossings: int
-    saturations: int
-    wraps: int
-    energy_dynamic_j: float | None
-    energy_dynamic_high_j: float | None
-    energy_static_j: float | None
-    energy_static_high_j: float | None
-    energy_reset_j: float | None
-    energy_reset_high_j: float | None
-    energy_host_j: float | None
-    energy_host_high_j: float | None
-    latency_s: float | None
-    latency_high_s: float | None
-    period_s: float | None
-    period_high_s: float | None
-
     @property
     def is_right(self) -> bool:
-        return self.prediction == self.label
+        return bool(self.prediction == self.label)
 
     @property
     def energy_j(self) -> float | None:
@@ -79,13 +51,7 @@ COLUMNS = {
     ),
     "stopped_early": ("", "whether it ended before the last timestep"),
     "gap": ("", "largest less second largest score at the stop"),
-    "spikes": ("events", "spikes of all neurons"),
-    "synaptic_operations": ("events", "synapses read, stored zeros included"),
-    "packets": ("events", "packets sent by neurons, and injected"),
-    "hops": ("events", "steps of packets from tile to tile"),
-    "crossings": ("events", "those of them that pass a link between chips"),
-    "saturations": ("events", "voltages that stopped at the largest the chip holds"),
-    "wraps": ("events", "currents that wrapped around, over the largest it holds"),
+    **{name: ("events", meaning) for name, meaning in COUNTED.items()},
     **{
         f"energy_{part}{end}_j": ("J", f"{meaning}, {price} prices")
         for part, meaning in zip(
@@ -111,7 +77,6 @@ COLUMNS = {
 FAILURE = {"failure": ("", "why the machine failed at this input, twice, so that it "
                            "has no numbers; null: it has")}  # fmt: skip
 GIVEN = ("index", "input_hash", "label")  # which an input that failed has, too
-assert tuple(COLUMNS) == tuple(field.name for field in fields(Row))
 
 
 def type_of(name: str) -> type:

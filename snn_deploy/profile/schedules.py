@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from snn_deploy.backends.results import limited_in_words
+from snn_deploy.chip.events import COLUMNS as COUNTED
 from snn_deploy.costs.energy import PARTS
 from snn_deploy.costs.prices import MONITORS, prices_for
 from snn_deploy.profile.profile import Profile, Schedule
@@ -16,10 +17,7 @@ GOALS = {
     "throughput": ("throughput_per_s", True),
     "energy": ("mean_energy_j", False),
 }
-COUNTS = (
-    "timesteps", "chip_timesteps", "spikes", "synaptic_operations", "packets", "hops",
-    "crossings", "saturations", "wraps",
-)  # fmt: skip
+COUNTS = ("timesteps", "chip_timesteps", *COUNTED)
 TIMES = ("latency_s", "latency_high_s")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from snn_deploy.backends.results import LINKS
+from snn_deploy.chip.events import LINKS
 from snn_deploy.costs.conventional import conventional
 from snn_deploy.cutoff.drift import in_words
 from snn_deploy.ir.quantized import AT_LIMITS

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from snn_deploy.arrays import IntArray
-from snn_deploy.backends.results import CHIP_EVENTS, CORE_EVENTS
+from snn_deploy.chip.events import CHIP_EVENTS, CORE_EVENTS
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from snn_deploy.chip.target import EVENTS, OTHER_COSTS, Target
+from snn_deploy.chip.target import OTHER_COSTS, PRICED_EVENTS, Target
 from snn_deploy.report.markup import Html, element, folded, items, section, table
 from snn_deploy.report.units import UNKNOWN, with_prefix
 
@@ -68,7 +68,7 @@ def _formula() -> Html:
 
 def _prices(target: Target) -> Html:
     rows = []
-    for name in (*EVENTS, *OTHER_COSTS):
+    for name in (*PRICED_EVENTS, *OTHER_COSTS):
         cost = target.cost(name)
         rows.append((
             name.replace("_", " "),

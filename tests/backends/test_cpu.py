@@ -5,13 +5,7 @@ import pytest
 
 from snn_deploy.backends.engine.cpu import CpuProgram
 from snn_deploy.backends.registry import open_backend
-from snn_deploy.backends.results import (
-    FIRE,
-    PACKET,
-    PACKET_IN,
-    SYNAPTIC_OPERATION,
-    UPDATE,
-)
+from snn_deploy.chip.events import FIRE, PACKET, PACKET_IN, SYNAPTIC_OPERATION, UPDATE
 from snn_deploy.chip.target_file import read_target
 from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.cutoff.decision import never

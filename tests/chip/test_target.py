@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from snn_deploy.chip.target import EVENTS, OTHER_COSTS, Barrier, Cost, Target
+from snn_deploy.chip.target import OTHER_COSTS, PRICED_EVENTS, Barrier, Cost, Target
 from snn_deploy.chip.target_file import read_target, target_from_table, target_names
 from snn_deploy.errors import TargetError
 from snn_deploy.files.writing import packaged_folder
@@ -71,7 +71,7 @@ def test_every_target_is_whole_and_sourced(name: str) -> None:
     for part in (target.neurocore, target.mesh, target.precision, target.barrier):
         assert part.source
     for cost, price in target.costs:
-        assert cost in (*EVENTS, *OTHER_COSTS)
+        assert cost in (*PRICED_EVENTS, *OTHER_COSTS)
         assert price.source
 
 

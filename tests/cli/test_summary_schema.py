@@ -117,7 +117,7 @@ def test_a_target_without_costs_gives_counters_and_says_once_what_is_unknown(
     shown = capsys.readouterr().out
     assert "synaptic operations" in shown
     assert "latency" not in shown
-    assert shown.count("unknown, and left out: energy of synaptic_operation") == 1
+    assert shown.count("unknown, and left out: energy of access") == 1
     assert shown.count("unknown") == 2  # and which schedule is best
 
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from snn_deploy.arrays import IntArray
 from snn_deploy.backends.engine.cpu import CpuProgram
 from snn_deploy.backends.protocol import QUANTITIES, Recording
-from snn_deploy.backends.results import (
+from snn_deploy.backends.results import Activity
+from snn_deploy.chip.events import (
     ACCESS,
     CHIP_EVENTS,
     CORE_EVENTS,
@@ -27,7 +28,6 @@ from snn_deploy.backends.results import (
     PACKET_IN,
     SYNAPTIC_OPERATION,
     UPDATE,
-    Activity,
 )
 from snn_deploy.compiler.lower.retime import retime
 from snn_deploy.ir.graph import Training

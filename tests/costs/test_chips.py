@@ -7,7 +7,7 @@ import pytest
 
 from snn_deploy.artifact import pack
 from snn_deploy.backends.registry import open_backend
-from snn_deploy.backends.results import LINKS
+from snn_deploy.chip.events import LINKS
 from snn_deploy.chip.target import Cost, Target
 from snn_deploy.chip.target_file import read_target
 from snn_deploy.costs.latency import timestep_durations

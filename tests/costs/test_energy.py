@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from snn_deploy.backends.results import CHIP_EVENTS, CORE_EVENTS
+from snn_deploy.chip.events import CHIP_EVENTS, CORE_EVENTS
 from snn_deploy.chip.target_file import read_target, target_from_table
 from snn_deploy.costs.energy import PARTS, dynamic_energy, energies
 from snn_deploy.costs.prices import prices_of, unknown_prices

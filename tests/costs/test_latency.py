@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.backends.results import (
+from snn_deploy.chip.events import (
     ACCESS,
     CHIP_EVENTS,
     CORE_EVENTS,

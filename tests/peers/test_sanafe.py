@@ -23,7 +23,7 @@ import pytest
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.backends.protocol import QUANTITIES, Recording
 from snn_deploy.backends.registry import open_backend
-from snn_deploy.backends.results import (
+from snn_deploy.chip.events import (
     CORE_EVENTS,
     FIRE,
     INJECTION,

@@ -18,7 +18,13 @@ from snn_deploy.profile.closeups import (
 )
 from tests.build import RATE
 from tests.profile.test_profile import artifact, data, profiled
-from tests.report.profiles import early_rows, fixed_rows, profile, without_cutoff
+from tests.report.profiles import (
+    changed,
+    early_rows,
+    fixed_rows,
+    profile,
+    without_cutoff,
+)
 
 
 def images(x: AnyArray, encoding: Encoding = Encoding.DIRECT) -> Data:
@@ -62,8 +68,8 @@ def test_inputs_without_a_picture_have_none() -> None:
 
 def test_wrong_costly_changed_and_cheap_inputs_come_first() -> None:
     rows = early_rows(6)  # the last one is wrong; 1, 2, 3, 1, 2, 3 timesteps
-    changed = replace(rows[3], prediction=0)
-    found = profile(6, rows=(*rows[:3], changed, *rows[4:]))
+    wrong = changed(rows[3], prediction=0)
+    found = profile(6, rows=(*rows[:3], wrong, *rows[4:]))
 
     order = worth_a_look(found, 6).tolist()
 

@@ -14,13 +14,13 @@ from hypothesis import assume, given
 from snn_deploy.arrays import AnyArray, BoolArray
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends.registry import open_backend
-from snn_deploy.backends.results import (
+from snn_deploy.backends.results import RunResult
+from snn_deploy.chip.events import (
     FIRE,
     INJECTION,
     PACKET,
     PACKET_IN,
     SYNAPTIC_OPERATION,
-    RunResult,
 )
 from snn_deploy.chip.target_file import read_target
 from snn_deploy.compiler.lower.retime import retime

@@ -10,7 +10,7 @@ import pytest
 
 from snn_deploy.artifact import pack
 from snn_deploy.backends.registry import open_backend
-from snn_deploy.backends.results import (
+from snn_deploy.chip.events import (
     ACCESS,
     FIRE,
     INJECTION,

@@ -1,7 +1,6 @@
 """compare: each input with itself where both profiles hold it, else means."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from snn_deploy.profile.diff import SavedProfile, compare, read_profile
 from snn_deploy.profile.rows import Row, Rows
 from snn_deploy.profile.tables import read_rows, write_rows
 from tests.build import rng
-from tests.report.profiles import row
+from tests.report.profiles import changed, row
 
 
 def rows(n: int = 30, **changes: Any) -> list[Row]:
@@ -21,7 +20,7 @@ def rows(n: int = 30, **changes: Any) -> list[Row]:
     draw = rng(1)
     stops = draw.integers(1, 5, n)
     found = [row(i, int(t), **changes) for i, t in enumerate(stops)]
-    return [replace(r, prediction=2) if r.index % 10 == 3 else r for r in found]
+    return [changed(r, prediction=2) if r.index % 10 == 3 else r for r in found]
 
 
 def later(before: Sequence[Row]) -> list[Row]:
@@ -99,7 +98,7 @@ def test_other_inputs_are_compared_by_their_means(
     changes: dict[str, Any], note: str
 ) -> None:
     one, two = rows(), later(rows())
-    two[4:6] = [replace(r, **changes) for r in two[4:6]]
+    two[4:6] = [changed(r, **changes) for r in two[4:6]]
 
     diff = compare(saved(one), saved(two))
 
@@ -113,7 +112,7 @@ def test_other_inputs_are_compared_by_their_means(
 
 def test_no_common_position_leaves_the_means() -> None:
     one = rows()
-    two = [replace(r, index=r.index + 100) for r in later(one)[:10]]
+    two = [changed(r, index=r.index + 100) for r in later(one)[:10]]
 
     diff = compare(saved(one), saved(two))
 
@@ -124,9 +123,9 @@ def test_no_common_position_leaves_the_means() -> None:
 
 def test_what_one_of_them_does_not_know_is_unknown() -> None:
     one = rows()
-    two = [replace(r, energy_static_j=None) for r in one]
-    two = [replace(r, label=None) for r in two]
-    one = [replace(r, label=None) for r in one]
+    two = [changed(r, energy_static_j=None) for r in one]
+    two = [changed(r, label=None) for r in two]
+    one = [changed(r, label=None) for r in one]
 
     changes = compare(saved(one), saved(two)).changes
 

@@ -7,8 +7,7 @@ import pytest
 
 from snn_deploy.artifact import pack
 from snn_deploy.backends.registry import open_backend
-from snn_deploy.backends.results import CORE_EVENTS
-from snn_deploy.costs.prices import GENERATING, RECEIVING
+from snn_deploy.chip.events import CORE_EVENTS, EVENTS, Work
 from snn_deploy.cutoff.monitor import run_inputs
 from snn_deploy.cutoff.rules.risk import risk
 from snn_deploy.errors import DataError
@@ -47,7 +46,8 @@ def test_one_input_keeps_a_neurocore_busy_as_long_as_its_events_last() -> None:
                 for name, n in zip(CORE_EVENTS, events.tolist(), strict=True)
             }
             sides = [
-                sum(times[name] for name in side) for side in (GENERATING, RECEIVING)
+                sum(times[event.name] for event in EVENTS if event.work is work)
+                for work in (Work.GENERATING, Work.RECEIVING)
             ]
             expected[core] += max(sides)
 

@@ -8,13 +8,7 @@ import pytest
 
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends.registry import open_backend
-from snn_deploy.backends.results import (
-    ACCESS,
-    CORE_EVENTS,
-    INJECTION,
-    PACKET,
-    PACKET_IN,
-)
+from snn_deploy.chip.events import ACCESS, CORE_EVENTS, INJECTION, PACKET, PACKET_IN
 from snn_deploy.costs.latency import timestep_durations
 from snn_deploy.costs.prices import prices_for
 from snn_deploy.cutoff.decision import Cutoff

@@ -8,15 +8,14 @@ import pytest
 from snn_deploy.arrays import IntArray
 from snn_deploy.artifact import Artifact
 from snn_deploy.backends.registry import open_backend
-from snn_deploy.backends.results import (
+from snn_deploy.backends.results import Activity, RunResult
+from snn_deploy.chip.events import (
     ACCESS,
     CHIP_EVENTS,
     CORE_EVENTS,
     FIRE,
     INJECTION,
     PACKET,
-    Activity,
-    RunResult,
 )
 from snn_deploy.chip.target_file import target_from_table
 from snn_deploy.costs.latency import timestep_durations

@@ -73,6 +73,11 @@ def calibrated(mapped: MappedNetwork, **changes: Any) -> Artifact:
     return pack(mapped, Calibration(**{**settings, **changes}))
 
 
+def changed(row: Row, **changes: Any) -> Row:
+    """Return a row with other values."""
+    return Row(**{**vars(row), **changes})
+
+
 def row(index: int, timesteps: int, **changes: Any) -> Row:
     """Return an input that costs 10 microjoules and a millisecond a timestep."""
     settings: dict[str, Any] = {
@@ -110,7 +115,7 @@ def row(index: int, timesteps: int, **changes: Any) -> Row:
 def early_rows(n: int, **changes: Any) -> tuple[Row, ...]:
     """Return inputs that stop after 1, 2, 3, 1, ... timesteps; the last is wrong."""
     rows = [row(i, 1 + i % 3, **changes) for i in range(n)]
-    rows[-1] = replace(rows[-1], prediction=2)
+    rows[-1] = changed(rows[-1], prediction=2)
     return tuple(rows)
 
 
@@ -144,7 +149,7 @@ def profile(n: int = 30, **changes: Any) -> Profile:
 def in_stream(row: Row) -> Row:
     """Return the input in a stream, which takes three quarters of the time."""
     period = None if row.period_s is None else 0.75 * row.period_s
-    return replace(row, chip_timesteps=row.timesteps, period_s=period)
+    return changed(row, chip_timesteps=row.timesteps, period_s=period)
 
 
 def without_cutoff(n: int = 30, **changes: Any) -> Profile:
@@ -160,7 +165,7 @@ def retried(n: int = 30) -> Profile:
         row(i, 2 if i % 3 else 2 + N_TIMESTEPS, stopped_early=i % 3 > 0)
         for i in range(n)
     ]
-    streamed = [replace(r, chip_timesteps=r.timesteps) for r in rows]
+    streamed = [changed(r, chip_timesteps=r.timesteps) for r in rows]
     looks = np.array([2, N_TIMESTEPS])
     artifact = calibrated(network(), rule="retry", polled=looks)
     return profile(n, rows=tuple(streamed), artifact=artifact, looks=looks, retry_at=2)

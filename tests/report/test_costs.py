@@ -1,12 +1,11 @@
 """costs: means with what is saved."""
 
-from dataclasses import replace
-
 from snn_deploy.profile.profile import Profile
 from snn_deploy.profile.summary import summarize
 from snn_deploy.report.costs import costs
 from tests.report.profiles import (
     CASES,
+    changed,
     early_rows,
     fixed_rows,
     profile,
@@ -48,7 +47,7 @@ def test_links_between_chips_are_listed_where_there_are_several() -> None:
 
 
 def test_cutoff_that_costs_more_saves_less_than_nothing() -> None:
-    slow = tuple(replace(r, latency_s=0.009) for r in early_rows(30))
+    slow = tuple(changed(r, latency_s=0.009) for r in early_rows(30))
 
     assert "\N{MINUS SIGN}50.0 %" in means(profile(rows=slow))
 

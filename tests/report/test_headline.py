@@ -1,7 +1,6 @@
 """headline: what the cutoff saves, in words that are true in every case."""
 
 import re
-from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from tests.report.profiles import (
     CASES,
     N_TIMESTEPS,
     calibrated,
+    changed,
     early_rows,
     fixed_rows,
     network,
@@ -43,7 +43,7 @@ def test_headline_says_what_the_cutoff_saves() -> None:
 
 
 def test_a_cutoff_that_costs_more_than_it_saves_is_said_to() -> None:
-    rows = tuple(replace(r, latency_s=0.009) for r in early_rows(30))
+    rows = tuple(changed(r, latency_s=0.009) for r in early_rows(30))
 
     text = head(profile(rows=rows))
 
@@ -98,7 +98,7 @@ def test_without_labels_changed_answers_are_counted() -> None:
 
 
 def test_unchanged_answers_prove_only_so_much() -> None:
-    rows = tuple(replace(r, prediction=1) for r in early_rows(30))
+    rows = tuple(changed(r, prediction=1) for r in early_rows(30))
 
     text = head(profile(rows=rows))
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from snn_deploy.report.sprite import sprite
 from tests.report.closeups import closeups
 from tests.report.profiles import (
     CASES,
+    changed,
     early_rows,
     fixed_rows,
     profile,
@@ -90,7 +90,7 @@ def test_unknown_costs_are_null_and_do_not_sort() -> None:
 def test_parts_without_a_price_are_left_out_and_named() -> None:
     unknown = {"energy_host_j": None, "energy_host_high_j": None}
     rows = early_rows(3, **unknown)
-    found = profile(3, rows=[replace(r, energy_reset_j=1e-9) for r in rows])
+    found = profile(3, rows=[changed(r, energy_reset_j=1e-9) for r in rows])
 
     assert data(found)["parts"] == ["dynamic", "static", "reset"]
     assert values(found, "dynamic")[:3] == [4.0, 8.0, 12.0]
@@ -159,7 +159,7 @@ def test_changed_answers_need_no_labels() -> None:
     rows = early_rows(3, label=None)
     found = profile(
         3,
-        rows=(replace(rows[0], prediction=0), *rows[1:]),
+        rows=(changed(rows[0], prediction=0), *rows[1:]),
         fixed_rows=fixed_rows(3, label=None),
     )
 

@@ -94,7 +94,16 @@ class Counting:
     """What is to be counted in a network."""
 
     def __init__(
-        self, network: Network, *, mapped: IntArray, n_links: int, tallies: list[Tally]
+        self,
+        network: Network,
+        *,
+        mapped: IntArray,
+        n_columns: int,
+        core_columns: int,
+        access: int,
+        update: int,
+        limits: int,
+        tallies: list[Tally],
     ) -> None: ...
 
 class Network:

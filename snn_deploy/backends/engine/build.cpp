@@ -124,8 +124,10 @@ void make_tally(Tally* tally, Row<int32_t> kind_of, Row<int32_t> starts,
 }
 
 void make_counting(Counting* counting, const Network& network, Row<int32_t> mapped,
-                   int n_links, std::vector<Tally> tallies) {
-  new (counting) Counting(network, copy(mapped), n_links, std::move(tallies));
+                   int n_columns, int core_columns, int access, int update,
+                   int limits, std::vector<Tally> tallies) {
+  new (counting) Counting(network, copy(mapped),
+                          {n_columns, core_columns, access, update, limits}, std::move(tallies));
 }
 
 Functional functional_of(const std::string& name) {
@@ -173,7 +175,8 @@ void bind_builder(nb::module_& m) {
            "core_of"_a.noconvert());
   nb::class_<Counting>(m, "Counting")
       .def("__init__", &make_counting, "network"_a, nb::kw_only(),
-           "mapped"_a.noconvert(), "n_links"_a, "tallies"_a, nb::keep_alive<1, 2>());
+           "mapped"_a.noconvert(), "n_columns"_a, "core_columns"_a, "access"_a,
+           "update"_a, "limits"_a, "tallies"_a, nb::keep_alive<1, 2>());
 }
 
 }  // namespace engine

@@ -22,7 +22,6 @@ from snn_deploy.backends.results import Activity, BatchResult, StepRecord
 from snn_deploy.errors import BackendError
 from snn_deploy.fixedpoint import BIAS_MANTISSA_LIMIT
 from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.stimuli import Stimulus
 
 if TYPE_CHECKING:
@@ -149,11 +148,10 @@ class Engine:
             self.instructions,
             self._is_extreme(stimuli),
         )
-        graph, n_cores = self.network.graph, len(self.network.cores)
         return BatchResult(
             scores=scores,
             timesteps=timesteps,
-            activities=Activities(counts, timesteps, graph, n_cores),
+            activities=Activities(counts, timesteps, self.network),
             interrupt=interrupt,
         )
 
@@ -170,8 +168,7 @@ class Engine:
             self.instructions,
             self._is_extreme(stimuli),
         )
-        graph, n_cores = self.network.graph, len(self.network.cores)
-        return EngineSession(session, len(inputs), graph, n_cores)
+        return EngineSession(session, len(inputs), self.network)
 
     def _is_extreme(self, stimuli: Sequence[Stimulus]) -> bool:
         """Whether a spike carries more than the network is made for, or less than 0."""
@@ -183,12 +180,11 @@ class Activities(Sequence[Activity]):
     """The counts of the inputs of a batch, sorted by event when they are read."""
 
     def __init__(
-        self, counts: IntArray, timesteps: IntArray, graph: QuantizedGraph, n_cores: int
+        self, counts: IntArray, timesteps: IntArray, network: MappedNetwork
     ) -> None:
         self.counts = counts
         self.timesteps = timesteps
-        self.graph = graph
-        self.n_cores = n_cores
+        self.network = network
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -202,20 +198,16 @@ class Activities(Sequence[Activity]):
     def __getitem__(self, index: int | slice) -> "Activity | Activities":
         counts, timesteps = self.counts[index], self.timesteps[index]
         if isinstance(index, slice):
-            return Activities(counts, timesteps, self.graph, self.n_cores)
-        mine = counts[: timesteps + self.graph.depth + self.graph.lag]
-        return activity(mine, self.graph, self.n_cores)
+            return Activities(counts, timesteps, self.network)
+        return activity(counts, int(timesteps), self.network)
 
 
 class EngineSession:
     """A batch in progress, of one thread at a time."""
 
-    def __init__(
-        self, session: "Session", n: int, graph: QuantizedGraph, n_cores: int
-    ) -> None:
+    def __init__(self, session: "Session", n: int, network: MappedNetwork) -> None:
         self.session = session
-        self.graph = graph
-        self.n_cores = n_cores
+        self.network = network
         self.timestep = 0
         self.inputs = np.arange(n)
         self.activities: dict[int, Activity] = {}
@@ -227,7 +219,9 @@ class EngineSession:
             return self._step()
 
     def _step(self) -> StepRecord | None:
-        if self.timestep == self.graph.training.timesteps or not len(self.inputs):
+        if self.timestep == self.network.graph.training.timesteps or not len(
+            self.inputs
+        ):
             return None
         self.timestep += 1
         readout = self.session.step(self.inputs)
@@ -242,7 +236,7 @@ class EngineSession:
         for position in self.inputs[np.isin(self.inputs, inputs)]:
             counts = self.session.finish(int(position))
             index = int(position)
-            self.activities[index] = activity(counts, self.graph, self.n_cores)
+            self.activities[index] = activity(counts, self.timestep, self.network)
         self.inputs = self.inputs[~np.isin(self.inputs, inputs)]
 
     def activity(self, position: int) -> Activity:

@@ -27,7 +27,8 @@ void Runner::count_spikes(int sender, int row) {
 void Runner::count_updates(int index, int row) {
   const Live& live = live_[index];
   kernels_.count(counting_->tally_of(index).by_core.sets(), live.reached.data(),
-                 row_of_counts(row) + 1, kCoreEvents);
+                 row_of_counts(row) + counting_->columns.update,
+                 counting_->columns.of_core);
 }
 
 }  // namespace engine

@@ -14,13 +14,8 @@ from snn_deploy.arrays import BoolArray, FloatArray, IntArray
 from snn_deploy.backends.counting import Counter, Reach
 from snn_deploy.backends.engine.compiled import load_engine, missing_note, say_once
 from snn_deploy.backends.protocol import LIMITED, Recording, Session, Turn
-from snn_deploy.backends.results import (
-    ACCESS,
-    CORE_EVENTS,
-    Activity,
-    BatchResult,
-    StepRecord,
-)
+from snn_deploy.backends.results import Activity, BatchResult, Counts, StepRecord
+from snn_deploy.chip.events import ACCESS
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
@@ -164,32 +159,19 @@ class ReferenceSession:
         n = t + self.graph.depth if t else 0
         whole, tail = counter.start(n), counter.start(self.graph.lag)
         whole.cores[..., ACCESS] = counter.mapped
-        for offset, (in_cores, in_chip) in self.counts.items():
-            whole.cores += in_cores[position, :n]
-            whole.chip += in_chip[position, :n]
-            tail.cores[:offset] += in_cores[position, t : t + offset]
-            tail.chip[:offset] += in_chip[position, t : t + offset]
-        saturations, wraps = self.limited[position, : t + 1].sum(axis=0).tolist()
-        return Activity(
-            timesteps=t,
-            cores=whole.cores,
-            chip=whole.chip,
-            tail_cores=tail.cores,
-            tail_chip=tail.chip,
-            saturations=saturations,
-            wraps=wraps,
-        )
+        for offset, counts in self.counts.items():
+            mine = counts.values[position]
+            whole.values[:] += mine[:n]
+            tail.values[:offset] += mine[t : t + offset]
+        whole.limits[-1:] += self.limited[position, : t + 1].sum(axis=0)
+        return Activity.of(t, whole, tail)
 
     def close(self) -> None:
         """Nothing to free."""
 
-    def _no_counts(self) -> tuple[IntArray, IntArray]:
+    def _no_counts(self) -> Counts:
         shape = (len(self.inputs), self.graph.training.timesteps + self.graph.lag)
-        n_cores = len(self.program.network.cores)
-        return (
-            np.zeros((*shape, n_cores, len(CORE_EVENTS)), np.int32),
-            np.zeros((*shape, self.program.counter.n_chip_events), np.int32),
-        )
+        return self.program.counter.start(*shape, dtype=np.int32)
 
     def _chip_step(self) -> None:
         before = dict(self.simulation.states)
@@ -208,9 +190,8 @@ class ReferenceSession:
             at = counts[neurons.population.offset]
             counter.add_updates(at, name, busy | self._reached(name))
             self._add_limited(name)
-        for offset, (cores, chip) in self.counts.items():
-            cores[self.inputs, chip_timestep - 1] = counts[offset].cores
-            chip[self.inputs, chip_timestep - 1] = counts[offset].chip
+        for offset, kept in self.counts.items():
+            kept.values[self.inputs, chip_timestep - 1] = counts[offset].values
         if chip_timestep > self.graph.depth:
             self.readouts.append(self.simulation.readout())
 

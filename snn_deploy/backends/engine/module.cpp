@@ -65,7 +65,7 @@ nb::tuple run_batch(const Network& network, nb::list inputs, Row<double> thresho
   size_t n_timesteps = network.n_timesteps;
   auto scores = new_array<int64_t>({n, n_timesteps, (size_t)network.n_out()});
   auto timesteps = new_array<int32_t>({n});
-  size_t n_columns = counting ? counting->n_columns : 0;
+  size_t n_columns = counting ? counting->columns.n : 0;
   auto counts = new_array<int32_t>(
       {counting ? n : 0, (size_t)network.n_rows(), n_columns});
   Results results{scores.data(), timesteps.data(), counting ? counts.data() : nullptr};
@@ -123,10 +123,10 @@ class Session {
   // Ends an input; returns its counts, then those of the stream, see Runner::finish.
   nb::ndarray<nb::numpy, int32_t> finish(int64_t which) {
     Use use(is_used_);
-    size_t n_rows = at(which).finish();
+    at(which).finish();
     std::vector<int32_t>& found = counts_[which];
-    auto counts = counting_ ? new_array<int32_t>({n_rows, (size_t)counting_->n_columns})
-                            : new_array<int32_t>({0, 0});
+    size_t n_columns = counting_ ? counting_->columns.n : 0;
+    auto counts = new_array<int32_t>({(size_t)network_.n_rows(), n_columns});
     std::copy_n(found.begin(), counts.size(), counts.data());
     runners_[which].reset();
     found = {};

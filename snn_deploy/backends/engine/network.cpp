@@ -282,19 +282,24 @@ std::unique_ptr<const Network> Builder::build() {
 
 namespace {
 
-int columns_of(size_t n_cores, int n_links) {
-  require(n_links >= 0 && n_links < kMostColumns && n_cores < kMostColumns / kCoreEvents,
-          "the number of neurocores or links is out of range");
-  return (int)n_cores * kCoreEvents + kChipEvents + n_links + kLimitEvents;
+Columns checked(Columns columns, size_t n_cores) {
+  require(columns.n > 0 && columns.n < kMostColumns && columns.of_core > 0 &&
+              n_cores <= (size_t)columns.n / columns.of_core,
+          "the columns do not hold the neurocores, or are out of range");
+  for (int column : {columns.access, columns.update})
+    require(column >= 0 && column < columns.of_core, "a neurocore has no such column");
+  require(columns.limits >= 0 && columns.limits <= columns.n - 2,
+          "the columns of limits are out of range");
+  return columns;
 }
 
 }  // namespace
 
-Counting::Counting(const Network& network, std::vector<int32_t> cores, int n_links,
-                   std::vector<Tally> given)
+Counting::Counting(const Network& network, std::vector<int32_t> cores,
+                   Columns given_columns, std::vector<Tally> given)
     : network(network),
       mapped(std::move(cores)),
-      n_columns(columns_of(mapped.size(), n_links)),
+      columns(checked(given_columns, mapped.size())),
       tallies(std::move(given)) {
   require(tallies.size() == network.populations.size() + 1,
           "a tally is needed for every sender");
@@ -312,7 +317,7 @@ Counting::Counting(const Network& network, std::vector<int32_t> cores, int n_lin
     for (int32_t kind : tally.kind_of)
       require(kind >= 0 && kind < n_kinds, "a neuron is of no kind");
     for (int32_t column : tally.columns)
-      require(column >= 0 && column < n_columns - kLimitEvents, "a count has no column");
+      require(column >= 0 && column < columns.n, "a count has no column");
     if (i == 0) continue;
     require(tally.core_of.size() == size, "a neurocore is needed for every neuron");
     for (int32_t core : tally.core_of)

@@ -17,10 +17,6 @@ struct LimitError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Counts of each neurocore (access, update, fire, packet, packet in, synaptic operation)
-// and of the chip (hops both ways, injection).
-constexpr int kCoreEvents = 6, kChipEvents = 3, kLimitEvents = 2;
-
 enum class Functional { kSum, kLast, kMax };
 
 // Registers as they come: rows for each channel or each neuron.
@@ -131,20 +127,27 @@ class Builder {
   std::unique_ptr<Network> network_;
 };
 
+// Columns of counts: as many for each neurocore, further ones behind them.
+struct Columns {
+  int n;               // in all
+  int of_core;         // of a neurocore
+  int access, update;  // which of them: mapped neurons, and those with something to do
+  int limits;          // saturations of all neurons, and wraps behind them
+};
+
 // What the chip does in a network, to be counted.
 class Counting {
  public:
   // mapped: neurons on each core; a tally for the input and then every population
-  Counting(const Network& network, std::vector<int32_t> mapped, int n_links,
+  Counting(const Network& network, std::vector<int32_t> mapped, Columns columns,
            std::vector<Tally> tallies);
 
   const Tally& tally_of(int sender) const { return tallies[sender + 1]; }
-  size_t n_counts() const { return (size_t)network.n_rows() * n_columns; }
+  size_t n_counts() const { return (size_t)network.n_rows() * columns.n; }
 
   const Network& network;
   const std::vector<int32_t> mapped;
-  // kCoreEvents for each core, kChipEvents, one for each link, kLimitEvents
-  const int n_columns;
+  const Columns columns;
   std::vector<Tally> tallies;
 };
 

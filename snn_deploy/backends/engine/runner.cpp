@@ -134,17 +134,20 @@ void Runner::advance() {
   advance(timestep_, network_.n_timesteps + behind);
 }
 
-int Runner::finish() {
-  const int last = timestep_ ? timestep_ + network_.depth() : 0, lag = network_.lag;
-  if (!counts_) return last + lag;
+void Runner::finish() {
+  if (!counts_ || !timestep_) return;
+  const int last = timestep_ + network_.depth(), lag = network_.lag;
+  const int tail = network_.n_timesteps + network_.depth();
   const std::vector<int32_t>& mapped = counting_->mapped;
-  memmove(row_of_counts(last), row_of_counts(timestep_),
-          (size_t)lag * counting_->n_columns * sizeof *counts_);
+  const Columns& columns = counting_->columns;
+  memmove(row_of_counts(tail), row_of_counts(timestep_),
+          (size_t)lag * columns.n * sizeof *counts_);
+  int behind = std::max(last, std::min(timestep_ + lag, tail));
+  std::fill(row_of_counts(last), row_of_counts(behind), 0);
   for (int i = 0; i < last; ++i)
     for (size_t core = 0; core < mapped.size(); ++core)
-      row_of_counts(i)[core * kCoreEvents] += mapped[core];
+      row_of_counts(i)[core * columns.of_core + columns.access] += mapped[core];
   for (int local = timestep_ + 1; local <= last; ++local) advance(local, last);
-  return last + lag;
 }
 
 // Advances what has a chip timestep up to the last one at its own timestep `local`.
@@ -215,7 +218,7 @@ int32_t* Runner::limited_by(int index, int local) {
   bool is_watched = population.is_watched || input_.is_extreme;
   if (!counts_ || !is_watched || local > timestep_) return nullptr;
   int row = local + population.offset - 1;
-  return row_of_counts(row) + counting_->n_columns - kLimitEvents;
+  return row_of_counts(row) + counting_->columns.limits;
 }
 
 void Runner::advance_population(int index, int local, int32_t* limited) {

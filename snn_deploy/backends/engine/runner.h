@@ -47,10 +47,10 @@ class Runner {
   // What the host reads: spikes or voltages of the output.
   void read_out(int64_t* values) const;
   // Ends an input, which cannot go on. The counts are then those of its chip timesteps
-  // up to the stop, in which upstream populations run ahead; and behind them, for the
-  // `lag` chip timesteps since its last one, those of a stream of inputs, in which each
-  // population ends with the input. Returns how many rows these are.
-  int finish();
+  // up to the stop, in which upstream populations run ahead; in the last `lag` rows, for
+  // the chip timesteps since its last one, those of a stream of inputs, in which each
+  // population ends with the input; and zeros between.
+  void finish();
 
  private:
   struct Live {
@@ -89,7 +89,7 @@ class Runner {
   void scatter(const Projection& p, const Spikes& from, int n, int local, Ring& ring);
   void use_bias(const Population& population, Live& live);
   int32_t* row_of_counts(int row) const {
-    return counts_ + (size_t)row * counting_->n_columns;
+    return counts_ + (size_t)row * counting_->columns.n;
   }
   void count_spikes(int sender, int row);
   void count_updates(int index, int row);

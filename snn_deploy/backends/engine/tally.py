@@ -8,21 +8,13 @@ from snn_deploy.arrays import IntArray
 from snn_deploy.backends.counting import Counter
 from snn_deploy.backends.engine.grid import Grid, packed
 from snn_deploy.backends.engine.layout import Layout
-from snn_deploy.backends.results import (
-    CORE_EVENTS,
-    FIRE,
-    PACKET,
-    PACKET_IN,
-    SYNAPTIC_OPERATION,
-    Activity,
-)
+from snn_deploy.backends.results import Activity, Counts
+from snn_deploy.chip.events import ACCESS, CORE_EVENTS, UPDATE
 from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.ir.quantized import QuantizedGraph
 
 if TYPE_CHECKING:
     from snn_deploy.backends.engine._engine import Counting, Tally
 
-PER_SPIKE = (FIRE, PACKET, PACKET_IN, SYNAPTIC_OPERATION)  # of ``Counter.per_spike``
 NO_CORE = -1
 
 
@@ -31,63 +23,48 @@ def counting_of(layout: Layout, network: MappedNetwork) -> "Counting":
     from snn_deploy.backends.engine._engine import Counting
 
     counter = Counter(network)
-    columns = _columns(len(network.cores), counter.n_chip_events)
     source = network.graph.source.name
     tallies = []
     for name in (source, *(p.name for p in layout.order)):
         core = network.core_of.get(name)
-        tallies.append(_tally(counter, name, columns, core, layout.grids[name]))
+        tallies.append(_tally(counter.per_spike[name], core, layout.grids[name]))
+    none = counter.start()
     return Counting(
         layout.network,
         mapped=packed(counter.mapped, np.int32),
-        n_links=len(network.crossings.links),
+        n_columns=none.values.size,
+        core_columns=len(CORE_EVENTS),
+        access=ACCESS,
+        update=UPDATE,
+        limits=none.values.size - none.limits.size,
         tallies=tallies,
     )
 
 
-def activity(counts: IntArray, graph: QuantizedGraph, n_cores: int) -> Activity:
-    """Return the counts of one input by event.
+def activity(counts: IntArray, timesteps: int, network: MappedNetwork) -> Activity:
+    """Return the counts of one input, of which the engine gives ``counts``.
 
-    ``counts`` is ``(n_chip_timesteps + lag, n_columns)``; the last ``lag`` rows are
-    those of ``Activity.tail_cores`` and ``tail_chip``.
+    They are ``(n_timesteps + depth + lag, n_columns)``; the last ``lag`` rows are those
+    of ``Activity.tail_cores`` and ``tail_chip``.
     """
-    n = len(counts) - graph.lag
-    n_core_columns = n_cores * len(CORE_EVENTS)
-    cores = counts[:, :n_core_columns].reshape(-1, n_cores, len(CORE_EVENTS))
-    chip = counts[:, n_core_columns:-2]
-    saturations, wraps = counts[:n, -2:].sum(axis=0).tolist()
-    return Activity(
-        timesteps=max(n - graph.depth, 0),
-        cores=cores[:n],
-        chip=chip[:n],
-        tail_cores=cores[n:],
-        tail_chip=chip[n:],
-        saturations=saturations,
-        wraps=wraps,
-    )
+    graph, n_cores = network.graph, len(network.cores)
+    n = timesteps + graph.depth if timesteps else 0
+    tail = counts[graph.training.timesteps + graph.depth :]
+    whole, tail_ = Counts(counts[:n], n_cores), Counts(tail, n_cores)
+    return Activity.of(timesteps, whole, tail_)
 
 
-def _columns(n_cores: int, n_chip_events: int) -> IntArray:
-    """Return for each column of ``Counter.per_spike`` the engine's column."""
-    cores = np.arange(n_cores) * len(CORE_EVENTS)
-    chip = n_cores * len(CORE_EVENTS) + np.arange(n_chip_events)
-    return np.concatenate([*(cores + event for event in PER_SPIKE), chip])
-
-
-def _tally(
-    counter: Counter, name: str, columns: IntArray, core: IntArray | None, grid: Grid
-) -> "Tally":
+def _tally(per_spike: Any, core: IntArray | None, grid: Grid) -> "Tally":
     """Return the kinds of neurons, what a spike of each kind causes, and the cores."""
     from snn_deploy.backends.engine._engine import Tally
 
-    per_spike = counter.per_spike[name]
     first, kind = _kinds(per_spike)
     rows = per_spike[first].tocsr()
     cores = np.zeros(0, np.int64) if core is None else grid.placed(core, NO_CORE)
     return Tally(
         kind_of=packed(grid.placed(kind), np.int32),
         starts=packed(rows.indptr, np.int32),
-        columns=packed(columns[rows.indices], np.int32),
+        columns=packed(rows.indices, np.int32),
         amounts=packed(rows.data, np.int32),
         core_of=packed(cores, np.int32),
     )

@@ -16,7 +16,8 @@ from snn_deploy.arrays import BoolArray, IntArray, spread
 from snn_deploy.backends.counting import Counter, Reach
 from snn_deploy.backends.lava.compat import import_lava
 from snn_deploy.backends.protocol import LIMITED, Recording, Turn
-from snn_deploy.backends.results import ACCESS, Activity, StepRecord
+from snn_deploy.backends.results import Activity, StepRecord
+from snn_deploy.chip.events import ACCESS
 from snn_deploy.errors import BackendError
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import Projection
@@ -257,15 +258,8 @@ class LavaSession:
             updated[: graph.population(name).offset] = False  # held
             counter.add_updates(whole, name, updated[:n])
             counter.add_updates(tail, name, self._tail(name, updated))
-        return Activity(
-            timesteps=t,
-            cores=whole.cores,
-            chip=whole.chip,
-            tail_cores=tail.cores,
-            tail_chip=tail.chip,
-            saturations=int(self.limited[0]),
-            wraps=int(self.limited[1]),
-        )
+        whole.limits[-1:] += self.limited
+        return Activity.of(t, whole, tail)
 
     def _tail(self, name: str, rows: BoolArray) -> BoolArray:
         """Return the rows behind the input's last timestep, up to the sender's own."""
