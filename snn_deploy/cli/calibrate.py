@@ -28,8 +28,8 @@ def add_to(commands: Any) -> None:
         "--rule",
         type=rule_at,
         default="risk",
-        help="risk (default: one threshold whose loss is bounded), topk, certain, "
-        "fixed:T, retry:T, confidence, entropy or spikecp",
+        help="risk (default: one threshold whose loss is bounded), certain, retry:T, "
+        "fixed:T, topk, or another; '?' lists them",
     )
     parser.add_argument(
         "--budget",

@@ -367,7 +367,9 @@ class Rule:
             few = found.n_inputs < found.n_inputs_needed
             why = ", since there are too few inputs" if few else ""
             return f"never stops early{why}"
-        return f"stop once {settled_in_words(found)}{looks_in_words(found)}"
+        if len(np.unique(found.betas[found.looks - 1])) == 1:
+            return f"stop once {settled_in_words(found)}{looks_in_words(found)}"
+        return f"{thresholds_in_words(found)}{looks_in_words(found)}"
 
     def promise_in_words(self, found: Calibration) -> list[str]:
         """Return what is promised of inputs that nobody has seen, line by line."""

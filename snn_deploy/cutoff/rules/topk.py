@@ -17,13 +17,7 @@ from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.cutoff.decision import Cutoff, GapCutoff
 from snn_deploy.cutoff.evidence import Evidence
 from snn_deploy.cutoff.oracle import answers, gaps, stays_true
-from snn_deploy.cutoff.rules.rule import (
-    Calibration,
-    Rule,
-    Settings,
-    looks_in_words,
-    thresholds_in_words,
-)
+from snn_deploy.cutoff.rules.rule import Rule, Settings
 
 N_BINS = 100
 N_EPSILONS = 10
@@ -61,9 +55,6 @@ class TopK(Rule):
     ) -> list[tuple[str, Settings]]:
         found = epsilons(settings.budget or EPSILON)
         return [(f"{e:.1%}", replace(settings, budget=float(e))) for e in found]
-
-    def in_words(self, found: Calibration) -> str:
-        return f"{thresholds_in_words(found)}{looks_in_words(found)}"
 
 
 def topk_thresholds(
