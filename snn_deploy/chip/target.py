@@ -1,6 +1,6 @@
 """Chips: limits, precision, abilities and costs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -140,7 +140,7 @@ def _check_price(name: str, value: float | None) -> None:
     if value is not None and not 0 <= value <= HIGHEST_PRICE:
         raise TargetError(
             f"{name!r} is {value}; give 0 to {HIGHEST_PRICE:g}, or leave it out if "
-            "nobody knows it"
+            "it is unknown"
         )
 
 
@@ -191,7 +191,7 @@ class Target:
     mesh: Mesh
     precision: Precision
     barrier: Barrier
-    costs: tuple[tuple[str, Cost], ...]
+    costs: tuple[tuple[str, Cost], ...] = field(metadata={"key": "cost"})
     board: Board = Board()
 
     def __post_init__(self) -> None:

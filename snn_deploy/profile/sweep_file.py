@@ -1,25 +1,18 @@
 """Read what a sweep is to try: a TOML file that names a network, inputs and ways."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from snn_deploy.chip.target_file import read_target
 from snn_deploy.errors import DataError
-from snn_deploy.files.toml import read_toml
+from snn_deploy.files.schema import Bounds, PositiveInt, Schema, read_toml
 
 MOST_POINTS = 10_000
-MOST_BITS = 8
-KINDS = {
-    "model": str, "calibration": str, "data": str, "limit": int, "confidence": float,
-    "vary": dict,
-}  # fmt: skip
-VARIED = {"target": str, "weight_bits": int, "timesteps": int, "budget": float}
-NEEDED = ("model", "calibration", "data")
+WeightBits = Annotated[int, Bounds(least=2, most=8)]
+ShareInside = Annotated[float, Bounds(over=0, below=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +26,37 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Varied:
+    """What [vary] lists; every combination is tried."""
+
+    target: tuple[str, ...] = ("loihi-sim",)
+    weight_bits: tuple[WeightBits, ...] = (0,)
+    timesteps: tuple[PositiveInt, ...] = (0,)
+    budget: tuple[ShareInside, ...] = (0.01,)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sweep:
     """A network, its inputs, and the ways to try."""
 
     model: Path
     calibration: Path
     data: Path
-    limit: int  # of the inputs to profile; 0: all
-    confidence: float
-    points: tuple[Point, ...]
+    vary: Varied = Varied()
+    limit: PositiveInt = 0  # of the inputs to profile; 0: all
+    confidence: ShareInside = 0.9
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The ways, each once."""
+        vary = self.vary
+        ways = product(vary.target, vary.weight_bits, vary.timesteps, vary.budget)
+        return tuple(
+            dict.fromkeys(
+                Point(target=target, weight_bits=bits, timesteps=n, budget=budget)
+                for target, bits, n, budget in ways
+            )
+        )
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -50,76 +65,28 @@ def read_sweep(path: Path) -> Sweep:
     Raises
     ------
     DataError
-        If it is not TOML, lacks a key, or has one that means nothing here.
+        If it is not TOML, lacks a key, or has an unknown one.
     """
-    try:
-        table = read_toml(path)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; check the path") from None
-    except ValueError as error:
-        raise DataError(f"{path}: not a TOML file ({error}); mend it") from None
-    _check(path, "", table, KINDS)
-    missing = [name for name in NEEDED if name not in table]
-    if missing:
-        raise DataError(f"{path}: lacks {', '.join(missing)}; add it")
-    varied = table.get("vary", {})
-    lists = {k: v if isinstance(v, list) else [v] for k, v in varied.items()}
-    for name, values in lists.items():
-        for value in values:
-            _check(path, " in [vary]", {name: value}, VARIED)
-    ways: dict[str, list[Any]] = {
-        "target": ["loihi-sim"],
-        "weight_bits": [0],
-        "timesteps": [0],
-        "budget": [0.01],
-        **lists,
-    }
-    ways["target"] = [
-        str(path.parent / name) if name.endswith(".toml") else name
-        for name in ways["target"]
-    ]
-    n_points = prod(map(len, ways.values()))
+    schema = Schema(file=str(path), error=DataError)
+    table = read_toml(path, DataError)
+    if isinstance(varied := table.get("vary"), dict):  # one value is a list of one
+        lists = {k: v if isinstance(v, list) else [v] for k, v in varied.items()}
+        table["vary"] = lists
+    sweep = schema.build(Sweep, table)
+    n_points = prod(map(len, vars(sweep.vary).values()))
     if not 1 <= n_points <= MOST_POINTS:
-        raise DataError(
-            f"{path}: [vary] gives {n_points} ways; give 1 to {MOST_POINTS}"
-        )
-    points = [
-        Point(target=target, weight_bits=bits, timesteps=n, budget=float(budget))
-        for target, bits, n, budget in product(*(ways[name] for name in VARIED))
-    ]
-    _check_points(path, points)
-    return Sweep(
-        **{name: path.parent / table[name] for name in NEEDED},
-        limit=table.get("limit", 0),
-        confidence=float(table.get("confidence", 0.9)),
-        points=tuple(dict.fromkeys(points)),
+        raise schema.fault("vary", f"gives {n_points} ways; give 1 to {MOST_POINTS}")
+    home = path.parent
+    targets = tuple(
+        str(home / name) if name.endswith(".toml") else name
+        for name in sweep.vary.target
     )
-
-
-def _check_points(path: Path, points: Sequence[Point]) -> None:
-    for name in {point.target for point in points}:
+    for name in {*targets}:
         read_target(name)
-    for point in points:
-        if point.weight_bits > MOST_BITS or point.budget >= 1:
-            raise DataError(
-                f"{path}: [vary] has weights of {point.weight_bits} bits and a budget "
-                f"of {point.budget:g}; give 2 to {MOST_BITS}, and a share under 1"
-            )
-
-
-def _check(
-    path: Path, where: str, table: Mapping[str, object], kinds: Mapping[str, type]
-) -> None:
-    for name, value in table.items():
-        if name not in kinds:
-            close = get_close_matches(name, kinds, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else ""
-            choices = hint or f"choose from {', '.join(kinds)}"
-            raise DataError(f"{path}: {name!r}{where} means nothing; {choices}")
-        kind = (int, float) if kinds[name] is float else kinds[name]
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise DataError(
-                f"{path}: {name!r}{where} is {value!r}; give a {kinds[name].__name__}"
-            )
-        if isinstance(value, int | float) and not 0 < value < float("inf"):
-            raise DataError(f"{path}: {name!r}{where} is {value}; give one over 0")
+    return replace(
+        sweep,
+        model=home / sweep.model,
+        calibration=home / sweep.calibration,
+        data=home / sweep.data,
+        vary=replace(sweep.vary, target=targets),
+    )

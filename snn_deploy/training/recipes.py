@@ -3,8 +3,20 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import Annotated
 
+from snn_deploy.files.schema import (
+    Bounds,
+    Natural,
+    NotNegative,
+    Positive,
+    PositiveInt,
+    Share,
+)
 from snn_deploy.ir.neurons import Reset
+
+ShareOverZero = Annotated[float, Bounds(over=0, most=1)]
+ShareBelowOne = Annotated[float, Bounds(least=0, below=1)]
 
 
 class Surrogate(Enum):
@@ -32,10 +44,10 @@ class Optimizer(Enum):
 class Conv:
     """A convolution without a bias if a batch normalization follows."""
 
-    channels: int
-    kernel: int
-    stride: int = 1
-    padding: int = 0
+    channels: PositiveInt
+    kernel: PositiveInt
+    stride: PositiveInt = 1
+    padding: Natural = 0
     bias: bool = False
 
 
@@ -52,36 +64,36 @@ class Whitening:
        2404.00498.
     """
 
-    kernel: int
+    kernel: PositiveInt
 
 
 @dataclass(frozen=True, kw_only=True)
 class Linear:
     """A fully connected layer with a bias."""
 
-    features: int
+    features: PositiveInt
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchNorm:
     """A batch normalization; ``gain`` is the initial scale."""
 
-    gain: float = 1.0
+    gain: Positive = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tebn:
     """The normalization ``tebn.Tebn``; ``timesteps`` are those of the recipe."""
 
-    timesteps: int
-    gain: float = 1.0
+    timesteps: PositiveInt
+    gain: Positive = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class AvgPool:
     """An average over squares that do not overlap."""
 
-    kernel: int
+    kernel: PositiveInt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,14 +105,14 @@ class Flatten:
 class Dropout:
     """Values left out at random while training."""
 
-    probability: float
+    probability: Share
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lif:
     """Leaky integrate-and-fire neurons, see ``neurons.lif``."""
 
-    decay: float
+    decay: ShareOverZero
     reset: Reset = Reset.HARD
     surrogate: Surrogate = Surrogate.SUPER
 
@@ -109,16 +121,16 @@ class Lif:
 class QcfsActivation:
     """The activation ``neurons.Qcfs``; ``threshold`` is the initial one."""
 
-    levels: int
-    threshold: float
+    levels: PositiveInt
+    threshold: Positive
 
 
 @dataclass(frozen=True, kw_only=True)
 class Residual:
     """The sum of what two branches give; without layers, ``skip`` is the input."""
 
-    body: tuple["Layer", ...]
-    skip: tuple["Layer", ...] = ()
+    body: "tuple[Layer, ...]"
+    skip: "tuple[Layer, ...]" = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,30 +142,32 @@ class MeanOutput:
 class Tet:
     """The loss ``losses.tet_loss``."""
 
-    mse_weight: float = 0.001
+    mse_weight: Share = 0.001
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunningCount:
     """The loss ``losses.running_count_loss``."""
 
-    gain: float
+    gain: Positive
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rcs:
     """The regularizer ``rcs.penalty``, added to the loss ``weight`` times."""
 
-    weight: float
-    share: float = 0.3  # of the timesteps, the last ones, that set the direction
+    weight: Positive
+    share: ShareOverZero = (
+        0.3  # of the timesteps, the last ones, that set the direction
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Activity:
     """The regularizer ``activity.Activity``, added to the loss."""
 
-    target: float
-    weight: float = 1.0
+    target: NotNegative
+    weight: NotNegative = 1.0
 
 
 Layer = (
@@ -176,21 +190,23 @@ Loss = MeanOutput | Tet | RunningCount
 class Training:
     """How the weights are found."""
 
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    learning_rate: Positive
+    weight_decay: NotNegative
     optimizer: Optimizer = Optimizer.ADAMW
-    momentum: float = 0.9  # of sgd
+    momentum: ShareBelowOne = 0.9  # of sgd
     schedule: Schedule = Schedule.COSINE  # of the learning rate
-    cycles: tuple[int, ...] = ()  # its parts, in epochs, if it starts over
+    cycles: tuple[PositiveInt, ...] = ()  # its parts, in epochs, if it starts over
     bfloat16: bool = False  # convolutions and linear layers in half precision
-    label_smoothing: float = 0.0  # share of a label that goes to all classes
-    max_shift: int = 0  # pixels, in each direction, at random
+    label_smoothing: ShareBelowOne = 0.0  # share of a label that goes to all classes
+    max_shift: Natural = 0  # pixels, in each direction, at random
     flip: bool = False  # half of the images are mirrored
-    cutout: int = 0  # pixels, the side of a square that is painted over
-    held_out: float = 0.1  # share of the training part that chooses the epoch
-    patience: int = 0  # stop after so many epochs without a better one; 0: never
+    cutout: Natural = 0  # pixels, the side of a square that is painted over
+    held_out: Annotated[float, Bounds(over=0, below=1)] = (
+        0.1  # share of the training part that chooses the epoch
+    )
+    patience: Natural = 0  # stop after so many epochs without a better one; 0: never
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +217,7 @@ class FineTuning(Training):
     timestep: what they are converted to does not leak, leaky neurons are trained.
     """
 
-    decay: float = 0.0
+    decay: Share = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,8 +244,8 @@ class Recipe:
     name: str
     description: str
     data: str
-    seed: int
-    timesteps: int
+    seed: Natural
+    timesteps: PositiveInt
     layers: tuple[Layer, ...]
     loss: Loss
     training: Training

@@ -137,15 +137,18 @@ def put(part: str, key: str, value: object) -> Callable[[Table], object]:
     ("spoil", "message"),
     [
         (lambda t: t.pop("name"), "t.toml: has no 'name'; add it"),
-        (lambda t: t.pop("mesh"), "t.toml: [mesh]: has no 'neurocores'; add it"),
+        (lambda t: t.pop("mesh"), "t.toml: has no 'mesh'; add it"),
         (forget("neurocore", "input_axons"), "[neurocore]: has no 'input_axons'; add"),
         (forget("precision", "source"), "t.toml: [precision]: has no 'source'; add it"),
         (
             put("precision", "delay_maxx", 3),
-            "[precision]: has an unknown key 'delay_maxx'; did you mean 'delay_max'?",
+            "[precision]: unknown key 'delay_maxx'; did you mean 'delay_max'?",
         ),
-        (put("mesh", "colour", "red"), "[mesh]: has an unknown key 'colour'; remove"),
-        (lambda t: t.update(owner="me"), "t.toml: has an unknown key 'owner'; remove"),
+        (
+            put("mesh", "colour", "red"),
+            "[mesh]: unknown key 'colour'; choose",
+        ),
+        (lambda t: t.update(owner="me"), "t.toml: unknown key 'owner'; choose from"),
         (
             put("neurocore", "neuron_bits", 64),
             "[neurocore]: 'neuron_bits' and 'output_axon_bits' are parts of 'memory_b",
@@ -165,50 +168,50 @@ def put(part: str, key: str, value: object) -> Callable[[Table], object]:
         (put("barrier", "tiles", [2, 1]), "tiles ascending; give a time for each"),
         (put("barrier", "tiles", []), "[barrier]: tiles and times must be lists"),
         (put("barrier", "time_ns", [1, -2]), "'time_ns' is "),
-        (put("barrier", "time_ns", 3), "give numbers, 0 or more"),
-        (lambda t: t.update(mesh=3), "t.toml: [mesh]: is no table; write one"),
-        (lambda t: t.update(cost=3), "t.toml: 'cost' is no table"),
-        (put("cost", "fire", 3), "[cost.fire]: is no table"),
+        (put("barrier", "time_ns", 3), "is 3; give a list of numbers, 0 or more"),
+        (lambda t: t.update(mesh=3), "t.toml: [mesh]: is 3; write a table"),
+        (lambda t: t.update(cost=3), "t.toml: [cost]: is 3; write a table"),
+        (put("cost", "fire", 3), "[cost.fire]: is 3; write a table"),
         (
             put("cost", "fires", {}),
-            "[cost]: has an unknown key 'fires'; did you mean 'fire'?",
+            "[cost]: unknown key 'fires'; did you mean 'fire'?",
         ),
         (
             put("cost", "xyz", {}),
-            "[cost]: has an unknown key 'xyz'; remove it; known are access,",
+            "[cost]: unknown key 'xyz'; choose from access,",
         ),
         (
             put("cost", "fire", {"energie_pj": 1, "source": ""}),
-            "[cost.fire]: has an unknown key 'energie_pj'; did you mean 'energy_pj'?",
+            "[cost.fire]: unknown key 'energie_pj'; did you mean 'energy_pj'?",
         ),
         (
             lambda t: t.update(costs=t.pop("cost")),
-            "t.toml: has an unknown key 'costs'; did you mean 'cost'?",
+            "t.toml: unknown key 'costs'; did you mean 'cost'?",
         ),
         (
             lambda t: t.update(neurocores=t.pop("neurocore")),
-            "t.toml: has an unknown key 'neurocores'; did you mean 'neurocore'?",
+            "t.toml: unknown key 'neurocores'; did you mean 'neurocore'?",
         ),
         (
             put("neurocore", "compartment", 3),
-            "has an unknown key 'compartment'; did you mean 'compartments'?",
+            "unknown key 'compartment'; did you mean 'compartments'?",
         ),
         (put("cost", "fire", {"energy_pj": 1}), "[cost.fire]: has no 'source'; add it"),
         (
             put("cost", "fire", {"energy_pj": -1, "source": ""}),
-            "[cost.fire]: 'energy_pj' is -1; give numbers, 0 or more",
+            "[cost.fire]: 'energy_pj' is -1; give a number, 0 or more",
         ),
         (
             put("cost", "fire", {"energy_pj": True, "source": ""}),
-            "[cost.fire]: 'energy_pj' is True; give numbers, 0 or more",
+            "[cost.fire]: 'energy_pj' is True; give a number, 0 or more",
         ),
         (
             put("barrier", "time_ns", [67, -1, 156, 200]),
-            "[barrier]: 'time_ns' is [67, -1, 156, 200]; give numbers, 0 or more",
+            "[barrier]: 'time_ns' is [67, -1, 156, 200]; give a list of numbers",
         ),
         (
             put("cost", "fire", {"energy_pj": float("nan"), "source": ""}),
-            "[cost.fire]: 'energy_pj' is nan; give numbers, 0 or more",
+            "[cost.fire]: 'energy_pj' is nan; give a number, 0 or more",
         ),
         (
             put("cost", "fire", {"energy_pj": 2, "energy_high_pj": 1, "source": ""}),
@@ -219,8 +222,13 @@ def put(part: str, key: str, value: object) -> Callable[[Table], object]:
             "'energy_high_j' is under 'energy_j', or alone",
         ),
         (
+            put("cost", "fire", {"energy_pj": 1, "energy_nj": 1, "source": ""}),
+            "[cost.fire]: 'energy_nj' is given in two units; give one",
+        ),
+        (put("precision", "delay_max", 3.0), "is 3.0; give a whole number"),
+        (
             put("cost", "fire", {"energy_kj": 1, "source": ""}),
-            "[cost.fire]: has an unknown key 'energy_kj'; did you mean 'energy_j'?",
+            "[cost.fire]: unknown key 'energy_kj'; did you mean 'energy_j'?",
         ),
     ],
 )

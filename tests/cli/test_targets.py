@@ -85,11 +85,11 @@ def test_check_tells_what_a_right_file_describes_and_leaves_open(
         (
             "[cost.packet]\nenergy_pj = 1.7",
             "[cost.chip_crossing]\nenergy_pj = -1.7",
-            "[cost.chip_crossing]: 'energy_pj' is -1.7; give numbers, 0 or more",
+            "[cost.chip_crossing]: 'energy_pj' is -1.7; give a number, 0 or more",
         ),
         ("synapses_per_block = 64", "synapses_per_block = 0", "at least 1 is needed"),
         ("neurons_per_axon = 512", "neurons_per_axon = 0.5", "give a whole number"),
-        ("energy_pj = 23.6", "energy_pj = -1", "give numbers, 0 or more"),
+        ("energy_pj = 23.6", "energy_pj = -1", "give a number, 0 or more"),
     ],
 )
 def test_check_refuses_a_number_that_is_missing_or_cannot_be(

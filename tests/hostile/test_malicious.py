@@ -307,7 +307,7 @@ def test_tables_inside_one_another(tmp_path: Path, text: str) -> None:
 
     with pytest.raises(TargetError, match=r"not a TOML file .*(over 16 deep|allowed)"):
         read_target(str(path))
-    with pytest.raises(ModelError, match=r"not a TOML file, .*(over 16 deep|allowed)"):
+    with pytest.raises(ModelError, match=r"not a TOML file .*(over 16 deep|allowed)"):
         read_recipe(path)
 
 
