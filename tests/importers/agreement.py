@@ -10,7 +10,7 @@ from torch import nn
 
 import snn_deploy
 from snn_deploy.arrays import FloatArray, Shape
-from snn_deploy.importers.torch.frameworks import copied
+from snn_deploy.importers.torch.frameworks.registry import copied
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.stimuli import Stimulus

@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.registry import load_model
 from snn_deploy.importers.torch.file import save
-from snn_deploy.importers.torch.wrappers import unwrapped
+from snn_deploy.importers.torch.module import unwrapped
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.stimuli import Encoding
 from tests.build import images

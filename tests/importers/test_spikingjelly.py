@@ -12,7 +12,7 @@ import snn_deploy
 from snn_deploy.chip.target_file import read_target
 from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.errors import ModelError, PassError
-from snn_deploy.importers.torch.frameworks import copied
+from snn_deploy.importers.torch.frameworks.registry import copied
 from snn_deploy.ir.floating import accumulate, evaluate
 from snn_deploy.ir.neurons import Comparison, Integrator, Lif, Reset
 from tests.importers.agreement import (

@@ -9,15 +9,12 @@ from torch import nn
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.torch.cells import kind_of
-from snn_deploy.importers.torch.frameworks import (
-    TimeAxis,
+from snn_deploy.importers.torch.frameworks.framework import Framework, TimeAxis
+from snn_deploy.importers.torch.frameworks.registry import (
     copied,
-    takes_state,
+    framework_of,
     time_axis,
-    voltage_index,
 )
-from snn_deploy.importers.torch.spikingjelly import is_readout
 from snn_deploy.ir.floating import FloatRun
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Integrator, Lif
@@ -26,10 +23,6 @@ from snn_deploy.ir.stimuli import GRAY_LEVELS, Encoding, Stimulus
 N_INPUTS, N_TIMESTEPS = 6, 8
 LOUDER = 8  # half of the inputs, so that layers that hardly spike do
 TOLERANCE = 1e-5  # relative to the largest output
-STEP_MODES = (
-    "where a layer of one timestep is given all of them, set one step mode for all: "
-    "spikingjelly.activation_based.functional.set_step_mode(model, 'm')"
-)
 STATES = (
     "forward must hand every neuron layer its own state back, as in: out, state1 = "
     "lif1(x, state1); return out, states"
@@ -142,10 +135,10 @@ class ModuleRun(Protocol):
 
 def run_module(graph: Graph, model: nn.Module, inputs: FloatArray) -> ModuleRun:
     """Return a copy of ``model``, ready to run ``inputs`` ``(n, timesteps, ...)``."""
-    axis = time_axis(model)
+    axis, framework = time_axis(model)
     if axis is TimeAxis.NONE:
         return _Stepped(graph, model, inputs)
-    return _AtOnce(graph, model, inputs, axis)
+    return _AtOnce(graph, model, inputs, axis, framework)
 
 
 class _Watched:
@@ -175,18 +168,16 @@ class _Watched:
         self, name: str, is_voltage: bool
     ) -> Callable[[nn.Module, Any, Any], torch.Tensor | None]:
         def keep(module: nn.Module, arguments: Any, result: Any) -> torch.Tensor | None:
-            stacked = None
-            if isinstance(result, list) and is_readout(
-                module
-            ):  # one voltage each timestep
-                result = stacked = torch.stack(result)
+            framework, given = framework_of(module), result
+            result = framework.whole(module, result)
+            instead = None if result is given else result
             if isinstance(result, tuple):
-                index = voltage_index(module) if is_voltage else 0
+                index = framework.voltage_index(module) if is_voltage else 0
                 result = result[max(index, 0)]
             if isinstance(result, torch.Tensor):  # which may yet change in place
                 self.outputs[name] = result.double().numpy().copy()
                 self.n_calls[name] = self.n_calls.get(name, 0) + 1
-            return stacked
+            return instead
 
         return keep
 
@@ -234,7 +225,9 @@ class _Stepped(_Watched):
 
     def __init__(self, graph: Graph, model: nn.Module, inputs: FloatArray) -> None:
         super().__init__(graph, model)
-        self.takes_state = any(takes_state(module) for module in model.modules())
+        self.takes_state = any(
+            framework_of(module).takes_state(module) for module in model.modules()
+        )
         self.advice = STATES if self.takes_state else CALLS
         self.inputs = torch.as_tensor(inputs, dtype=torch.float64)
         self.states: Any = None
@@ -257,16 +250,21 @@ class _AtOnce(_Watched):
     """A module whose forward takes all timesteps."""
 
     def __init__(
-        self, graph: Graph, model: nn.Module, inputs: FloatArray, axis: TimeAxis
+        self,
+        graph: Graph,
+        model: nn.Module,
+        inputs: FloatArray,
+        axis: TimeAxis,
+        framework: Framework,
     ) -> None:
         super().__init__(graph, model)
-        if axis is TimeAxis.FIRST:
-            self.advice = self.how_to_call = STEP_MODES
+        if framework.advice:
+            self.advice = self.how_to_call = framework.advice
         self.axis = axis
         self.size = inputs.shape[:2]
         self.timestep = 0
         for module in self.model.modules():
-            _set_sizes(module, *self.size)
+            framework_of(module).set_sizes(module, *self.size)
         x = torch.as_tensor(inputs, dtype=torch.float64)
         if axis is TimeAxis.FIRST:
             x = x.transpose(0, 1)
@@ -292,18 +290,6 @@ class _AtOnce(_Watched):
         if self.axis is TimeAxis.FIRST:
             return np.asarray(values.reshape(n_timesteps, n, -1)[self.timestep])
         return np.asarray(values.reshape(n, n_timesteps, -1)[:, self.timestep])
-
-
-def _set_sizes(module: nn.Module, n: int, n_timesteps: int) -> None:
-    """Tell layers that part batch and time how many there are of each."""
-    sizes: Any = module
-    if kind_of(module).__module__.startswith("sinabs"):
-        if hasattr(module, "batch_size"):
-            sizes.batch_size = n
-        if hasattr(module, "num_timesteps"):
-            sizes.num_timesteps = n_timesteps
-    if is_readout(module):
-        sizes.decode = None  # the graph gives every voltage
 
 
 def _in_double_precision(module: nn.Module, arguments: tuple[Any, ...]) -> Any:

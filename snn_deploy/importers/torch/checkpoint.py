@@ -17,9 +17,12 @@ from torch import nn
 from snn_deploy.arrays import Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.torch.file import unpickled
-from snn_deploy.importers.torch.frameworks import optional_of, rest, states_of
-from snn_deploy.importers.torch.module import trace
-from snn_deploy.importers.torch.wrappers import unwrapped, without_wrappers
+from snn_deploy.importers.torch.frameworks.registry import (
+    optional_of,
+    rest,
+    states_of,
+)
+from snn_deploy.importers.torch.module import trace, unwrapped, without_wrappers
 from snn_deploy.ir.graph import Graph, Training
 from snn_deploy.ir.stimuli import Encoding
 from snn_deploy.names import shown

@@ -1,8 +1,12 @@
-"""The layers of a PyTorch module, collected in the order of its forward pass."""
+"""The layers of a PyTorch module, collected in the order of its forward pass.
+
+And which values of the forward are one tensor, so that in place all of them change.
+"""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
+from typing import Any, Generic, TypeVar
 
 from torch import nn
 
@@ -10,14 +14,14 @@ from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.onnx.activations import UNKNOWN
 from snn_deploy.importers.torch.floors import check_floors
-from snn_deploy.importers.torch.frameworks import (
+from snn_deploy.importers.torch.frameworks.registry import (
+    DEPLOYABLE,
+    framework_of,
     is_cell,
-    is_reshaping,
     is_sequence,
     read_cell,
 )
-from snn_deploy.importers.torch.layers import check_unchanged, read_layer
-from snn_deploy.importers.torch.spikingjelly import does_nothing, read_voting
+from snn_deploy.importers.torch.layers import read_layer
 from snn_deploy.ir.graph import Edge, Graph, Training
 from snn_deploy.ir.neurons import Integrator, Relu
 from snn_deploy.ir.nodes import Add, Flatten, Input, Node
@@ -25,8 +29,10 @@ from snn_deploy.names import free_name
 
 logger = logging.getLogger(__name__)
 INPUT_NAME = "input"
+OUT_OF_PLACE = "write the change out of place, as in out = out + x"
+CHANGED = "value that a later call has changed in place, under another shape"
 ENDS = (nn.Softmax, nn.LogSoftmax, nn.Sigmoid)  # behind which the largest is the same
-IDLE = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity)
+Value = TypeVar("Value", bound=Hashable)
 
 
 class Layers:
@@ -121,7 +127,7 @@ class Layers:
             return source
         if isinstance(module, nn.Flatten) and self.has_time and module.start_dim == 2:
             module = nn.Flatten(1, module.end_dim)  # behind time and batch
-        check_unchanged(module, name)
+        _check_unchanged(module, name)
         shape = self.shape_of(source)
         if isinstance(module, nn.ReLU):
             return self._relu(name, source)
@@ -130,15 +136,19 @@ class Layers:
             return self._end(module, name, source)
         if is_cell(module):
             return self._cell(module, name, source)
-        voting = read_voting(module, name, shape)
-        return self.add(voting or read_layer(module, name, shape), (source,))
+        layer = framework_of(module).read_layer(module, name, shape)
+        if layer is None:
+            raise ModelError(
+                f"{name}: {type(module).__name__} cannot be deployed; use one of "
+                f"{', '.join(DEPLOYABLE)}"
+            )
+        return self.add(layer, (source,))
 
     def is_passed(self, module: nn.Module) -> bool:
         """Return whether a module does nothing to one timestep of a trained network."""
         if isinstance(module, nn.Flatten):
             return self.has_time and (module.start_dim, module.end_dim) == (0, 1)
-        is_idle = isinstance(module, IDLE) or does_nothing(module)
-        return is_idle or is_reshaping(module)
+        return framework_of(module).is_passed(module)
 
     def _cell(self, module: nn.Module, name: str, source: str) -> str:
         cell = read_cell(module, name, self.shape_of(source))
@@ -219,3 +229,67 @@ class Layers:
             return False
         self.nodes[name] = self.silent[name]
         return True
+
+
+def _check_unchanged(module: nn.Module, name: str) -> None:
+    """Raise a ``ModelError`` if a known layer has been made to do something else."""
+    kinds = [kind for kind in type(module).__mro__ if kind in read_layer.registry]
+    known: Any = kinds[0]
+    if known is object:  # of no known type: refused, or handled, by name
+        return
+    is_other = getattr(type(module), "forward", None) is not known.forward
+    repeats = framework_of(module).repeats
+    if known is not nn.Module and is_other and not repeats(module, known):
+        raise ModelError(
+            f"{name}: {type(module).__name__} is a {known.__name__} with a forward of "
+            f"its own, which cannot be deployed; use {known.__name__}"
+        )
+    if module._forward_hooks or module._forward_pre_hooks:
+        raise ModelError(
+            f"{name}: hooks change what this layer does; remove them (as "
+            "torch.nn.utils.remove_weight_norm does) before saving"
+        )
+
+
+class Aliases(Generic[Value]):
+    """The layer that each value of a forward comes from.
+
+    As in PyTorch: behind ``skip = out; out += x``, ``skip`` is the sum as well.
+    """
+
+    def __init__(self, layers: Layers) -> None:
+        self.layers = layers
+        self.ends: dict[Value, str] = {}  # layer, or what a value stands for
+        self.made_by: dict[Value, Value] = {}  # the value that the tensor was made as
+
+    def note(
+        self, value: Value, end: str, first: Value | None, *, is_written: bool
+    ) -> None:
+        """Note that a call of ``first`` gives ``value``, of the layer ``end``.
+
+        Raises
+        ------
+        ModelError
+            If it is written in place where the next timestep finds it.
+        """
+        self.ends[value], self.made_by[value] = end, value
+        if first is None or first not in self.ends or end not in self.layers.nodes:
+            return
+        before, maker = self.ends[first], self.made_by[first]
+        is_changed = is_written and end != before
+        if is_changed:
+            self._check_writable(value, maker)
+        if is_changed or end == before or self.layers.is_view(end, of=before):
+            self.made_by[value] = maker
+        same = [v for v, m in self.made_by.items() if m == maker and v != value]
+        for other in same if is_changed else ():
+            self.ends[other] = end if self.ends[other] == before else CHANGED
+
+    def _check_writable(self, value: Value, maker: Value) -> None:
+        end = self.ends[maker]
+        if end == INPUT_NAME or self.layers.is_kept(end):
+            what = "input" if end == INPUT_NAME else f"state of {end}"
+            raise ModelError(
+                f"{value}: forward changes its {what} in place, so that the next "
+                f"timestep finds it changed; {OUT_OF_PLACE}"
+            )

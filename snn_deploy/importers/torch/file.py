@@ -27,8 +27,7 @@ from snn_deploy.importers.byte_weights import (
     from_integers,
     integers_and_scales,
 )
-from snn_deploy.importers.torch.module import trace
-from snn_deploy.importers.torch.wrappers import unwrapped
+from snn_deploy.importers.torch.module import trace, unwrapped
 from snn_deploy.ir.codec import CodecError, decode, encode
 from snn_deploy.ir.graph import Functional, Graph, Training
 from snn_deploy.ir.stimuli import Encoding, input_hashes, to_gray

@@ -1,4 +1,7 @@
-"""Read the layers of PyTorch, one function for each type."""
+"""Read the layers of PyTorch, one function for each type.
+
+Poolings of rows are poolings of maps of height 1.
+"""
 
 from functools import singledispatch
 from typing import Any
@@ -9,19 +12,17 @@ from torch import nn
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.torch.pooling import (
-    Pair,
-    check_axes,
-    pair,
-    read_adaptive,
-    read_average,
-    read_largest,
-    read_sums,
-)
-from snn_deploy.importers.torch.spikingjelly import is_threshold_norm, repeats
 from snn_deploy.ir import tebn as ir
 from snn_deploy.ir.neurons import Qcfs, Relu
-from snn_deploy.ir.nodes import BatchNorm, Conv2d, Flatten, Linear, Node
+from snn_deploy.ir.nodes import (
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    Node,
+)
 from snn_deploy.nn import neurons as training
 from snn_deploy.nn.tebn import Tebn
 
@@ -31,32 +32,14 @@ DEPLOYABLE = (
     "nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout, nn.Identity, nn.ReLU, nn.ReLU6",
     "nn.Hardtanh(0, ...)",
     "snn_deploy.nn.neurons.Qcfs",
-    "neurons of Norse, snnTorch, SpikingJelly and sinabs",
 )
+
+Pair = tuple[int, int]
 
 
 def is_known(module: nn.Module) -> bool:
     """Return whether there is a counterpart for layers of this type."""
     return read_layer.dispatch(type(module)) is not read_layer.dispatch(nn.Module)
-
-
-def check_unchanged(module: nn.Module, name: str) -> None:
-    """Raise a ``ModelError`` if a known layer has been made to do something else."""
-    kinds = [kind for kind in type(module).__mro__ if kind in read_layer.registry]
-    known: Any = kinds[0]
-    if known is object:  # of no known type: refused, or handled, by name
-        return
-    is_other = getattr(type(module), "forward", None) is not known.forward
-    if known is not nn.Module and is_other and not repeats(module, known):
-        raise ModelError(
-            f"{name}: {type(module).__name__} is a {known.__name__} with a forward of "
-            f"its own, which cannot be deployed; use {known.__name__}"
-        )
-    if module._forward_hooks or module._forward_pre_hooks:
-        raise ModelError(
-            f"{name}: hooks change what this layer does; remove them (as "
-            "torch.nn.utils.remove_weight_norm does) before saving"
-        )
 
 
 def array(tensor: torch.Tensor) -> FloatArray:
@@ -66,20 +49,15 @@ def array(tensor: torch.Tensor) -> FloatArray:
 
 
 @singledispatch
-def read_layer(module: nn.Module, name: str, shape: Shape) -> Node:
-    """Return the layer of one module, for an input of ``shape``.
+def read_layer(module: nn.Module, name: str, shape: Shape) -> Node | None:
+    """Return the layer of one module, for an input of ``shape``; ``None`` for no layer.
 
     Raises
     ------
     ModelError
-        If the type or a parameter has no counterpart.
+        If a parameter has no counterpart.
     """
-    if is_threshold_norm(module):
-        return _batch_norm(module, name, shape)
-    raise ModelError(
-        f"{name}: {type(module).__name__} cannot be deployed; use one of "
-        f"{', '.join(DEPLOYABLE)}"
-    )
+    return None
 
 
 @read_layer.register
@@ -101,20 +79,20 @@ def _convolution(module: nn.Conv1d | nn.Conv2d, name: str, shape: Shape) -> Node
             f"{name}: padding_mode is {module.padding_mode!r}, which cannot be "
             "deployed; use 'zeros'"
         )
-    check_axes(module, name, shape)
+    _check_axes(module, name, shape)
     weight = array(module.weight)
     if weight.ndim == 3:  # a row is a map of height 1
         weight = weight[:, :, np.newaxis]
-    dilation = pair(module.dilation, 1)
+    dilation = _pair(module.dilation, 1)
     if isinstance(module.padding, str):
         padding = _same_padding(name, weight.shape, dilation, module.padding)
     else:
-        padding = pair(module.padding, 0)
+        padding = _pair(module.padding, 0)
     return Conv2d(
         name=name,
         weight=weight,
         bias=_bias(module.bias, len(weight)),
-        stride=pair(module.stride, 1),
+        stride=_pair(module.stride, 1),
         padding=padding,
         dilation=dilation,
         groups=module.groups,
@@ -136,7 +114,8 @@ def _same_padding(name: str, shape: Shape, dilation: Pair, padding: str) -> Pair
 
 @read_layer.register(nn.BatchNorm1d)
 @read_layer.register(nn.BatchNorm2d)
-def _batch_norm(module: Any, name: str, shape: Shape) -> BatchNorm:
+def read_batch_norm(module: Any, name: str, shape: Shape) -> BatchNorm:
+    """Return a batch normalization, as it is once trained."""
     if module.running_mean is None or module.running_var is None:
         raise ModelError(
             f"{name}: a batch normalization without running statistics depends on the "
@@ -157,7 +136,7 @@ def _batch_norm(module: Any, name: str, shape: Shape) -> BatchNorm:
 
 @read_layer.register
 def _tebn(module: Tebn, name: str, shape: Shape) -> Node:
-    norm = _batch_norm(module.norm, name, shape)
+    norm = read_batch_norm(module.norm, name, shape)
     return ir.Tebn(name=name, shape=shape, norm=norm, factors=array(module.factors))
 
 
@@ -194,10 +173,97 @@ def _bias(bias: torch.Tensor | None, n: int) -> FloatArray:
     return np.zeros(n) if bias is None else array(bias)
 
 
-read_layer.register(nn.AvgPool1d, read_average)
-read_layer.register(nn.AvgPool2d, read_average)
-read_layer.register(nn.MaxPool1d, read_largest)
-read_layer.register(nn.MaxPool2d, read_largest)
-read_layer.register(nn.AdaptiveAvgPool1d, read_adaptive)
-read_layer.register(nn.AdaptiveAvgPool2d, read_adaptive)
-read_layer.register(nn.LPPool2d, read_sums)
+def _pair(value: int | tuple[int, ...], along_height: int) -> Pair:
+    """Return the setting of both axes; 1d layers have their own for the height."""
+    if isinstance(value, int):
+        return value, value
+    return (along_height, value[0]) if len(value) == 1 else (value[0], value[1])
+
+
+def _check_axes(module: nn.Module, name: str, shape: Shape) -> None:
+    """Raise an error unless a 1d layer has rows and a 2d layer maps before it."""
+    is_row = type(module).__name__.endswith("1d")
+    if len(shape) != 3 or (is_row and shape[1] != 1):
+        needed = "(channel, length)" if is_row else "(channel, height, width)"
+        raise ModelError(
+            f"{name}: the input has shape {shape}; {type(module).__name__} needs "
+            f"{needed}"
+        )
+
+
+def _needs(module: Any, name: str, parameter: str, needed: object) -> None:
+    found = getattr(module, parameter, needed)
+    if found != needed:
+        raise ModelError(
+            f"{name}: {parameter} is {found}, which cannot be deployed; use {needed}"
+        )
+
+
+def _windows(module: Any, name: str, shape: Shape) -> dict[str, Any]:
+    """Return name, shape, kernel, stride and padding of a pooling."""
+    _check_axes(module, name, shape)
+    _needs(module, name, "ceil_mode", False)
+    return {
+        "name": name,
+        "shape": shape,
+        "kernel": _sizes(module, module.kernel_size, 1),
+        "stride": _sizes(module, module.stride, 1),
+        "padding": _sizes(module, module.padding, 0),
+    }
+
+
+def _sizes(module: nn.Module, value: Any, along_height: int) -> Pair:
+    is_row = type(module).__name__.endswith("1d")
+    if is_row and isinstance(value, int):
+        value = (value,)
+    return _pair(value, along_height)
+
+
+@read_layer.register(nn.AvgPool1d)
+@read_layer.register(nn.AvgPool2d)
+def _average(module: nn.AvgPool1d | nn.AvgPool2d, name: str, shape: Shape) -> Node:
+    """Return the means of windows."""
+    _needs(module, name, "divisor_override", None)
+    windows = _windows(module, name, shape)
+    if any(windows["padding"]):
+        _needs(module, name, "count_include_pad", True)
+    return AvgPool2d(**windows)
+
+
+@read_layer.register(nn.MaxPool1d)
+@read_layer.register(nn.MaxPool2d)
+def _largest(module: nn.MaxPool1d | nn.MaxPool2d, name: str, shape: Shape) -> Node:
+    """Return the largest values of windows."""
+    _needs(module, name, "return_indices", False)
+    windows = _windows(module, name, shape)
+    return MaxPool2d(**windows, dilation=_sizes(module, module.dilation, 1))
+
+
+@read_layer.register(nn.AdaptiveAvgPool1d)
+@read_layer.register(nn.AdaptiveAvgPool2d)
+def _adaptive(
+    module: nn.AdaptiveAvgPool1d | nn.AdaptiveAvgPool2d, name: str, shape: Shape
+) -> Node:
+    """Return the means of as many windows as are wanted."""
+    _check_axes(module, name, shape)
+    wanted: Any = _sizes(module, module.output_size, 1)
+    pairs = list(zip(shape[1:], wanted, strict=True))
+    sizes = [(size, size if number is None else number) for size, number in pairs]
+    if any(size % number for size, number in sizes):
+        raise ModelError(
+            f"{name}: output_size {module.output_size} does not divide an input of "
+            f"{shape}, so its windows differ in size; choose a divisor, such as 1"
+        )
+    kernel = (sizes[0][0] // sizes[0][1], sizes[1][0] // sizes[1][1])
+    return AvgPool2d(name=name, shape=shape, kernel=kernel, stride=kernel)
+
+
+@read_layer.register
+def _sums(module: nn.LPPool2d, name: str, shape: Shape) -> Node:
+    """Return the sums of windows."""
+    _needs(module, name, "norm_type", 1)
+    _check_axes(module, name, shape)
+    _needs(module, name, "ceil_mode", False)
+    kernel = _pair(module.kernel_size, 1)
+    stride = kernel if module.stride is None else _pair(module.stride, 1)
+    return AvgPool2d(name=name, shape=shape, kernel=kernel, stride=stride, is_sum=True)

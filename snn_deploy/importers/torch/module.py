@@ -5,7 +5,7 @@ torch.fx, in evaluation mode (batch normalizations use their running statistics,
 does nothing). Containers are walked through; every other module is one layer, chosen by
 its type, and refused by name if its type or one of its parameters has no counterpart.
 A row of several channels is a map of height 1, so that 1d layers are 2d ones. Modules
-of SpikingJelly and sinabs that take all timesteps at once are read as their timestep.
+of frameworks that take all timesteps at once are read as their timestep.
 """
 
 import operator
@@ -16,8 +16,26 @@ from torch import nn
 
 from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.torch.aliases import CHANGED, OUT_OF_PLACE, Aliases
-from snn_deploy.importers.torch.calls import (
+from snn_deploy.importers.torch.check import check_against_module
+from snn_deploy.importers.torch.collected import (
+    CHANGED,
+    INPUT_NAME,
+    OUT_OF_PLACE,
+    Aliases,
+    Layers,
+)
+from snn_deploy.importers.torch.frameworks.framework import TimeAxis
+from snn_deploy.importers.torch.frameworks.registry import (
+    DEPLOYABLE,
+    check_answer,
+    copied,
+    framework_of,
+    is_cell,
+    is_sequence,
+    time_axis,
+)
+from snn_deploy.importers.torch.rates import largest_activations
+from snn_deploy.importers.torch.tracing import (
     ADDITIONS,
     ADDITIONS_IN_PLACE,
     RESHAPES,
@@ -25,25 +43,18 @@ from snn_deploy.importers.torch.calls import (
     is_flattening,
     is_idle_dropout,
     layer_of,
+    output_of,
     size_of,
+    traced,
 )
-from snn_deploy.importers.torch.check import check_against_module
-from snn_deploy.importers.torch.collected import INPUT_NAME, Layers
-from snn_deploy.importers.torch.frameworks import (
-    TimeAxis,
-    is_cell,
-    is_of_framework,
-    is_sequence,
-    returns_state,
-    time_axis,
-    voltage_index,
-)
-from snn_deploy.importers.torch.layers import DEPLOYABLE
-from snn_deploy.importers.torch.rates import largest_activations
-from snn_deploy.importers.torch.spikingjelly import check_decode
-from snn_deploy.importers.torch.tracing import output_of, traced
 from snn_deploy.ir.graph import Graph, Training
 
+# what holds a module, by the name it has there
+INNER = {
+    "DataParallel": "module",
+    "DistributedDataParallel": "module",
+    "OptimizedModule": "_orig_mod",  # of torch.compile
+}
 STATE = "state of neurons"  # stands for values that only neurons may take
 
 
@@ -80,8 +91,9 @@ def trace(
         If a layer cannot be deployed, forward loops over timesteps, or the model
         computes something else than its layers say.
     """
-    check_decode(model, training.functional)
-    has_time = time_axis(model) in (TimeAxis.FIRST, TimeAxis.SECOND)
+    check_answer(model, training.functional)
+    axis, _ = time_axis(model)
+    has_time = axis in (TimeAxis.FIRST, TimeAxis.SECOND)
     layers = Layers(input_shape, has_time=has_time, is_balanced=is_balanced)
     if is_sequence(model):
         last = layers.sequence(model, "", INPUT_NAME)
@@ -167,7 +179,7 @@ class _Forward:
         return name
 
     def _call_module(self, item: torch.fx.Node, module: nn.Module) -> str:
-        if type(module).__name__ == "Merge" and is_of_framework(module):
+        if framework_of(module).is_sum(module):
             return self._sum(item)
         return self.layers.module(module, str(item.target), self._signal(item))
 
@@ -216,10 +228,12 @@ class _Forward:
         if self.ends[first] == STATE:
             return STATE
         module = self.pairs.get(first)
-        if module is not None and returns_state(module) and index in (0, 1, 2):
-            if index == voltage_index(module):
-                self.voltages[item] = self.ends[first]
-            return self.ends[first] if index == 0 else STATE
+        if module is not None and index in (0, 1, 2):
+            framework = framework_of(module)
+            if framework.returns_state(module):
+                if index == framework.voltage_index(module):
+                    self.voltages[item] = self.ends[first]
+                return self.ends[first] if index == 0 else STATE
         raise ModelError(
             f"{item.name}: forward takes a part of {first.name}, which cannot be "
             "deployed; use whole outputs"
@@ -240,3 +254,59 @@ class _Forward:
                 f"{item.name}: forward feeds this layer the {end}; {remedy}"
             )
         return end
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the module that was wrapped, with everything in main memory.
+
+    The module itself where nothing is to be done, else a copy if more than the
+    outermost wrapper changes.
+
+    Raises
+    ------
+    ModelError
+        If its tensors have no values.
+    """
+    model = _innermost(model)
+    tensors = [t for module in model.modules() for t in _tensors(module)]
+    if any(tensor.is_meta for tensor in tensors):
+        raise ModelError(
+            f"{type(model).__name__}: has tensors on the device 'meta', which holds no "
+            "values; load the trained ones"
+        )
+    is_elsewhere = any(tensor.device.type != "cpu" for tensor in tensors)
+    if is_elsewhere or any(_innermost(m) is not m for m in model.modules()):
+        model = copied(model).cpu()
+        for module in list(model.modules()):
+            _simplify(module)
+    return model
+
+
+def _simplify(module: nn.Module) -> None:
+    """Take wrappers off children, bring tensors that are not registered to memory."""
+    for name, child in list(module.named_children()):
+        setattr(module, name, _innermost(child))
+    for name, value in list(vars(module).items()):
+        if isinstance(value, torch.Tensor):
+            setattr(module, name, value.cpu())
+
+
+def without_wrappers(name: str) -> str:
+    """Return the name of a tensor as it is without any wrapper."""
+    return ".".join(p for p in name.split(".") if p not in INNER.values())
+
+
+def _innermost(module: nn.Module) -> nn.Module:
+    """Return what wrappers hold; any other module itself."""
+    while type(module).__module__.startswith("torch."):
+        name = INNER.get(type(module).__name__)
+        if name is None:
+            break
+        module = getattr(module, name)
+    return module
+
+
+def _tensors(module: nn.Module) -> list[torch.Tensor]:
+    """Return the tensors that a module itself holds, registered or not."""
+    held = (*module._parameters.values(), *module._buffers.values())
+    return [t for t in (*held, *vars(module).values()) if isinstance(t, torch.Tensor)]

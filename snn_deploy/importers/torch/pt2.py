@@ -14,10 +14,15 @@ from torch import nn
 
 from snn_deploy.arrays import n_neurons
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.torch.aliases import CHANGED, OUT_OF_PLACE, Aliases
-from snn_deploy.importers.torch.calls import clamped
-from snn_deploy.importers.torch.collected import INPUT_NAME, Layers
+from snn_deploy.importers.torch.collected import (
+    CHANGED,
+    INPUT_NAME,
+    OUT_OF_PLACE,
+    Aliases,
+    Layers,
+)
 from snn_deploy.importers.torch.pt2_file import Call, Name, Program, read_program
+from snn_deploy.importers.torch.tracing import clamped
 from snn_deploy.ir.graph import Graph, Training
 from snn_deploy.ir.stimuli import Encoding
 from snn_deploy.names import shown

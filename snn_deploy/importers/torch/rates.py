@@ -9,7 +9,7 @@ from torch import nn
 
 from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.torch.calls import layer_of
+from snn_deploy.importers.torch.tracing import layer_of
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.stimuli import GRAY_LEVELS, to_gray
 

@@ -18,53 +18,63 @@ from torch import nn
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.torch.cells import (
+from snn_deploy.importers.torch.frameworks.cells import (
     Cell,
     Dynamics,
     integrating,
-    kind_of,
     spiking,
     values,
 )
+from snn_deploy.importers.torch.frameworks.framework import Framework, kind_in
 from snn_deploy.ir.neurons import Lif, Reset
 from snn_deploy.ir.nodes import Linear
 
+PACKAGE = "norse"
 RESETS = {"reset_value": Reset.HARD, "reset_subtract": Reset.SOFT}
 
 
-def is_norse_sequence(module: nn.Module) -> bool:
-    """Return whether ``module`` is a ``norse.torch.SequentialState``."""
-    is_of_norse = type(module).__module__.split(".")[0] == "norse"
-    return is_of_norse and type(module).__name__ == "SequentialState"
+class Norse(Framework):
+    """Norse, whose cells take and return their states."""
+
+    title = "Norse"
+    package = PACKAGE
+    neurons = (PACKAGE,)
+
+    def read_cell(self, cell: Any, name: str, shape: Shape) -> Cell:
+        match _kind(cell):
+            case "LIFCell":
+                return Cell(
+                    neurons=_spiking(cell, name, shape, _with_current(cell, shape))
+                )
+            case "LIFRecurrentCell":
+                return _recurrent(cell, name, shape)
+            case "LIFBoxCell":
+                return Cell(neurons=_spiking(cell, name, shape, _boxed(cell, shape)))
+            case "IAFCell":
+                return Cell(neurons=_spiking(cell, name, shape, Dynamics()))
+            case "LICell":
+                _needs_zero(cell, name, "v_leak", shape)
+                return Cell(
+                    neurons=integrating(name, shape, _with_current(cell, shape))
+                )
+            case "LIBoxCell":
+                _needs_zero(cell, name, "v_leak", shape)
+                return Cell(neurons=integrating(name, shape, _boxed(cell, shape)))
+        raise ModelError(
+            f"{name}: Norse's {_kind(cell)} cannot be deployed; use LIFCell, "
+            "LIFRecurrentCell, LIFBoxCell, IAFCell, LICell or LIBoxCell"
+        )
+
+    def is_sequence(self, module: nn.Module) -> bool:
+        kind = type(module)
+        return self.owns(kind) and kind.__name__ == "SequentialState"
+
+    def returns_state(self, module: nn.Module) -> bool:
+        return True
 
 
-def read_norse_cell(cell: nn.Module, name: str, shape: Shape) -> Cell:
-    """Return the neurons that ``cell`` simulates, for an input of ``shape``.
-
-    Raises
-    ------
-    ModelError
-        If the cell, or one of its parameters, has no counterpart.
-    """
-    match kind_of(cell).__name__:
-        case "LIFCell":
-            return Cell(neurons=_spiking(cell, name, shape, _with_current(cell, shape)))
-        case "LIFRecurrentCell":
-            return _recurrent(cell, name, shape)
-        case "LIFBoxCell":
-            return Cell(neurons=_spiking(cell, name, shape, _boxed(cell, shape)))
-        case "IAFCell":
-            return Cell(neurons=_spiking(cell, name, shape, Dynamics()))
-        case "LICell":
-            _needs_zero(cell, name, "v_leak", shape)
-            return Cell(neurons=integrating(name, shape, _with_current(cell, shape)))
-        case "LIBoxCell":
-            _needs_zero(cell, name, "v_leak", shape)
-            return Cell(neurons=integrating(name, shape, _boxed(cell, shape)))
-    raise ModelError(
-        f"{name}: Norse's {kind_of(cell).__name__} cannot be deployed; use LIFCell, "
-        "LIFRecurrentCell, LIFBoxCell, IAFCell, LICell or LIBoxCell"
-    )
+def _kind(module: nn.Module) -> str:
+    return kind_in(PACKAGE, module).__name__
 
 
 def _recurrent(cell: Any, name: str, shape: Shape) -> Cell:

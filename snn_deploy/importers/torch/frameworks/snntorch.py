@@ -24,69 +24,94 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
+from torch import nn
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.torch.cells import (
+from snn_deploy.importers.torch.frameworks.cells import (
     ONE,
     ZERO,
     Cell,
     Dynamics,
     comparison_of,
+    fed_back,
     integrating,
-    kind_of,
     one_to_one,
     refuse,
     spiking,
     values,
 )
-from snn_deploy.importers.torch.feedback import fed_back
+from snn_deploy.importers.torch.frameworks.framework import Framework, kind_in
 from snn_deploy.ir.neurons import Comparison, Lif, Reset
 from snn_deploy.ir.nodes import Conv2d, Linear
 
+PACKAGE = "snntorch"
 READABLE = ("Leaky", "Lapicque", "Synaptic", "RLeaky", "RSynaptic")
 STATES = ("mem", "syn", "spk")  # which versions from 0.8 on wrote into state_dicts
+ONE_TO_ONE = "RecurrentOneToOne"  # a part of RLeaky, no neurons
 
 
-def optional(cell: Any) -> tuple[str, ...]:
-    """Return what versions before 0.8 did not write, spikes being worth 1 there."""
-    worth = cell.graded_spikes_factor
-    is_plain = not isinstance(worth, torch.nn.Parameter) and bool((worth == 1).all())
-    return ("reset_mechanism_val", *["graded_spikes_factor"] * is_plain)
+class SnnTorch(Framework):
+    """snnTorch, whose neurons give ``(spikes, ..., voltage)``."""
 
+    title = "snnTorch"
+    package = PACKAGE
+    neurons = (f"{PACKAGE}._neurons",)
 
-def returns_state(cell: Any) -> bool:
-    """Return whether a call gives ``(spikes, ..., voltage)``."""
-    return bool(cell.output or not cell.init_hidden)
+    def has_neurons(self, kind: type) -> bool:
+        return super().has_neurons(kind) and kind.__name__ != ONE_TO_ONE
 
-
-def read_snntorch_cell(cell: Any, name: str, shape: Shape) -> Cell:
-    """Return the neurons that ``cell`` simulates, for an input of ``shape``.
-
-    Raises
-    ------
-    ModelError
-        If the cell, or one of its parameters, has no counterpart.
-    """
-    kind = kind_of(cell).__name__
-    if kind == "Alpha":
-        raise ModelError(
-            f"{name}: snnTorch's Alpha cannot be deployed, its neurons have two "
-            "currents; train with Synaptic, which has one"
+    def read_cell(self, cell: Any, name: str, shape: Shape) -> Cell:
+        kind = _kind(cell)
+        if kind == "Alpha":
+            raise ModelError(
+                f"{name}: snnTorch's Alpha cannot be deployed, its neurons have two "
+                "currents; train with Synaptic, which has one"
+            )
+        if kind not in READABLE:
+            raise ModelError(
+                f"{name}: snnTorch's {kind} cannot be deployed; use "
+                f"{', '.join(READABLE)}"
+            )
+        comparison = _comparison(cell, name)
+        dynamics = _dynamics(cell, kind, shape)
+        neurons = _neurons(cell, name, shape, dynamics)
+        is_silent = cell.reset_mechanism == "none"
+        return Cell(
+            neurons=replace(neurons, comparison=comparison),
+            recurrent=_recurrent(cell, name, shape) if kind.startswith("R") else None,
+            silent=integrating(name, shape, dynamics) if is_silent else None,
         )
-    if kind not in READABLE:
-        raise ModelError(
-            f"{name}: snnTorch's {kind} cannot be deployed; use {', '.join(READABLE)}"
-        )
-    comparison = _comparison(cell, name)
-    dynamics = _dynamics(cell, kind, shape)
-    is_silent = cell.reset_mechanism == "none"
-    return Cell(
-        neurons=replace(_neurons(cell, name, shape, dynamics), comparison=comparison),
-        recurrent=_recurrent(cell, name, shape) if kind.startswith("R") else None,
-        silent=integrating(name, shape, dynamics) if is_silent else None,
-    )
+
+    def returns_state(self, module: Any) -> bool:
+        if not self.is_cell(module):
+            return False
+        return bool(module.output or not module.init_hidden)
+
+    def takes_state(self, module: Any) -> bool:
+        return self.returns_state(module) and not module.init_hidden
+
+    def voltage_index(self, module: nn.Module) -> int:
+        return 2 if _kind(module) == "Synaptic" else 1
+
+    def states(self, cell: nn.Module) -> tuple[str, ...]:
+        return STATES
+
+    def optional(self, module: Any) -> tuple[str, ...]:
+        if not self.is_cell(module):
+            return super().optional(module)
+        # versions before 0.8 wrote neither, spikes being worth 1 there
+        worth = module.graded_spikes_factor
+        is_plain = not isinstance(worth, nn.Parameter) and bool((worth == 1).all())
+        return ("reset_mechanism_val", *["graded_spikes_factor"] * is_plain)
+
+    def rest(self, module: Any) -> None:
+        if hasattr(module, "reset_mem"):
+            module.reset_mem()
+
+
+def _kind(module: nn.Module) -> str:
+    return kind_in(PACKAGE, module).__name__
 
 
 def _dynamics(cell: Any, kind: str, shape: Shape) -> Dynamics:
@@ -109,7 +134,7 @@ def _neurons(cell: Any, name: str, shape: Shape, dynamics: Dynamics) -> Lif:
         raise refuse(
             name, "graded_spikes_factor", worth.tolist(), "use one number over 0"
         )
-    rests = kind_of(cell).__name__ != "Leaky" and _is_delayed(cell)
+    rests = _kind(cell) != "Leaky" and _is_delayed(cell)
     if cell.reset_mechanism == "zero":
         return spiking(
             name,
@@ -174,6 +199,6 @@ def _comparison(cell: Any, name: str) -> Comparison:
 
 def _recurrent(cell: Any, name: str, shape: Shape) -> Linear | Conv2d:
     module, name = cell.recurrent, f"{name}.recurrent"
-    if type(module).__name__ == "RecurrentOneToOne":
+    if type(module).__name__ == ONE_TO_ONE:
         return one_to_one(values(module.V, shape), name, shape)
     return fed_back(module, name, shape)

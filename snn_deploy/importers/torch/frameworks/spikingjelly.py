@@ -24,21 +24,27 @@ from torch import nn
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.torch.cells import (
+from snn_deploy.importers.torch.frameworks.cells import (
     ZERO,
     Cell,
     Dynamics,
     comparison_of,
     integrating,
-    kind_of,
     one_to_one,
     refuse,
     spiking,
     values,
 )
+from snn_deploy.importers.torch.frameworks.framework import (
+    Framework,
+    TimeAxis,
+    is_in,
+    kind_in,
+)
+from snn_deploy.importers.torch.layers import read_batch_norm
 from snn_deploy.ir.graph import Functional
 from snn_deploy.ir.neurons import Comparison, Reset
-from snn_deploy.ir.nodes import Linear
+from snn_deploy.ir.nodes import Linear, Node
 
 READABLE = (
     "IFNode",
@@ -56,45 +62,64 @@ DECODES = {
     "last_mem": Functional.LAST,
 }
 RECURRENT = ("LinearRecurrentContainer", "ElementWiseRecurrentContainer")
+DROPOUTS = ("Dropout", "Dropout2d")
 THRESHOLD_NORMS = ("ThresholdDependentBatchNorm1d", "ThresholdDependentBatchNorm2d")
 CONTAINERS = ("MultiStepContainer", "SeqToANNContainer", "StepModeContainer")
-PACKAGE = "spikingjelly.activation_based"
+PACKAGE = "spikingjelly"
+LAYERS = f"{PACKAGE}.activation_based.layer"
+NEURONS = f"{PACKAGE}.activation_based.neuron"
 
 
-def is_spikingjelly_sequence(module: nn.Module) -> bool:
-    """Return whether ``module`` runs its children one after another, step by step."""
-    kind = type(module)
-    return kind.__module__.startswith(f"{PACKAGE}.layer") and (
-        kind.__name__ in CONTAINERS
+class SpikingJelly(Framework):
+    """SpikingJelly, whose neurons keep their states; step mode "m" is all timesteps."""
+
+    title = "SpikingJelly"
+    package = PACKAGE
+    neurons = (NEURONS,)
+    advice = (
+        "where a layer of one timestep is given all of them, set one step mode for "
+        "all: spikingjelly.activation_based.functional.set_step_mode(model, 'm')"
     )
 
+    def has_neurons(self, kind: type) -> bool:
+        is_container = is_in(kind, LAYERS) and kind.__name__ in RECURRENT
+        return is_container or super().has_neurons(kind)
 
-def is_recurrent_container(kind: type) -> bool:
-    """Return whether modules of this type feed the spikes of neurons back to them."""
-    return kind.__module__.startswith(f"{PACKAGE}.layer") and kind.__name__ in RECURRENT
+    def read_cell(self, cell: nn.Module, name: str, shape: Shape) -> Cell:
+        return _cell(cell, name, shape)
 
+    def read_layer(self, module: nn.Module, name: str, shape: Shape) -> Node | None:
+        if _is_layer(module, "VotingLayer"):
+            return _voting(module, name, shape)
+        if _is_layer(module, *THRESHOLD_NORMS):  # over time and batch, like any other
+            return read_batch_norm(module, name, shape)
+        return super().read_layer(module, name, shape)
 
-def takes_all_timesteps(module: nn.Module) -> bool:
-    """Return whether the first axis of what ``module`` takes is time."""
-    if is_spikingjelly_sequence(module) and type(module).__name__ in CONTAINERS[:2]:
-        return True
-    if is_readout(module):
-        return True
-    return getattr(module, "step_mode", "s") == "m"
+    def repeats(self, module: nn.Module, known: type) -> bool:
+        return _is_layer(module, known.__name__)
 
+    def is_sequence(self, module: nn.Module) -> bool:
+        return _is_layer(module, *CONTAINERS)
 
-def is_readout(module: nn.Module) -> bool:
-    """Return whether ``module`` gives voltages, of all timesteps at once."""
-    kind = kind_of(module)
-    return kind.__module__.startswith(f"{PACKAGE}.neuron") and kind.__name__ in READOUTS
+    def is_passed(self, module: nn.Module) -> bool:
+        return _is_layer(module, *DROPOUTS) or super().is_passed(module)
 
+    def time_axis(self, module: nn.Module) -> TimeAxis:
+        takes_all = _is_layer(module, *CONTAINERS[:2]) or _is_readout(module)
+        if takes_all or getattr(module, "step_mode", "s") == "m":
+            return TimeAxis.FIRST
+        return TimeAxis.NONE
 
-def check_decode(model: nn.Module, functional: Functional) -> None:
-    """Raise an error if a read-out makes another answer of its voltages than we do."""
-    for name, module in model.named_modules():
-        decode: Any = getattr(module, "decode", None) if is_readout(module) else None
+    def rest(self, module: Any) -> None:
+        if hasattr(module, "reset"):
+            module.reset()
+
+    def check_answer(
+        self, module: nn.Module, name: str, functional: Functional
+    ) -> None:
+        decode: Any = getattr(module, "decode", None) if _is_readout(module) else None
         if decode is None or DECODES.get(decode) is functional:
-            continue
+            return
         known = [f"{k!r} with functional {v.value!r}" for k, v in DECODES.items()]
         raise refuse(
             name,
@@ -103,37 +128,32 @@ def check_decode(model: nn.Module, functional: Functional) -> None:
             f"use {', '.join(known)}, or None",
         )
 
+    def set_sizes(self, module: Any, n: int, n_timesteps: int) -> None:
+        if _is_readout(module):
+            module.decode = None  # the graph gives every voltage
 
-def is_threshold_norm(module: nn.Module) -> bool:
-    """Return whether ``module`` is a threshold-dependent batch normalization.
-
-    Once trained it is a batch normalization over time and batch, like any other.
-    """
-    kind = type(module)
-    return kind.__module__ == f"{PACKAGE}.layer.bn" and kind.__name__ in THRESHOLD_NORMS
-
-
-def repeats(module: nn.Module, known: type) -> bool:
-    """Return whether ``module`` is ``known`` of PyTorch, once for each timestep."""
-    kind = type(module)
-    is_of_ours = kind.__module__.startswith(f"{PACKAGE}.layer")
-    return is_of_ours and kind.__name__ == known.__name__
+    def whole(self, module: nn.Module, result: Any) -> Any:
+        is_list = isinstance(result, list) and _is_readout(module)
+        return torch.stack(result) if is_list else result  # one voltage each timestep
 
 
-def does_nothing(module: nn.Module) -> bool:
-    """Return whether ``module`` is a dropout, which does nothing once trained."""
-    kind = type(module)
-    return kind.__module__ == f"{PACKAGE}.layer.dropout" and (
-        kind.__name__.startswith("Dropout")
-    )
+def _kind(module: nn.Module) -> str:
+    return kind_in(PACKAGE, module).__name__
 
 
-def read_voting(module: nn.Module, name: str, shape: Shape) -> Linear | None:
-    """Return the means over groups of neurons, if ``module`` is a ``VotingLayer``."""
-    kind: Any = type(module)
-    if kind.__name__ != "VotingLayer" or not kind.__module__.startswith(PACKAGE):
-        return None
-    size = int(module.voting_size)  # type: ignore[arg-type]
+def _is_layer(module: nn.Module, *names: str) -> bool:
+    return is_in(type(module), LAYERS) and type(module).__name__ in names
+
+
+def _is_readout(module: nn.Module) -> bool:
+    """Return whether ``module`` gives voltages, of all timesteps at once."""
+    kind = kind_in(PACKAGE, module)
+    return is_in(kind, NEURONS) and kind.__name__ in READOUTS
+
+
+def _voting(module: Any, name: str, shape: Shape) -> Linear:
+    """Return the means over groups of neurons."""
+    size = int(module.voting_size)
     if len(shape) != 1 or shape[0] % size:
         raise ModelError(
             f"{name}: voting_size {size} does not divide an input of {shape}; flatten "
@@ -143,7 +163,7 @@ def read_voting(module: nn.Module, name: str, shape: Shape) -> Linear | None:
     return Linear(name=name, weight=groups, bias=np.zeros(len(groups)))
 
 
-def read_spikingjelly_cell(cell: Any, name: str, shape: Shape) -> Cell:
+def _cell(cell: Any, name: str, shape: Shape) -> Cell:
     """Return the neurons that ``cell`` simulates, for an input of ``shape``.
 
     Raises
@@ -151,9 +171,9 @@ def read_spikingjelly_cell(cell: Any, name: str, shape: Shape) -> Cell:
     ModelError
         If the cell, or one of its parameters, has no counterpart.
     """
-    kind = kind_of(cell).__name__
+    kind = _kind(cell)
     if kind in RECURRENT:
-        return read_recurrent_container(cell, name, shape)
+        return _container(cell, name, shape)
     if kind in READOUTS:
         return Cell(neurons=integrating(name, shape, _dynamics(cell, shape)))
     if kind not in READABLE:
@@ -180,7 +200,7 @@ def read_spikingjelly_cell(cell: Any, name: str, shape: Shape) -> Cell:
     return Cell(neurons=neurons)
 
 
-def read_recurrent_container(container: Any, name: str, shape: Shape) -> Cell:
+def _container(container: Any, name: str, shape: Shape) -> Cell:
     """Return the neurons in a container that feeds their spikes back to them.
 
     Raises
@@ -189,9 +209,9 @@ def read_recurrent_container(container: Any, name: str, shape: Shape) -> Cell:
         If it holds no neurons, or combines spikes and input in another way.
     """
     back = f"{name}.recurrent"
-    if kind_of(container).__name__ == "ElementWiseRecurrentContainer":
+    if _kind(container) == "ElementWiseRecurrentContainer":
         _check_sum(container.element_wise_function, name)
-        cell = read_spikingjelly_cell(container.sub_module, name, shape)
+        cell = _cell(container.sub_module, name, shape)
         return replace(cell, recurrent=one_to_one(np.array(1.0), back, shape))
     layer = container.rc
     weight = layer.weight.detach().cpu().double().numpy()
@@ -202,7 +222,7 @@ def read_recurrent_container(container: Any, name: str, shape: Shape) -> Cell:
             f"{shape}; neurons have as many in as out, flatten what comes before"
         )
     bias = np.zeros(n) if layer.bias is None else values(layer.bias, (n,))
-    cell = read_spikingjelly_cell(container.sub_module, name, shape)
+    cell = _cell(container.sub_module, name, shape)
     return replace(
         cell,
         weights=Linear(name=f"{name}.input", weight=weight[:, :n], bias=bias),
@@ -218,7 +238,7 @@ def _check_sum(function: Any, name: str) -> None:
 
 
 def _dynamics(cell: Any, shape: Shape) -> Dynamics:
-    kind = kind_of(cell).__name__
+    kind = _kind(cell)
     if kind in ("IFNode", "SimpleIFNode", "NonSpikingIFNode"):
         return Dynamics()
     if kind == "CUBALIFNode":
@@ -231,7 +251,7 @@ def _dynamics(cell: Any, shape: Shape) -> Dynamics:
 
 
 def _decay(cell: Any, shape: Shape) -> FloatArray:
-    if kind_of(cell).__name__ == "ParametricLIFNode":
+    if _kind(cell) == "ParametricLIFNode":
         return values(cell.w.double().sigmoid(), shape)
     return np.asarray(1 / values(cell.tau, shape))
 

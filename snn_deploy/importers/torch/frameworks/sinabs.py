@@ -14,62 +14,102 @@ adaptive layers are refused.
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.fixedpoint import PAYLOAD_BITS
-from snn_deploy.importers.torch.cells import (
+from snn_deploy.importers.torch.frameworks.cells import (
     ONE,
     ZERO,
     Cell,
     Dynamics,
+    fed_back,
     integrating,
-    kind_of,
     refuse,
     spiking,
     values,
 )
-from snn_deploy.importers.torch.feedback import fed_back
+from snn_deploy.importers.torch.frameworks.framework import (
+    Framework,
+    TimeAxis,
+    kind_in,
+)
 from snn_deploy.ir.neurons import Comparison, Lif, Reset
 from snn_deploy.ir.nodes import Conv2d, Linear
 
+PACKAGE = "sinabs"
 READABLE = ("IAF", "LIF", "ExpLeak", "IAFRecurrent", "LIFRecurrent")
 SQUEEZE = "Squeeze"  # ends the names of layers that take (batch * time, ...)
 RESHAPING = ("FlattenTime", "UnflattenTime")  # of batch and time, which we go through
 MOST_SPIKES = (1 << PAYLOAD_BITS) - 1  # what one graded spike carries
 
 
-def is_squeezed(module: nn.Module) -> bool:
-    """Return whether a layer takes batch and time as one axis."""
-    return kind_of(module).__name__.endswith(SQUEEZE)
+class Sinabs(Framework):
+    """sinabs, whose layers take all timesteps and keep their states."""
 
-
-def read_sinabs_cell(cell: Any, name: str, shape: Shape) -> Cell:
-    """Return the neurons that ``cell`` simulates, for an input of ``shape``.
-
-    Raises
-    ------
-    ModelError
-        If the cell, or one of its parameters, has no counterpart.
-    """
-    kind = kind_of(cell).__name__.removesuffix(SQUEEZE)
-    if kind not in READABLE:
-        raise ModelError(
-            f"{name}: sinabs' {kind_of(cell).__name__} cannot be deployed; use "
-            f"{', '.join(READABLE)}, or these with {SQUEEZE}"
-        )
-    dynamics = _dynamics(cell, shape)
-    floor = None if cell.min_v_mem is None else values(cell.min_v_mem, shape)
-    back = _recurrent(cell, name, shape) if kind.endswith("Recurrent") else None
-    if cell.spike_fn is None:
-        neurons = integrating(name, shape, dynamics)
-        return Cell(neurons=neurons, lowest_voltage=floor)
-    return Cell(
-        neurons=_spiking(cell, name, shape, dynamics),
-        recurrent=back,
-        lowest_voltage=floor,
+    title = "sinabs"
+    package = PACKAGE
+    neurons = tuple(
+        f"{PACKAGE}.layers.{name}" for name in ("alif", "exp_leak", "iaf", "lif")
     )
+
+    def read_cell(self, cell: Any, name: str, shape: Shape) -> Cell:
+        kind = _kind(cell).removesuffix(SQUEEZE)
+        if kind not in READABLE:
+            raise ModelError(
+                f"{name}: sinabs' {_kind(cell)} cannot be deployed; use "
+                f"{', '.join(READABLE)}, or these with {SQUEEZE}"
+            )
+        dynamics = _dynamics(cell, shape)
+        floor = None if cell.min_v_mem is None else values(cell.min_v_mem, shape)
+        back = _recurrent(cell, name, shape) if kind.endswith("Recurrent") else None
+        if cell.spike_fn is None:
+            neurons = integrating(name, shape, dynamics)
+            return Cell(neurons=neurons, lowest_voltage=floor)
+        return Cell(
+            neurons=_spiking(cell, name, shape, dynamics),
+            recurrent=back,
+            lowest_voltage=floor,
+        )
+
+    def is_sequence(self, module: nn.Module) -> bool:
+        return self._is(module, "Repeat")
+
+    def is_walked(self, module: nn.Module) -> bool:
+        return self._is(module, "Network")
+
+    def is_passed(self, module: nn.Module) -> bool:
+        return self._is(module, *RESHAPING) or super().is_passed(module)
+
+    def is_sum(self, module: nn.Module) -> bool:
+        return self._is(module, "Merge")
+
+    def _is(self, module: nn.Module, *names: str) -> bool:
+        return self.owns(type(module)) and type(module).__name__ in names
+
+    def time_axis(self, module: nn.Module) -> TimeAxis:
+        if not self.is_cell(module):
+            return TimeAxis.NONE
+        return TimeAxis.MERGED if _kind(module).endswith(SQUEEZE) else TimeAxis.SECOND
+
+    def states(self, cell: nn.Module) -> tuple[str, ...]:
+        return tuple(name for name, _ in cell.named_buffers(recurse=False))
+
+    def rest(self, module: nn.Module) -> None:
+        for name in self.states(module) if self.is_cell(module) else ():
+            module.register_buffer(name, torch.zeros(0))
+
+    def set_sizes(self, module: Any, n: int, n_timesteps: int) -> None:
+        if hasattr(module, "batch_size"):
+            module.batch_size = n
+        if hasattr(module, "num_timesteps"):
+            module.num_timesteps = n_timesteps
+
+
+def _kind(module: nn.Module) -> str:
+    return kind_in(PACKAGE, module).__name__
 
 
 def _recurrent(cell: Any, name: str, shape: Shape) -> Linear | Conv2d:
@@ -86,7 +126,7 @@ def _recurrent(cell: Any, name: str, shape: Shape) -> Linear | Conv2d:
 
 def _dynamics(cell: Any, shape: Shape) -> Dynamics:
     kept = ONE
-    if not kind_of(cell).__name__.startswith("IAF"):
+    if not _kind(cell).startswith("IAF"):
         kept = _alpha(cell, "mem", shape)
     gain = 1 - kept if cell.norm_input else ONE
     if cell.alpha_syn_calculated is None:

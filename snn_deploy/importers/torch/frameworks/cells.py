@@ -9,36 +9,11 @@ from torch import nn
 
 from snn_deploy.arrays import FloatArray, Shape, n_neurons
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.torch.layers import read_layer
 from snn_deploy.ir.neurons import Comparison, Integrator, Lif, Neuron, Reset
 from snn_deploy.ir.nodes import Conv2d, Linear
 
 ZERO, ONE = np.array(0.0), np.array(1.0)
-FRAMEWORKS = ("norse", "sinabs", "snntorch", "spikingjelly")
-# what a derived class may define without doing something else
-HARMLESS = ("__init__", "__doc__", "__repr__", "__str__", "extra_repr")
-
-
-def kind_of(module: nn.Module) -> type:
-    """Return the first type of ``module`` that comes from a framework, or its own."""
-    kinds = type(module).__mro__
-    return next(
-        (k for k in kinds if k.__module__.split(".")[0] in FRAMEWORKS), kinds[0]
-    )
-
-
-def changes(module: nn.Module, known: type) -> tuple[str, ...]:
-    """Return the names of what ``module`` defines that may change what it does."""
-    kinds = [kind for kind in type(module).__mro__ if kind not in known.__mro__]
-    found = [
-        name
-        for kind in kinds
-        for name, value in vars(kind).items()
-        if name not in HARMLESS and (callable(value) or hasattr(value, "__get__"))
-    ]
-    if "forward" in vars(module):
-        found.append("forward")
-    # what every class has of itself
-    return tuple(name for name in found if name not in ("__dict__", "__weakref__"))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -145,6 +120,27 @@ def one_to_one(weight: FloatArray, name: str, shape: Shape) -> Linear | Conv2d:
         groups=channels,
         shape=shape,
     )
+
+
+def fed_back(connection: nn.Module, name: str, shape: Shape) -> Linear | Conv2d:
+    """Return the layer that brings spikes of neurons of ``shape`` back to them.
+
+    Raises
+    ------
+    ModelError
+        If the module is no such layer.
+    """
+    if not isinstance(connection, nn.Linear | nn.Conv2d):
+        raise refuse(
+            name, "the connection", type(connection).__name__, "use Linear or Conv2d"
+        )
+    layer = read_layer(connection, name, shape)
+    assert isinstance(layer, Linear | Conv2d)
+    if layer.output_shape != shape:
+        raise ModelError(
+            f"{name}: leads from {shape} to {layer.output_shape}; it must lead back"
+        )
+    return layer
 
 
 def refuse(name: str, parameter: str, found: object, remedy: str) -> ModelError:
