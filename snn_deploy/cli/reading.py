@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snn_deploy.importers.options import OPTIONS, ReadOptions
+
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
     from snn_deploy.cutoff.rules.rule import Calibration
@@ -17,58 +19,15 @@ if TYPE_CHECKING:
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add what a model's file may leave out."""
     group = parser.add_argument_group("what the file of a model may leave out")
-    group.add_argument(
-        "--timesteps",
-        type=positive,
-        help="timesteps per input (default: what the model was trained for)",
-    )
-    group.add_argument(
-        "--dt",
-        type=float,
-        metavar="SECONDS",
-        help="length of a timestep, if the file (NIR) does not say",
-    )
-    group.add_argument(
-        "--reset",
-        choices=("hard", "soft"),
-        help="what a spike does to the voltage, if the file (NIR) does not say: set it "
-        "to v_reset, or lower it by the threshold",
-    )
-    group.add_argument(
-        "--balance-on",
-        type=Path,
-        metavar="X.npz",
-        help="training inputs x on which the thresholds of a conventional network "
-        "(ONNX) are set; with labels y its accuracy is shown before and after",
-    )
-    group.add_argument(
-        "--percentile",
-        type=float,
-        help="of a ReLU's positive values that lie below its threshold (default: 99.9)",
-    )
-    group.add_argument(
-        "--builder",
-        metavar="MODULE:FUNCTION",
-        help="imports and calls this function, which returns the module that the "
-        "tensors of a bare state_dict (.pt) belong to",
-    )
-    group.add_argument(
-        "--trust-pickle",
-        action="store_true",
-        help="unpickle a module from a .pt file: it can run any code",
-    )
-    group.add_argument(
-        "--input-shape",
-        type=_shape,
-        metavar="C,H,W",
-        help="of one input of such a module",
-    )
-    group.add_argument(
-        "--encoding",
-        choices=("direct", "rate", "events"),
-        help="of the input of such a module or of a .pt2 file (default: direct), or of "
-        "a .nir file that does not say (default: events)",
-    )
+    parsers: dict[type, Any] = {int: positive, tuple: _shape}
+    for option in OPTIONS:
+        shown = dict(option.metadata)
+        kind = shown.pop("kind")
+        if kind is bool:
+            shown["action"] = "store_true"
+        else:
+            shown["type"] = parsers.get(kind, kind)
+        group.add_argument(f"--{option.name.replace('_', '-')}", **shown)
 
 
 def positive(text: str) -> int:
@@ -96,7 +55,7 @@ def read_model(path: Path, options: argparse.Namespace) -> "Graph":
     """Return the model at ``path``, with the options of ``add_model_options``."""
     from snn_deploy.data.data import dark_bytes, load_arrays
     from snn_deploy.errors import DataError
-    from snn_deploy.importers.registry import load_model
+    from snn_deploy.importers.registry import load_with
 
     arrays = load_arrays(options.balance_on) if options.balance_on else {}
     if options.balance_on and "x" not in arrays:
@@ -106,12 +65,7 @@ def read_model(path: Path, options: argparse.Namespace) -> "Graph":
         )
     if arrays:
         note_remarks(dark_bytes(arrays["x"]), options.balance_on)
-    return load_model(
-        path,
-        balance_on=arrays.get("x"),
-        percentile=options.percentile,
-        **_told(options),
-    )
+    return load_with(path, _told(options, balance_on=arrays.get("x")))
 
 
 def read_shapes(path: Path | None, options: argparse.Namespace) -> "Graph":
@@ -120,7 +74,7 @@ def read_shapes(path: Path | None, options: argparse.Namespace) -> "Graph":
 
     if path is not None and options.balance_on is not None:
         return read_model(path, options)
-    return load_shapes(path, **_told(options))
+    return load_shapes(path, _told(options))
 
 
 def read_trained(
@@ -141,19 +95,10 @@ def read_trained(
     return read_model(path, argparse.Namespace(**{**vars(options), **known, **given}))
 
 
-def _told(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what every reader of models takes."""
-    from snn_deploy.ir.neurons import Reset
-
-    return {
-        "dt": options.dt,
-        "reset": None if options.reset is None else Reset(options.reset),
-        "timesteps": options.timesteps,
-        "builder": options.builder,
-        "trust_pickle": options.trust_pickle,
-        "input_shape": options.input_shape,
-        "encoding": options.encoding,
-    }
+def _told(options: argparse.Namespace, balance_on: Any = None) -> ReadOptions:
+    """Return what readers of models are told, with the inputs of a file."""
+    given = {option.name: getattr(options, option.name) for option in OPTIONS}
+    return ReadOptions(**{**given, "balance_on": balance_on})
 
 
 def show_gap(graph: "Graph", path: Path) -> None:

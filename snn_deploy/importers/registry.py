@@ -1,18 +1,35 @@
 """The readers by the ending of a file."""
 
 from dataclasses import replace
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.options import NO_OPTIONS, ReadOptions
 
 if TYPE_CHECKING:
     from snn_deploy.arrays import AnyArray, Shape
     from snn_deploy.ir.graph import Graph
     from snn_deploy.ir.neurons import Reset
 
-DEFAULT_ENCODING = "direct"
+
+class Format(NamedTuple):
+    """A form in which models are saved."""
+
+    reader: str  # module and function (path, options) -> Graph, imported when used
+    writer: str = ""  # what such files are known by
+
+
+FORMATS = {
+    ".pt": Format("torch.file:read_model", " (written by snn_deploy.save)"),
+    ".pt2": Format("torch.pt2:read_pt2"),
+    ".nir": Format("nir.reader:read_nir"),
+    ".onnx": Format("onnx.reader:read_onnx"),
+    ".net": Format("lava_dl.reader:read_lava_dl", " (by lava-dl)"),
+}
+ALSO = {".pth": ".pt"}
 NO_MODELS = {
     ".npz": "holds inputs, no model; give the model, and this file as --data",
     ".snn": "is compiled already; give the model that it was compiled from",
@@ -66,31 +83,35 @@ def load_model(
     ModelError
         If the format is unknown, or the file cannot be read.
     """
-    path = Path(path)
-    if builder is not None or trust_pickle:
-        graph = _from_module(
-            path, builder, trust_pickle, input_shape, timesteps, encoding
-        )
-    else:
-        graph = _read(path, dt, reset, encoding, timesteps)
-    return _shown_for(_balanced(graph, balance_on, percentile), timesteps)
+    return load_with(
+        path,
+        ReadOptions(
+            dt=dt,
+            reset=reset,
+            timesteps=timesteps,
+            balance_on=balance_on,
+            percentile=percentile,
+            builder=builder,
+            trust_pickle=trust_pickle,
+            input_shape=input_shape,
+            encoding=encoding,
+        ),
+    )
+
+
+def load_with(path: str | PathLike[str], options: ReadOptions) -> "Graph":
+    """Return the network that ``load_model`` does, the options in one value."""
+    graph = _read(Path(path), options)
+    return _shown_for(_balanced(graph, options), options)
 
 
 def load_shapes(
-    path: str | PathLike[str] | None,
-    *,
-    dt: float | None = None,
-    reset: "Reset | None" = None,
-    timesteps: int | None = None,
-    builder: str | None = None,
-    trust_pickle: bool = False,
-    input_shape: "Shape | None" = None,
-    encoding: str | None = None,
+    path: str | PathLike[str] | None, options: ReadOptions = NO_OPTIONS
 ) -> "Graph":
     """Return a network of which only the layers and their shapes need to be right.
 
-    Parameters are those of ``load_model``. Without a file it is what the ``builder``
-    returns, as it stands. Thresholds of ReLUs, and timesteps, that nobody knows are 1.
+    Without a file it is what the ``builder`` returns, as it stands. Thresholds of
+    ReLUs, and timesteps, that nobody knows are 1.
 
     Raises
     ------
@@ -99,114 +120,47 @@ def load_shapes(
     """
     from snn_deploy.importers.balance import needs_balance
 
-    if path is not None and builder is None and not trust_pickle:
-        graph = _shown_for(
-            _read(Path(path), dt, reset, encoding, timesteps or 1), timesteps
-        )
-    else:
-        graph = _from_module(
-            None if path is None else Path(path),
-            builder,
-            trust_pickle,
-            input_shape,
-            timesteps or 1,
-            encoding,
-        )
+    known = replace(options, timesteps=options.timesteps or 1)
+    graph = _shown_for(_read(None if path is None else Path(path), known), options)
     for relu in needs_balance(graph):
         graph = graph.replace(relu, by=replace(relu, maximum=1.0))
     return graph
 
 
-def _shown_for(graph: "Graph", timesteps: int | None) -> "Graph":
-    if timesteps is None:
+def _shown_for(graph: "Graph", options: ReadOptions) -> "Graph":
+    if options.timesteps is None:
         return graph
-    return replace(graph, training=replace(graph.training, timesteps=timesteps))
+    training = replace(graph.training, timesteps=options.timesteps)
+    return replace(graph, training=training)
 
 
-def _from_module(
-    path: Path | None,
-    builder: str | None,
-    trust_pickle: bool,
-    input_shape: "Shape | None",
-    timesteps: int | None,
-    encoding: str | None,
-) -> "Graph":
-    from snn_deploy.importers.torch.checkpoint import (
-        read_builder,
-        read_checkpoint,
-        read_pickle,
-    )
+def _read(path: Path | None, options: ReadOptions) -> "Graph":
+    if path is None or options.builder is not None or options.trust_pickle:
+        from snn_deploy.importers.torch.checkpoint import read_module
 
-    if path is None and builder is None:
-        raise ModelError(
-            "no model: neither a file nor a function that builds one is given; give "
-            "its path, or --builder package.module:function"
-        )
-    if input_shape is None or timesteps is None:
-        needed = {"--input-shape 1,28,28": input_shape, "--timesteps": timesteps}
-        missing = [option for option, value in needed.items() if value is None]
-        raise ModelError(
-            f"{path or builder}: tensors and modules do not say what one input is; "
-            f"give {' and '.join(missing)}"
-        )
-    kind = encoding or DEFAULT_ENCODING
-    if path is None:
-        assert builder is not None
-        return read_builder(builder, input_shape, timesteps, kind)
-    if builder is None:
-        return read_pickle(path, input_shape, timesteps, kind)
-    return read_checkpoint(
-        path, builder, input_shape, timesteps, kind, trusts=trust_pickle
-    )
-
-
-def _read(
-    path: Path,
-    dt: float | None,
-    reset: "Reset | None",
-    encoding: str | None,
-    timesteps: int | None,
-) -> "Graph":
-    match path.suffix:
-        case ".pt" | ".pth":
-            from snn_deploy.importers.torch.file import read_model
-
-            return read_model(path)
-        case ".net":
-            from snn_deploy.importers.lava_dl.reader import read_lava_dl
-
-            return read_lava_dl(path, timesteps=timesteps)
-        case ".nir":
-            from snn_deploy.importers.nir.reader import read_nir
-            from snn_deploy.ir.stimuli import Encoding
-
-            kind = None if encoding is None else Encoding(encoding)
-            return read_nir(path, dt=dt, reset=reset, encoding=kind)
-        case ".pt2":
-            from snn_deploy.importers.torch.pt2 import read_pt2
-
-            return read_pt2(path, encoding or DEFAULT_ENCODING)
-        case ".onnx":
-            from snn_deploy.importers.onnx.reader import read_onnx
-
-            return read_onnx(path)
+        return read_module(path, options)
+    ending = ALSO.get(path.suffix, path.suffix)
+    if ending in FORMATS:
+        module, function = FORMATS[ending].reader.split(":")
+        read: Any = getattr(import_module(f"snn_deploy.importers.{module}"), function)
+        graph: Graph = read(path, options)
+        return graph
     if not path.is_file():
         raise ModelError(f"{path}: no such file; check the path")
     if path.suffix in NO_MODELS:
         raise ModelError(f"{path}: {NO_MODELS[path.suffix]}")
+    *first, last = (f"{ending}{form.writer}" for ending, form in FORMATS.items())
     raise ModelError(
-        f"{path}: models end in .pt (written by snn_deploy.save), .pt2, .nir, .onnx, "
-        "or .net (by lava-dl); save the model in one of these forms"
+        f"{path}: models end in {', '.join(first)}, or {last}; save the model in one "
+        "of these forms"
     )
 
 
-def _balanced(
-    graph: "Graph", x: "AnyArray | None", percentile: float | None
-) -> "Graph":
+def _balanced(graph: "Graph", options: ReadOptions) -> "Graph":
     """Return the graph with thresholds for its ReLUs."""
     from snn_deploy.importers.balance import PERCENTILE, balance, needs_balance
 
-    relus = needs_balance(graph)
+    relus, x = needs_balance(graph), options.balance_on
     if not relus and x is None:
         return graph
     if not relus:
@@ -219,4 +173,5 @@ def _balanced(
             f"{relus[0].name}: a ReLU has no largest value that could be a threshold; "
             "give training inputs to measure it on, --balance-on x.npz"
         )
-    return balance(graph, x, PERCENTILE if percentile is None else percentile)
+    share = options.percentile
+    return balance(graph, x, PERCENTILE if share is None else share)

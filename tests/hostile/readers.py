@@ -195,7 +195,7 @@ READERS = {
     reader.name: reader
     for reader in (
         Reader("model.pt", read_model, (spoilt, spoilt_entry, _spoilt_model)),
-        Reader("model.pt2", lambda path: read_pt2(path, "direct"),
+        Reader("model.pt2", read_pt2,
                (spoilt, spoilt_entry)),
         Reader("model.snn", read_artifact, (spoilt, _spoilt_artifact)),
         Reader("net.nir", read_network),

@@ -16,6 +16,7 @@ from snn_deploy.errors import ModelError
 from snn_deploy.importers.lava_dl.reader import read_lava_dl
 from snn_deploy.importers.nir.reader import read_nir
 from snn_deploy.importers.onnx.reader import read_onnx
+from snn_deploy.importers.options import ReadOptions
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Reset
 from tests.importers.test_lava_dl import dense, entrance, write
@@ -28,7 +29,7 @@ ENDINGS = ("nir", "net", "onnx")
 def read(path: Path) -> Graph:
     match path.suffix:
         case ".nir":
-            return read_nir(path, dt=1e-4, reset=Reset.HARD)
+            return read_nir(path, ReadOptions(dt=1e-4, reset=Reset.HARD))
         case ".net":
             return read_lava_dl(path)
     return read_onnx(path)

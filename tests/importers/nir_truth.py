@@ -13,6 +13,7 @@ import torch
 
 from snn_deploy.arrays import AnyArray, IntArray, Shape
 from snn_deploy.importers.nir.reader import read_nir
+from snn_deploy.importers.options import ReadOptions
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.stimuli import Stimulus
@@ -40,7 +41,7 @@ def row(shape: Shape, *layers: nir.NIRNode) -> nir.NIRGraph:
 
 def ours(path: Path, x: AnyArray, reset: Reset = Reset.HARD) -> AnyArray:
     """Return what our float graph gives, ``(n_timesteps, n_out)``."""
-    graph = read_nir(path, dt=DT, reset=reset, timesteps=len(x))
+    graph = read_nir(path, ReadOptions(dt=DT, reset=reset, timesteps=len(x)))
     values = x.reshape(len(x), *graph.input.shape)
     found: AnyArray = evaluate(graph, [Stimulus(values=values, is_constant=False)])[0]
     return found

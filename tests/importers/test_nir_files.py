@@ -11,6 +11,7 @@ import pytest
 
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.nir.reader import read_nir
+from snn_deploy.importers.options import ReadOptions
 from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.neurons import Lif, Reset
 from tests.importers.nir_truth import DT, ours, row, trains, written
@@ -64,11 +65,11 @@ def test_what_the_file_does_not_say_is_asked_for(tmp_path: Path) -> None:
     path = written(tmp_path / "a.nir", row((6,), affine(6, 3), lif(3)))
 
     with pytest.raises(ModelError, match=r"how long a timestep is \(--dt SECONDS"):
-        read_nir(path, reset=HARD)
+        read_nir(path, ReadOptions(reset=HARD))
     with pytest.raises(ModelError, match=r"what a spike does .*--reset hard"):
-        read_nir(path, dt=DT)
+        read_nir(path, ReadOptions(dt=DT))
     with pytest.raises(ModelError, match=r"a timestep of -1.0 s; it must be over 0"):
-        read_nir(path, dt=-1.0, reset=HARD)
+        read_nir(path, ReadOptions(dt=-1.0, reset=HARD))
     written(path, row((6,), affine(6, 3)))
     assert read_nir(path).training.timesteps == 100  # nothing depends on time
 
@@ -128,7 +129,7 @@ def test_what_cannot_be_right_is_refused_by_name(
     )
 
     with pytest.raises(ModelError, match=message):
-        read_nir(path, dt=DT, reset=HARD)
+        read_nir(path, ReadOptions(dt=DT, reset=HARD))
 
 
 def wire(root: Any, *edges: tuple[str, str]) -> None:
@@ -197,7 +198,7 @@ def test_graphs_that_are_none_are_refused(tmp_path: Path, case: str) -> None:
     path = changed(tmp_path / "a.nir", lambda root: change(root))
 
     with pytest.raises(ModelError, match=message):
-        read_nir(path, dt=DT, reset=HARD)
+        read_nir(path, ReadOptions(dt=DT, reset=HARD))
 
 
 def test_a_loop_that_the_input_does_not_reach_is_refused(tmp_path: Path) -> None:
@@ -210,7 +211,7 @@ def test_a_loop_that_the_input_does_not_reach_is_refused(tmp_path: Path) -> None
         unplug(file["node"])
 
     with pytest.raises(ModelError, match="nothing leads from the input to this node"):
-        read_nir(path, dt=DT, reset=HARD)
+        read_nir(path, ReadOptions(dt=DT, reset=HARD))
 
 
 def test_layers_larger_than_any_chip_are_refused(tmp_path: Path) -> None:
@@ -227,7 +228,7 @@ def test_cut_and_foreign_files_are_refused(tmp_path: Path) -> None:
     for n in (0, 1, 100, len(whole) // 2, len(whole) - 1):
         (tmp_path / "cut.nir").write_bytes(whole[:n])
         with pytest.raises(ModelError, match="not an HDF5 file, or cut short"):
-            read_nir(tmp_path / "cut.nir", dt=DT, reset=HARD)
+            read_nir(tmp_path / "cut.nir", ReadOptions(dt=DT, reset=HARD))
     with h5py.File(tmp_path / "other.nir", "w") as file:
         file["data"] = 1
     with pytest.raises(ModelError, match="not a NIR file"):
@@ -249,10 +250,10 @@ def test_resets_and_delays_that_no_chip_has_are_refused(tmp_path: Path) -> None:
     for message, layer in cases.items():
         path = written(tmp_path / "a.nir", row((6,), affine(6, 3), layer, lif(3)))
         with pytest.raises(ModelError, match=message):
-            read_nir(path, dt=DT, reset=Reset.SOFT)
+            read_nir(path, ReadOptions(dt=DT, reset=Reset.SOFT))
     path = written(tmp_path / "a.nir", row((6,), affine(6, 3), nir.Delay(delay=one)))
     with pytest.raises(ModelError, match="a delay before the output"):
-        read_nir(path, dt=DT)
+        read_nir(path, ReadOptions(dt=DT))
 
 
 def test_a_delay_in_a_loop_is_all_the_time_that_it_takes(tmp_path: Path) -> None:
@@ -261,7 +262,7 @@ def test_a_delay_in_a_loop_is_all_the_time_that_it_takes(tmp_path: Path) -> None
     graph.edges = [e for e in graph.edges if e != ("w_rec", "lif")]
     graph.edges += [("w_rec", "late"), ("late", "lif")]
 
-    found = read_nir(written(tmp_path / "a.nir", graph), dt=DT, reset=HARD)
+    found = read_nir(written(tmp_path / "a.nir", graph), ReadOptions(dt=DT, reset=HARD))
 
     delays = {(e.source, e.target): e.delay for e in found.edges}
     assert delays["w_rec", "lif"] == 3

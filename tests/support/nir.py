@@ -13,6 +13,7 @@ from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.chip.target_file import read_target
 from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.importers.nir.reader import read_nir
+from snn_deploy.importers.options import ReadOptions
 from snn_deploy.ir.neurons import Reset
 from tests.importers.nir_truth import DT, in_norse, ours, row, trains, written
 from tests.importers.test_nir import (
@@ -55,7 +56,7 @@ def check(
     expected = truth(x)
     assert expected.min() < expected.max()
     np.testing.assert_allclose(ours(path, x, reset), expected, rtol=1e-5)
-    network = read_nir(path, dt=DT, reset=reset, timesteps=len(x))
+    network = read_nir(path, ReadOptions(dt=DT, reset=reset, timesteps=len(x)))
     compile_model(network, read_target("loihi-sim"))
 
 

@@ -42,6 +42,7 @@ from snn_deploy.importers.lava_dl.layers import (
     sizes,
 )
 from snn_deploy.importers.lava_dl.neurons import check_type, read_neurons
+from snn_deploy.importers.options import NO_OPTIONS, ReadOptions
 from snn_deploy.ir.graph import Edge, Functional, Graph, Training
 from snn_deploy.ir.neurons import Integrator, Lif, Neuron
 from snn_deploy.ir.nodes import Conv2d, Flatten, Input, Linear, Node
@@ -51,7 +52,7 @@ from snn_deploy.names import free_name, shown
 INPUT_NAME = "input"
 
 
-def read_lava_dl(path: Path, *, timesteps: int | None = None) -> Graph:
+def read_lava_dl(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
     """Return the network in the ``.net`` file at ``path``.
 
     ``timesteps`` is how many an input lasts, if the file does not say.
@@ -62,7 +63,7 @@ def read_lava_dl(path: Path, *, timesteps: int | None = None) -> Graph:
         If the file is missing, is no such file, holds a layer or a parameter that has
         no counterpart, or nobody says how long an input lasts.
     """
-    content = read_hdf5(path)
+    content, timesteps = read_hdf5(path), options.timesteps
     layers = content.get("layer")
     try:
         if not isinstance(layers, dict) or not layers:

@@ -19,6 +19,7 @@ from snn_deploy.importers.nir.neurons import NEURONS, Timing
 from snn_deploy.importers.nir.scales import fold_scales
 from snn_deploy.importers.nir.training import ask, read_training
 from snn_deploy.importers.nir.wiring import Wiring, wire
+from snn_deploy.importers.options import NO_OPTIONS, ReadOptions
 from snn_deploy.ir.graph import Edge, Graph
 from snn_deploy.ir.neurons import Lif, Reset
 from snn_deploy.ir.nodes import Flatten, Input, Node
@@ -28,38 +29,25 @@ from snn_deploy.names import free_name, shown
 DEFAULT_TIMESTEPS = 100  # where the file records none
 
 
-def read_nir(
-    path: Path,
-    *,
-    dt: float | None = None,
-    reset: Reset | None = None,
-    timesteps: int = DEFAULT_TIMESTEPS,
-    encoding: Encoding | None = None,
-) -> Graph:
+def read_nir(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
     """Return the network in the NIR file at ``path``.
 
-    Parameters
-    ----------
-    path : Path
-    dt : float, optional
-        Length of a timestep [s], if the file does not say.
-    reset : Reset, optional
-        What a spike does to the voltage, if the file does not say.
-    timesteps : int
-        For how many timesteps an input is shown, if the file does not say.
-    encoding : Encoding, optional
-        Of the input, if the file does not say; default ``EVENTS``.
+    Of the options, ``dt``, ``reset``, ``timesteps`` and ``encoding`` say what the file
+    does not; the input's encoding is ``EVENTS`` by default.
 
     Raises
     ------
     ModelError
         If the file is missing or damaged, a primitive or a parameter has no
-        counterpart, ``dt`` or ``reset`` is needed, or what is given contradicts it.
+        counterpart, ``dt`` or ``reset`` is needed, or an option contradicts it.
     """
     network = fold_scales(read_primitives(path))
-    timing = ask(path, network, dt, reset)
+    reset = None if options.reset is None else Reset(options.reset)
+    timing = ask(path, network, options.dt, reset)
     wiring = wire(network, timing.dt)
     builder = _Builder(network, wiring, timing)
+    encoding = None if options.encoding is None else Encoding(options.encoding)
+    timesteps = options.timesteps or DEFAULT_TIMESTEPS
     training, is_on_grid = read_training(
         path, network.metadata, timing.dt, timesteps, encoding
     )

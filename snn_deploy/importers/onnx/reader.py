@@ -25,6 +25,7 @@ from snn_deploy.importers.onnx.layers import (
     convolution,
     fully_connected,
 )
+from snn_deploy.importers.options import NO_OPTIONS, ReadOptions
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.nodes import Add, AvgPool2d, Flatten
 from snn_deploy.names import shown
@@ -40,8 +41,8 @@ _DAMAGED = (
 )
 
 
-def read_onnx(path: Path) -> Graph:
-    """Return the network in the ONNX file at ``path``.
+def read_onnx(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
+    """Return the network in the ONNX file at ``path``, which needs no options.
 
     ReLUs without an upper end have the maximum ``onnx_activations.UNKNOWN``, until
     ``balance`` sets it.

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from snn_deploy.arrays import Shape
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.options import DEFAULT_ENCODING, ReadOptions
 from snn_deploy.importers.torch.file import unpickled
 from snn_deploy.importers.torch.frameworks.registry import (
     optional_of,
@@ -32,37 +32,56 @@ DEEPEST = 2  # dictionaries around a state_dict; an optimizer's are deeper
 _State = dict[str, torch.Tensor]
 
 
-def read_checkpoint(
-    path: Path,
-    builder: str,
-    input_shape: Shape,
-    timesteps: int,
-    encoding: str,
-    *,
-    trusts: bool = False,
-) -> Graph:
-    """Return the network of a ``state_dict`` and of what builds its module.
+def read_module(path: Path | None, options: ReadOptions) -> Graph:
+    """Return the network of a ``state_dict`` and its builder, or of a pickled module.
 
     Parameters
     ----------
-    path : Path
-    builder : str
-        ``package.module:function``; it takes nothing and returns the module.
-    input_shape : tuple of int
-        Of one input, without batch and time.
-    timesteps : int
-        For how many timesteps an input is shown.
-    encoding : str
-        Of the input; see ``snn_deploy.save``.
-    trusts : bool
-        Unpickle Python objects beside the tensors, which can run any code.
+    path : Path, optional
+        Without, what the builder returns is read, with the weights it has then.
+    options : ReadOptions
+        ``builder``, or leave to unpickle a module; ``input_shape`` and ``timesteps``.
 
     Raises
     ------
     ModelError
-        If the file holds something else, does not fit the module, or the module cannot
-        be deployed.
+        If an option is missing, the file holds something else or does not fit the
+        module, or the module cannot be deployed.
     """
+    if path is None and options.builder is None:
+        raise ModelError(
+            "no model: neither a file nor a function that builds one is given; give "
+            "its path, or --builder package.module:function"
+        )
+    if options.input_shape is None or options.timesteps is None:
+        needed = {
+            "--input-shape 1,28,28": options.input_shape,
+            "--timesteps": options.timesteps,
+        }
+        missing = [option for option, value in needed.items() if value is None]
+        raise ModelError(
+            f"{path or options.builder}: tensors and modules do not say what one input "
+            f"is; give {' and '.join(missing)}"
+        )
+    training = Training(
+        timesteps=options.timesteps,
+        encoding=Encoding(options.encoding or DEFAULT_ENCODING),
+    )
+    builder, name = options.builder, "" if path is None else shown(path.stem)
+    if path is None:
+        assert builder is not None
+        model, name = _built(builder), builder.rpartition(":")[2]
+    elif builder is None:
+        model = _unpickled(path)
+    else:
+        model = _loaded(path, builder, trusts=options.trust_pickle)
+    return trace(
+        unwrapped(model), name, options.input_shape, training, is_balanced=False
+    )
+
+
+def _loaded(path: Path, builder: str, *, trusts: bool) -> nn.Module:
+    """Return the module that a function builds, with the tensors of a file."""
     content = unpickled(path, trusts=trusts)
     found = _state_dicts(content.state_dict() if _is_module(content) else content)
     if not found:
@@ -81,36 +100,21 @@ def read_checkpoint(
     names = set(model.state_dict())
     closest = max(named.values(), key=lambda tensors: len(names & set(tensors)))
     _load_into(model, named[fitting[0]] if fitting else closest, path, builder)
-    return _graph(model, shown(path.stem), input_shape, timesteps, encoding)
+    return model
 
 
-def read_builder(
-    builder: str, input_shape: Shape, timesteps: int, encoding: str
-) -> Graph:
-    """Return the network that a function builds, with the weights it has then."""
-    name = builder.rpartition(":")[2]
-    return _graph(_built(builder), name, input_shape, timesteps, encoding)
-
-
-def read_pickle(path: Path, input_shape: Shape, timesteps: int, encoding: str) -> Graph:
-    """Return the network of a pickled module; unpickling it can run any code."""
+def _unpickled(path: Path) -> nn.Module:
+    """Return the module in a file; unpickling it can run any code."""
     content = unpickled(path, trusts=True)
     inside = content.values() if isinstance(content, dict) else [content]
-    modules = [item for item in inside if _is_module(item)]
+    modules: list[nn.Module] = [item for item in inside if _is_module(item)]
     if len(modules) != 1:
         raise ModelError(
             f"{path}: holds a {type(content).__name__}, {len(modules) or 'no'} "
             f"module{'s' * (len(modules) > 1)}; save one alone, or for a state_dict "
             "give --builder package.module:function"
         )
-    return _graph(modules[0], shown(path.stem), input_shape, timesteps, encoding)
-
-
-def _graph(
-    model: nn.Module, name: str, input_shape: Shape, timesteps: int, encoding: str
-) -> Graph:
-    training = Training(timesteps=timesteps, encoding=Encoding(encoding))
-    return trace(unwrapped(model), name, input_shape, training, is_balanced=False)
+    return modules[0]
 
 
 def _is_module(content: object) -> bool:

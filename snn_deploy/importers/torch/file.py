@@ -27,6 +27,7 @@ from snn_deploy.importers.byte_weights import (
     from_integers,
     integers_and_scales,
 )
+from snn_deploy.importers.options import NO_OPTIONS, ReadOptions
 from snn_deploy.importers.torch.module import trace, unwrapped
 from snn_deploy.ir.codec import CodecError, decode, encode
 from snn_deploy.ir.graph import Functional, Graph, Training
@@ -201,8 +202,8 @@ def _smallest(array: AnyArray) -> type[np.floating[Any]]:
     return np.float32 if exact else np.float64
 
 
-def read_model(path: Path) -> Graph:
-    """Return the network that ``save`` wrote to ``path``.
+def read_model(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
+    """Return the network that ``save`` wrote to ``path``, which needs no options.
 
     Raises
     ------

@@ -14,6 +14,7 @@ from torch import nn
 
 from snn_deploy.arrays import n_neurons
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.options import DEFAULT_ENCODING, NO_OPTIONS, ReadOptions
 from snn_deploy.importers.torch.collected import (
     CHANGED,
     INPUT_NAME,
@@ -31,8 +32,8 @@ DEFAULT_TIMESTEPS = 32  # the file records none
 IDLE = ("alias.default", "clone.default", "contiguous.default", "detach.default")
 
 
-def read_pt2(path: Path, encoding: str) -> Graph:
-    """Return the network in the archive at ``path``.
+def read_pt2(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
+    """Return the network in the archive at ``path``, for inputs in ``encoding``.
 
     ReLUs have an unknown largest value, until ``balance`` sets it.
 
@@ -45,7 +46,8 @@ def read_pt2(path: Path, encoding: str) -> Graph:
     reader = _Reader(program)
     for call in program.calls:
         reader.read(call)
-    training = Training(timesteps=DEFAULT_TIMESTEPS, encoding=Encoding(encoding))
+    encoding = Encoding(options.encoding or DEFAULT_ENCODING)
+    training = Training(timesteps=DEFAULT_TIMESTEPS, encoding=encoding)
     last = reader.ends.get(program.output_name, INPUT_NAME)
     if last == CHANGED:
         raise ModelError(f"{path}: returns a {CHANGED}; {OUT_OF_PLACE}")
