@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # what make test-fast leaves out: other programs and frameworks, killed processes
 NOT_FAST = (
@@ -35,6 +36,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes minutes; runs with --run-slow")
     # in the background Ctrl-C is ignored, which its tests and their processes inherit
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # how long an example takes says how loaded the machine is
+    settings.register_profile(
+        "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("any machine")
 
 
 def pytest_collection_modifyitems(

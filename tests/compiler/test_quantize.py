@@ -62,7 +62,7 @@ def test_nearly_all_spikes_are_those_of_the_float_network(training: Training) ->
     assert differing.mean() < 0.02
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), size=st.floats(0.01, 100), bias=st.floats(0, 50))
 def test_no_input_can_overflow_the_accumulator_or_the_current(
     seed: int, size: float, bias: float

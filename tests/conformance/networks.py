@@ -193,9 +193,11 @@ def draw_synapses(
     if len(shape) == 3:
         match draw(st.sampled_from(("conv", "conv", "depthwise", "pool", "other"))):
             case "conv":
-                return draw_conv(draw, rng, shape, groups=0)
+                synapses, _ = draw_conv(draw, rng, shape, groups=0)
+                return draw_crop(draw, synapses, shape)
             case "depthwise":
-                return draw_conv(draw, rng, shape, groups=shape[0])
+                synapses, _ = draw_conv(draw, rng, shape, groups=shape[0])
+                return draw_crop(draw, synapses, shape)
             case "pool":
                 return draw_pool(draw, shape)
     out_shape = draw(shapes())
@@ -226,11 +228,19 @@ def draw_conv(
         dilation=dilation,
         groups=groups,
     )
-    whole = convolved_shape(shape, size, stride, padding, dilation)
-    left_out = (0, 0, *(min(1, length - 1) for length in whole[1:]))
-    cropped = draw(st.sampled_from((left_out[:2], left_out[2:])))
-    synapses = replace(synapses, cropped=cropped)
-    return synapses, convolved_shape(shape, size, stride, padding, dilation, cropped)
+    return synapses, convolved_shape(shape, size, stride, padding, dilation)
+
+
+def draw_crop(
+    draw: Draw, synapses: ConvSynapses, shape: Shape
+) -> tuple[ConvSynapses, Shape]:
+    """Leave out the last row and column of a convolution, or leave it whole."""
+    geometry = (synapses.stride, synapses.padding, synapses.dilation)
+    whole = convolved_shape(shape, synapses.weights.shape, *geometry)
+    height, width = (min(1, length - 1) for length in whole[1:])
+    cropped = draw(st.sampled_from(((0, 0), (height, width))))
+    out_shape = convolved_shape(shape, synapses.weights.shape, *geometry, cropped)
+    return replace(synapses, cropped=cropped), out_shape
 
 
 def draw_pool(draw: Draw, shape: Shape) -> tuple[ConvSynapses, Shape]:

@@ -129,7 +129,7 @@ def test_a_promise_on_average_needs_fewer(budget: float, n: int) -> None:
 
 
 @given(n=st.integers(230, 3000), seed=st.integers(0, 100))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_what_the_threshold_lets_through_is_bounded_by_the_budget(
     n: int, seed: int
 ) -> None:
@@ -151,7 +151,6 @@ def test_equal_critical_scores_are_all_below_the_threshold_or_all_above() -> Non
 
 
 @given(seed=st.integers(0, 1000), low=st.integers(-1, 8), more=st.integers(0, 8))
-@settings(deadline=None)
 def test_a_higher_threshold_stops_no_earlier_and_loses_no_more(
     seed: int, low: int, more: int
 ) -> None:
@@ -167,7 +166,6 @@ def test_a_higher_threshold_stops_no_earlier_and_loses_no_more(
 @given(
     seed=st.integers(0, 1000), beta=st.integers(-1, 8), every=st.sampled_from([1, 2, 3])
 )
-@settings(deadline=None)
 def test_an_input_stops_too_early_if_its_critical_score_is_over_the_threshold(
     seed: int, beta: int, every: int
 ) -> None:

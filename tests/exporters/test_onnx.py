@@ -73,7 +73,7 @@ def check(
 
 
 @given(case=cases(max_timesteps=8, may_be_long=False))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_random_networks(case: Case, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("onnx") / "net.onnx"
     write_onnx(case.graph, path)

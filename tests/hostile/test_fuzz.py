@@ -83,7 +83,7 @@ def check(path: Path, read: Reader, content: bytes) -> None:
 
 @FILES
 @given(flips=st.lists(st.tuples(POSITION, BYTE), min_size=1, max_size=20))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_changed_bytes_are_found(
     tmp_path_factory: pytest.TempPathFactory,
     name: str,
@@ -99,7 +99,7 @@ def test_changed_bytes_are_found(
 
 @FILES
 @given(kept=POSITION, rest=st.binary(max_size=100))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_file_that_is_cut_short_is_found(
     tmp_path_factory: pytest.TempPathFactory,
     name: str,
@@ -115,7 +115,7 @@ def test_a_file_that_is_cut_short_is_found(
 
 @FILES
 @given(content=st.binary(max_size=200))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_bytes_are_read_without_harm(
     tmp_path_factory: pytest.TempPathFactory, name: str, read: Reader, content: bytes
 ) -> None:
@@ -123,7 +123,7 @@ def test_any_bytes_are_read_without_harm(
 
 
 @given(flips=st.lists(st.tuples(POSITION, BYTE), min_size=1, max_size=3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_changed_description_of_an_array_is_found(
     tmp_path_factory: pytest.TempPathFactory, flips: list[tuple[float, int]]
 ) -> None:

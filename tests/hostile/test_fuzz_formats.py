@@ -85,7 +85,7 @@ def outcome(folder: pytest.TempPathFactory, ending: str, content: bytes) -> str:
 @given(
     changes=st.lists(st.tuples(POSITION, st.integers(0, 255)), min_size=1, max_size=4)
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_changed_bytes(
     tmp_path_factory: pytest.TempPathFactory,
     ending: str,
@@ -100,7 +100,7 @@ def test_changed_bytes(
 
 @pytest.mark.parametrize("ending", ENDINGS)
 @given(share=POSITION)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_file_that_is_cut_short(
     tmp_path_factory: pytest.TempPathFactory, ending: str, share: float
 ) -> None:
@@ -120,7 +120,7 @@ def test_the_whole_file_is_read(
 
 @pytest.mark.parametrize("ending", ENDINGS)
 @given(content=st.binary(max_size=300))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_any_bytes(
     tmp_path_factory: pytest.TempPathFactory, ending: str, content: bytes
 ) -> None:
