@@ -345,8 +345,8 @@ def fuzz_sessions(seconds: float, rng: np.random.Generator) -> Counter[str]:
 
 def fuzz(seconds: float, seed: int) -> Counter[str]:
     """Return what came of damaged networks and of sessions, by kind."""
-    rng = np.random.default_rng(seed)
-    return fuzz_loads(seconds / 2, rng) + fuzz_sessions(seconds / 2, rng)
+    loads, sessions = (np.random.default_rng((seed, i)) for i in range(2))
+    return fuzz_loads(seconds / 2, loads) + fuzz_sessions(seconds / 2, sessions)
 
 
 def growth(n_loads: int) -> int:

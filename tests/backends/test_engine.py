@@ -703,7 +703,7 @@ def test_ctrl_c_stops_a_batch_and_keeps_what_is_done(
         assert process.stdout.readline() == "running\n"
 
         process.send_signal(signal.SIGINT)
-        answer, _ = process.communicate(timeout=60)
+        answer, _ = process.communicate(timeout=600)
 
     assert answer.startswith("stopped after")
     # the thread that was asked has done one since; others may be in the middle of one
@@ -711,9 +711,16 @@ def test_ctrl_c_stops_a_batch_and_keeps_what_is_done(
 
 
 def test_other_threads_of_python_go_on() -> None:
-    graph, stimulus, _ = slow(2_000)
+    # a run that keeps them waiting does so however long it is; the longest of these
+    # takes seconds on any machine
+    assert any(n_rounds_beside(n) == 10 for n in (2_000, 20_000, 200_000))
+
+
+def n_rounds_beside(n_timesteps: int) -> int:
+    """Return how many of ten rounds another thread does while the engine runs."""
+    graph, stimulus, _ = slow(n_timesteps)
     loaded = CpuProgram(mapped(graph))
-    betas = np.full(2_000, np.inf)
+    betas = np.full(n_timesteps, np.inf)
     done: list[IntArray] = []
 
     def run() -> None:
@@ -728,9 +735,8 @@ def test_other_threads_of_python_go_on() -> None:
         n += 1
         time.sleep(0)
     thread.join()
-
-    assert n == 10
-    assert done[0].tolist() == [2_000]
+    assert done[0].tolist() == [n_timesteps]
+    return n
 
 
 def test_misuse_ends_in_python_errors() -> None:

@@ -270,12 +270,16 @@ def run_on(session: LavaSession) -> None:
 
 def lava_processes() -> list[psutil.Process]:
     """Return the living processes of Lava; Python's resource tracker is its own."""
-    return [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if process.status() != psutil.STATUS_ZOMBIE
-        and not any("resource_tracker" in word for word in process.cmdline())
-    ]
+    return [x for x in psutil.Process().children(recursive=True) if is_lavas(x)]
+
+
+def is_lavas(process: psutil.Process) -> bool:
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return not any("resource_tracker" in word for word in process.cmdline())
+    except psutil.NoSuchProcess:  # it has just ended
+        return False
 
 
 @pytest.fixture(scope="module", params=sorted(NETWORKS))

@@ -25,6 +25,7 @@ from snn_deploy.errors import SnnDeployError
 from snn_deploy.importers.sandbox import sandbox
 from tests.hostile.mutations import systematic
 from tests.hostile.readers import READERS, Reader
+from tests.pace import slowness
 
 MOST_S = 5.0
 MOST_MEMORY = 500 << 20  # bytes above those of before, or of a parser's process
@@ -76,7 +77,7 @@ def problem(reader: Reader, path: Path, seen: Seen) -> str | None:
     seen.slowest_s = max(seen.slowest_s, taken)
     seen.memory = max(seen.memory, memory)
     seen.child_memory = max(seen.child_memory, child_memory)
-    if taken > MOST_S:
+    if taken > MOST_S and taken > MOST_S * slowness():
         return f"{taken:.1f} s"
     if max(memory, child_memory) > MOST_MEMORY:
         return f"{memory >> 20} MB, and {child_memory >> 20} MB in a parser's process"

@@ -22,6 +22,7 @@ from snn_deploy.data.data import Data
 from snn_deploy.ir.stimuli import Stimulus
 from snn_deploy.profile.profile import profile_inputs
 from snn_deploy.profile.rows import COLUMNS
+from tests.backends.test_lava import lava_processes
 from tests.hostile.networks import SHAPE, calibration
 
 pytest.importorskip("lava", reason="lava is not installed")
@@ -35,17 +36,14 @@ def data(artifact: Artifact) -> Data:
     return Data(x=x, y=None, training=artifact.network.graph.training)
 
 
-def lava_processes() -> list[psutil.Process]:
-    found = psutil.Process().children(recursive=True)
-    alive = [x for x in found if x.status() != psutil.STATUS_ZOMBIE]
-    return [x for x in alive if "resource_tracker" not in " ".join(x.cmdline())]
-
-
 def shared_memory() -> set[Path]:
     """Return the files of shared memory that this process and Lava's have open."""
     found: set[Path] = set()
     for process in (psutil.Process(), *lava_processes()):
-        lines = Path(f"/proc/{process.pid}/maps").read_text().splitlines()
+        try:
+            lines = Path(f"/proc/{process.pid}/maps").read_text().splitlines()
+        except (FileNotFoundError, ProcessLookupError):  # it has just ended
+            continue
         found |= {Path(line.split()[-1]) for line in lines if "/dev/shm/psm" in line}
     return found
 
@@ -107,19 +105,23 @@ def dies_of(
     Returns the files of shared memory that there were then.
     """
     memory: set[Path] = set()
-    begin, start, limit_s = Machine.begin, Machine.__init__, lava_machine.LIMIT_S
+    begin, start = Machine.begin, Machine.__init__
+    limits = ("LIMIT_S", "HANG_S", "TIMES_LONGEST")
+    usual = {name: getattr(lava_machine, name) for name in limits}
+
+    def set_limits(found: dict[str, float]) -> None:
+        for name, limit in found.items():
+            monkeypatch.setattr(lava_machine, name, limit)
 
     def begun(machine: Machine, found: Stimulus, looks: Sequence[int] = ()) -> None:
         if np.array_equal(found.values, stimulus.values):
             memory.update(shared_memory())
             os.kill(int(machine.ledgers[0].process_id[0]), number)
-            monkeypatch.setattr(lava_machine, "LIMIT_S", 4.0)
-            monkeypatch.setattr(lava_machine, "HANG_S", 1.0)
+            set_limits({"LIMIT_S": 4.0, "HANG_S": 1.0, "TIMES_LONGEST": 0})
         begin(machine, found, looks)
 
     def started(machine: Machine, *args: Any, **kwargs: Any) -> None:
-        monkeypatch.setattr(lava_machine, "LIMIT_S", limit_s)  # a start may be slow
-        monkeypatch.setattr(lava_machine, "HANG_S", limit_s)
+        set_limits({**usual, "HANG_S": usual["LIMIT_S"]})  # a start may be slow
         start(machine, *args, **kwargs)
 
     monkeypatch.setattr(Machine, "begin", begun)

@@ -1,8 +1,5 @@
 """A profile of 1,000 digits with all counters takes seconds, and so does its report."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,14 +15,7 @@ from snn_deploy.files.writing import packaged_folder
 from snn_deploy.importers.registry import load_model
 from snn_deploy.profile.profile import profile_inputs
 from snn_deploy.report.profile_files import write_profile
-
-
-@contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """Hold what runs here to processor time, which other programs do not lengthen."""
-    start = time.process_time()
-    yield
-    assert time.process_time() - start < seconds
+from tests.pace import within
 
 
 def test_a_thousand_digits_take_seconds(tmp_path: Path) -> None:

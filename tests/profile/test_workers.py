@@ -192,7 +192,7 @@ def test_a_lost_scheduler_is_told_as_such() -> None:
         n_workers=1, threads_per_worker=1, dashboard_address=":0", processes=False
     )
     with open_workers(0, cluster.scheduler_address) as workers:
-        called = workers.map(_slowly_added, 1, range(5))
+        called = workers.map(_slowly_added, 1, range(1000))  # minutes
         first = next(called)
         cluster.close()
 
