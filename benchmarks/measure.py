@@ -9,6 +9,7 @@ from snn_deploy.arrays import IntArray
 from snn_deploy.artifact import pack
 from snn_deploy.backends.registry import open_backend
 from snn_deploy.chip.target_file import read_target
+from snn_deploy.cli.demo import float_answers
 from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.cutoff.monitor import collect_scores
 from snn_deploy.cutoff.oracle import answers, gaps
@@ -16,7 +17,6 @@ from snn_deploy.cutoff.rules.rule import Settings
 from snn_deploy.cutoff.thresholds import stops
 from snn_deploy.data.data import Data
 from snn_deploy.data.datasets import Split
-from snn_deploy.demo import float_answers
 from snn_deploy.importers.registry import load_model
 from snn_deploy.profile.calibrating import calibrated
 

@@ -36,15 +36,13 @@ ALLOWED = {
     "verify": "arrays artifact backends compiler cutoff data errors files "
     "fixedpoint ir profile",
     "training": "arrays chip compiler data errors files fixedpoint importers ir nn",
-    "demo": "artifact chip compiler data files importers ir profile",
-    "doctor": "arrays backends chip compiler errors importers ir",
     "report": "arrays chip costs files ir names profile verify",
     "testing": "arrays artifact backends chip compiler data errors importers "
     "ir profile verify",
     "__init__": "artifact backends chip compiler cutoff data importers "
     "profile report version",
     "cli": "arrays artifact backends chip compiler convert costs cutoff "
-    "data demo doctor errors files importers ir names profile "
+    "data errors files importers ir names profile "
     "report training verify version",
     "__main__": "cli",
 }

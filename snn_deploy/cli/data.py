@@ -31,8 +31,7 @@ def add_to(commands: Any) -> None:
 def call(options: argparse.Namespace) -> None:
     """Read the data set, write the two files."""
     from snn_deploy.cli.console import out
-    from snn_deploy.data.datasets import load_split
-    from snn_deploy.demo import write_data
+    from snn_deploy.data.datasets import load_split, write_data
 
     split = load_split(
         options.name, data_dir=options.data_dir, timesteps=options.timesteps

@@ -3,17 +3,44 @@
 import argparse
 import shutil
 import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from snn_deploy.artifact import Artifact
+    from snn_deploy.data.data import Data
     from snn_deploy.data.datasets import Part
-    from snn_deploy.demo import Outcome
+    from snn_deploy.ir.graph import Graph
+    from snn_deploy.profile.profile import Profile
 
 MAIN_MODEL = "mnist_counts"
 OTHER_MODELS = ("mnist_lif", "mnist_qcfs")
 TARGET = "loihi-sim"
 BUDGET, CONFIDENCE = 0.01, 0.9
+BATCH = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOutcome:
+    """What one network gives: in float, in integers, and with the cutoff."""
+
+    name: str
+    limit: int  # timesteps without cutoff
+    depth: int  # of the pipeline
+    float_accuracy: float
+    accuracy: float
+    drop: dict[str, float]  # float less integer accuracy: mean, low, high (95 %)
+    accuracy_at: tuple[float, ...]  # integers, every input stopped at 1, 2, ...
+    early_accuracy: float
+    loss: dict[str, float]  # accuracy that the cutoff costs
+    timesteps: float  # means with the cutoff
+    chip_timesteps: float
+    early_energy_j: float | None
+    energy_j: float | None
+    early_latency_s: float | None
+    latency_s: float | None
 
 
 def add_to(commands: Any) -> None:
@@ -32,8 +59,7 @@ def add_to(commands: Any) -> None:
 def call(options: argparse.Namespace) -> None:
     """Write the data, run the three networks, print the table, say where things are."""
     from snn_deploy.cli.console import out
-    from snn_deploy.data.datasets import load_split
-    from snn_deploy.demo import write_data
+    from snn_deploy.data.datasets import load_split, write_data
 
     folder: Path = options.output
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,19 +80,18 @@ def call(options: argparse.Namespace) -> None:
     )
 
 
-def _outcome(name: str, home: Path, calibration: "Part", test: "Part") -> "Outcome":
+def _outcome(name: str, home: Path, calibration: "Part", test: "Part") -> "DemoOutcome":
     from snn_deploy.artifact import write_artifact
     from snn_deploy.backends.registry import open_backend
     from snn_deploy.cli.console import out, with_progress
-    from snn_deploy.cli.profiling import make_profile
+    from snn_deploy.cli.profile import make_profile
     from snn_deploy.cutoff.rules.rule import Settings
     from snn_deploy.data.data import Data
-    from snn_deploy.demo import compiled, float_answers, outcome
     from snn_deploy.profile.calibrating import calibrated
     from snn_deploy.profile.closeups import look_closer
     from snn_deploy.report.profile_files import Additions, write_profile
 
-    graph, artifact = compiled(name, TARGET)
+    graph, artifact = _compiled(name, TARGET)
     training = graph.training
     data = Data(x=calibration.x, y=calibration.y, training=training)
     artifact = calibrated(
@@ -83,10 +108,64 @@ def _outcome(name: str, home: Path, calibration: "Part", test: "Part") -> "Outco
     write_profile(profile, home / "profile", Additions(closeups=closeups))
     n = len(data)
     answers = list(with_progress(float_answers(graph, data), n, f"{name}: float"))
-    return outcome(name, profile, answers)
+    return _compared(name, profile, answers)
 
 
-def _show(outcomes: "list[Outcome]") -> None:
+def _compiled(name: str, target: str) -> "tuple[Graph, Artifact]":
+    """Return a reference model as it was trained, and compiled."""
+    from snn_deploy.artifact import pack
+    from snn_deploy.chip.target_file import read_target
+    from snn_deploy.compiler.pipeline import compile_model
+    from snn_deploy.files.writing import packaged_folder
+    from snn_deploy.importers.registry import load_model
+
+    graph = load_model(packaged_folder("models") / name / "model.pt")
+    return graph, pack(compile_model(graph, read_target(target)))
+
+
+def float_answers(graph: "Graph", data: "Data") -> Iterator[int]:
+    """Yield the spiking network's answer to each input in float arithmetic."""
+    from snn_deploy.compiler.pipeline import to_spiking
+    from snn_deploy.ir.floating import accumulate, evaluate
+
+    spiking = to_spiking(graph)
+    for start in range(0, len(data), BATCH):
+        batch = [data.stimulus(i) for i in range(start, min(start + BATCH, len(data)))]
+        scores = accumulate(evaluate(spiking, batch), spiking.training.functional)
+        yield from scores[:, -1].argmax(axis=-1).tolist()
+
+
+def _compared(name: str, profile: "Profile", answers: Iterable[int]) -> DemoOutcome:
+    """Return the comparison of a profile with the answers of the float network."""
+    import numpy as np
+
+    from snn_deploy.profile.intervals import paired_interval
+    from snn_deploy.profile.summary import summarize
+
+    summary = summarize(profile)
+    early, fixed = summary["with_cutoff"], summary["all_timesteps"]
+    is_right = np.array([*answers]) == profile.fixed_rows.column("label")
+    integer = profile.fixed_rows.is_right
+    return DemoOutcome(
+        name=name,
+        limit=summary["timesteps"],
+        depth=summary["pipeline_depth"],
+        float_accuracy=float(is_right.mean()),
+        accuracy=fixed["accuracy"],
+        drop=paired_interval(is_right.astype(float) - integer),
+        accuracy_at=tuple(summary["accuracy_at_timestep"]),
+        early_accuracy=early["accuracy"],
+        loss=summary["accuracy_lost"],
+        timesteps=early["mean_timesteps"],
+        chip_timesteps=early["mean_chip_timesteps"],
+        early_energy_j=early["mean_energy_j"],
+        energy_j=fixed["mean_energy_j"],
+        early_latency_s=early["mean_latency_s"],
+        latency_s=fixed["mean_latency_s"],
+    )
+
+
+def _show(outcomes: "list[DemoOutcome]") -> None:
     from snn_deploy.cli.console import show_table
     from snn_deploy.report.units import with_prefix
 

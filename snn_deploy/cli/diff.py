@@ -8,7 +8,7 @@ from snn_deploy.errors import DataError
 
 if TYPE_CHECKING:
     from snn_deploy.profile.conditions import Condition
-    from snn_deploy.profile.diff import Change, Diff, SavedProfile
+    from snn_deploy.profile.diff import Diff, MetricChange, SavedProfile
     from snn_deploy.profile.intervals import Interval
 
 FAILED = 3  # exit status, as of a drift that must not be
@@ -116,7 +116,7 @@ def _in_words(side: "SavedProfile") -> str:
     )
 
 
-def _cells(metric: str, unit: str, change: "Change") -> tuple[str, ...]:
+def _cells(metric: str, unit: str, change: "MetricChange") -> tuple[str, ...]:
     name = metric.replace("_", ", ")
     if metric == "energy":
         name = "energy, all"

@@ -21,14 +21,14 @@ def add_to(commands: Any) -> None:
 def call(options: argparse.Namespace) -> None:
     """Print what is found, as it is found."""
     from snn_deploy.cli.console import out
-    from snn_deploy.doctor import State, examine
+    from snn_deploy.cli.installation import Severity, examine
 
     n_problems = 0
     for finding in examine():
-        out(f"{finding.state.value:8} {finding.what}: {finding.found}")
+        out(f"{finding.severity.value:8} {finding.what}: {finding.found}")
         if finding.advice:
             out(f"         -> {finding.advice}")
-        n_problems += finding.state is State.PROBLEM
+        n_problems += finding.severity is Severity.PROBLEM
     if n_problems:
         raise BackendError(
             f"{n_problems} of these need to be mended; follow the arrows above"

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snn_deploy.backends.registry import BACKENDS, CHECK, DEFAULT, open_backend
 from snn_deploy.cli.compile import not_negative
 from snn_deploy.cli.profile_tables import (
     show,
@@ -15,13 +16,16 @@ from snn_deploy.cli.profile_tables import (
     show_neurobench,
     show_targets,
 )
-from snn_deploy.cli.profiling import make_profile
-from snn_deploy.cli.reading import add_model_options, positive
-from snn_deploy.cli.run import BACKENDS, FAILED
+from snn_deploy.cli.reading import (
+    add_model_options,
+    add_worker_options,
+    positive,
+    workers_of,
+)
+from snn_deploy.cli.run import FAILED, backend_name
 from snn_deploy.cli.serve import DRIFTED, add_drift_options
 from snn_deploy.cli.verify import make_verification, refuse
 from snn_deploy.cli.verify import show as show_verification
-from snn_deploy.cli.workers import add_worker_options, workers_of
 from snn_deploy.errors import BackendError
 
 if TYPE_CHECKING:
@@ -32,9 +36,11 @@ if TYPE_CHECKING:
     from snn_deploy.profile.profile import Profile
     from snn_deploy.profile.store import Unfinished
     from snn_deploy.profile.targets import LaidOut
+    from snn_deploy.profile.workers import Workers
     from snn_deploy.report.profile_files import Additions
 
 MOST_VERIFIED = 100
+MOST_TOLD = 5  # inputs that failed; the files have all
 
 
 def add_to(commands: Any) -> None:
@@ -51,7 +57,7 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument(
         "--backend",
-        choices=BACKENDS,
+        choices=("auto", *BACKENDS),
         default="auto",
         help="auto: cpu, with a few inputs repeated on Lava where it is installed",
     )
@@ -196,7 +202,6 @@ def _measured(
     job: _Job, options: argparse.Namespace, unfinished: "Unfinished"
 ) -> "tuple[Profile, Additions]":
     """Return the profile and all that is asked beside it."""
-    from snn_deploy.backends.registry import open_backend
     from snn_deploy.profile.closeups import look_closer
     from snn_deploy.profile.detail import detail
     from snn_deploy.profile.neurobench import metrics
@@ -246,6 +251,61 @@ def _show(profile: "Profile", additions: "Additions") -> None:
         show_verification(additions.verification)
 
 
+def make_profile(
+    artifact: "Artifact",
+    data: "Data",
+    calibration: "Calibration | None",
+    *,
+    backend: str,
+    audit: float = 0.0,
+    limit: int | None = None,
+    monitor: str = "embedded",
+    n_cross_checked: int = 2,
+    unfinished: "Unfinished | None" = None,
+    workers: "Workers | None" = None,
+) -> "Profile":
+    """Return the profile, with progress bars, and say what else was done.
+
+    It goes on with what lies in ``unfinished``, and keeps there what is done.
+    """
+    from snn_deploy.cli.console import note, out, with_progress
+    from snn_deploy.profile.profile import profile_inputs
+    from snn_deploy.verify.crosscheck import cross_check
+
+    cutoff = None if calibration is None else calibration.cutoff
+    if n_cross_checked > 0:
+        out(cross_check(artifact, data, cutoff, n_cross_checked))
+    name = backend_name(backend)
+    store = None
+    if unfinished is not None:
+        store = unfinished.place(
+            artifact,
+            data,
+            calibration,
+            n=min(limit or len(data), len(data)),
+            backend=name,
+            monitor=monitor,
+        )
+        if store.hashes:
+            out(f"goes on where it stopped: {len(store.hashes)} parts are done")
+    profile = profile_inputs(
+        artifact,
+        open_backend(name),
+        data,
+        cutoff=cutoff,
+        calibration=calibration,
+        audit=audit,
+        monitor=monitor,
+        limit=limit,
+        store=store,
+        workers=workers,
+        progress=with_progress,
+    )
+    for failed in profile.failed[:MOST_TOLD]:
+        note(f"input {failed.index} failed twice: {failed.reason}")
+    return profile
+
+
 @contextmanager
 def _kept(unfinished: "Unfinished") -> Iterator["Unfinished"]:
     """Say where what is kept lies, if something comes between."""
@@ -260,10 +320,10 @@ def _kept(unfinished: "Unfinished") -> Iterator["Unfinished"]:
 
 
 def _n_cross_checked(backend: str, asked: int | None) -> int:
-    """Return how many inputs to repeat on Lava, 2 if nobody asks but the default."""
-    if asked and backend == "lava":
+    """Return how many inputs to repeat on Lava, 2 of the default if not asked."""
+    if asked and backend == CHECK:
         raise BackendError(
-            "--cross-check repeats inputs of the cpu backend on Lava; leave it out "
-            "with --backend lava, or choose cpu or auto"
+            f"--cross-check repeats inputs of the {DEFAULT} backend on {CHECK}; leave "
+            f"it out with --backend {CHECK}, or choose {DEFAULT} or auto"
         )
     return asked if asked is not None else 2 * (backend == "auto")

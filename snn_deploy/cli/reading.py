@@ -1,8 +1,9 @@
-"""Read the model and the inputs of a command, and say what is lost of them."""
+"""Options that commands share, and the model and the inputs that they name."""
 
 import argparse
 import sys
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from snn_deploy.data.data import Data
     from snn_deploy.ir.graph import Graph
     from snn_deploy.ir.quantized import QuantizedGraph
+    from snn_deploy.profile.workers import Workers
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +30,31 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         else:
             shown["type"] = parsers.get(kind, kind)
         group.add_argument(f"--{option.name.replace('_', '-')}", **shown)
+
+
+def add_worker_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say who measures."""
+    many = parser.add_mutually_exclusive_group()
+    many.add_argument(
+        "--workers", type=positive, metavar="N", help="measure on N processes"
+    )
+    many.add_argument(
+        "--scheduler",
+        default="",
+        metavar="ADDRESS",
+        help="measure on a cluster of Dask, such as tcp://host:8786",
+    )
+
+
+def workers_of(
+    options: argparse.Namespace,
+) -> "AbstractContextManager[Workers | None]":
+    """Return who measures; ``None`` is this process."""
+    if not options.workers and not options.scheduler:
+        return nullcontext()
+    from snn_deploy.profile.workers import open_workers
+
+    return open_workers(options.workers or 0, options.scheduler)
 
 
 def positive(text: str) -> int:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snn_deploy.backends.registry import BACKENDS, DEFAULT
 from snn_deploy.cli.reading import positive
 from snn_deploy.errors import DataError
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from snn_deploy.cutoff.rules.rule import Calibration
     from snn_deploy.data.data import Data
 
-BACKENDS = ("auto", "cpu", "lava")
 REGISTERS = "where the chip's registers end and the trained network goes on"
 FAILED = 4  # exit status: the machine failed at an input, twice, and went on
 
@@ -40,7 +40,7 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument(
         "--backend",
-        choices=(*BACKENDS, "reference"),
+        choices=("auto", *BACKENDS),
         default="auto",
         help="auto is cpu (default); reference: the same in NumPy, slowly",
     )
@@ -133,7 +133,7 @@ def _record(options: argparse.Namespace) -> None:
         _check_indices(options, len(inputs.stimuli))
         chosen = tuple(inputs.stimuli[i] for i in options.index)
         inputs = replace(inputs, stimuli=chosen)
-    program = open_backend(_backend(options)).load(network)
+    program = open_backend(backend_name(options.backend)).load(network)
     limited: dict[str, dict[str, int]] = {}
     try:
         recordings = record(
@@ -155,8 +155,9 @@ def _record(options: argparse.Namespace) -> None:
     out(f"{n} inputs of {inputs.n_timesteps} timesteps; wrote {options.output}")
 
 
-def _backend(options: argparse.Namespace) -> str:
-    return "cpu" if options.backend == "auto" else str(options.backend)
+def backend_name(asked: str) -> str:
+    """Return the backend that ``--backend`` asks for."""
+    return DEFAULT if asked == "auto" else asked
 
 
 def _check_indices(options: argparse.Namespace, n: int) -> None:
@@ -180,7 +181,7 @@ def _run(options: argparse.Namespace) -> None:
     calibration = asked_calibration(artifact, options, data)
     if calibration is not None:
         note_overlap(calibration, data.take(options.index), options.data)
-    backend = open_backend(_backend(options))
+    backend = open_backend(backend_name(options.backend))
     if not options.watch:
         _show_all(options, artifact, backend, data, calibration)
         return
@@ -220,7 +221,7 @@ def _show_all(
                 continue
             label = None if data.y is None else int(data.y[result.index])
             if options.json:
-                out(_as_json(result, label, _backend(options)))
+                out(_as_json(result, label, backend_name(options.backend)))
             else:
                 _show(result, label, artifact, calibration)
                 _show_limited(result)

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from snn_deploy.backends.registry import BACKENDS, DEFAULT
 from snn_deploy.cli.reading import positive
 from snn_deploy.cli.run import FAILED
 
@@ -37,7 +38,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--follow", action="store_true", help="wait for further files in the folder"
     )
-    parser.add_argument("--backend", choices=("cpu", "lava"), default="cpu")
+    parser.add_argument("--backend", choices=tuple(BACKENDS), default=DEFAULT)
     parser.add_argument(
         "--poll", type=positive, metavar="K", help="read the outputs every K timesteps"
     )

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snn_deploy.cli.workers import add_worker_options, workers_of
+from snn_deploy.cli.reading import add_worker_options, workers_of
 
 if TYPE_CHECKING:
     from snn_deploy.profile.sweep import Outcome

@@ -159,7 +159,7 @@ def show(verification: "Verification") -> None:
 
 def _layer_row(report: "LayerReport") -> tuple[object, ...]:
     from snn_deploy.report.units import percent
-    from snn_deploy.verify.words import cause, place
+    from snn_deploy.verify.result import cause, place
 
     first = report.first
     voltages = ("", "") if first is None else first.voltages

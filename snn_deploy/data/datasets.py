@@ -12,6 +12,7 @@ from snn_deploy.data.cifar10 import EXPECTED, read_cifar10
 from snn_deploy.data.data import load_arrays
 from snn_deploy.data.event_files import NMNIST_FILE, read_nmnist
 from snn_deploy.errors import DataError
+from snn_deploy.files.writing import write_whole
 from snn_deploy.ir.stimuli import to_gray
 
 NAMES = ("mnist5k", "digits", "nmnist", "cifar10")
@@ -66,6 +67,17 @@ class Split:
     train: Part
     calibration: Part
     test: Part
+
+
+def write_data(part: Part, path: Path) -> None:
+    """Write inputs and labels as the ``.npz`` that the commands read."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            name = "spikes" if part.is_events else "x"
+            np.savez_compressed(file, **{name: part.x, "y": part.y})  # type: ignore[arg-type]
+
+    write_whole(path, write)
 
 
 def load_split(

@@ -2,7 +2,7 @@
 
 The fields of a dataclass are the keys of a table, and their types say what may stand
 there: a dataclass a table, a tuple a list, an enum one of its words, ``Annotated[int,
-Bounds]`` a number within bounds. A number whose name ends in a unit of ``SI`` may be
+Allowed]`` a number within bounds. A number whose name ends in a unit of ``SI`` may be
 given in others: ``energy_pj`` is read into ``energy_j``. A field whose ``metadata``
 have a ``key`` is called so in files.
 """
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bounds:
+class Allowed:
     """What a number may be."""
 
     over: float = -inf
@@ -61,11 +61,11 @@ class Bounds:
         return " and ".join(parts)
 
 
-PositiveInt = Annotated[int, Bounds(over=0)]
-Natural = Annotated[int, Bounds(least=0)]
-Positive = Annotated[float, Bounds(over=0)]
-NotNegative = Annotated[float, Bounds(least=0)]
-Share = Annotated[float, Bounds(least=0, most=1)]
+PositiveInt = Annotated[int, Allowed(over=0)]
+Natural = Annotated[int, Allowed(least=0)]
+Positive = Annotated[float, Allowed(over=0)]
+NotNegative = Annotated[float, Allowed(least=0)]
+Share = Annotated[float, Allowed(least=0, most=1)]
 
 
 def read_toml(path: Path, error: type[Exception]) -> dict[str, Any]:
@@ -242,13 +242,13 @@ def _parts(wanted: Any) -> set[Any]:
     return {wanted}.union(*map(_parts, get_args(wanted)))
 
 
-def _split(wanted: Any, key: str) -> tuple[Any, Bounds]:
+def _split(wanted: Any, key: str) -> tuple[Any, Allowed]:
     """Return the type and the bounds; what has a unit is 0 or more."""
     if get_origin(wanted) is Annotated:
         kind, bounds = get_args(wanted)
         return kind, bounds
     is_quantity = wanted is float and _factor(key) is not None
-    return wanted, Bounds(least=0) if is_quantity else Bounds()
+    return wanted, Allowed(least=0) if is_quantity else Allowed()
 
 
 def _factor(key: str) -> float | None:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from snn_deploy.errors import DataError
-from snn_deploy.profile.diff import Change, Diff
+from snn_deploy.profile.diff import Diff, MetricChange
 
 UNITS = {"accuracy": "", "timesteps": "", "energy": "J", "latency": "s"}
 PREFIXES = {
@@ -38,7 +38,7 @@ class Condition:
         return change > self.amount if self.is_above else change < self.amount
 
 
-def _value(change: Change, condition: Condition) -> float:
+def _value(change: MetricChange, condition: Condition) -> float:
     found = change.ratio if condition.is_relative else change.difference
     if found is not None:
         return found.mean

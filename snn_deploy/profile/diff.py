@@ -43,7 +43,7 @@ class SavedProfile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class MetricChange:
     """How a mean over the inputs changes; ``None`` where one of the two is unknown."""
 
     before: float | None
@@ -60,7 +60,7 @@ class Diff:
     n_after: int
     is_paired: bool  # each input with itself
     note: str  # why not, or what was left out; empty: all inputs of both
-    changes: dict[str, Change]  # by metric
+    changes: dict[str, MetricChange]  # by metric
 
     def as_json(self) -> dict[str, Any]:
         """Return everything, ready for JSON."""
@@ -162,7 +162,7 @@ def _values(rows: Rows, metric: str, positions: IntArray) -> AnyArray | None:
 
 def _change(
     metric: str, before: AnyArray | None, after: AnyArray | None, *, is_paired: bool
-) -> Change:
+) -> MetricChange:
     means = [None if v is None else float(v.mean()) for v in (before, after)]
     found, share = None, None
     if before is not None and after is not None:
@@ -173,7 +173,7 @@ def _change(
             share = paired_ratio(before, after)
         else:
             found, share = difference(before, after), ratio(before, after)
-    return Change(before=means[0], after=means[1], difference=found, ratio=share)
+    return MetricChange(before=means[0], after=means[1], difference=found, ratio=share)
 
 
 def _change_of_shares(

@@ -8,11 +8,11 @@ from typing import Annotated
 
 from snn_deploy.chip.target_file import read_target
 from snn_deploy.errors import DataError
-from snn_deploy.files.schema import Bounds, PositiveInt, Schema, read_toml
+from snn_deploy.files.schema import Allowed, PositiveInt, Schema, read_toml
 
 MOST_POINTS = 10_000
-WeightBits = Annotated[int, Bounds(least=2, most=8)]
-ShareInside = Annotated[float, Bounds(over=0, below=1)]
+WeightBits = Annotated[int, Allowed(least=2, most=8)]
+ShareInside = Annotated[float, Allowed(over=0, below=1)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from snn_deploy.profile.loads import loads_of
 from snn_deploy.profile.profile import Profile
 from snn_deploy.report.chip import network_on_chip
 from snn_deploy.report.closeups import closeups as up_close
-from snn_deploy.report.comparisons import comparisons
+from snn_deploy.report.comparisons import comparisons, winners
 from snn_deploy.report.costs import costs
 from snn_deploy.report.figures import figures
 from snn_deploy.report.headline import headline
@@ -19,7 +19,6 @@ from snn_deploy.report.markup import Html, element, together
 from snn_deploy.report.sources import how_known
 from snn_deploy.report.sprite import Sprite, sprite
 from snn_deploy.report.verification import verification_section
-from snn_deploy.report.winners import winners
 from snn_deploy.verify.result import Verification
 
 # whatever slips into the page, the browser fetches nothing and runs this script only

@@ -5,8 +5,7 @@ from typing import Any
 
 from snn_deploy.report.markup import Html, element, items, section, table
 from snn_deploy.report.units import percent
-from snn_deploy.verify.result import Accuracy, LayerReport, Verification
-from snn_deploy.verify.words import cause, place
+from snn_deploy.verify.result import Accuracy, LayerReport, Verification, cause, place
 
 POINTS = 3  # decimals of a share
 

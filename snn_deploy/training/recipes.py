@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Annotated
 
 from snn_deploy.files.schema import (
-    Bounds,
+    Allowed,
     Natural,
     NotNegative,
     Positive,
@@ -15,8 +15,8 @@ from snn_deploy.files.schema import (
 )
 from snn_deploy.ir.neurons import Reset
 
-ShareOverZero = Annotated[float, Bounds(over=0, most=1)]
-ShareBelowOne = Annotated[float, Bounds(least=0, below=1)]
+ShareOverZero = Annotated[float, Allowed(over=0, most=1)]
+ShareBelowOne = Annotated[float, Allowed(least=0, below=1)]
 
 
 class Surrogate(Enum):
@@ -203,7 +203,7 @@ class Training:
     max_shift: Natural = 0  # pixels, in each direction, at random
     flip: bool = False  # half of the images are mirrored
     cutout: Natural = 0  # pixels, the side of a square that is painted over
-    held_out: Annotated[float, Bounds(over=0, below=1)] = (
+    held_out: Annotated[float, Allowed(over=0, below=1)] = (
         0.1  # share of the training part that chooses the epoch
     )
     patience: Natural = 0  # stop after so many epochs without a better one; 0: never

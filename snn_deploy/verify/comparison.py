@@ -55,7 +55,7 @@ class _Counts:
     fault: Explanation = field(default_factory=Explanation)  # expected against found
 
 
-class Comparison:
+class FormComparison:
     """A network in chip integers beside the float graph that it stands for.
 
     Parameters

@@ -10,9 +10,9 @@ from snn_deploy.data.data import Data
 from snn_deploy.errors import ArtifactError
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.quantized import QuantizedGraph
-from snn_deploy.verify.comparison import Comparison
+from snn_deploy.verify.comparison import FormComparison
+from snn_deploy.verify.crosscheck import check_lava
 from snn_deploy.verify.differences import Difference, compare, other_structure
-from snn_deploy.verify.lava import check_lava
 from snn_deploy.verify.result import Verification
 
 BATCH = 25
@@ -66,7 +66,7 @@ def verify(
     n = len(data) if limit is None else min(limit, len(data))
     spiking = to_spiking(model)
     expected = quantize(spiking, artifact.network.target)
-    comparison = Comparison(found, spiking, expected)
+    comparison = FormComparison(found, spiking, expected)
     size = _batch_size(found)
     starts = range(0, n, size)
 

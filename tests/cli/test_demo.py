@@ -19,7 +19,7 @@ def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
         test=whole.test.take(np.arange(10)),
     )
     monkeypatch.setattr("snn_deploy.data.datasets.load_split", lambda name: few)
-    monkeypatch.setattr("snn_deploy.verify.crosscheck.find_spec", lambda name: None)
+    monkeypatch.setattr("snn_deploy.verify.crosscheck.is_installed", lambda name: False)
 
 
 @pytest.mark.usefixtures("few_digits")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import pytest
 
 from snn_deploy.errors import DataError
-from snn_deploy.files.schema import Bounds, Positive, Schema, read_toml
+from snn_deploy.files.schema import Allowed, Positive, Schema, read_toml
 
 
 class Colour(Enum):
@@ -18,7 +18,7 @@ class Colour(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Wheel:
-    spokes: Annotated[int, Bounds(least=3, below=9)] = 3
+    spokes: Annotated[int, Allowed(least=3, below=9)] = 3
     mass_s: float = 0.0
     turns_s: tuple[float, ...] = ()
 

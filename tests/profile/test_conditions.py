@@ -4,7 +4,7 @@ import pytest
 
 from snn_deploy.errors import DataError
 from snn_deploy.profile.conditions import parse_condition
-from snn_deploy.profile.diff import Change, Diff
+from snn_deploy.profile.diff import Diff, MetricChange
 from snn_deploy.profile.intervals import Interval
 
 
@@ -15,7 +15,7 @@ def diff(metric: str, before: float, after: float | None) -> Diff:
         found = Interval(mean=after - before, low=None, high=None)
         if before and metric != "accuracy":
             share = Interval(mean=after / before - 1, low=None, high=None)
-    change = Change(before=before, after=after, difference=found, ratio=share)
+    change = MetricChange(before=before, after=after, difference=found, ratio=share)
     return Diff(
         n_before=1, n_after=1, is_paired=True, note="", changes={metric: change}
     )

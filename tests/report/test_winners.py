@@ -3,7 +3,7 @@
 import re
 
 from snn_deploy.profile.summary import summarize
-from snn_deploy.report.winners import winners
+from snn_deploy.report.comparisons import winners
 from tests.report.profiles import CASES, profile, without_cutoff
 from tests.report.reading import words
 

@@ -47,7 +47,7 @@ def test_a_count_that_differs_is_an_error(
                 result, activity=replace(result.activity, **{changed: counts})
             )
 
-    monkeypatch.setattr(crosscheck, "find_spec", lambda name: True)
+    monkeypatch.setattr(crosscheck, "is_installed", lambda name: True)
     monkeypatch.setattr(crosscheck, "open_backend", open_one)
     monkeypatch.setattr(crosscheck, "run_inputs", run)
     data = Data(x=x, y=np.arange(2), training=training)

@@ -14,15 +14,14 @@ from snn_deploy.compiler.lower.quantize import quantize
 from snn_deploy.compiler.lower.retime import retime
 from snn_deploy.compiler.pipeline import to_spiking
 from snn_deploy.ir.graph import Edge, Graph, Training
-from snn_deploy.ir.neurons import Comparison as Compare
-from snn_deploy.ir.neurons import Reset
+from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.nodes import Add, Flatten, Input, Linear
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
 from snn_deploy.ir.stimuli import Encoding, Stimulus
-from snn_deploy.verify.comparison import CHIP, FLOAT, Comparison
+from snn_deploy.verify.comparison import CHIP, FLOAT, FormComparison
+from snn_deploy.verify.crosscheck import first_mismatch
 from snn_deploy.verify.differences import compare, other_structure
 from snn_deploy.verify.forms import integer_layers
-from snn_deploy.verify.lava import first_mismatch
 from snn_deploy.verify.layer import ASPECTS
 from snn_deploy.verify.result import LayerReport
 from snn_deploy.verify.runs import record_integers
@@ -118,15 +117,15 @@ def stimuli(model: Graph, n: int = 6) -> list[Stimulus]:
 
 def compared(
     model: Graph, found: QuantizedGraph | None = None, **changes: Any
-) -> Comparison:
+) -> FormComparison:
     chip, spiking, expected = compiled(model, **changes)
-    comparison = Comparison(found or chip, spiking, expected)
+    comparison = FormComparison(found or chip, spiking, expected)
     for stimulus in (stimuli(model)[:4], stimuli(model)[4:]):
         comparison.add(stimulus)
     return comparison
 
 
-def report(comparison: Comparison, layer: str) -> LayerReport:
+def report(comparison: FormComparison, layer: str) -> LayerReport:
     return next(r for r in comparison.reports() if r.layer == layer)
 
 
@@ -229,7 +228,7 @@ FAULTS: dict[str, tuple[Fault, str, str]] = {
     ),
     "two spikes at once": (in_population(max_spikes=2), "max spikes", "reset"),
     "another comparison": (
-        in_population(comparison=Compare.GREATER_EQUAL),
+        in_population(comparison=Comparison.GREATER_EQUAL),
         "comparison",
         "comparison",
     ),
@@ -591,7 +590,7 @@ def test_several_spikes_in_a_timestep_are_counted_in_float_as_well(
 ) -> None:
     soft: dict[str, Any] = {
         "reset": Reset.SOFT,
-        "comparison": Compare.GREATER_EQUAL,
+        "comparison": Comparison.GREATER_EQUAL,
         "max_spikes": 5,
         "spike_value": worth,
         "threshold": np.array(0.2),

@@ -30,7 +30,7 @@ from snn_deploy.backends.engine.compiled import (
 )
 from snn_deploy.backends.lava.compat import import_lava
 from snn_deploy.backends.protocol import Program
-from snn_deploy.backends.registry import open_backend
+from snn_deploy.backends.registry import CHECK, is_installed, open_backend
 from snn_deploy.chip.target_file import read_target
 from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.errors import BackendError
@@ -47,7 +47,7 @@ N_INPUTS = 4
 ENOUGH_SPACE = 1 << 30  # bytes; a profile of 10,000 inputs takes a few megabytes
 
 
-class State(Enum):
+class Severity(Enum):
     """How a finding is meant."""
 
     FINE = "fine"
@@ -60,7 +60,7 @@ class Finding:
     """What was found, and what to do about it."""
 
     what: str
-    state: State
+    severity: Severity
     found: str
     advice: str = ""
 
@@ -90,7 +90,7 @@ def _system() -> Finding:
         lacks = "parsers of NIR, ONNX and lava-dl files have no limit of memory"
     return Finding(
         what="system",
-        state=State.NOTE if lacks else State.FINE,
+        severity=Severity.NOTE if lacks else Severity.FINE,
         found=f"{name or 'unknown'}, {platform.machine() or 'unknown processor'}"
         + f": {lacks}" * bool(lacks),
         advice="use Linux, where snn-deploy is tested" if lacks else "",
@@ -101,7 +101,7 @@ def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
     return Finding(
         what="Python",
-        state=State.FINE,
+        severity=Severity.FINE,
         found=f"{version}, NumPy {np.__version__}",
     )
 
@@ -111,17 +111,17 @@ def _torch() -> Finding:
     if missing:
         return Finding(
             what="models",
-            state=State.NOTE,
+            severity=Severity.NOTE,
             found=f"{' and '.join(missing)} not installed: only .snn files run",
             advice=f"pip install {' '.join(missing)} to compile model.pt and to train",
         )
     versions = ", ".join(f"{n} {metadata.version(n)}" for n in ("torch", "norse"))
-    return Finding(what="models", state=State.FINE, found=versions)
+    return Finding(what="models", severity=Severity.FINE, found=versions)
 
 
 def _threads() -> Finding:
     found = f"{n_cores()} for the engine"
-    return Finding(what="threads", state=State.FINE, found=found)
+    return Finding(what="threads", severity=Severity.FINE, found=found)
 
 
 def _disk() -> Iterator[Finding]:
@@ -131,14 +131,14 @@ def _disk() -> Iterator[Finding]:
     ):
         free = shutil.disk_usage(folder).free
         if not os.access(folder, os.W_OK):
-            state, found = State.PROBLEM, f"{folder}: not writable"
+            severity, found = Severity.PROBLEM, f"{folder}: not writable"
             advice = "change its permissions, or work in another folder"
         else:
             found = f"{folder}: {free / 1e9:.1f} GB free"
             is_enough = free >= ENOUGH_SPACE
-            state = State.FINE if is_enough else State.PROBLEM
+            severity = Severity.FINE if is_enough else Severity.PROBLEM
             advice = "" if is_enough else "free some space, 1 GB is advised"
-        yield Finding(what=what, state=state, found=found, advice=advice)
+        yield Finding(what=what, severity=severity, found=found, advice=advice)
 
 
 def _engine() -> Finding:
@@ -148,17 +148,17 @@ def _engine() -> Finding:
     except BackendError as error:
         return Finding(
             what=what,
-            state=State.PROBLEM,
+            severity=Severity.PROBLEM,
             found=str(error),
             advice="unset SNN_DEPLOY_ENGINE",
         )
     note = missing_note()
     if note is not None:
-        return Finding(what=what, state=State.NOTE, found="NumPy", advice=note)
+        return Finding(what=what, severity=Severity.NOTE, found="NumPy", advice=note)
     able = ", ".join(available()) or "none compiled"
     return Finding(
         what=what,
-        state=State.FINE,
+        severity=Severity.FINE,
         found=f"{chosen} serves, this processor runs {able}",
     )
 
@@ -168,10 +168,10 @@ def _lava() -> Finding:
         import_lava()
     except BackendError as error:
         return Finding(
-            what="Lava", state=State.NOTE, found="cannot serve", advice=str(error)
+            what="Lava", severity=Severity.NOTE, found="cannot serve", advice=str(error)
         )
     version = metadata.version("lava-nc")
-    return Finding(what="Lava", state=State.FINE, found=f"lava-nc {version}")
+    return Finding(what="Lava", severity=Severity.FINE, found=f"lava-nc {version}")
 
 
 def _network() -> Graph:
@@ -250,7 +250,7 @@ def _ways(
     for name in available():
         engine = Engine(network, name)
         yield f"{name}, {engine.n_threads} threads", partial(_on_cpu, engine, stimuli)
-    if find_spec("lava") is not None:
+    if is_installed(CHECK):
         yield "Lava, one input", partial(_on_lava, network, stimuli[:1])
 
 
@@ -260,7 +260,7 @@ def _on_cpu(engine: Engine, stimuli: list[Stimulus]) -> IntArray:
 
 
 def _on_lava(network: MappedNetwork, stimuli: list[Stimulus]) -> IntArray:
-    program: Program = open_backend("lava").load(network)
+    program: Program = open_backend(CHECK).load(network)
     try:
         session = program.start(stimuli)
         rows = []
@@ -276,18 +276,18 @@ def _compared(what: str, run: Callable[[], IntArray], wanted: IntArray) -> Findi
     try:
         found = run()
     except BackendError as error:
-        return Finding(what=what, state=State.PROBLEM, found=str(error))
+        return Finding(what=what, severity=Severity.PROBLEM, found=str(error))
     wanted = wanted[: len(found)]
     differing = int(np.count_nonzero(found != wanted))
     if differing:
         return Finding(
             what=what,
-            state=State.PROBLEM,
+            severity=Severity.PROBLEM,
             found=f"{differing} of {wanted.size} outputs differ from the reference",
             advice="install again; if it stays, report it with the line of the engine",
         )
     return Finding(
         what=what,
-        state=State.FINE,
+        severity=Severity.FINE,
         found=f"{wanted.size} outputs equal to the reference",
     )

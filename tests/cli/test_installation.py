@@ -1,4 +1,4 @@
-"""doctor: what it says of this installation, and of one with faults."""
+"""installation: what it says of this installation, and of one with faults."""
 
 import sys
 from pathlib import Path
@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snn_deploy import cli, doctor
+from snn_deploy import cli
 from snn_deploy.backends.engine import compiled
 from snn_deploy.backends.engine.compiled import Engine
 from snn_deploy.backends.results import BatchResult
 from snn_deploy.chip.target_file import read_target
+from snn_deploy.cli import installation
+from snn_deploy.cli.installation import Finding, Severity, examine
 from snn_deploy.compiler.pipeline import compile_model
-from snn_deploy.doctor import Finding, State, examine
 
 
 def found(what: str) -> list[Finding]:
@@ -22,15 +23,15 @@ def found(what: str) -> list[Finding]:
 def test_every_way_to_run_is_tested_against_the_reference() -> None:
     tests = found("self-test")
 
-    assert [test.state for test in tests] == [State.FINE] * len(tests)
+    assert [test.severity for test in tests] == [Severity.FINE] * len(tests)
     for name in compiled.available():
         assert any(test.what.startswith(f"self-test, {name}") for test in tests)
 
 
 def test_network_of_the_self_test_says_something() -> None:
-    network = compile_model(doctor._network(), read_target("loihi-sim"))
+    network = compile_model(installation._network(), read_target("loihi-sim"))
 
-    counts = doctor._reference(network, doctor._stimuli(network))[:, -1]
+    counts = installation._reference(network, installation._stimuli(network))[:, -1]
 
     assert counts.max() > 3
     assert len(np.unique(counts)) > 3
@@ -61,7 +62,7 @@ def test_unknown_instruction_set_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 
     (engine,) = found("engine")
 
-    assert engine.state is State.PROBLEM
+    assert engine.severity is Severity.PROBLEM
     assert "SNN_DEPLOY_ENGINE is 'sse'" in engine.found
 
 
@@ -72,7 +73,7 @@ def test_numpy_that_serves_for_lack_of_an_engine_is_a_note(
 
     (engine,) = found("engine")
 
-    assert engine.state is State.NOTE
+    assert engine.severity is Severity.NOTE
     assert "C++ compiler" in engine.advice
 
 
@@ -83,9 +84,9 @@ def test_missing_lava_is_a_note_that_says_how_to_install_it(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "lava", None)
 
-    finding = doctor._lava()
+    finding = installation._lava()
 
-    assert finding.state is State.NOTE
+    assert finding.severity is Severity.NOTE
     assert "pip install" in finding.advice
 
 
@@ -93,9 +94,9 @@ def test_full_disk_is_a_problem(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(doctor, "ENOUGH_SPACE", 1 << 62)
+    monkeypatch.setattr(installation, "ENOUGH_SPACE", 1 << 62)
 
-    assert [disk.state for disk in doctor._disk()] == [State.PROBLEM] * 2
+    assert [disk.severity for disk in installation._disk()] == [Severity.PROBLEM] * 2
 
 
 def test_command_prints_a_line_for_each_finding(
