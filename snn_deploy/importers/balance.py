@@ -1,21 +1,21 @@
 """Give the ReLUs of a conventional network the thresholds of spiking neurons."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from snn_deploy.arrays import AnyArray, FloatArray, IntArray, Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.onnx.activations import UNKNOWN
 from snn_deploy.ir.floating import FloatRun
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Relu
-from snn_deploy.ir.stimuli import Stimulus, input_hashes, to_gray
+from snn_deploy.ir.stimuli import Encoding, Stimulus, input_hashes, to_gray
 
 logger = logging.getLogger(__name__)
 BATCH = 32
+UNKNOWN = 1e30  # the maximum of a ReLU until it is balanced
 PERCENTILE = 99.9  # of the positive activations that lie below the threshold
 
 
@@ -25,11 +25,40 @@ def needs_balance(graph: Graph) -> tuple[Relu, ...]:
 
 
 def balance(graph: Graph, x: AnyArray, percentile: float = PERCENTILE) -> Graph:
+    """Return the graph with the maxima of ``measured``, ``x`` noted as used.
+
+    Their hashes are stored, so that no cutoff is calibrated on them.
+
+    Raises
+    ------
+    ModelError
+        As ``measured`` does.
+    """
+    graph = measured(graph, x, percentile)
+    return with_used_inputs(graph, to_gray(np.asarray(x))[0].astype(np.uint8))
+
+
+def with_used_inputs(graph: Graph, *inputs: AnyArray) -> Graph:
+    """Return the network with the hashes of more inputs that it has been made with."""
+    is_events = graph.training.encoding is Encoding.EVENTS
+    hashes = [
+        input_hashes(np.asarray(x) if is_events else to_gray(np.asarray(x))[0])
+        for x in inputs
+    ]
+    used = np.concatenate([graph.used_inputs, *hashes])
+    return replace(graph, used_inputs=np.unique(used))
+
+
+def measured(
+    graph: Graph,
+    x: AnyArray,
+    percentile: float = PERCENTILE,
+    modules: Mapping[str, str] | None = None,
+) -> Graph:
     """Return the graph with a maximum for each ReLU, measured on the inputs ``x``.
 
     The maximum, which becomes the threshold, is a percentile of the positive values,
-    since a single outlier would make all others spike rarely [1]_. The inputs count as
-    used: their hashes are noted, so that no cutoff is calibrated on them.
+    since a single outlier would make all others spike rarely [1]_.
 
     Parameters
     ----------
@@ -37,6 +66,8 @@ def balance(graph: Graph, x: AnyArray, percentile: float = PERCENTILE) -> Graph:
     x : array, (n, input_shape...)
         Bytes, or floats from 0 to 1.
     percentile : float
+    modules : mapping, optional
+        What each ReLU comes from, by name; those of one module have one maximum.
 
     Raises
     ------
@@ -54,19 +85,24 @@ def balance(graph: Graph, x: AnyArray, percentile: float = PERCENTILE) -> Graph:
         raise ModelError(f"a percentile of {percentile}; it is over 0 and at most 100")
     relus = needs_balance(graph)
     gray = _gray(x, graph.input.shape)
+    if not relus:
+        return graph
     stimuli = [Stimulus(values=v[np.newaxis], is_constant=True) for v in gray]
-    largest = _largest(graph, relus, stimuli, 1 - percentile / 100)
+    found = _largest(graph, relus, stimuli, 1 - percentile / 100)
+    module_of = {relu.name: (modules or {}).get(relu.name, relu.name) for relu in relus}
+    largest: dict[str, float] = {}
+    for name, value in found.items():
+        largest[module_of[name]] = max(value, largest.get(module_of[name], 0.0))
     for relu in relus:
-        if relu.name not in largest:
+        if module_of[relu.name] not in largest:
             raise ModelError(
                 f"{relu.name}: gives nothing over 0 on the {len(stimuli)} inputs; "
                 "balance on other inputs, or remove the layer"
             )
-        graph = graph.replace(relu, replace(relu, maximum=largest[relu.name]))
-    hashes = input_hashes(gray).astype(np.float64)
-    used = np.concatenate([graph.used_inputs, hashes])
+        maximum = largest[module_of[relu.name]]
+        graph = graph.replace(relu, replace(relu, maximum=maximum))
     logger.info("balanced %d thresholds on %d inputs", len(relus), len(stimuli))
-    return replace(graph, used_inputs=np.unique(used))
+    return graph
 
 
 def _gray(x: AnyArray, shape: Shape) -> IntArray:
@@ -88,6 +124,8 @@ def _largest(
     share: float,
 ) -> dict[str, float]:
     """Return the value of each ReLU that ``share`` of its positive ones exceed."""
+    as_images = replace(graph.training, encoding=Encoding.DIRECT)  # of the values given
+    graph = replace(graph, training=as_images)
     kept: dict[str, FloatArray] = {relu.name: np.zeros(0) for relu in relus}
     n_positive = dict.fromkeys(kept, 0)
     for start in range(0, len(stimuli), BATCH):

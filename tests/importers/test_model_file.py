@@ -13,8 +13,9 @@ import snn_deploy
 from snn_deploy.arrays import AnyArray
 from snn_deploy.data.data import Data
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.balance import with_used_inputs
 from snn_deploy.importers.registry import load_model
-from snn_deploy.importers.torch.file import _sha256, read_model, with_used_inputs
+from snn_deploy.importers.torch.file import _sha256, read_model
 from snn_deploy.importers.torch.file import write_model as write_graph
 from snn_deploy.ir.codec import encode
 from snn_deploy.ir.graph import Functional, Graph

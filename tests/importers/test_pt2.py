@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import snn_deploy
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.floating import evaluate
@@ -104,6 +105,26 @@ def test_relus_are_balanced(tmp_path: Path) -> None:
     assert 0 < relu.maximum < 100
     with pytest.raises(ModelError, match="give training inputs to measure it on"):
         load_model(path)
+
+
+def test_relus_have_the_same_maxima_from_whatever_the_network_is_read(
+    tmp_path: Path,
+) -> None:
+    module = louder(plain(nn.Flatten(), nn.Linear(128, 5), nn.ReLU(), nn.Linear(5, 3)))
+    path = exported(module, tmp_path / "net.pt2")
+    x = np.random.default_rng(0).random((400, *SHAPE))  # 0.1 % of them is one value
+
+    saved = snn_deploy.save(
+        module, tmp_path / "net.pt", input_shape=SHAPE, timesteps=8, example_inputs=x
+    )
+    loaded = [
+        load_model(path, balance_on=x, encoding=encoding)
+        for encoding in ("direct", "rate", "events")
+    ]
+
+    maxima = [relu.maximum for g in (saved, *loaded) for relu in g.nodes_of(Relu)]
+    np.testing.assert_allclose(maxima, [maxima[0]] * 4, rtol=1e-6)
+    assert all(np.array_equal(g.used_inputs, saved.used_inputs) for g in loaded)
 
 
 def both(x: Tensor) -> tuple[Tensor, Tensor]:

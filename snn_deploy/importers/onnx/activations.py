@@ -11,10 +11,10 @@ import numpy as np
 
 from snn_deploy.arrays import Shape
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.balance import UNKNOWN
 from snn_deploy.ir.neurons import Qcfs, Relu
 
 INFINITY = float("inf")
-UNKNOWN = 1e30  # the maximum of a ReLU until it is balanced
 CLOSE = 1e-4  # relative; exporters compute constants in single precision
 
 

@@ -44,7 +44,7 @@ _DAMAGED = (
 def read_onnx(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
     """Return the network in the ONNX file at ``path``, which needs no options.
 
-    ReLUs without an upper end have the maximum ``onnx_activations.UNKNOWN``, until
+    ReLUs without an upper end have the maximum ``balance.UNKNOWN``, until
     ``balance`` sets it.
 
     Raises

@@ -12,7 +12,7 @@ from torch import nn
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.onnx.activations import UNKNOWN
+from snn_deploy.importers.balance import UNKNOWN
 from snn_deploy.importers.torch.floors import check_floors
 from snn_deploy.importers.torch.frameworks.registry import (
     DEPLOYABLE,
@@ -54,8 +54,7 @@ class Layers:
     ) -> None:
         self.has_time = has_time
         self.is_balanced = is_balanced
-        self.largest: dict[str, float] = {}  # value of each ReLU
-        self.uncut: set[str] = set()  # ReLUs that have no upper end in the module
+        self.relus: dict[str, str] = {}  # that have no upper end, and their modules
         self.ends: dict[str, tuple[str, nn.Module]] = {}  # and the layers before them
         self.dropped: nn.Module | None = None  # the one behind the output
         self.nodes: dict[str, Node] = {}
@@ -100,13 +99,6 @@ class Layers:
                 f"nowhere beside {last}; leave out what the output does not need"
             )
         check_floors(graph, self.floors)
-        return graph
-
-    def as_trained(self, graph: Graph) -> Graph:
-        """Return ``graph`` with ReLUs cut off only where those of the module are."""
-        for node in graph.nodes_of(Relu):
-            if node.name in self.uncut:
-                graph = graph.replace(node, replace(node, maximum=UNKNOWN))
         return graph
 
     def shape_of(self, name: str) -> Shape:
@@ -182,18 +174,16 @@ class Layers:
         return name
 
     def _relu(self, name: str, source: str) -> str:
-        """Add a ReLU, whose largest value has been measured."""
-        if name not in self.largest and self.is_balanced:
+        """Add a ReLU, whose largest value nobody knows yet."""
+        if self.is_balanced:
             raise ModelError(
                 f"{name}: a ReLU has no largest value that could be a threshold; give "
                 "save() example_inputs to measure it on, or use nn.ReLU6 or Qcfs"
             )
-        maximum = self.largest.get(name, UNKNOWN)
-        name = self._free(name)
-        self.uncut.add(name)
-        return self.add(
-            Relu(name=name, shape=self.shape_of(source), maximum=maximum), (source,)
-        )
+        module, name = name, self._free(name)
+        self.relus[name] = module
+        relu = Relu(name=name, shape=self.shape_of(source), maximum=UNKNOWN)
+        return self.add(relu, (source,))
 
     def _end(self, module: nn.Module, name: str, source: str) -> str:
         """Note what a forward does to its outputs, which leaves the largest largest."""

@@ -10,7 +10,6 @@ import pickletools
 import re
 import warnings
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.errors import ModelError, SnnDeployError
 from snn_deploy.files.archives import check_archive
 from snn_deploy.files.writing import write_whole
+from snn_deploy.importers.balance import with_used_inputs
 from snn_deploy.importers.byte_weights import (
     SCALES,
     from_integers,
@@ -31,7 +31,7 @@ from snn_deploy.importers.options import NO_OPTIONS, ReadOptions
 from snn_deploy.importers.torch.module import trace, unwrapped
 from snn_deploy.ir.codec import CodecError, decode, encode
 from snn_deploy.ir.graph import Functional, Graph, Training
-from snn_deploy.ir.stimuli import Encoding, input_hashes, to_gray
+from snn_deploy.ir.stimuli import Encoding
 from snn_deploy.names import shown
 
 FORMAT = "snn-deploy model"
@@ -128,17 +128,6 @@ def save(
     graph = with_used_inputs(graph, *used)
     write_model(graph, path)
     return graph
-
-
-def with_used_inputs(graph: Graph, *inputs: AnyArray) -> Graph:
-    """Return the network with the hashes of more inputs that it has been made with."""
-    is_events = graph.training.encoding is Encoding.EVENTS
-    hashes = [
-        input_hashes(np.asarray(x) if is_events else to_gray(np.asarray(x))[0])
-        for x in inputs
-    ]
-    used = np.concatenate([graph.used_inputs, *hashes])
-    return replace(graph, used_inputs=np.unique(used))
 
 
 def write_model(graph: Graph, path: Path) -> None:

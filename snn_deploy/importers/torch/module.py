@@ -16,6 +16,7 @@ from torch import nn
 
 from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.balance import measured
 from snn_deploy.importers.torch.check import check_against_module
 from snn_deploy.importers.torch.collected import (
     CHANGED,
@@ -34,7 +35,6 @@ from snn_deploy.importers.torch.frameworks.registry import (
     is_sequence,
     time_axis,
 )
-from snn_deploy.importers.torch.rates import largest_activations
 from snn_deploy.importers.torch.tracing import (
     ADDITIONS,
     ADDITIONS_IN_PLACE,
@@ -83,7 +83,7 @@ def trace(
     example_inputs : array, (n, input_shape...), optional
         Data on which the largest values of ReLUs are measured.
     is_balanced : bool
-        Refuse ReLUs whose largest value is not known.
+        Refuse ReLUs whose largest value is neither known nor measured.
 
     Raises
     ------
@@ -94,20 +94,17 @@ def trace(
     check_answer(model, training.functional)
     axis, _ = time_axis(model)
     has_time = axis in (TimeAxis.FIRST, TimeAxis.SECOND)
-    layers = Layers(input_shape, has_time=has_time, is_balanced=is_balanced)
+    needs_maxima = is_balanced and example_inputs is None
+    layers = Layers(input_shape, has_time=has_time, is_balanced=needs_maxima)
     if is_sequence(model):
         last = layers.sequence(model, "", INPUT_NAME)
     else:
-        graph = traced(model)
-        if example_inputs is not None:
-            layers.largest = largest_activations(
-                model, graph, example_inputs, input_shape, training
-            )
-        last = _Forward(model, layers).read(graph)
-    read = layers.graph(name, last, training)
-    uncut = layers.as_trained(read)
-    check_against_module(uncut, model, input_shape, layers.dropped)
-    return read
+        last = _Forward(model, layers).read(traced(model))
+    graph = layers.graph(name, last, training)
+    check_against_module(graph, model, input_shape, layers.dropped)
+    if example_inputs is None:
+        return graph
+    return measured(graph, example_inputs, modules=layers.relus)
 
 
 class _Forward:
