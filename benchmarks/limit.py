@@ -20,7 +20,6 @@ from benchmarks.networks import TIMESTEPS, dense_network
 from snn_deploy.arrays import IntArray
 from snn_deploy.backends.engine.compiled import EngineInput, available
 from snn_deploy.backends.engine.layout import Layout
-from snn_deploy.ir.convolve import convolve
 from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.quantized import Projection, QuantizedGraph
 from snn_deploy.ir.synapses import ConvSynapses
@@ -77,12 +76,8 @@ def conv_rate(channels: int, size: int) -> float:
     )
     without = _times(sender)
     seconds = _times(with_conv) - without
-    reached = convolve(
-        np.ones((1, 1, size, size), np.float32),
-        np.ones((1, 1, 3, 3), np.float32),
-        stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=1,
-    )  # fmt: skip
-    return ACTIVITY * float(reached.sum()) * channels * channels / seconds
+    n_synapses = int(synapses.fan_outs(target.shape).sum())
+    return ACTIVITY * n_synapses / seconds
 
 
 def _sender(channels: int, size: int) -> QuantizedGraph:

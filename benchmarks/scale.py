@@ -29,8 +29,7 @@ from snn_deploy.chip.target import Board, Target
 from snn_deploy.chip.target_file import read_target
 from snn_deploy.compiler.lower.quantize import quantize
 from snn_deploy.compiler.lower.retime import retime
-from snn_deploy.compiler.map.bounds import Bounds
-from snn_deploy.compiler.map.loads import Loads
+from snn_deploy.compiler.map.loads import Bounds, LoadModel
 from snn_deploy.compiler.map.partition import Partition, partition
 from snn_deploy.compiler.map.place import place, slots_of, traffic
 from snn_deploy.compiler.pipeline import compile_model, to_spiking
@@ -82,7 +81,7 @@ def measure(name: str) -> dict[str, Any]:
     seconds = time.perf_counter() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     graph, target = network.graph, network.target
-    bounds = Bounds(Loads(graph=graph, target=target))
+    bounds = Bounds(LoadModel(graph=graph, target=target))
     row = {
         "network": name,
         "neurons": sum(p.size for p in graph.populations),
@@ -125,7 +124,7 @@ def bounds(output_axons: int | None) -> None:
     vgg = quantize(to_spiking(GRAPHS["VGG-16"]()), target)
     for graph in (*(make() for make in NETWORKS.values()), vgg):
         cut = partition(retime(graph, target), target)
-        bound = Bounds(Loads(graph=cut.graph, target=target))
+        bound = Bounds(LoadModel(graph=cut.graph, target=target))
         least = sum(bound.least(p) for p in cut.graph.populations)
         n = len(cut.pieces)
         row = (output_axons, graph.name, n, least, f"{n / least:.2f}")

@@ -14,7 +14,7 @@ from snn_deploy.cutoff import monitor
 from snn_deploy.cutoff.decision import never
 from snn_deploy.data.data import Data
 from snn_deploy.ir import convolve
-from snn_deploy.ir.connections import connections
+from snn_deploy.ir.convolve import Convolution
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.nodes import Flatten
@@ -66,7 +66,7 @@ def test_connections_need_no_matrix_of_kernel_by_input(network: MappedNetwork) -
     (second,) = [p for p in graph.projections if p.target == "b"]
 
     with at_most(10):
-        found = connections(graph, second)
+        found = second.synapses.fan_outs(graph.shape_of("a"))
 
     readers = np.zeros(LENGTH, int)
     for start in range(0, LENGTH - 399, 200):
@@ -79,7 +79,7 @@ def test_convolution_looks_at_few_windows_at_once() -> None:
     settings: dict[str, Any] = {"stride": (1, 1), "padding": (0, 0)}
 
     with at_most(300):  # all windows are 640 megabytes
-        convolve.convolve(x, weight, **settings, dilation=(1, 1), groups=1)
+        Convolution(**settings, dilation=(1, 1), groups=1).convolve(x, weight)
 
 
 def test_a_batch_of_long_inputs_is_small() -> None:
@@ -102,11 +102,11 @@ def test_convolution_in_blocks_is_that_in_one(monkeypatch: pytest.MonkeyPatch) -
         "groups": 2,
         "cropped": (1, 2),
     }
-    whole = convolve.convolve(x, weight, **settings)
+    whole = Convolution(**settings).convolve(x, weight)
 
     for most in (1, 100, 500, 2000):
         monkeypatch.setattr(convolve, "MOST_READ", most)
-        found = convolve.convolve(x, weight, **settings)
+        found = Convolution(**settings).convolve(x, weight)
 
         np.testing.assert_array_equal(found, whole)
 

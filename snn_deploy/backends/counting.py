@@ -8,10 +8,7 @@ from scipy import sparse
 from snn_deploy.arrays import BoolArray, IntArray
 from snn_deploy.backends.results import Counts
 from snn_deploy.chip.events import CHIP_EVENTS, CORE_EVENTS, LIMIT_EVENTS, UPDATE
-from snn_deploy.ir.convolve import convolve
 from snn_deploy.ir.mapped import MappedNetwork, Routes
-from snn_deploy.ir.quantized import Projection
-from snn_deploy.ir.synapses import DenseSynapses, SparseSynapses
 
 
 class Counter:
@@ -124,43 +121,3 @@ def _one_hot(cores: IntArray, n_cores: int) -> sparse.csr_array:
     ones = np.ones(len(cores), np.int64)
     rows = np.arange(len(cores))
     return sparse.csr_array((ones, (rows, cores)), shape=(len(cores), n_cores))
-
-
-class Reach:
-    """Which neurons of a population a projection's spikes reach."""
-
-    def __init__(self, projection: Projection, shape: tuple[int, ...]) -> None:
-        self.synapses = projection.synapses
-        self.shape = shape
-
-    def __call__(self, spikes: IntArray | BoolArray) -> BoolArray:
-        """Return ``(n, n_targets)`` for spikes ``(n, n_sources)``."""
-        n, synapses = len(spikes), self.synapses
-        fired = spikes != 0
-        if isinstance(synapses, DenseSynapses):
-            any_fired = fired.any(axis=1, keepdims=True)
-            return np.broadcast_to(any_fired, (n, len(synapses.weights)))
-        if isinstance(synapses, SparseSynapses):
-            return self._reached_by_single(synapses, fired)
-        groups = synapses.groups
-        maps = fired.reshape(n, groups, -1, *self.shape[1:]).any(axis=2)
-        kernel = np.ones((groups, 1, *synapses.weights.shape[2:]), np.float32)
-        hit = convolve(
-            maps.astype(np.float32),
-            kernel,
-            stride=synapses.stride,
-            padding=synapses.padding,
-            dilation=synapses.dilation,
-            groups=groups,
-            cropped=synapses.cropped,
-        )
-        per_group = len(synapses.weights) // groups
-        return np.repeat(hit > 0, per_group, axis=1).reshape(n, -1)
-
-    def _reached_by_single(
-        self, synapses: SparseSynapses, fired: BoolArray
-    ) -> BoolArray:
-        reached = np.zeros((len(fired), synapses.size[0]), np.bool_)
-        for row, spikes in zip(reached, fired, strict=True):
-            row[synapses.targets[spikes[synapses.sources]]] = True
-        return reached

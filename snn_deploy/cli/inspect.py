@@ -106,7 +106,6 @@ def show_artifact(artifact: "Artifact") -> None:
     """Print a compiled network: populations, projections, neurocores, losses."""
     from snn_deploy.cli.calibration import describe
     from snn_deploy.cli.console import out, show_table
-    from snn_deploy.ir.connections import n_connections
     from snn_deploy.ir.quantized import UPDATE_ORDER
     from snn_deploy.profile.neurobench import static_metrics
     from snn_deploy.report.chip import time_of
@@ -161,7 +160,7 @@ def show_artifact(artifact: "Artifact") -> None:
     found = static_metrics(graph)
     out(
         f"NeuroBench: footprint {found['footprint']:,} bytes, connection sparsity "
-        f"{found['connection_sparsity']}; {n_connections(graph):,} operations a "
+        f"{found['connection_sparsity']}; {graph.n_connections:,} operations a "
         "timestep if no spike and no weight were 0"
     )
     if artifact.calibration is None:

@@ -17,16 +17,14 @@ from snn_deploy.compiler.lower.abilities import abilities, check_input
 from snn_deploy.compiler.lower.quantize import quantize
 from snn_deploy.compiler.lower.retime import late, retime
 from snn_deploy.compiler.map.blocks import Cut
-from snn_deploy.compiler.map.bounds import Bounds
-from snn_deploy.compiler.map.fans import fan_limits, largest_fans
-from snn_deploy.compiler.map.loads import Loads, cut_apart
+from snn_deploy.compiler.map.loads import Bounds, LoadModel, cut_apart
 from snn_deploy.compiler.map.partition import partition
+from snn_deploy.compiler.map.rules import fan_limits, largest_fans
 from snn_deploy.compiler.pipeline import to_spiking
 from snn_deploy.errors import MissingAbilityError, Problem
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Neuron
 from snn_deploy.ir.quantized import Population, QuantizedGraph
-from snn_deploy.ir.synapses import ConvSynapses
 
 MAX_DELAY = 1 << 16
 FANS = (FAN_IN, FAN_OUT)  # of a neuron, not of a neurocore
@@ -108,7 +106,7 @@ def fit(graph: Graph, target: Target) -> Fit:
     integers = retime(quantize(spiking, able), able)
     problems += late(integers, target)
     cut = partition(integers, target)
-    bounds = Bounds(Loads(graph=integers, target=target))
+    bounds = Bounds(LoadModel(graph=integers, target=target))
     layers = tuple(_layer(bounds, p, cut.cuts) for p in integers.populations)
     for layer in layers:
         problems += _over(integers, layer)
@@ -175,7 +173,7 @@ def _layer(bounds: Bounds, population: Population, cuts: Mapping[str, Cut]) -> L
     )
 
 
-def _fans(loads: Loads, population: Population) -> tuple[Use, ...]:
+def _fans(loads: LoadModel, population: Population) -> tuple[Use, ...]:
     limits = loads.target.neurocore
     found = largest_fans(loads.graph, population, limits)
     return tuple(
@@ -217,12 +215,10 @@ def _advice(
         return "give a neurocore more memory: even one neuron and its axons need that"
     projections = graph.projections_into(population)
     widest = max(projections, key=lambda projection: projection.synapses.fan_in)
-    is_kernel = isinstance(widest.synapses, ConvSynapses)
-    shape = graph.shape_of(widest.source)
-    n_in = shape[0] if is_kernel else n_neurons(shape)
+    kernel, shape = widest.synapses.kernel, graph.shape_of(widest.source)
+    n_in = shape[0] if kernel else n_neurons(shape)
     fewer = max(1, int(n_in * share))
-    if isinstance(widest.synapses, ConvSynapses):
-        kernel = widest.synapses.weights.shape[2:]
+    if kernel:
         return (
             f"{fewer} of its {n_in} input channels would fit, or a kernel smaller than "
             f"{kernel[0]} x {kernel[1]}"

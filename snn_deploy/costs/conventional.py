@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from snn_deploy.ir.connections import n_connections
 from snn_deploy.ir.quantized import QuantizedGraph
 
 # of one multiply-accumulate [J]: arithmetic alone, without memory or leakage
@@ -21,7 +20,7 @@ def conventional(graph: QuantizedGraph) -> dict[str, Any]:
 
     Every connection is computed once, whatever the input.
     """
-    n = n_connections(graph)
+    n = graph.n_connections
     return {
         "multiply_accumulates": n,
         "energy_j": {name: n * energy for name, energy in ENERGIES_J.items()},

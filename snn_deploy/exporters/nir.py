@@ -19,7 +19,6 @@ from snn_deploy.arrays import AnyArray, FloatArray
 from snn_deploy.errors import ModelError
 from snn_deploy.exporters.nir_form import in_common_form, rests_where_it_starts
 from snn_deploy.files.writing import write_whole
-from snn_deploy.ir.convolve import cropping_kernel
 from snn_deploy.ir.graph import Edge, Graph
 from snn_deploy.ir.loops import Delays, close_loops
 from snn_deploy.ir.neurons import Comparison, Lif, Neuron, Reset
@@ -182,12 +181,7 @@ def _convolution(node: Conv2d) -> Any:
             f"{node.name}: a bias for each position, NIR has one for each channel; "
             "export the model before its input offset is folded"
         )
-    weight, dilation = cropping_kernel(
-        _without_groups(node),
-        stride=node.stride,
-        dilation=node.dilation,
-        cropped=node.cropped,
-    )
+    weight, dilation = node.uncropped(_without_groups(node))
     found = nir.Conv2d(
         input_shape=tuple(node.shape[1:]),
         weight=_stored(weight),

@@ -97,7 +97,8 @@ class _Builder:
     def _weights(self, projection: Projection, bias: FloatArray) -> None:
         shape = self.network.shape_of(projection.source)
         source, delay = projection.source, projection.delay
-        if isinstance(projection.synapses, DenseSynapses) and len(shape) > 1:
+        layer = _layer(projection, shape, bias)
+        if layer.input_shape != shape:
             later = (p.name for p in self.network.populations)
             taken = {*self.nodes, *later, *(p.name for p in self.network.projections)}
             name = free_name(f"{projection.name}.row", taken)
@@ -105,7 +106,6 @@ class _Builder:
             self.nodes[flat.name] = flat
             self.edges.append(Edge(source=source, target=flat.name, delay=delay))
             source, delay = flat.name, 0
-        layer = _layer(projection, shape, bias)
         self.nodes[layer.name] = layer
         self.edges.append(Edge(source=source, target=layer.name, delay=delay))
         self.edges.append(Edge(source=layer.name, target=projection.target))

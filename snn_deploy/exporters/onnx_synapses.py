@@ -11,9 +11,8 @@ import numpy as np
 from snn_deploy.arrays import IntArray, Shape
 from snn_deploy.errors import FitError
 from snn_deploy.exporters.onnx_form import Form
-from snn_deploy.ir.convolve import cropping_kernel
 from snn_deploy.ir.quantized import Projection
-from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses, SparseSynapses
+from snn_deploy.ir.synapses import ConvSynapses, SparseSynapses
 
 BYTE = 256
 LARGEST_FAN_IN = (1 << 31) // (BYTE * BYTE // 2)
@@ -51,19 +50,14 @@ def _product(form: Form, projection: Projection, shape: Shape) -> Product:
     """Return what multiplies a batch of bytes by weights that are signed bytes."""
     synapses = projection.synapses
 
-    def dense(values: str, weights: IntArray) -> str:
-        matrix = form.constant(weights.T, np.int8)
-        return form.op("MatMulInteger", values, matrix)
+    if not isinstance(synapses, ConvSynapses):
+        return lambda values, weights: form.op(
+            "MatMulInteger", values, form.constant(weights.T, np.int8)
+        )
 
     def convolved(values: str, weights: IntArray) -> str:
-        assert isinstance(synapses, ConvSynapses)
         maps = form.op("Reshape", values, form.constant([-1, *shape]))
-        kernel, dilation = cropping_kernel(
-            weights,
-            stride=synapses.stride,
-            dilation=synapses.dilation,
-            cropped=synapses.cropped,
-        )
+        kernel, dilation = synapses.uncropped(weights)
         sums = form.op(
             "ConvInteger",
             maps,
@@ -75,7 +69,7 @@ def _product(form: Form, projection: Projection, shape: Shape) -> Product:
         )
         return form.op("Flatten", sums)
 
-    return dense if isinstance(synapses, DenseSynapses) else convolved
+    return convolved
 
 
 def _by_bytes(

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
+import numpy.typing as npt
 
-from snn_deploy.arrays import BoolArray, FloatArray, IntArray, spread
+from snn_deploy.arrays import BoolArray, IntArray, spread
 from snn_deploy.fixedpoint import (
     INPUT_SHIFT,
     VOLTAGE_LIMIT,
@@ -14,10 +14,8 @@ from snn_deploy.fixedpoint import (
     shift,
     wrap_current,
 )
-from snn_deploy.ir.convolve import convolve
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
-from snn_deploy.ir.synapses import ConvSynapses, SparseSynapses
 
 
 @dataclass
@@ -147,46 +145,21 @@ class SynapticSum:
         largest_spike: int | None = None,
     ) -> None:
         self.projection = projection
-        self.shape = graph.shape_of(projection.source)
         synapses = projection.synapses
-        self.synapses = synapses
-        if isinstance(synapses, SparseSynapses):
-            self.matrix = sparse.csr_array(
-                (synapses.weights, (synapses.targets, synapses.sources)),
-                shape=synapses.size,
-            )
-            return
-        weights = synapses.weights
-        per_target = np.abs(weights).reshape(len(weights), -1).sum(axis=1)
         largest = largest_spike or graph.largest_spike(projection.source)
-        bound = int(per_target.max(initial=0)) * largest
-        dtype = np.float32 if bound < 1 << 24 else np.float64
-        self.weights: FloatArray = weights.astype(dtype)
+        self.dtype = _exact(synapses.largest_sum * largest)
+        self.sums = synapses.summing(
+            synapses.weights.astype(self.dtype), graph.shape_of(projection.source)
+        )
 
     def __call__(self, spikes: IntArray | BoolArray) -> IntArray:
         """Return the shifted sums ``(n, n_targets)`` of spikes ``(n, n_sources)``."""
-        return shift(self._sums(spikes), self.projection.exponent)
-
-    def _sums(self, spikes: IntArray | BoolArray) -> IntArray:
-        if isinstance(self.synapses, SparseSynapses):
-            sums: IntArray = (self.matrix @ spikes.astype(np.int64).T).T
-            return sums
-        values = spikes.astype(self.weights.dtype)
-        if isinstance(self.synapses, ConvSynapses):
-            maps = values.reshape(-1, *self.shape)
-            found = _convolved(maps, self.weights, self.synapses)
-        else:
-            found = values @ self.weights.T
-        return found.astype(np.int64).reshape(len(values), -1)
+        sums = self.sums(spikes.astype(self.dtype))
+        return shift(sums.astype(np.int64), self.projection.exponent)
 
 
-def _convolved(values: FloatArray, weights: FloatArray, by: ConvSynapses) -> FloatArray:
-    return convolve(
-        values,
-        weights,
-        stride=by.stride,
-        padding=by.padding,
-        dilation=by.dilation,
-        groups=by.groups,
-        cropped=by.cropped,
-    )
+def _exact(largest: int) -> npt.DTypeLike:
+    """Return the fastest type in which whole numbers up to ``largest`` are exact."""
+    if largest < 1 << 24:
+        return np.float32
+    return np.float64 if largest < 1 << 53 else np.int64

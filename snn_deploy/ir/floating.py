@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from snn_deploy.arrays import FloatArray
-from snn_deploy.ir.convolve import convolve
 from snn_deploy.ir.graph import Edge, Functional, Graph
 from snn_deploy.ir.neurons import Comparison, Integrator, Lif, Neuron, Qcfs, Relu, Reset
 from snn_deploy.ir.nodes import (
@@ -105,15 +104,8 @@ class FloatRun:
             case Linear():
                 return x @ node.weight.T + node.bias
             case Conv2d():
-                return convolve(
-                    x,
-                    node.weight,
-                    stride=node.stride,
-                    padding=node.padding,
-                    dilation=node.dilation,
-                    groups=node.groups,
-                    cropped=node.cropped,
-                ) + node.bias.reshape(len(node.weight), *node.bias.shape[1:] or (1, 1))
+                bias = node.bias.reshape(-1, *node.bias.shape[1:] or (1, 1))
+                return node.convolve(x, node.weight) + bias
             case BatchNorm() | Tebn():
                 return normalized(node, x, len(self.sent))
             case AvgPool2d() | MaxPool2d():

@@ -3,25 +3,16 @@
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from snn_deploy.arrays import IntArray, Shape, n_neurons, read_only
+from snn_deploy.arrays import IntArray, n_neurons, read_only
 from snn_deploy.chip.neurocore import NeurocoreLimits
 from snn_deploy.chip.target import Target
 from snn_deploy.errors import PassError
 from snn_deploy.ir.links import Crossings, crossings_of
-from snn_deploy.ir.quantized import (
-    Projection,
-    QuantizedGraph,
-)
-from snn_deploy.ir.synapses import (
-    ConvSynapses,
-    DenseSynapses,
-    SparseSynapses,
-)
+from snn_deploy.ir.quantized import QuantizedGraph
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -189,7 +180,10 @@ class MappedNetwork:
             synapses = sparse.csr_array((size, len(self.cores)), dtype=np.int64)
             for projection in leaving:
                 cores = self.core_of[projection.target]
-                synapses += synapses_on(graph, projection, cores, len(self.cores))
+                read = projection.synapses.read_on(
+                    cores, len(self.cores), graph.shape_of(name)
+                )
+                synapses += read
             core = self.core_of.get(name, np.zeros(size, np.int64))
             found[name] = Routes(synapses=synapses, core=core)
         return found
@@ -217,119 +211,9 @@ class MappedNetwork:
         return crossings_of(self)
 
 
-def synapses_on(
-    graph: QuantizedGraph, projection: Projection, cores: IntArray, n_cores: int
-) -> sparse.csr_array:
-    """Return how many synapses one spike reads, by source neuron and place.
-
-    Parameters
-    ----------
-    graph, projection
-        The synapses; stored zeros count.
-    cores : array, (n_target_neurons,)
-        The place of each target neuron, 0 to ``n_cores`` - 1.
-
-    Returns
-    -------
-    sparse array, (n_source_neurons, n_cores)
-    """
-    synapses = projection.synapses
-    if isinstance(synapses, DenseSynapses):
-        per_core = np.bincount(cores, minlength=n_cores)[np.newaxis]
-        every = np.ones((synapses.weights.shape[1], 1), np.int64)
-        return _product(every, per_core)
-    if isinstance(synapses, SparseSynapses):
-        places = (synapses.sources, cores[synapses.targets])
-        return _counted(*places, (synapses.size[1], n_cores))
-    return _conv_synapses_on(graph, projection, synapses, cores, n_cores)
-
-
-def _conv_synapses_on(
-    graph: QuantizedGraph,
-    projection: Projection,
-    synapses: ConvSynapses,
-    cores: IntArray,
-    n_cores: int,
-) -> sparse.csr_array:
-    shape = graph.shape_of(projection.source)
-    out_shape = synapses.output_shape(shape)
-    assert out_shape is not None  # the graph has checked it
-    rows, columns = (taps(synapses, shape, out_shape, axis) for axis in (0, 1))
-    windows = _product(rows, columns)  # (positions, target positions)
-    n_positions = windows.shape[1]
-    positions = np.arange(cores.size) % n_positions
-    found = []
-    for part, where in zip(
-        np.split(cores, synapses.groups),
-        np.split(positions, synapses.groups),
-        strict=True,
-    ):
-        of_group = windows @ _counted(where, part, (n_positions, n_cores))
-        found += [of_group] * (shape[0] // synapses.groups)
-    return sparse.csr_array(sparse.vstack(found, format="csr"))
-
-
-def _product(one: Any, other: Any) -> sparse.csr_array:
-    """Return the product of two matrices of Kronecker; zeros are not stored."""
-    found = sparse.csr_array(sparse.kron(one, other), dtype=np.int64)
-    found.eliminate_zeros()
-    return found
-
-
-def _counted(rows: IntArray, columns: IntArray, shape: Shape) -> sparse.csr_array:
-    """Return how often each pair of row and column comes."""
-    ones = np.ones(len(rows), np.int64)
-    return sparse.csr_array((ones, (rows, columns)), shape=shape)
-
-
 def reached(synapses: sparse.csr_array) -> sparse.csr_array:
     """Return 1 where there are synapses."""
     ones = np.ones_like(synapses.data)
     return sparse.csr_array(
         (ones, synapses.indices, synapses.indptr), shape=synapses.shape
     )
-
-
-def taps(
-    synapses: ConvSynapses, shape: Shape, out_shape: Shape, axis: int
-) -> sparse.csr_array:
-    """Return how often an output row, or column, reads an input one.
-
-    Parameters
-    ----------
-    synapses, shape, out_shape
-        A convolution and the shapes ``(channel, height, width)`` that it connects.
-    axis : int
-        0 for rows, 1 for columns.
-
-    Returns
-    -------
-    sparse array, (n_inputs, n_outputs)
-    """
-    _, inputs, outputs = _reads(synapses, shape, out_shape, axis)
-    return _counted(inputs, outputs, (shape[1 + axis], out_shape[1 + axis]))
-
-
-def meetings(
-    synapses: ConvSynapses, shape: Shape, out_shape: Shape, axis: int
-) -> sparse.csr_array:
-    """Return 1 where a kernel row, or column, meets an input one; see ``taps``.
-
-    Returns
-    -------
-    sparse array, (n_kernel, n_inputs)
-    """
-    kernel, inputs, _ = _reads(synapses, shape, out_shape, axis)
-    size = (synapses.weights.shape[2 + axis], shape[1 + axis])
-    return _counted(kernel, inputs, size)
-
-
-def _reads(
-    synapses: ConvSynapses, shape: Shape, out_shape: Shape, axis: int
-) -> tuple[IntArray, IntArray, IntArray]:
-    """Return the kernel, input and output positions of all taps along an axis."""
-    start = np.arange(out_shape[1 + axis]) * synapses.stride[axis]
-    offsets = np.arange(synapses.weights.shape[2 + axis]) * synapses.dilation[axis]
-    read = offsets[:, np.newaxis] + start - synapses.padding[axis]
-    kernel, outputs = np.nonzero((read >= 0) & (read < shape[1 + axis]))
-    return kernel, read[kernel, outputs], outputs

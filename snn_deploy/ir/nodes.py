@@ -8,6 +8,7 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray, Shape, n_neurons, read_only
 from snn_deploy.errors import ModelError
+from snn_deploy.ir.convolve import Convolution
 
 
 class Signal(Enum):
@@ -107,19 +108,14 @@ class Linear(Node):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Conv2d(Node):
+class Conv2d(Convolution, Node):
     """A convolution at every timestep, with zeros around the input."""
 
     weight: (
         FloatArray  # (out_channel, in_channel / groups, kernel_height, kernel_width)
     )
     bias: FloatArray  # (out_channel,), or (out_channel, height, width)
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    dilation: tuple[int, int]
-    groups: int
     shape: Shape  # of the input: (in_channel, height, width)
-    cropped: tuple[int, int] = (0, 0)  # last rows and columns of the output left out
 
     accepts = Signal.SPIKES
     emits = Signal.CURRENT
@@ -130,14 +126,7 @@ class Conv2d(Node):
 
     @property
     def output_shape(self) -> Shape:
-        return convolved_shape(
-            self.shape,
-            self.weight.shape,
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.cropped,
-        )
+        return self.convolved_shape(self.shape, self.weight.shape)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -169,25 +158,6 @@ class Conv2d(Node):
                 f"{self.name}: bias has shape {self.bias.shape}, but the output is "
                 f"{self.output_shape}; give one for each channel"
             )
-
-
-def convolved_shape(
-    shape: Shape,
-    weight_shape: Shape,
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
-    cropped: tuple[int, int] = (0, 0),
-) -> Shape:
-    """Return the ``(channel, height, width)`` that a convolution gives."""
-    height, width = (
-        (shape[axis + 1] + 2 * padding[axis] - dilation[axis] * (kernel - 1) - 1)
-        // stride[axis]
-        + 1
-        - cropped[axis]
-        for axis, kernel in enumerate(weight_shape[2:])
-    )
-    return (weight_shape[0], height, width)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -232,10 +202,10 @@ class Pool2d(Node):
 
     @property
     def output_shape(self) -> Shape:
-        window = (self.shape[0], 1, *self.kernel)
-        return convolved_shape(
-            self.shape, window, self.stride, self.padding, self.dilation
+        windows = Convolution(
+            stride=self.stride, padding=self.padding, dilation=self.dilation, groups=1
         )
+        return windows.convolved_shape(self.shape, (self.shape[0], 1, *self.kernel))
 
     def __post_init__(self) -> None:
         super().__post_init__()

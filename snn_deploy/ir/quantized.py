@@ -349,6 +349,14 @@ class QuantizedGraph:
         return self._by_name[self.output]
 
     @property
+    def n_connections(self) -> int:
+        """The synapses of all neurons, weights of 0 too."""
+        return sum(
+            int(p.synapses.fan_outs(self.shape_of(p.source)).sum())
+            for p in self.projections
+        )
+
+    @property
     def depth(self) -> int:
         """Chip timesteps from an input to the output that it causes."""
         return self.readout.offset

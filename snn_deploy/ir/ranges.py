@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snn_deploy.arrays import BoolArray, FloatArray, IntArray
+from snn_deploy.arrays import BoolArray, FloatArray
 from snn_deploy.fixedpoint import (
     BIAS_MANTISSA_LIMIT,
     DECAY_BITS,
@@ -19,7 +19,6 @@ from snn_deploy.fixedpoint import (
 )
 from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
-from snn_deploy.ir.synapses import DenseSynapses, SparseSynapses
 
 CURRENT_LIMIT = 1 << (STATE_BITS - 1)  # the largest current; the lowest is one more
 
@@ -183,9 +182,10 @@ def _part(
     graph: QuantizedGraph, projection: Projection, population: Population
 ) -> Range:
     """Return that of the spikes of one sender."""
-    weights, spike = projection.synapses.weights, graph.largest_spike(projection.source)
+    synapses, spike = projection.synapses, graph.largest_spike(projection.source)
+    weights = synapses.weights
     low, high = (
-        shift(_sums(projection, part) * spike, projection.exponent)
+        shift(synapses.sums_onto(part) * spike, projection.exponent)
         for part in (np.minimum(weights, 0), np.maximum(weights, 0))
     )
     n_positions = population.size // len(low)
@@ -202,15 +202,3 @@ def _part(
         low=low.reshape(shape).astype(np.float64),
         high=high.reshape(shape).astype(np.float64),
     )
-
-
-def _sums(projection: Projection, weights: IntArray) -> IntArray:
-    """Return the sum of all weights onto each neuron, or channel of a convolution."""
-    synapses = projection.synapses
-    if isinstance(synapses, SparseSynapses):
-        sums = np.zeros(synapses.size[0], np.int64)
-        np.add.at(sums, synapses.targets, weights)
-        return sums
-    axes = (1,) if isinstance(synapses, DenseSynapses) else (1, 2, 3)
-    found: IntArray = weights.astype(np.int64).sum(axis=axes)
-    return found

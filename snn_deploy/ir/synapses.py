@@ -1,13 +1,23 @@
-"""Synapses in chip integers: from every neuron, shared over positions, or single."""
+"""Synapses in chip integers: from every neuron, shared over positions, or single.
 
+Each kind knows which neurons it connects and how it adds up; nobody else has to know
+the kind, but where weights are laid out for a machine or a file.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 import numpy as np
+from scipy import sparse
 
-from snn_deploy.arrays import IntArray, Shape, n_neurons, read_only
+from snn_deploy.arrays import AnyArray, BoolArray, IntArray, Shape, n_neurons, read_only
 from snn_deploy.errors import PassError
-from snn_deploy.ir.nodes import convolved_shape
+from snn_deploy.ir.convolve import Convolution
 
+Summing = Callable[[AnyArray], AnyArray]  # spikes of a batch to their sums
+Reaching = Callable[[AnyArray], BoolArray]  # spikes of a batch to where they go
 LARGEST_STEP = 1 << 24  # of a convolution; no input is wider
 
 
@@ -23,46 +33,172 @@ def freeze(value: object) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class DenseSynapses:
-    """A weight from every source neuron to every target neuron."""
+class _Synapses(ABC):
+    """What synapses of all kinds tell; ``shape`` is that of the source.
 
-    weights: IntArray  # (n_out, n_in), each source and target in a row
+    Values "like the weights" have the layout of ``weights``.
+    """
+
+    weights: IntArray
+
+    kind: ClassVar[str]
+    reaches_all: ClassVar[bool] = False  # a synapse from every source to every target
 
     def __post_init__(self) -> None:
         freeze(self)
 
     @property
+    def kernel(self) -> Shape:
+        """Rows and columns of a kernel, empty where there is none."""
+        return ()
+
+    @property
+    def n_positions(self) -> int:
+        """How many positions are stored beside the weights."""
+        return 0
+
+    @property
+    def largest_sum(self) -> int:
+        """The largest sum of weights onto one neuron, by magnitude."""
+        return int(self.sums_onto(np.abs(self.weights)).max(initial=0))
+
+    @property
+    @abstractmethod
     def fan_in(self) -> int:
         """Synapses onto one neuron, at most."""
-        return int(self.weights.shape[1])
 
+    @abstractmethod
     def output_shape(self, shape: Shape) -> Shape | None:
         """Return what a source of ``shape`` reaches; ``None`` if it does not fit."""
-        fits = self.weights.ndim == 2 and self.weights.shape[1] == n_neurons(shape)
-        return self.weights.shape[:1] if fits else None
+
+    @abstractmethod
+    def fan_ins(self, shape: Shape) -> IntArray:
+        """Return the synapses onto each neuron ``(n_targets,)``, weights of 0 too."""
+
+    def fan_outs(self, shape: Shape) -> IntArray:
+        """Return the synapses of each neuron ``(n_sources,)``, weights of 0 too.
+
+        A convolution reads nothing outside of its input.
+        """
+        return self.sums_from(np.ones_like(self.weights), shape)
+
+    def effective_fan_outs(self, shape: Shape) -> IntArray:
+        """Return the synapses of each neuron ``(n_sources,)`` whose weight is not 0."""
+        return self.sums_from((self.weights != 0).astype(np.int64), shape)
+
+    @abstractmethod
+    def sums_onto(self, values: IntArray) -> IntArray:
+        """Return the sums of values like the weights, by target neuron or channel."""
+
+    @abstractmethod
+    def sums_from(self, values: IntArray, shape: Shape) -> IntArray:
+        """Return the sums of values like the weights, by source neuron."""
+
+    @abstractmethod
+    def read_on(
+        self, places: IntArray, n_places: int, shape: Shape
+    ) -> sparse.csr_array:
+        """Return how many synapses one spike reads, by source neuron and place.
+
+        Parameters
+        ----------
+        places : array, (n_targets,)
+            The place of each target neuron, 0 to ``n_places`` - 1.
+        n_places : int
+        shape : tuple of int
+
+        Returns
+        -------
+        sparse array, (n_sources, n_places)
+            Weights of 0 count.
+        """
+
+    @abstractmethod
+    def summing(self, weights: AnyArray, shape: Shape) -> Summing:
+        """Return what gives the sums ``(n, n_targets)`` of spikes ``(n, n_sources)``.
+
+        ``weights`` take the place of the weights; the spikes are to have their type.
+        """
+
+    @abstractmethod
+    def reaching(self, shape: Shape) -> Reaching:
+        """Return what says for spikes ``(n, n_sources)`` where a synapse is read.
+
+        That is ``(n, n_targets)``; weights of 0 are read too.
+        """
+
+    @abstractmethod
+    def dense(self, shape: Shape) -> IntArray:
+        """Return all weights as a matrix ``(n_targets, n_sources)``."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ConvSynapses:
-    """The weights of a convolution, shared over positions."""
+class DenseSynapses(_Synapses):
+    """A weight from every source neuron to every target neuron.
 
-    weights: IntArray  # (out_channel, in_channel / groups, height, width)
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    dilation: tuple[int, int]
-    groups: int
-    cropped: tuple[int, int] = (0, 0)  # last rows and columns of the output left out
+    The weights are ``(n_out, n_in)``, each source and target in a row.
+    """
 
-    def __post_init__(self) -> None:
-        freeze(self)
+    kind = "dense"
+    reaches_all = True
 
     @property
     def fan_in(self) -> int:
-        """Synapses onto one neuron, at most."""
+        return int(self.weights.shape[1])
+
+    def output_shape(self, shape: Shape) -> Shape | None:
+        fits = self.weights.ndim == 2 and self.weights.shape[1] == n_neurons(shape)
+        return self.weights.shape[:1] if fits else None
+
+    def fan_ins(self, shape: Shape) -> IntArray:
+        return np.full(len(self.weights), self.fan_in)
+
+    def sums_onto(self, values: IntArray) -> IntArray:
+        sums: IntArray = values.sum(axis=1)
+        return sums
+
+    def sums_from(self, values: IntArray, shape: Shape) -> IntArray:
+        sums: IntArray = values.sum(axis=0)
+        return sums
+
+    def read_on(
+        self, places: IntArray, n_places: int, shape: Shape
+    ) -> sparse.csr_array:
+        per_place = np.bincount(places, minlength=n_places)[np.newaxis]
+        return _product(np.ones((self.fan_in, 1), np.int64), per_place)
+
+    def summing(self, weights: AnyArray, shape: Shape) -> Summing:
+        return lambda spikes: np.asarray(spikes @ weights.T)
+
+    def reaching(self, shape: Shape) -> Reaching:
+        def reached(spikes: AnyArray) -> BoolArray:
+            any_fired = spikes.any(axis=1, keepdims=True)
+            return np.broadcast_to(any_fired, (len(spikes), len(self.weights)))
+
+        return reached
+
+    def dense(self, shape: Shape) -> IntArray:
+        return self.weights
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ConvSynapses(Convolution, _Synapses):
+    """The weights of a convolution, shared over positions.
+
+    They are ``(out_channel, in_channel / groups, height, width)``.
+    """
+
+    kind = "conv"
+
+    @property
+    def kernel(self) -> Shape:
+        return self.weights.shape[2:]
+
+    @property
+    def fan_in(self) -> int:
         return int(np.prod(self.weights.shape[1:]))
 
     def output_shape(self, shape: Shape) -> Shape | None:
-        """Return what a source of ``shape`` reaches; ``None`` if it does not fit."""
         if self.weights.ndim != 4 or len(shape) != 3 or self.groups < 1:
             return None
         n_out, n_in = self.weights.shape[:2]
@@ -73,27 +209,109 @@ class ConvSynapses:
             return None
         if max(*self.stride, *self.dilation, *self.padding) > LARGEST_STEP:
             return None
-        return convolved_shape(
-            shape,
-            self.weights.shape,
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.cropped,
+        return self.convolved_shape(shape, self.weights.shape)
+
+    def taps(self, shape: Shape) -> tuple[sparse.csr_array, sparse.csr_array]:
+        """Return how often an output row, and column, reads an input one.
+
+        Returns
+        -------
+        rows, columns : sparse arrays, (n_inputs, n_outputs)
+        """
+        rows, columns = (
+            _counted(inputs, outputs, (n_inputs, n_outputs))
+            for _, inputs, outputs, (_, n_inputs, n_outputs) in self._reads(shape)
         )
+        return rows, columns
+
+    def _meetings(self, shape: Shape) -> tuple[sparse.csr_array, sparse.csr_array]:
+        """Return how often a kernel row, and column, meets an input one.
+
+        Returns
+        -------
+        rows, columns : sparse arrays, (n_kernel, n_inputs)
+        """
+        rows, columns = (
+            _counted(kernel, inputs, (n_kernel, n_inputs))
+            for kernel, inputs, _, (n_kernel, n_inputs, _) in self._reads(shape)
+        )
+        return rows, columns
+
+    def _reads(
+        self, shape: Shape
+    ) -> list[tuple[IntArray, IntArray, IntArray, tuple[int, int, int]]]:
+        """Return what is read along both axes, and the sizes of what is read."""
+        out_shape = self.convolved_shape(shape, self.weights.shape)
+        sizes = zip(self.kernel, shape[1:], out_shape[1:], strict=True)
+        return [(*self.reads(axis, *size), size) for axis, size in enumerate(sizes)]
+
+    def fan_ins(self, shape: Shape) -> IntArray:
+        rows, columns = (np.asarray(taps.sum(axis=0)) for taps in self.taps(shape))
+        of_channel = self.weights.shape[1] * np.multiply.outer(rows, columns)
+        return np.tile(of_channel.reshape(-1), len(self.weights))
+
+    def sums_onto(self, values: IntArray) -> IntArray:
+        sums: IntArray = values.sum(axis=(1, 2, 3))
+        return sums
+
+    def sums_from(self, values: IntArray, shape: Shape) -> IntArray:
+        groups = values.reshape(self.groups, -1, *values.shape[1:])
+        kernels = groups.sum(axis=1).reshape(shape[0], *self.kernel)
+        return _along_both(kernels, *self._meetings(shape)).reshape(-1)
+
+    def read_on(
+        self, places: IntArray, n_places: int, shape: Shape
+    ) -> sparse.csr_array:
+        windows = _product(*self.taps(shape))  # (positions, target positions)
+        n_positions = windows.shape[1]
+        positions = np.arange(places.size) % n_positions
+        found = []
+        for part, where in zip(
+            np.split(places, self.groups),
+            np.split(positions, self.groups),
+            strict=True,
+        ):
+            of_group = windows @ _counted(where, part, (n_positions, n_places))
+            found += [of_group] * (shape[0] // self.groups)
+        return sparse.csr_array(sparse.vstack(found, format="csr"))
+
+    def summing(self, weights: AnyArray, shape: Shape) -> Summing:
+        def sums(spikes: AnyArray) -> AnyArray:
+            found = self.convolve(spikes.reshape(-1, *shape), weights)
+            return found.reshape(len(spikes), -1)
+
+        return sums
+
+    def reaching(self, shape: Shape) -> Reaching:
+        rows, columns = (taps.astype(np.bool_) for taps in self.taps(shape))
+        per_group = len(self.weights) // self.groups
+
+        def reached(spikes: AnyArray) -> BoolArray:
+            n = len(spikes) * self.groups
+            groups = spikes.reshape(n, shape[0] // self.groups, *shape[1:])
+            hit = _along_both(np.any(groups, axis=1), rows, columns)
+            maps = hit.reshape(len(spikes), self.groups, -1)
+            return np.repeat(maps, per_group, axis=1).reshape(len(spikes), -1)
+
+        return reached
+
+    def dense(self, shape: Shape) -> IntArray:
+        one_by_one = np.eye(n_neurons(shape), dtype=np.int64)
+        return self.summing(self.weights, shape)(one_by_one).T
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SparseSynapses:
-    """Single weights, each from one source neuron to one target neuron."""
+class SparseSynapses(_Synapses):
+    """Single weights ``(n_synapses,)``, each from one source neuron to one target."""
 
     targets: IntArray  # (n_synapses,), positions in the flattened population
     sources: IntArray  # (n_synapses,)
-    weights: IntArray  # (n_synapses,)
     size: tuple[int, int]  # (n_out, n_in)
 
+    kind = "sparse"
+
     def __post_init__(self) -> None:
-        freeze(self)
+        super().__post_init__()
         if min(self.size) < 1:
             raise PassError(f"sparse synapses of size {self.size}; give sizes over 0")
         shapes = {self.targets.shape, self.sources.shape, self.weights.shape}
@@ -106,13 +324,85 @@ class SparseSynapses:
                 raise PassError(f"a sparse synapse lies outside of {self.size}")
 
     @property
+    def n_positions(self) -> int:
+        return self.targets.size + self.sources.size
+
+    @property
     def fan_in(self) -> int:
-        """Synapses onto one neuron, at most."""
         return int(np.bincount(self.targets, minlength=1).max())
 
     def output_shape(self, shape: Shape) -> Shape | None:
-        """Return what a source of ``shape`` reaches; ``None`` if it does not fit."""
         return self.size[:1] if self.size[1] == n_neurons(shape) else None
+
+    def fan_ins(self, shape: Shape) -> IntArray:
+        return np.bincount(self.targets, minlength=self.size[0])
+
+    def sums_onto(self, values: IntArray) -> IntArray:
+        return _added(values, self.targets, self.size[0])
+
+    def sums_from(self, values: IntArray, shape: Shape) -> IntArray:
+        return _added(values, self.sources, self.size[1])
+
+    def read_on(
+        self, places: IntArray, n_places: int, shape: Shape
+    ) -> sparse.csr_array:
+        return _counted(self.sources, places[self.targets], (self.size[1], n_places))
+
+    def summing(self, weights: AnyArray, shape: Shape) -> Summing:
+        matrix = self._matrix(weights)
+        return lambda spikes: np.asarray((matrix @ spikes.T).T)
+
+    def reaching(self, shape: Shape) -> Reaching:
+        sums = self.summing(np.ones(self.weights.shape, np.bool_), shape)
+        return lambda spikes: sums(spikes != 0)
+
+    def dense(self, shape: Shape) -> IntArray:
+        matrix: IntArray = self._matrix(self.weights).toarray()
+        return matrix
+
+    def _matrix(self, weights: AnyArray) -> sparse.csr_array:
+        positions = (self.targets, self.sources)
+        return sparse.csr_array((weights, positions), shape=self.size)
 
 
 Synapses = DenseSynapses | ConvSynapses | SparseSynapses
+
+
+def _added(values: IntArray, positions: IntArray, size: int) -> IntArray:
+    """Return the sums of the values at each position."""
+    sums = np.zeros(size, np.int64)
+    np.add.at(sums, positions, values)
+    return sums
+
+
+def _along_both(
+    values: AnyArray, rows: sparse.csr_array, columns: sparse.csr_array
+) -> AnyArray:
+    """Return the products of matrices ``(n, height, width)`` with one for each axis.
+
+    Parameters
+    ----------
+    rows, columns : sparse arrays, (height, n_rows), (width, n_columns)
+
+    Returns
+    -------
+    array, (n, n_rows, n_columns)
+    """
+    n, height, width = values.shape
+    along = values.reshape(n * height, width) @ columns
+    along = along.reshape(n, height, -1).transpose(0, 2, 1).reshape(-1, height)
+    found = (along @ rows).reshape(n, columns.shape[1], rows.shape[1])
+    return np.ascontiguousarray(found.transpose(0, 2, 1))
+
+
+def _product(one: Any, other: Any) -> sparse.csr_array:
+    """Return the product of two matrices of Kronecker; zeros are not stored."""
+    found = sparse.csr_array(sparse.kron(one, other), dtype=np.int64)
+    found.eliminate_zeros()
+    return found
+
+
+def _counted(rows: IntArray, columns: IntArray, shape: Shape) -> sparse.csr_array:
+    """Return how often each pair of row and column comes."""
+    ones = np.ones(len(rows), np.int64)
+    return sparse.csr_array((ones, (rows, columns)), shape=shape)

@@ -25,11 +25,9 @@ from snn_deploy.backends.results import RunResult
 from snn_deploy.chip.events import FIRE, SYNAPTIC_OPERATION
 from snn_deploy.cutoff.decision import Cutoff, never
 from snn_deploy.cutoff.monitor import run_inputs
-from snn_deploy.ir.connections import effective_connections, n_connections
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore, Piece, Routes
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.stimuli import Stimulus
-from snn_deploy.ir.synapses import SparseSynapses
 
 MOST_INPUTS = 1000  # enough for a mean, and a bound on the time
 DIGITS = 4  # that the package gives of the sparsity of connections
@@ -54,8 +52,7 @@ def footprint(graph: QuantizedGraph) -> int:
     total = 0
     for projection in graph.projections:
         synapses = projection.synapses
-        each = WEIGHT + 2 * POSITION * isinstance(synapses, SparseSynapses)
-        total += synapses.weights.size * each
+        total += WEIGHT * synapses.weights.size + POSITION * synapses.n_positions
     for population in graph.populations:
         total += STATE * population.size
         for name, n_bytes in REGISTERS.items():
@@ -133,7 +130,7 @@ def workload(
         activation_sparsity=1 - int(fired.sum()) / n_activations if n_neurons else 0.0,
         effective_macs=float(operations[is_graded].sum() / n),
         effective_acs=float(operations[~is_graded].sum() / n),
-        dense=n_connections(graph) * n_timesteps / n,
+        dense=graph.n_connections * n_timesteps / n,
     )
 
 
@@ -175,11 +172,12 @@ class _Senders(MappedNetwork):
         found = {}
         names = [*(p.name for p in graph.populations), graph.source.name]
         for place, name in enumerate(names):
-            size = int(np.prod(graph.shape_of(name)))
+            shape = graph.shape_of(name)
+            size = int(np.prod(shape))
             synapses = np.zeros((size, len(names)), np.int64)
             for projection in graph.projections:
                 if projection.source == name:
-                    synapses[:, place] += effective_connections(graph, projection)
+                    synapses[:, place] += projection.synapses.effective_fan_outs(shape)
             core = self.core_of.get(name, np.zeros(size, np.int64))
             found[name] = Routes(synapses=sparse.csr_array(synapses), core=core)
         return found

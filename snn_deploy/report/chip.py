@@ -179,7 +179,7 @@ def _projections(projections: Iterable[Projection]) -> Html:
     rows = [
         (
             f"{p.source} \N{RIGHTWARDS ARROW} {p.target}",
-            type(p.synapses).__name__.removesuffix("Synapses").lower(),
+            p.synapses.kind,
             _shape(p.synapses.weights.shape),
             _range(p.synapses.weights),
             _range(np.array(p.exponent)),

@@ -4,13 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
 
 from snn_deploy.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from snn_deploy.fixedpoint import INPUT_SHIFT, STATE_BITS, VOLTAGE_LIMIT
-from snn_deploy.ir.convolve import convolve
 from snn_deploy.ir.neurons import Comparison, Reset
-from snn_deploy.ir.synapses import ConvSynapses, SparseSynapses
 from snn_deploy.verify.layer import Inflow, Layer
 
 ROUNDING = 1e-9  # what float sums of whole numbers may miss
@@ -195,35 +192,13 @@ class _Sum:
         self.inflow = inflow
         self.spikes: AnyArray = np.zeros(0)
         self.latest: FloatArray = np.zeros(0)
-        synapses = inflow.synapses
-        if isinstance(synapses, SparseSynapses):
-            self.matrix = sparse.csr_array(
-                (inflow.mantissas, (synapses.targets, synapses.sources)),
-                shape=synapses.size,
-            )
+        self.sums = inflow.synapses.summing(inflow.mantissas, inflow.source_shape)
 
     def __call__(self, spikes: AnyArray) -> FloatArray:
         if not np.array_equal(spikes, self.spikes):
             self.spikes = spikes
-            self.latest = self._shifted(self._weighted(spikes.astype(np.float64)))
+            self.latest = self._shifted(self.sums(spikes.astype(np.float64)))
         return self.latest
-
-    def _weighted(self, spikes: FloatArray) -> FloatArray:
-        inflow, synapses = self.inflow, self.inflow.synapses
-        if isinstance(synapses, SparseSynapses):
-            return np.asarray((self.matrix @ spikes.T).T)
-        if not isinstance(synapses, ConvSynapses):
-            return np.asarray(spikes @ inflow.mantissas.T)
-        found = convolve(
-            spikes.reshape(-1, *inflow.source_shape),
-            inflow.mantissas,
-            stride=synapses.stride,
-            padding=synapses.padding,
-            dilation=synapses.dilation,
-            groups=synapses.groups,
-            cropped=synapses.cropped,
-        )
-        return np.asarray(found.reshape(len(found), -1))
 
     def _shifted(self, sums: FloatArray) -> FloatArray:
         inflow = self.inflow

@@ -29,7 +29,6 @@ from snn_deploy.ir.dynamics import Neurons
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore, Piece
 from snn_deploy.ir.neurons import Comparison, Reset
-from snn_deploy.ir.nodes import convolved_shape
 from snn_deploy.ir.quantized import (
     Population,
     Projection,
@@ -165,13 +164,9 @@ def convolutional() -> MappedNetwork:
     """Graded constant input, groups, stride, dilation, a leaky and a soft reset."""
     rng = np.random.default_rng(1)
     first = conv((4, 2, 3, 3), rng, stride=(2, 1))
-    first_shape = convolved_shape(
-        (2, 8, 6), first.weights.shape, first.stride, first.padding, first.dilation
-    )
+    first_shape = first.convolved_shape((2, 8, 6), first.weights.shape)
     second = conv((4, 2, 3, 2), rng, dilation=(1, 2), groups=2)
-    second_shape = convolved_shape(
-        first_shape, second.weights.shape, second.stride, second.padding, (1, 2)
-    )
+    second_shape = second.convolved_shape(first_shape, second.weights.shape)
     size = int(np.prod(second_shape))
     return network(
         (2, 8, 6),

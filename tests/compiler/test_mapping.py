@@ -8,14 +8,13 @@ import pytest
 from snn_deploy.chip.neurocore import INPUT_AXONS
 from snn_deploy.chip.target import Board, Target
 from snn_deploy.chip.target_file import read_target
-from snn_deploy.compiler.map.bounds import Bounds
-from snn_deploy.compiler.map.loads import Loads
+from snn_deploy.compiler.map.loads import Bounds, LoadModel
 from snn_deploy.compiler.map.partition import partition
 from snn_deploy.compiler.map.place import place
 from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.errors import FitError, PassError
 from snn_deploy.ir.graph import Graph
-from snn_deploy.ir.mapped import MappedNetwork, reached, synapses_on
+from snn_deploy.ir.mapped import MappedNetwork, reached
 from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.nodes import Flatten
 from snn_deploy.ir.synapses import (
@@ -121,15 +120,11 @@ def test_synapses_of_a_convolution_are_those_of_the_matrix_it_is(
     size = int(np.prod(layer.output_shape))
     cores = rng().integers(0, 3, size)
 
-    found = synapses_on(graph, projection, cores, 3)
-
-    from snn_deploy.ir.convolve import convolve
+    found = projection.synapses.read_on(cores, 3, (2, 6, 7))
 
     basis = np.eye(2 * 6 * 7).reshape(-1, 2, 6, 7)
     ones = np.ones(layer.weight.shape)
-    reached = convolve(
-        basis, ones, stride=stride, padding=padding, dilation=dilation, groups=groups
-    ).reshape(len(basis), -1)
+    reached = layer.convolve(basis, ones).reshape(len(basis), -1)
     expected = np.stack([reached[:, cores == core].sum(axis=1) for core in range(3)], 1)
     np.testing.assert_array_equal(found.toarray(), expected)
 
@@ -139,7 +134,7 @@ def test_nothing_is_sent_to_a_neurocore_without_synapses() -> None:
     projection = mapped.graph.projections[-1]
     cores = np.ones(10, np.int64)  # all of the dense layer, of two
 
-    found = synapses_on(mapped.graph, projection, cores, 2)
+    found = projection.synapses.read_on(cores, 2, (3136,))
 
     assert reached(found).toarray().tolist() == [[0, 1]] * 3136
 
@@ -234,5 +229,5 @@ def test_bound_of_neurons_whose_weights_lie_one_by_one_is_not_over_what_they_tak
 
     found = partition(flat, target)
 
-    bounds = Bounds(Loads(graph=flat, target=target))
+    bounds = Bounds(LoadModel(graph=flat, target=target))
     assert len(found.pieces) == bounds.least(flat.populations[0]) == 1

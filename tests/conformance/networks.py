@@ -18,7 +18,6 @@ from snn_deploy.fixedpoint import BIAS_MANTISSA_LIMIT, VOLTAGE_LIMIT
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore, Piece
 from snn_deploy.ir.neurons import Comparison, Reset
-from snn_deploy.ir.nodes import convolved_shape
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph, Source
 from snn_deploy.ir.stimuli import Encoding, Stimulus
 from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses, SparseSynapses, Synapses
@@ -228,19 +227,19 @@ def draw_conv(
         dilation=dilation,
         groups=groups,
     )
-    return synapses, convolved_shape(shape, size, stride, padding, dilation)
+    return synapses, synapses.convolved_shape(shape, size)
 
 
 def draw_crop(
     draw: Draw, synapses: ConvSynapses, shape: Shape
 ) -> tuple[ConvSynapses, Shape]:
     """Leave out the last row and column of a convolution, or leave it whole."""
-    geometry = (synapses.stride, synapses.padding, synapses.dilation)
-    whole = convolved_shape(shape, synapses.weights.shape, *geometry)
+    size = synapses.weights.shape
+    whole = synapses.convolved_shape(shape, size)
     height, width = (min(1, length - 1) for length in whole[1:])
     cropped = draw(st.sampled_from(((0, 0), (height, width))))
-    out_shape = convolved_shape(shape, synapses.weights.shape, *geometry, cropped)
-    return replace(synapses, cropped=cropped), out_shape
+    synapses = replace(synapses, cropped=cropped)
+    return synapses, synapses.convolved_shape(shape, size)
 
 
 def draw_pool(draw: Draw, shape: Shape) -> tuple[ConvSynapses, Shape]:
@@ -254,7 +253,7 @@ def draw_pool(draw: Draw, shape: Shape) -> tuple[ConvSynapses, Shape]:
         dilation=(1, 1),
         groups=shape[0],
     )
-    return synapses, convolved_shape(shape, size, synapses.stride, (0, 0), (1, 1))
+    return synapses, synapses.convolved_shape(shape, size)
 
 
 def draw_synapses_between(

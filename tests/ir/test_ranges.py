@@ -93,7 +93,7 @@ def test_inhibition_saturates_from_the_first_timestep_that_is_too_many(
 
 
 def test_a_leak_bounds_what_inhibition_leaves() -> None:
-    graph = inhibited(-200, 1 << 20, voltage_decay=np.array(409))
+    graph = inhibited(-200, 100_000, voltage_decay=np.array(409))
 
     reach = reach_of(graph, graph.readout)
 

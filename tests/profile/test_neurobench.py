@@ -13,7 +13,6 @@ from snn_deploy.backends.registry import open_backend
 from snn_deploy.compiler.retarget import retarget
 from snn_deploy.cutoff.monitor import run_inputs
 from snn_deploy.cutoff.rules.fixed import fixed
-from snn_deploy.ir.connections import n_connections
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.stimuli import Stimulus
@@ -221,6 +220,6 @@ def test_single_synapses_are_counted_with_their_positions() -> None:
         shape=(4,),
     )
 
-    assert n_connections(network) == 3
+    assert network.n_connections == 3
     assert connection_sparsity(network) == pytest.approx(1 / 3, abs=5e-5)
     assert footprint(network) == 3 * 9 + 2 * 8 + 3 * 2 + 3 * 4

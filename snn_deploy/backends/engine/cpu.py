@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from snn_deploy.arrays import BoolArray, FloatArray, IntArray
-from snn_deploy.backends.counting import Counter, Reach
+from snn_deploy.backends.counting import Counter
 from snn_deploy.backends.engine.compiled import load_engine, missing_note, say_once
 from snn_deploy.backends.protocol import LIMITED, Recording, Session, Turn
 from snn_deploy.backends.results import Activity, BatchResult, Counts, StepRecord
@@ -20,6 +20,7 @@ from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
 from snn_deploy.ir.stimuli import Stimulus
+from snn_deploy.ir.synapses import Reaching
 
 MOST_NEURONS = 1 << 22  # of a batch, all inputs together
 
@@ -62,10 +63,13 @@ class CpuProgram:
         return Counter(self.network)
 
     @cached_property
-    def reach(self) -> dict[str, Reach]:
+    def reach(self) -> dict[str, Reaching]:
         """Which neurons each projection's spikes reach."""
         graph = self.network.graph
-        return {p.name: Reach(p, graph.shape_of(p.source)) for p in graph.projections}
+        return {
+            p.name: p.synapses.reaching(graph.shape_of(p.source))
+            for p in graph.projections
+        }
 
     def start(
         self, stimuli: Sequence[Stimulus], looks: IntArray | None = None

@@ -6,7 +6,6 @@ import numpy as np
 
 from snn_deploy.arrays import IntArray, Shape, n_neurons
 from snn_deploy.errors import BackendError
-from snn_deploy.ir.quantized import Projection
 from snn_deploy.ir.synapses import SparseSynapses
 
 
@@ -105,15 +104,3 @@ def placed_sparse(
         packed(starts, np.int32),
         packed(target.index[synapses.targets[order]], np.int32),
     )
-
-
-def largest_sum(projection: Projection) -> int:
-    """Return the largest sum of weights onto one neuron, by magnitude."""
-    synapses = projection.synapses
-    weights = np.abs(synapses.weights)
-    if isinstance(synapses, SparseSynapses):
-        sums = np.zeros(synapses.size[0], np.int64)
-        np.add.at(sums, synapses.targets, weights)
-    else:
-        sums = weights.reshape(len(weights), -1).sum(axis=1)
-    return int(sums.max(initial=0))

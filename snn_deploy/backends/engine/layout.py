@@ -16,7 +16,6 @@ from snn_deploy.backends.engine.grid import (
     Grid,
     UnsupportedError,
     grid_of,
-    largest_sum,
     packed,
     packed_weights,
     placed_conv,
@@ -82,9 +81,10 @@ class Layout:
         if len(population.shape) == 3:
             return population.shape
         for projection in self.graph.projections_into(population):
-            if isinstance(projection.synapses, ConvSynapses):
-                shape = self.graph.shape_of(projection.source)
-                return projection.synapses.output_shape(shape) or population.shape
+            shape = self.graph.shape_of(projection.source)
+            reached = projection.synapses.output_shape(shape)
+            if reached is not None and len(reached) == 3:
+                return reached
         return population.shape
 
     def _add_population(self, builder: "Builder", population: Population) -> None:
@@ -211,13 +211,13 @@ class Layout:
                 and synapses.dilation == (1, 1)
                 and synapses.weights.shape[2] <= MOST_KERNEL_ROWS
             )
-        return isinstance(synapses, DenseSynapses)
+        return synapses.reaches_all
 
     def _check_sums(self, projection: Projection, exponent: int) -> None:
         """Refuse sums over 32 bits that are shifted to the right."""
         if exponent >= 0:
             return
-        bound = max(1, largest_sum(projection))
+        bound = max(1, projection.synapses.largest_sum)
         if projection.source == self.graph.source.name:
             self.largest_input = min(self.largest_input, SUM_LIMIT // bound)
         elif bound * self.graph.largest_spike(projection.source) > SUM_LIMIT:
@@ -227,7 +227,7 @@ class Layout:
         """Refuse sums over 32 bits, whose wraps could not be counted."""
         fixed = per_input = 0
         for projection in self.graph.projections_into(population):
-            bound = largest_sum(projection) << max(projection.exponent, 0)
+            bound = projection.synapses.largest_sum << max(projection.exponent, 0)
             if projection.source == self.graph.source.name:
                 per_input += bound
             else:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from snn_deploy.arrays import BoolArray, IntArray, spread
-from snn_deploy.backends.counting import Counter, Reach
+from snn_deploy.backends.counting import Counter
 from snn_deploy.backends.lava.compat import import_lava
 from snn_deploy.backends.protocol import LIMITED, Recording, Turn
 from snn_deploy.backends.results import Activity, StepRecord
@@ -53,7 +53,8 @@ class LavaProgram:
         self.network = network
         self.counter = Counter(network)
         self.reach = {
-            p.name: Reach(p, graph.shape_of(p.source)) for p in graph.projections
+            p.name: p.synapses.reaching(graph.shape_of(p.source))
+            for p in graph.projections
         }
         machines: list[Machine] = []
         self._machines = machines  # for inputs; and, once asked for, for recording

@@ -6,7 +6,6 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray
 from snn_deploy.errors import PassError
-from snn_deploy.ir.convolve import convolve
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.nodes import Conv2d, Flatten, Linear, Node
 from snn_deploy.ir.stimuli import GRAY_LEVELS, Encoding
@@ -62,14 +61,6 @@ def _shifted(layer: Linear | Conv2d, offset: float) -> FloatArray:
     constant = np.full((1, *layer.input_shape), offset)
     if isinstance(layer, Linear):
         return np.asarray(layer.bias + (constant @ layer.weight.T)[0], np.float64)
-    sums = convolve(
-        constant,
-        layer.weight,
-        stride=layer.stride,
-        padding=layer.padding,
-        dilation=layer.dilation,
-        groups=layer.groups,
-        cropped=layer.cropped,
-    )[0]
+    sums = layer.convolve(constant, layer.weight)[0]
     bias = layer.bias.reshape(len(sums), *layer.bias.shape[1:] or (1, 1))
     return np.asarray(sums + bias, np.float64)

@@ -10,7 +10,6 @@ import numpy as np
 from scipy import sparse
 
 from snn_deploy.arrays import IntArray, Shape, n_neurons
-from snn_deploy.ir.mapped import taps
 from snn_deploy.ir.synapses import ConvSynapses
 
 AXES = 3
@@ -144,8 +143,8 @@ class Window:
 class Windows:
     """The windows of a convolution, for any number of bands."""
 
-    def __init__(self, synapses: ConvSynapses, shape: Shape, out_shape: Shape) -> None:
-        self.matrices = [taps(synapses, shape, out_shape, axis) for axis in (0, 1)]
+    def __init__(self, synapses: ConvSynapses, shape: Shape) -> None:
+        self.matrices = synapses.taps(shape)
         self.window = lru_cache(maxsize=64)(self._window)
 
     def _window(self, axis: int, n_bands: int) -> Window:

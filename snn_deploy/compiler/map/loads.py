@@ -1,22 +1,23 @@
-"""What the blocks of a population take of a neurocore, without looking at synapses.
+"""What the blocks of a population take of a neurocore, and how many it takes at least.
 
 Blocks read boxes of a convolution's input, so that what they take is a product over the
 axes. Only single synapses, and several projections from one sender, are looked at.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
+from math import ceil
 
 import numpy as np
 
 from snn_deploy.arrays import IntArray, Shape
-from snn_deploy.chip.neurocore import NeurocoreLimits
+from snn_deploy.chip.neurocore import BITS, NeurocoreLimits
 from snn_deploy.chip.target import Target
 from snn_deploy.compiler.map.blocks import Cut, Windows, outer, three_axes
-from snn_deploy.ir.mapped import reached, synapses_on
+from snn_deploy.ir.mapped import reached
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
-from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses
+from snn_deploy.ir.synapses import ConvSynapses
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +44,7 @@ class Load:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class SenderLoad:
     """What one sender adds to the load of each block."""
 
     bits: IntArray
@@ -54,7 +55,7 @@ class Part:
 
 
 @dataclass(eq=False)
-class Loads:
+class LoadModel:
     """The loads of all cuts of a network's populations."""
 
     graph: QuantizedGraph
@@ -84,7 +85,7 @@ class Loads:
         projections = self.graph.projections_into(population)
         return list(dict.fromkeys(p.source for p in projections))
 
-    def part(self, sender: str, population: Population, cut: Cut) -> Part:
+    def part(self, sender: str, population: Population, cut: Cut) -> SenderLoad:
         """Return what a sender's synapses take on each block of ``population``."""
         between = [
             p for p in self.graph.projections_into(population) if p.source == sender
@@ -106,12 +107,10 @@ class Loads:
         ]
         if len(beside) > 1:
             return False
-        if isinstance(projection.synapses, ConvSynapses):  # of the target's shape
-            shape = self.graph.shape_of(projection.source)
-            return projection.synapses.output_shape(shape) == three_axes(target.shape)
-        return isinstance(projection.synapses, DenseSynapses)
+        onto = projection.synapses.output_shape(self.graph.shape_of(projection.source))
+        return projection.synapses.reaches_all or onto == three_axes(target.shape)
 
-    def _dense(self, projection: Projection, cut: Cut) -> Part:
+    def _dense(self, projection: Projection, cut: Cut) -> SenderLoad:
         limits = self.target.neurocore
         n_sources = projection.synapses.fan_in
         shared = limits.neurons_per_axon
@@ -126,7 +125,7 @@ class Loads:
 
         shape = three_axes(self.graph.shape_of(projection.source))
         channels, *others = (np.ones(size, np.int64) for size in shape)
-        return Part(
+        return SenderLoad(
             bits=_each(bits, cut.n_neurons),
             axons=np.full(cut.n_blocks, sum(runs.values())),
             synapses=cut.n_neurons * n_sources,
@@ -150,11 +149,9 @@ class Loads:
 
     def _convolution(
         self, projection: Projection, synapses: ConvSynapses, cut: Cut
-    ) -> Part:
+    ) -> SenderLoad:
         shape = self.graph.shape_of(projection.source)
-        windows = self._windows.setdefault(
-            projection.name, Windows(synapses, shape, cut.sizes)
-        )
+        windows = self._windows.setdefault(projection.name, Windows(synapses, shape))
         rows, columns = (windows.window(axis, cut.parts[1 + axis]) for axis in (0, 1))
         shared = self.target.neurocore.neurons_per_axon
         n_in = synapses.weights.shape[1]  # channels of a group
@@ -172,7 +169,7 @@ class Loads:
         else:
             bits = self._lists(of_group, n_in, width, rows.lists, columns.lists)
         readers = (of_group > 0).sum(axis=0)
-        return Part(
+        return SenderLoad(
             bits=bits,
             axons=boxes * -(-n_in // shared),
             synapses=outer(n_channels * n_in, rows.n_taps, columns.n_taps),
@@ -206,16 +203,19 @@ class Loads:
         bands = [tuple(int(n) for n in row if n) for row in of_group]
         return np.array([bits(g, a, b) for g in bands for a in rows for b in columns])
 
-    def _single(self, between: list[Projection], cut: Cut) -> Part:
+    def _single(self, between: list[Projection], cut: Cut) -> SenderLoad:
         found = sum(
-            synapses_on(self.graph, p, cut.places(), cut.n_blocks) for p in between
+            p.synapses.read_on(
+                cut.places(), cut.n_blocks, self.graph.shape_of(p.source)
+            )
+            for p in between
         )
         lists = found.tocsc()
         width = self.weight_bits(between)
         bits = _each(lambda n: self._indexed(n, width), lists.data)
         ends = np.concatenate([[0], np.cumsum(bits)])[lists.indptr]
         pattern = reached(found)
-        return Part(
+        return SenderLoad(
             bits=np.diff(ends),
             axons=np.asarray(pattern.sum(axis=0)),
             synapses=np.asarray(found.sum(axis=0)),
@@ -246,6 +246,106 @@ class Loads:
             population = self.graph.population(receiver)
             self._sent_by[key] = self.part(sender, population, cut).receivers
         return self._sent_by[key]
+
+
+@dataclass(eq=False)
+class Bounds:
+    """Lower bounds on the neurocores of each population, by resource.
+
+    All neurons, weights and axons have to be somewhere: a resource needs as many
+    neurocores as its total, counted once, fills. A neuron sends to as many neurocores
+    as the weights of those that it reaches fill; these are its output axons. Kernels
+    are not divided. Headers and rounding in the memory are left out.
+    """
+
+    loads: LoadModel
+    _found: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        target = self.loads.target
+        bare = replace(
+            target.neurocore,
+            synapses_per_block=1,
+            block_header_bits=0,
+            memory_word_bits=1,
+        )
+        bare_target = replace(target, neurocore=bare)
+        self.bare = LoadModel(graph=self.loads.graph, target=bare_target)
+
+    def of(self, population: Population) -> dict[str, int]:
+        """Return for each resource how many neurocores it needs."""
+        if population.name not in self._found:
+            self._found[population.name] = {}  # a loop ends here
+            self._found[population.name] = self._needed(population)
+        return self._found[population.name]
+
+    def least(self, population: Population) -> int:
+        """Return how many neurocores the binding resource needs."""
+        return max(self.of(population).values(), default=1)
+
+    def _needed(self, population: Population) -> dict[str, int]:
+        n_sent = sum(
+            self._least_sent(population, self.loads.graph.population(name))
+            for name in self.loads.receivers(population.name)
+        )
+        needed = {
+            what: max(1, ceil(filled))
+            for what, filled in self.filled(population, n_sent).items()
+        }
+        undivided = [self._memories(p) for p in self._into(population)]
+        return needed | {BITS: max([needed[BITS], *undivided])}
+
+    def filled(self, population: Population, n_sent: int) -> dict[str, float]:
+        """Return how many neurocores each resource fills, with so many packets sent."""
+        limits = self.loads.target.neurocore
+        whole = self.bare.of(population, cut_whole(population.shape), {})
+        taken = limits.taken(
+            population.size,
+            int(whole.synapse_bits[0]),
+            int(whole.n_input_axons[0]),
+            n_sent,
+        )
+        return {what: taken[what] / limit for what, limit in limits.room.items()}
+
+    def _into(self, population: Population) -> tuple[Projection, ...]:
+        return self.loads.graph.projections_into(population)
+
+    def _memories(self, projection: Projection) -> int:
+        """Return the neurocores over which one source's weights lie at least.
+
+        A neuron's weights, or a channel's kernel, are not divided.
+        """
+        if not self.loads.lies_whole(projection):
+            return 1
+        limits = self.loads.target.neurocore
+        synapses = projection.synapses
+        bits = self.loads.weight_bits([projection])
+        n_rows = len(synapses.weights)
+        if isinstance(synapses, ConvSynapses):
+            if not limits.shares_kernels:
+                return 1
+            bits += limits.index_bits
+            n_rows //= synapses.groups
+        per_core = limits.synaptic_memory_bits // (synapses.fan_in * bits)
+        return ceil(n_rows / max(per_core, 1))
+
+    def _least_sent(self, sender: Population, receiver: Population) -> int:
+        """Return the output axons that all neurons of ``sender`` need to a receiver."""
+        whole = cut_whole(receiver.shape)
+        (n_senders,) = cut_whole(sender.shape).sums(
+            self.loads.sent(sender.name, receiver.name, whole)
+        )
+        return int(n_senders) * self._least_receivers(sender, receiver)
+
+    def _least_receivers(self, sender: Population, receiver: Population) -> int:
+        """Return how many neurocores a neuron sends to at least."""
+        found = [1]
+        for projection in self._into(receiver):
+            if projection.source == sender.name:
+                found.append(self._memories(projection))
+                if projection.synapses.reaches_all:
+                    found.append(self.least(receiver))
+        return max(found)
 
 
 def _each(function: Callable[[int], int], values: IntArray) -> IntArray:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from snn_deploy.chip.target import Target
 from snn_deploy.compiler.map.blocks import Cut, cuts, three_axes
-from snn_deploy.compiler.map.bounds import Bounds
-from snn_deploy.compiler.map.loads import Load, Loads, cut_apart
+from snn_deploy.compiler.map.loads import Bounds, Load, LoadModel, cut_apart
 from snn_deploy.ir.mapped import Piece
 from snn_deploy.ir.quantized import Population, QuantizedGraph
 
@@ -43,7 +42,7 @@ def partition(
     at_least : mapping, optional
         How many pieces populations, by name, have at least.
     """
-    loads = Loads(graph=graph, target=target)
+    loads = LoadModel(graph=graph, target=target)
     found = _cuts(loads, at_least or {})
     in_time = sorted(graph.populations, key=lambda population: population.offset)
     pieces = tuple(p for q in in_time for p in _pieces(loads, q, found))
@@ -52,7 +51,7 @@ def partition(
     return Partition(graph=graph, cuts=found, pieces=pieces, together=alone)
 
 
-def _cuts(loads: Loads, at_least: Mapping[str, int]) -> dict[str, Cut]:
+def _cuts(loads: LoadModel, at_least: Mapping[str, int]) -> dict[str, Cut]:
     """Return the cut of each population."""
     bounds = Bounds(loads)
     found: dict[str, Cut] = {}
@@ -69,7 +68,7 @@ def _cuts(loads: Loads, at_least: Mapping[str, int]) -> dict[str, Cut]:
 
 
 def _cut(
-    loads: Loads,
+    loads: LoadModel,
     bounds: Bounds,
     population: Population,
     others: dict[str, Cut],
@@ -96,7 +95,9 @@ def _cut(
     return best
 
 
-def _senders(loads: Loads, bounds: Bounds, population: Population) -> dict[str, float]:
+def _senders(
+    loads: LoadModel, bounds: Bounds, population: Population
+) -> dict[str, float]:
     """Return how many neurocores each population that sends here takes at least."""
     return {
         name: bounds.least(loads.graph.population(name))
@@ -118,7 +119,7 @@ def _cores_of_senders(
 
 
 def _pieces(
-    loads: Loads, population: Population, found: dict[str, Cut]
+    loads: LoadModel, population: Population, found: dict[str, Cut]
 ) -> Iterator[Piece]:
     cut = found[population.name]
     load = loads.of(population, cut, found)

@@ -10,7 +10,7 @@ from snn_deploy.chip.target import Target
 from snn_deploy.compiler.map.anneal import annealed
 from snn_deploy.compiler.map.partition import Partition
 from snn_deploy.errors import DataError
-from snn_deploy.ir.mapped import MappedNetwork, Neurocore, reached, synapses_on
+from snn_deploy.ir.mapped import MappedNetwork, Neurocore, reached
 
 
 def place(
@@ -113,7 +113,9 @@ def packets_of(cut: Partition) -> sparse.csr_array:
         leaving = [p for p in cut.graph.projections if p.source == name]
         if leaving:
             read = sum(
-                synapses_on(cut.graph, p, home[piece_of[p.target]], n_cores)
+                p.synapses.read_on(
+                    home[piece_of[p.target]], n_cores, cut.graph.shape_of(name)
+                )
                 for p in leaving
             )
             ones = np.ones(len(pieces), np.int64)

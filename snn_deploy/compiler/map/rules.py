@@ -3,9 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from snn_deploy.compiler.map.fans import fan_limits, largest_fans
+import numpy as np
+
+from snn_deploy.arrays import IntArray
+from snn_deploy.chip.neurocore import FAN_IN, FAN_OUT, NeurocoreLimits
 from snn_deploy.errors import FitError
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore
+from snn_deploy.ir.quantized import Population, QuantizedGraph
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ def _where(core: Neurocore) -> str:
     return ", ".join(piece.population for piece in core.pieces)
 
 
-Rule = Callable[[MappedNetwork], Iterator[Violation]]
+TargetRule = Callable[[MappedNetwork], Iterator[Violation]]
 
 
 def neurocores_suffice(network: MappedNetwork) -> Iterator[Violation]:
@@ -52,7 +56,33 @@ def fans_are_small_enough(network: MappedNetwork) -> Iterator[Violation]:
                 yield Violation(population.name, what, found, allowed[what])
 
 
-RULES: tuple[Rule, ...] = (
+def fan_limits(limits: NeurocoreLimits) -> dict[str, int]:
+    """Return the limits of a neuron's synapses that a target has; no cut helps."""
+    found = {FAN_IN: limits.fan_in, FAN_OUT: limits.fan_out}
+    return {what: limit for what, limit in found.items() if limit is not None}
+
+
+def largest_fans(
+    graph: QuantizedGraph, population: Population, limits: NeurocoreLimits
+) -> dict[str, int]:
+    """Return the most synapses of a neuron, stored zeros included, where limited.
+
+    Those of all projections together; the input's neurons, which lie on no neurocore,
+    have no fan-out.
+    """
+    total: dict[str, IntArray] = {
+        what: np.zeros(population.size, np.int64) for what in fan_limits(limits)
+    }
+    for projection in graph.projections:
+        synapses, shape = projection.synapses, graph.shape_of(projection.source)
+        if projection.target == population.name and FAN_IN in total:
+            total[FAN_IN] += synapses.fan_ins(shape)
+        if projection.source == population.name and FAN_OUT in total:
+            total[FAN_OUT] += synapses.fan_outs(shape)
+    return {what: int(found.max()) for what, found in total.items()}
+
+
+RULES: tuple[TargetRule, ...] = (
     neurocores_suffice,
     resources_suffice,
     fans_are_small_enough,

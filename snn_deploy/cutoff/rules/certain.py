@@ -25,7 +25,6 @@ from snn_deploy.fixedpoint import (
 )
 from snn_deploy.ir.graph import Functional
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
-from snn_deploy.ir.synapses import ConvSynapses, SparseSynapses
 
 NO_MEMORY = 1 << DECAY_BITS
 ADVICE = "use the rule risk"
@@ -175,24 +174,20 @@ def _check_integrator(graph: QuantizedGraph) -> None:
         )
 
 
-def _weights(projection: Projection) -> IntArray:
+def _weights(graph: QuantizedGraph, projection: Projection) -> IntArray:
     """Return all weights, ``(n_targets, n_sources)``."""
     synapses = projection.synapses
-    if isinstance(synapses, ConvSynapses):
+    if synapses.kernel:
         raise CalibrationError(
             f"{projection.name}: certain is not defined for a convolution as "
             f"read-out; {ADVICE}"
         )
-    if isinstance(synapses, SparseSynapses):
-        dense = np.zeros(synapses.size, np.int64)
-        np.add.at(dense, (synapses.targets, synapses.sources), synapses.weights)
-        return dense
-    return synapses.weights.astype(np.int64)
+    return synapses.dense(graph.shape_of(projection.source))
 
 
 def _largest_sum(graph: QuantizedGraph, projection: Projection) -> IntArray:
     """Return the largest magnitude of the shifted sum of each target."""
-    weights = _weights(projection)
+    weights = _weights(graph, projection)
     up, down = np.maximum(weights, 0).sum(axis=1), np.maximum(-weights, 0).sum(axis=1)
     sums = np.maximum(up, down) * graph.largest_spike(projection.source)
     rounding = projection.exponent < 0  # down: one more on the negative side
@@ -200,7 +195,7 @@ def _largest_sum(graph: QuantizedGraph, projection: Projection) -> IntArray:
 
 
 def _gains(graph: QuantizedGraph, projection: Projection) -> FloatArray:
-    weights = _weights(projection)
+    weights = _weights(graph, projection)
     spike = graph.largest_spike(projection.source)
     gains = np.stack([np.maximum(weights - row, 0).sum(axis=1) for row in weights], 1)
     shifted = shift(gains * spike, projection.exponent)

@@ -6,7 +6,6 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.ir.convolve import convolve
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Lif, Neuron, Qcfs, Relu
 from snn_deploy.ir.nodes import BatchNorm, Conv2d, Input, Linear, Node, Pool2d
@@ -126,14 +125,7 @@ def _weighted(node: Linear | Conv2d, low: FloatArray, high: FloatArray) -> Range
         return up @ low + down @ high + bias, up @ high + down @ low + bias
 
     def through(weight: FloatArray, x: FloatArray) -> FloatArray:
-        (found,) = convolve(
-            x[np.newaxis],
-            weight,
-            stride=node.stride,
-            padding=node.padding,
-            dilation=node.dilation,
-            groups=node.groups,
-        )
+        (found,) = node.convolve(x[np.newaxis], weight)
         return np.asarray(found)
 
     return (

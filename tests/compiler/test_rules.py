@@ -1,4 +1,4 @@
-"""fans: the most synapses of a neuron, counted one by one."""
+"""rules: a neuron's most synapses of a neuron, counted one by one."""
 
 from collections import Counter
 from dataclasses import replace
@@ -10,10 +10,9 @@ from hypothesis import given
 
 from snn_deploy.chip.neurocore import FAN_IN, FAN_OUT
 from snn_deploy.chip.target import Target
-from snn_deploy.compiler.map.fans import largest_fans
 from snn_deploy.compiler.map.partition import partition
 from snn_deploy.compiler.map.place import place
-from snn_deploy.compiler.map.rules import check_rules
+from snn_deploy.compiler.map.rules import check_rules, largest_fans
 from snn_deploy.errors import FitError
 from tests.build import dense, integers, population, simulator
 from tests.conformance.networks import Case, cases
