@@ -28,7 +28,7 @@ from snn_deploy.ir.stimuli import Encoding
 
 logger = logging.getLogger(__name__)
 
-_MOST_ROUNDINGS = 5
+_MOST_ROUNDINGS = 20
 _NOTHING = 1e-3  # of a step: what single precision leaves
 
 

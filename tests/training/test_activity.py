@@ -132,5 +132,5 @@ def test_negative_target_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     path.write_text(RECIPE_TEXT, encoding="utf-8")
 
-    with pytest.raises(ModelError, match=r"\[activity\]: target is -0.1; it must not"):
+    with pytest.raises(ModelError, match=r"\[activity\]: 'target' is -0\.1; "):
         read_recipe(path, ("activity.target=-0.1",))
