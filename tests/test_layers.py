@@ -162,8 +162,8 @@ CIRCLES = (
     "profile.workers",
 )
 SHARED_NAMES = """
-    Activity BatchNorm Flatten Lif Linear Loads Meter Part Piece Program Qcfs Rcs
-    Reach Residual Schedule Spiking Tebn Training _Builder _Neurons _Reader
+    Activity BatchNorm Flatten Lif Linear Loads Meter Part Qcfs Rcs Reach Residual
+    Schedule Spiking Tebn Training _Neurons
 """
 
 

@@ -29,19 +29,20 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray, Shape, n_neurons
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.lava_dl.hdf5 import read_hdf5
+from snn_deploy.importers.hdf5 import read_hdf5
 from snn_deploy.importers.lava_dl.layers import (
+    check_type,
     convolutions,
     each,
     first_shape,
     fully_connected,
     input_shape,
     pooling,
+    read_neurons,
     recurrent,
     scalar,
     sizes,
 )
-from snn_deploy.importers.lava_dl.neurons import check_type, read_neurons
 from snn_deploy.importers.options import NO_OPTIONS, ReadOptions
 from snn_deploy.ir.graph import Edge, Functional, Graph, Training
 from snn_deploy.ir.neurons import Integrator, Lif, Neuron
@@ -68,7 +69,7 @@ def read_lava_dl(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
     try:
         if not isinstance(layers, dict) or not layers:
             raise KeyError("layer")
-        reader = _Reader(shown(path.stem), layers)
+        reader = _LavaDlLayers(shown(path.stem), layers)
         for number in range(len(layers)):
             reader.layer(str(number))
         simulation = content.get("simulation", {})
@@ -86,7 +87,7 @@ def read_lava_dl(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
     return reader.graph(timesteps)
 
 
-class _Reader:
+class _LavaDlLayers:
     """Collects the layers of one file, in their order."""
 
     def __init__(self, name: str, layers: dict[str, Any]) -> None:

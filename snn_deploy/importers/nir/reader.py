@@ -2,8 +2,8 @@
 
 Shapes have no batch; (channel, length), of a 1d convolution, becomes (channel, 1,
 length). What the file leaves out (the length of a timestep, what a spike does to the
-voltage) is asked for. An edge that closes a loop takes one timestep. ``nir_file``,
-``nir_wiring`` and ``nir_neurons`` say more.
+voltage) is asked for. An edge that closes a loop takes one timestep. ``file``,
+``timing`` and ``layers`` say more.
 """
 
 from dataclasses import replace
@@ -13,12 +13,14 @@ import networkx as nx
 
 from snn_deploy.arrays import FloatArray, Shape, n_neurons
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.nir.file import Primitive, Primitives, read_primitives
-from snn_deploy.importers.nir.layers import LAYERS, read_linear
-from snn_deploy.importers.nir.neurons import NEURONS, Timing
-from snn_deploy.importers.nir.scales import fold_scales
-from snn_deploy.importers.nir.training import ask, read_training
-from snn_deploy.importers.nir.wiring import Wiring, wire
+from snn_deploy.importers.nir.file import (
+    Primitive,
+    Primitives,
+    fold_scales,
+    read_primitives,
+)
+from snn_deploy.importers.nir.layers import LAYERS, NEURONS, read_linear
+from snn_deploy.importers.nir.timing import Timing, Wiring, ask, read_training, wire
 from snn_deploy.importers.options import NO_OPTIONS, ReadOptions
 from snn_deploy.ir.graph import Edge, Graph
 from snn_deploy.ir.neurons import Lif, Reset
@@ -45,7 +47,7 @@ def read_nir(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
     reset = None if options.reset is None else Reset(options.reset)
     timing = ask(path, network, options.dt, reset)
     wiring = wire(network, timing.dt)
-    builder = _Builder(network, wiring, timing)
+    builder = _NirLayers(network, wiring, timing)
     encoding = None if options.encoding is None else Encoding(options.encoding)
     timesteps = options.timesteps or DEFAULT_TIMESTEPS
     training, is_on_grid = read_training(
@@ -61,7 +63,7 @@ def read_nir(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
     )
 
 
-class _Builder:
+class _NirLayers:
     """Converts the nodes, each with the shape of what it receives."""
 
     def __init__(self, network: Primitives, wiring: Wiring, timing: Timing) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 
 from snn_deploy.arrays import AnyArray, FloatArray, Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.onnx.activations import Steps, activation
 from snn_deploy.importers.onnx.file import OnnxModel, Operator
+from snn_deploy.importers.onnx.layers import Steps, activation
 from snn_deploy.ir.graph import Edge, Graph, Training
 from snn_deploy.ir.nodes import BatchNorm, Input, Node
 from snn_deploy.ir.stimuli import Encoding

@@ -46,10 +46,10 @@ def unpack(content: bytes) -> Any:
     """
     start = LENGTH + int.from_bytes(content[:LENGTH], "little")
     described = json.loads(content[LENGTH:start])
-    return _Reader(content, start).value(described)
+    return _Unpacker(content, start).value(described)
 
 
-class _Reader:
+class _Unpacker:
     def __init__(self, content: bytes, start: int) -> None:
         self.content, self.start = content, start
 

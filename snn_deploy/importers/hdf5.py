@@ -40,7 +40,7 @@ def parse_hdf5(path: Path) -> dict[str, Any]:
 
     from snn_deploy.importers.sandbox.server import allow_memory
 
-    reader = _Reader(path)
+    reader = _Hdf5Content(path)
     allow_memory(3 * reader.limit)
     try:
         with h5py.File(path, "r") as file:
@@ -51,7 +51,7 @@ def parse_hdf5(path: Path) -> dict[str, Any]:
         ) from error
 
 
-class _Reader:
+class _Hdf5Content:
     """Walks through one file and adds up what it takes."""
 
     def __init__(self, path: Path) -> None:

@@ -1,0 +1,225 @@
+"""Time in a NIR network: what the file says or leaves out, delays, and loops.
+
+The format has no place for it, but room for notes: ``metadata`` of the graph may hold
+``dt`` and the rest of ``Training``, ``metadata`` of neurons ``reset``, as
+``exporters/nir.py`` writes them. What is missing must be given, since a guess would
+compute something else; what is given may not contradict the file.
+
+Delays become timesteps of edges and axons, and a loop without one takes a timestep.
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snn_deploy.arrays import FloatArray
+from snn_deploy.errors import ModelError
+from snn_deploy.importers.nir.file import WEIGHTED, Primitives
+from snn_deploy.ir.graph import Edge, Functional, Training
+from snn_deploy.ir.loops import Delays, close_loops
+from snn_deploy.ir.neurons import Reset
+from snn_deploy.ir.stimuli import Encoding
+
+RESETTING = ("LIF", "CubaLIF", "IF")
+TIMED = (*RESETTING, "I", "LI", "CubaLI", "Delay")
+TIMELESS_DT = 1.0  # of a network that no time constant is in
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """What turns equations into timesteps: the length of one, and the resets."""
+
+    dt: float
+    resets: dict[str, Reset]  # of each spiking neuron that has a memory
+
+
+def ask(
+    path: Path, network: Primitives, dt: float | None, reset: Reset | None
+) -> Timing:
+    """Return the timing of ``network``, from its file or as given.
+
+    Raises
+    ------
+    ModelError
+        If something is missing, or given in contradiction to the file.
+    """
+    noted = _scalar(network.metadata, "dt")
+    dt = _agreed(path, "dt", None if noted is None else float(noted), dt)
+    resets, missing = {}, []
+    for name, primitive in network.nodes.items():
+        if primitive.kind not in RESETTING:
+            continue
+        mine = _reset(path, name, _scalar(primitive.metadata, "reset"))
+        found = _agreed(path, "reset", mine, reset)
+        if found is None:
+            missing.append(name)
+        else:
+            resets[name] = found
+    needs = []
+    if dt is None and any(p.kind in TIMED for p in network.nodes.values()):
+        needs.append("how long a timestep is (--dt SECONDS; most tools take 1e-4)")
+    if missing:
+        needs.append(
+            "what a spike does to the voltage (--reset hard: set to v_reset, as NIR's "
+            "equations say; --reset soft: lowered by the threshold)"
+        )
+    if needs:
+        raise ModelError(f"{path}: does not say {', nor '.join(needs)}; give it")
+    if dt is not None and not (np.isfinite(dt) and dt > 0):
+        raise ModelError(f"{path}: a timestep of {dt} s; it must be over 0")
+    return Timing(dt=TIMELESS_DT if dt is None else dt, resets=resets)
+
+
+def read_training(
+    path: Path,
+    metadata: dict[str, Any],
+    dt: float,
+    timesteps: int,
+    encoding: Encoding | None,
+) -> tuple[Training, bool]:
+    """Return what the file notes of the training, and whether it holds integers."""
+    kinds: dict[str, Any] = {
+        "timesteps": int,
+        "encoding": Encoding,
+        "input_scale": float,
+        "input_offset": float,
+        "functional": Functional,
+    }
+    assert set(kinds) < {item.name for item in fields(Training)}
+    values: dict[str, Any] = {"timesteps": timesteps}
+    for key, kind in kinds.items():
+        noted = _scalar(metadata, key)
+        if noted is None:
+            continue
+        try:
+            values[key] = kind(noted)
+        except ValueError as error:
+            raise ModelError(
+                f"{path}: notes {key} {noted!r} ({error}); write the file again"
+            ) from None
+    kind = _agreed(path, "encoding", values.get("encoding"), encoding)
+    values["encoding"] = kind or Encoding.EVENTS
+    is_on_grid = bool(_scalar(metadata, "is_on_grid"))
+    return Training(dt=dt, **values), is_on_grid
+
+
+def _reset(path: Path, name: str, noted: Any) -> Reset | None:
+    if noted is None:
+        return None
+    if noted not in [reset.value for reset in Reset]:
+        raise ModelError(
+            f"{path}: {name}: notes reset {noted!r}; hard and soft are known, write "
+            "the file again"
+        )
+    return Reset(noted)
+
+
+def _agreed(path: Path, key: str, noted: Any, given: Any) -> Any:
+    """Return what the file notes, or what is given."""
+    if noted is None or given is None or noted == given:
+        return given if noted is None else noted
+    told = [getattr(value, "value", value) for value in (noted, given)]
+    raise ModelError(
+        f"{path}: notes {key} {told[0]}, --{key} says {told[1]}; leave it out"
+    )
+
+
+def _scalar(metadata: dict[str, Any], key: str) -> Any:
+    value = metadata.get(key)
+    return value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
+
+
+SPIKING = ("LIF", "CubaLIF", "IF", "Threshold")
+ROUNDING = 1e-6  # timesteps by which a delay may miss the grid, as floats do
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Wiring:
+    """Edges between nodes that are no delays, and what delays a node's axons."""
+
+    edges: tuple[Edge, ...]
+    axon_delays: dict[str, FloatArray]
+
+
+def wire(network: Primitives, dt: float) -> Wiring:
+    """Return the edges of ``network``, delays in timesteps of length ``dt``.
+
+    A delay that is the same for all values belongs to the edges around it; one that
+    differs belongs to the axons of the spiking neurons, or the input, before it. A loop
+    without a delay of its own takes one timestep, see ``close_loops``.
+
+    Raises
+    ------
+    ModelError
+        If a delay is no whole number of timesteps, or is where the chip has none.
+    """
+    delays: Delays = dict.fromkeys(network.edges, 0)
+    axon_delays: dict[str, FloatArray] = {}
+    for name, primitive in network.nodes.items():
+        if primitive.kind != "Delay":
+            continue
+        if name == network.output:
+            raise ModelError(
+                f"{name}: a delay before the output only shifts the answer; leave it "
+                "out, and read the output later"
+            )
+        steps = _timesteps(name, primitive.array("delay"), dt)
+        least = int(steps.min())
+        if np.any(steps != least):
+            source = _sender(network, delays, name)
+            axon_delays[source] = steps - least
+        _bridge(delays, name, least)
+    weights = [
+        name for name, p in network.nodes.items() if p.kind in (*WEIGHTED, "Scale")
+    ]
+    delays = close_loops(delays, network.input, weights)
+    return Wiring(
+        edges=tuple(
+            Edge(source=a, target=b, delay=delay) for (a, b), delay in delays.items()
+        ),
+        axon_delays=axon_delays,
+    )
+
+
+def _timesteps(name: str, delay: FloatArray, dt: float) -> FloatArray:
+    steps: FloatArray = np.rint(delay / dt)
+    late = np.abs(delay / dt - steps) > ROUNDING * np.maximum(steps, 1)
+    wrong = delay[late | ~np.isfinite(delay) | (delay < 0)]
+    if wrong.size:
+        raise ModelError(
+            f"{name}: a delay of {wrong.flat[0]:g} s is {wrong.flat[0] / dt:g} "
+            f"timesteps of {dt:g} s; round it to whole ones"
+        )
+    return steps
+
+
+def _sender(network: Primitives, delays: Delays, name: str) -> str:
+    """Return the neurons whose axons have the delay called ``name``."""
+    sources = [a for a, b in delays if b == name]
+    source = network.nodes[sources[0]]
+    beside = [b for a, b in delays if a == sources[0] and b != name]
+    if len(sources) != 1 or source.kind not in (*SPIKING, "Input") or beside:
+        raise ModelError(
+            f"{name}: delays that differ need spiking neurons, or the input, before "
+            f"them that feed nothing else, but they follow {', '.join(sources)} "
+            f"({source.kind}); put them directly behind neurons"
+        )
+    return source.name
+
+
+def _bridge(delays: Delays, name: str, steps: int) -> None:
+    """Join the edges before and behind a delay."""
+    before = [(a, d) for (a, b), d in delays.items() if b == name]
+    behind = [(b, d) for (a, b), d in delays.items() if a == name]
+    for a, early in before:
+        for b, late in behind:
+            if (a, b) in delays and delays[a, b] != early + steps + late:
+                raise ModelError(
+                    f"{name}: {b} receives {a} with and without this delay; put a "
+                    "layer of its own on each way"
+                )
+            delays[a, b] = early + steps + late
+    for pair in [pair for pair in delays if name in pair]:
+        del delays[pair]
