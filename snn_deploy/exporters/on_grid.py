@@ -12,7 +12,6 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray
 from snn_deploy.errors import ModelError
-from snn_deploy.exporters.local_time import in_local_time
 from snn_deploy.fixedpoint import DECAY_BITS, INPUT_SHIFT, shift
 from snn_deploy.ir.graph import Edge, Graph
 from snn_deploy.ir.neurons import Integrator, Lif, Neuron
@@ -20,6 +19,22 @@ from snn_deploy.ir.nodes import Conv2d, Flatten, Input, Linear, Node
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
 from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses
 from snn_deploy.names import free_name
+
+
+def in_local_time(graph: QuantizedGraph) -> QuantizedGraph:
+    """Return the network whose layers all act within one timestep, see ``retime``."""
+    offsets = {p.name: p.offset for p in graph.populations} | {graph.source.name: 0}
+
+    def early(projection: Projection) -> Projection:
+        pipeline = offsets[projection.target] - offsets[projection.source]
+        return replace(projection, delay=projection.delay - pipeline)
+
+    return replace(
+        graph,
+        populations=tuple(replace(p, offset=0) for p in graph.populations),
+        projections=tuple(early(p) for p in graph.projections),
+    )
+
 
 UNIT = 1 << INPUT_SHIFT
 

@@ -17,16 +17,16 @@ All layers act within one timestep; the order of what a neuron does is that of
 ``ir.dynamics``, and so is every integer.
 """
 
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from snn_deploy.arrays import IntArray, spread
-from snn_deploy.exporters.local_time import in_local_time
-from snn_deploy.exporters.onnx_form import Form
-from snn_deploy.exporters.onnx_synapses import weighted_sums
+from snn_deploy.arrays import AnyArray, IntArray, Shape, spread
+from snn_deploy.errors import FitError
+from snn_deploy.exporters.on_grid import in_local_time
 from snn_deploy.files.writing import write_whole
 from snn_deploy.fixedpoint import (
     DECAY_BITS,
@@ -36,7 +36,205 @@ from snn_deploy.fixedpoint import (
     shift,
 )
 from snn_deploy.ir.neurons import Comparison, Reset
-from snn_deploy.ir.quantized import Population, QuantizedGraph
+from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
+from snn_deploy.ir.synapses import ConvSynapses, SparseSynapses
+
+OPSET, IR_VERSION = 18, 9  # of ONNX 1.14 and ONNX Runtime 1.15, from 2023
+Size = int | str
+
+
+class Form:
+    """Collects a graph; values are known by their names."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: dict[str, AnyArray] = {}
+        self.inputs: list[Any] = []
+        self.outputs: list[Any] = []
+
+    def op(self, kind: str, *inputs: str, result: str = "", **attributes: Any) -> str:
+        """Add an operator; return the name of its output."""
+        from onnx import helper
+
+        name = result or f"{kind}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
+        return name
+
+    def constant(self, values: Any, dtype: Any = np.int64) -> str:
+        """Return the name of a constant."""
+        array = np.asarray(values, dtype)
+        for name, known in self.constants.items():
+            if array.size == 1 and known.dtype == array.dtype and (
+                known.shape == array.shape and known == array
+            ):  # fmt: skip
+                return name
+        name = f"constant_{len(self.constants)}"
+        self.constants[name] = array
+        return name
+
+    def row(self, values: AnyArray) -> str:
+        """Return a constant for each neuron, or one if they are all equal."""
+        first = values.flat[0]
+        return self.constant(first if np.all(values == first) else values[np.newaxis])
+
+    def cast(self, value: str, dtype: str) -> str:
+        """Return a value as integers of another type."""
+        from onnx import TensorProto
+
+        return self.op("Cast", value, to=getattr(TensorProto, dtype))
+
+    def input(self, name: str, *shape: Size, default: AnyArray | None = None) -> str:
+        """Add an input; one with a default need not be given."""
+        from onnx import TensorProto, helper
+
+        info = helper.make_tensor_value_info(name, TensorProto.INT64, shape)
+        self.inputs.append(info)
+        if default is not None:
+            self.constants[name] = np.asarray(default, np.int64)
+        return name
+
+    def output(self, name: str, value: str, *shape: Size) -> None:
+        """Give a value out under a name."""
+        from onnx import TensorProto, helper
+
+        self.op("Identity", value, result=name)
+        info = helper.make_tensor_value_info(name, TensorProto.INT64, shape)
+        self.outputs.append(info)
+
+    def model(self, name: str, notes: dict[str, str], text: str) -> Any:
+        """Return the model, checked."""
+        from onnx import checker, helper, numpy_helper
+
+        graph = helper.make_graph(
+            self.nodes,
+            name,
+            self.inputs,
+            self.outputs,
+            [numpy_helper.from_array(a, n) for n, a in self.constants.items()],
+            doc_string=text,
+        )
+        model = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+            producer_name="snn-deploy",
+        )
+        helper.set_model_props(model, notes)
+        checker.check_model(model, full_check=True)
+        return model
+
+
+BYTE = 256
+LARGEST_FAN_IN = (1 << 31) // (BYTE * BYTE // 2)
+Product = Callable[[str, IntArray], str]
+
+
+def weighted_sums(
+    form: Form, projection: Projection, shape: Shape, spikes: str, largest: int
+) -> str:
+    """Return the name of the shifted sums ``(n, n_targets)`` of ``(n, n_sources)``.
+
+    ``shape`` is that of the source; ``largest`` is the largest magnitude of a spike,
+    which may be negative if it is over 255.
+
+    Raises
+    ------
+    FitError
+        If a sum does not fit 32 bits.
+    """
+    synapses = projection.synapses
+    if synapses.fan_in > LARGEST_FAN_IN:
+        raise FitError(
+            f"{projection.name}: {synapses.fan_in} synapses onto one neuron, their sum "
+            f"fits 32 bits up to {LARGEST_FAN_IN}; make the layer smaller"
+        )
+    if isinstance(synapses, SparseSynapses):
+        sums = _sparse(form, synapses, spikes)
+    else:
+        product = _product(form, projection, shape)
+        sums = _by_bytes(form, product, synapses.weights, spikes, largest)
+    return _shifted(form, sums, projection.exponent)
+
+
+def _product(form: Form, projection: Projection, shape: Shape) -> Product:
+    """Return what multiplies a batch of bytes by weights that are signed bytes."""
+    synapses = projection.synapses
+
+    if not isinstance(synapses, ConvSynapses):
+        return lambda values, weights: form.op(
+            "MatMulInteger", values, form.constant(weights.T, np.int8)
+        )
+
+    def convolved(values: str, weights: IntArray) -> str:
+        maps = form.op("Reshape", values, form.constant([-1, *shape]))
+        kernel, dilation = synapses.uncropped(weights)
+        sums = form.op(
+            "ConvInteger",
+            maps,
+            form.constant(kernel, np.int8),
+            strides=synapses.stride,
+            pads=synapses.padding * 2,
+            dilations=dilation,
+            group=synapses.groups,
+        )
+        return form.op("Flatten", sums)
+
+    return convolved
+
+
+def _by_bytes(
+    form: Form, product: Product, weights: IntArray, spikes: str, largest: int
+) -> str:
+    """Return the sums, from those of the bytes of values and weights."""
+    total = ""
+    for values, worth in _bytes_of(form, spikes, largest):
+        for part, factor in ((weights >> 1, 2), (weights & 1, 1)):
+            if part.any() or not total:
+                found = form.cast(product(values, part), "INT64")
+                scaled = form.op("Mul", found, form.constant(factor * worth))
+                total = form.op("Add", total, scaled) if total else scaled
+    return total
+
+
+def _bytes_of(form: Form, spikes: str, largest: int) -> Iterator[tuple[str, int]]:
+    """Yield unsigned bytes and what they are worth, the values being their sum."""
+    if largest < BYTE:
+        yield form.cast(spikes, "UINT8"), 1
+        return
+    zero, byte = form.constant(0), form.constant(BYTE)
+    for sign in (1, -1):
+        signed = form.op("Mul", spikes, form.constant(sign))
+        left, worth = form.op("Max", signed, zero), sign
+        while abs(worth) <= largest:
+            yield form.cast(form.op("Mod", left, byte), "UINT8"), worth
+            left, worth = form.op("Div", left, byte), worth * BYTE
+
+
+def _sparse(form: Form, synapses: SparseSynapses, spikes: str) -> str:
+    """Return the sums of single weights."""
+    sources = form.constant(synapses.sources)
+    each = form.op("Gather", spikes, sources, axis=1)
+    each = form.op("Mul", each, form.constant(synapses.weights[np.newaxis]))
+    none = form.op("Mul", spikes, form.constant(0))
+    silent = form.op("Gather", none, form.constant(np.zeros(synapses.size[0])), axis=1)
+    sums = form.op(
+        "ScatterND",
+        form.op("Transpose", silent, perm=[1, 0]),
+        form.constant(synapses.targets[:, np.newaxis]),
+        form.op("Transpose", each, perm=[1, 0]),
+        reduction="add",
+    )
+    return form.op("Transpose", sums, perm=[1, 0])
+
+
+def _shifted(form: Form, sums: str, exponent: int) -> str:
+    """Return the sums times ``2**exponent``, rounded down."""
+    if exponent >= 0:
+        return form.op("Mul", sums, form.constant(1 << exponent)) if exponent else sums
+    unit = form.constant(1 << -exponent)
+    rest = form.op("Mod", sums, unit)  # has the sign of the unit
+    return form.op("Div", form.op("Sub", sums, rest), unit)
+
 
 BATCH = "n"
 INPUT, OUTPUT = "input", "output"
