@@ -2,7 +2,9 @@
 
 import hashlib
 import platform
-from importlib.metadata import version
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +81,7 @@ def _facts(
     training, sizes = recipe.training, (split.train, split.calibration, split.test)
     n_parameters = sum(parameter.numel() for parameter in network.parameters())
     weights = hashlib.sha256(model_path.read_bytes()).hexdigest()
-    used = ", ".join(f"{name} {version(name)}" for name in ("torch", "norse", "numpy"))
+    used = ", ".join(_versions("torch", "norse", "numpy"))
     rows = {
         "data": _ORIGINS.get(recipe.data, recipe.data),
         "sha256 of the data": f"`{_data_hash(split)}`, pixels and labels in this order",
@@ -99,6 +101,12 @@ def _facts(
     }
     lines = [f"| {key} | {value} |" for key, value in rows.items()]
     return "\n".join(("| | |", "|---|---|", *lines))
+
+
+def _versions(*packages: str) -> Iterator[str]:
+    for name in packages:
+        with suppress(PackageNotFoundError):  # Norse, where no recipe needs it
+            yield f"{name} {version(name)}"
 
 
 def _threads(checkpoint: Checkpoint) -> str:

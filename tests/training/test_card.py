@@ -1,7 +1,10 @@
 """card: what a trained model can do, and which file it is about."""
 
 import re
+import subprocess
+import sys
 from hashlib import sha256
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 import torch
 
 from snn_deploy.data.datasets import Part, Split
+from snn_deploy.training import card as card_module
 from snn_deploy.training import recipes
 from snn_deploy.training.card import accuracy_over_time, write_card
 from snn_deploy.training.checkpoint import Checkpoint
@@ -87,6 +91,32 @@ def test_card_names_the_file_and_the_accuracies(tmp_path: Path) -> None:
     arrays = (part.x.tobytes(), part.y.tobytes())
     assert sha256(b"".join(arrays * 3)).hexdigest() in card
     assert "| 2 | 50.00 | 50.00 |" in card
+
+
+def test_versions_are_those_of_what_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def installed(name: str) -> str:
+        if name == "norse":
+            raise PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(card_module, "version", installed)
+
+    assert list(card_module._versions("torch", "norse")) == ["torch 1.0"]
+
+
+def test_trainer_imports_neither_norse_nor_the_engine() -> None:
+    code = (
+        "import sys, snn_deploy.training.train as _; "
+        "print([n for n in sys.modules if n.startswith('norse') or '_engine' in n])"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "[]\n"
 
 
 @pytest.mark.parametrize("card", sorted(MODELS.glob("*/card.md")), ids=str)
