@@ -72,8 +72,8 @@ def trace(
     Parameters
     ----------
     model : nn.Module
-        Its forward takes ``(batch, input_shape...)`` and is one timestep. A Norse
-        ``SequentialState`` is read child by child.
+        Its forward takes ``(batch, input_shape...)`` and is one timestep. A
+        framework's row of layers is read child by child.
     name : str
         Becomes the graph's name.
     input_shape : tuple of int
