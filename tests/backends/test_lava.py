@@ -49,6 +49,10 @@ try:
 except BackendError as error:
     pytest.skip(str(error), allow_module_level=True)
 
+# a thread of Lava's may end with an error as what it sends to is taken away
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnhandledThreadExceptionWarning"
+)
 TARGET = read_target("loihi-sim")
 N_TIMESTEPS = 7
 
@@ -718,8 +722,6 @@ def test_error_while_lava_starts_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
     assert lava_processes() == processes
 
 
-# a thread of Lava's may end with an error as what it sends to is taken away
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_ctrl_c_while_lava_starts_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

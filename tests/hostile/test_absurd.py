@@ -225,7 +225,7 @@ REFUSED: dict[str, tuple[str, Edit]] = {
     "room 2e50": ("which no chip has", target("neurocore", compartments=2**50)),
     "many lossy steps": (
         "lossy steps, allowed are 10000",
-        lambda m, t: graph(m).update(changes=graph(m)["changes"] * 20_000),
+        lambda m, t: graph(m).update(changes=graph(m)["changes"] * 4_000),
     ),
     "a lossy step that steers the terminal": (
         "holds U\\+001B", lambda m, t: graph(m)["changes"][0].update(note="\x1b[31m"),

@@ -26,6 +26,10 @@ from tests.backends.test_lava import lava_processes
 from tests.hostile.networks import SHAPE, calibration
 
 pytest.importorskip("lava", reason="lava is not installed")
+# a thread of Lava's may end with an error as what it sends to is taken away
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnhandledThreadExceptionWarning"
+)
 N = 4
 
 
