@@ -40,7 +40,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--drop-calibration",
         action="store_true",
-        help="write over a calibrated network even if this is another one",
+        help="write over a calibrated network, and drop its calibration",
     )
     add_model_options(parser)
     parser.add_argument(
@@ -203,12 +203,12 @@ def _kept_calibration(
         return artifact
     if old.calibration is None:
         return artifact
-    if old.sha256 == artifact.sha256:
-        out(f"kept the calibration of {path}: the network is the same")
-        return pack(artifact.network, old.calibration)
     if options.drop_calibration:
         out(f"dropped the calibration of {path}: run snn-deploy calibrate again")
         return artifact
+    if old.sha256 == artifact.sha256:
+        out(f"kept the calibration of {path}: the network is the same")
+        return pack(artifact.network, old.calibration)
     raise ArtifactError(
         f"{path}: holds another network with its calibration, which would be lost; "
         "write elsewhere with -o, or over it with --drop-calibration"

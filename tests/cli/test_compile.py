@@ -280,6 +280,12 @@ def test_the_calibration_of_the_same_network_is_kept(
 
     assert f"kept the calibration of {path}: the network is the same" in result.out
     assert path.read_bytes() == (home / "model.snn").read_bytes()
+    again = ("compile", MODEL, "--target", "loihi-sim", "-o", path)
+    assert (
+        f"dropped the calibration of {path}"
+        in command(*again, "--drop-calibration").out
+    )
+    assert read_artifact(path).calibration is None
 
 
 def test_another_network_is_not_written_over_a_calibrated_one(

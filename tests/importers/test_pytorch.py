@@ -666,3 +666,42 @@ def test_a_relu_without_examples_is_refused_with_what_to_do(tmp_path: Path) -> N
         snn_deploy.save(
             SharedRelu(), tmp_path / "relu.pt", input_shape=(12,), timesteps=8
         )
+
+
+def test_a_relu_that_examples_never_reach_is_refused_with_that(tmp_path: Path) -> None:
+    module = SharedRelu()
+    nn.init.constant_(module.fc3.bias, -100)
+
+    with pytest.raises(ModelError, match="relu: gives nothing over 0 on the 3"):
+        snn_deploy.save(
+            module,
+            tmp_path / "relu.pt",
+            input_shape=(12,),
+            timesteps=8,
+            example_inputs=np.ones((3, 12)),
+        )
+
+
+class Named(nn.Module):
+    """Layers that are called as the input is, and as calls of functions are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.input, self.first = nn.Linear(12, 6), nn.Linear(6, 6)
+        self.second, self.add = nn.Linear(6, 6), nn.Linear(6, 3)
+        self.relu6 = nn.ReLU6()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.relu6(self.input(x))
+        out: torch.Tensor = self.add(self.relu6(self.first(x) + self.second(x)))
+        return out
+
+
+def test_layers_may_be_called_as_functions_and_the_input_are(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+
+    graph = saved(Named().eval(), tmp_path, (12,))
+
+    assert names(graph) == [
+        "input", "input_again", "relu6_", "first", "second", "add_", "relu6", "add",
+    ]  # fmt: skip

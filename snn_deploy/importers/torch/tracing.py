@@ -21,6 +21,7 @@ from snn_deploy.importers.torch.frameworks.registry import (
     is_sequence,
 )
 from snn_deploy.importers.torch.layers import is_known
+from snn_deploy.names import free_name
 
 ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
 ADDITIONS_IN_PLACE = (operator.iadd, "add_")
@@ -50,8 +51,19 @@ for _name in ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow"):
 class _Tracer(torch.fx.Tracer):
     """Stops at every module that is not a container of PyTorch or of the user."""
 
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.paths = {path for path, _ in model.named_modules()}
+
     def proxy(self, node: torch.fx.Node) -> torch.fx.Proxy:
         return _Value(node, self)
+
+    def create_node(self, kind: str, *arguments: Any, **named: Any) -> torch.fx.Node:
+        """Return a call; that of a function is not called as a module is."""
+        node: torch.fx.Node = super().create_node(kind, *arguments, **named)
+        if kind != "call_module":
+            node.name = free_name(node.name, self.paths)
+        return node
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return (
@@ -74,7 +86,7 @@ def traced(model: nn.Module) -> torch.fx.Graph:
     before = [(module, dict(vars(module))) for module in model.modules()]
     model.eval()
     try:
-        graph = _Tracer().trace(model)
+        graph = _Tracer(model).trace(model)
     except Exception as error:  # the user's code may raise anything
         raise ModelError(
             f"{type(model).__name__}: forward cannot be traced ({error}); write it as "
