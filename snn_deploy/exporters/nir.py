@@ -19,8 +19,7 @@ import numpy as np
 from snn_deploy.arrays import AnyArray, FloatArray
 from snn_deploy.errors import ModelError
 from snn_deploy.files.writing import write_whole
-from snn_deploy.ir.graph import Edge, Graph
-from snn_deploy.ir.loops import Delays, close_loops
+from snn_deploy.ir.graph import Delays, Edge, Graph, close_loops
 from snn_deploy.ir.neurons import Comparison, Lif, Neuron, Reset
 from snn_deploy.ir.nodes import Add, AvgPool2d, Conv2d, Flatten, Input, Linear, Node
 from snn_deploy.names import free_name

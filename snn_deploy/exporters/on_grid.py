@@ -48,7 +48,7 @@ def as_graph(network: QuantizedGraph) -> Graph:
         If it has single synapses, or neurons that spike without a threshold.
     """
     network = in_local_time(network)
-    builder = _Builder(network)
+    builder = _GraphBuilder(network)
     for population in network.populations:
         builder.population(population)
     return Graph(
@@ -66,7 +66,7 @@ def as_graph(network: QuantizedGraph) -> Graph:
     )
 
 
-class _Builder:
+class _GraphBuilder:
     def __init__(self, network: QuantizedGraph) -> None:
         self.network = network
         source = network.source

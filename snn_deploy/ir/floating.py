@@ -17,9 +17,9 @@ from snn_deploy.ir.nodes import (
     Linear,
     MaxPool2d,
     Node,
+    Tebn,
 )
 from snn_deploy.ir.stimuli import GRAY_LEVELS, Encoding, Stimulus
-from snn_deploy.ir.tebn import Tebn
 
 
 def evaluate(

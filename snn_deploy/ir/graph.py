@@ -1,7 +1,8 @@
 """The float graph: layers, edges, and what the training assumed of input and time."""
 
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
@@ -17,6 +18,7 @@ from snn_deploy.ir.stimuli import Encoding
 from snn_deploy.names import flaw_of, free_name, shown
 
 NodeT = TypeVar("NodeT", bound=Node)
+Delays = dict[tuple[str, str], int]  # timesteps, by source and target
 LARGEST_LAYER = 1 << 24  # values; a chip has a million neurons in all
 MOST_TIMESTEPS = 100_000  # of an input; all results of a run have that length
 LARGEST_SCALE = 1e30  # of an input, and of its offset
@@ -113,8 +115,8 @@ class Graph:
         for name in (self.name, *names):
             if flaw := flaw_of(name):
                 raise ModelError(f"{shown(name[:100])}: this name {flaw}")
-        for name in names:
-            if names.count(name) > 1:
+        for name, count in Counter(names).items():
+            if count > 1:
                 raise ModelError(f"{name}: two layers have this name; rename one")
 
     def _check_sizes(self) -> None:
@@ -130,12 +132,14 @@ class Graph:
         return {node.name: node for node in self.nodes}
 
     @cached_property
-    def digraph(self) -> "nx.DiGraph[str]":
-        """The layers' names and the edges as a networkx graph."""
-        graph: nx.DiGraph[str] = nx.DiGraph()
-        graph.add_nodes_from(self._by_name)
-        graph.add_edges_from((edge.source, edge.target) for edge in self.edges)
-        return graph
+    def _edges_by_end(self) -> tuple[dict[str, list[Edge]], dict[str, list[Edge]]]:
+        """The edges by what they leave, and by what they enter."""
+        leaving: dict[str, list[Edge]] = {name: [] for name in self._by_name}
+        entering: dict[str, list[Edge]] = {name: [] for name in self._by_name}
+        for edge in self.edges:
+            leaving[edge.source].append(edge)
+            entering[edge.target].append(edge)
+        return leaving, entering
 
     @cached_property
     def order(self) -> tuple[Node, ...]:
@@ -143,8 +147,11 @@ class Graph:
         graph: nx.DiGraph[str] = nx.DiGraph()
         graph.add_nodes_from(self._by_name)
         graph.add_edges_from((e.source, e.target) for e in self.edges if e.delay == 0)
+        position = {name: i for i, name in enumerate(self._by_name)}
         try:
-            names = list(nx.lexicographical_topological_sort(graph, key=self._position))
+            names = list(
+                nx.lexicographical_topological_sort(graph, key=position.__getitem__)
+            )
         except nx.NetworkXUnfeasible:
             loop = " -> ".join(source for source, _ in nx.find_cycle(graph))
             raise ModelError(
@@ -152,9 +159,6 @@ class Graph:
                 "recurrent edge needs a delay of at least 1"
             ) from None
         return tuple(self._by_name[name] for name in names)
-
-    def _position(self, name: str) -> int:
-        return next(i for i, node in enumerate(self.nodes) if node.name == name)
 
     @property
     def input(self) -> Input:
@@ -182,7 +186,8 @@ class Graph:
 
     def edges_into(self, node: Node) -> tuple[Edge, ...]:
         """Return the edges that end at ``node``."""
-        return tuple(edge for edge in self.edges if edge.target == node.name)
+        _, entering = self._edges_by_end
+        return tuple(entering[node.name])
 
     def sources(self, node: Node) -> tuple[Node, ...]:
         """Return the layers that feed ``node``."""
@@ -190,9 +195,8 @@ class Graph:
 
     def targets(self, node: Node) -> tuple[Node, ...]:
         """Return the layers that ``node`` feeds."""
-        return tuple(
-            self._by_name[e.target] for e in self.edges if e.source == node.name
-        )
+        leaving, _ = self._edges_by_end
+        return tuple(self._by_name[edge.target] for edge in leaving[node.name])
 
     def replace(self, node: Node, by: Node) -> "Graph":
         """Return the graph with one layer exchanged."""
@@ -275,3 +279,39 @@ def signal_of(graph: Graph, node: Node) -> Signal:
     if not found:
         raise ModelError(f"{node.name}: a loop without a neuron")
     return Signal.CURRENT if Signal.CURRENT in found else found.pop()
+
+
+def close_loops(delays: Delays, start: str, weights: Collection[str]) -> Delays:
+    """Return the edges with a timestep in every loop that had none.
+
+    It is on the edge that closes the loop, depth first from ``start``; if that edge
+    comes from one of ``weights``, what these receive is late, so that their bias is
+    not.
+    """
+    closed = dict(delays)
+    for source, target in _backward(delays, start):
+        behind = [pair for pair in closed if pair[0] == source]
+        if source not in weights or behind != [(source, target)]:
+            closed[source, target] = 1
+            continue
+        for pair in [pair for pair in closed if pair[1] == source]:
+            closed[pair] += 1
+    return closed
+
+
+def _backward(delays: Delays, start: str) -> list[tuple[str, str]]:
+    """Return the edges without delay that close a loop, depth first from ``start``."""
+    root = ""  # no node is called so
+    within: nx.DiGraph[str] = nx.DiGraph()
+    late = [b for (_, b), delay in delays.items() if delay]
+    within.add_edges_from((root, node) for node in (start, *late))
+    within.add_edges_from(pair for pair, delay in delays.items() if delay == 0)
+    found, above = [], {root}
+    for source, target, step in nx.dfs_labeled_edges(within, root):
+        if step == "forward":
+            above.add(target)
+        elif step == "reverse":
+            above.discard(target)
+        elif target in above:
+            found.append((source, target))
+    return found

@@ -44,7 +44,7 @@ class Range:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Spiking:
+class SpikeBounds:
     """What bounds the voltage of neurons that spike."""
 
     threshold: FloatArray
@@ -65,7 +65,7 @@ def voltage_range(
     drive: Range,
     lost: FloatArray,
     initial: FloatArray,
-    spiking: Spiking | None,
+    spiking: SpikeBounds | None,
     n_timesteps: int,
 ) -> Range:
     """Return between what the voltage lies before it is limited, and reset.
@@ -77,7 +77,7 @@ def voltage_range(
     lost : array
         The fraction of the voltage that decays.
     initial : array
-    spiking : Spiking or None
+    spiking : SpikeBounds or None
         ``None``: nothing resets the voltage.
     n_timesteps : int
     """
@@ -159,10 +159,10 @@ def _bias_range(population: Population) -> Range:
     return Range(low=low.astype(np.float64), high=high.astype(np.float64))
 
 
-def _spiking(population: Population) -> Spiking | None:
+def _spiking(population: Population) -> SpikeBounds | None:
     if not population.spikes:
         return None
-    return Spiking(
+    return SpikeBounds(
         threshold=shift(population.threshold, INPUT_SHIFT).astype(np.float64),
         reset=population.reset,
         reset_amount=population.reset_amount.astype(np.float64),

@@ -219,7 +219,7 @@ class ConvSynapses(Convolution, _Synapses):
         rows, columns : sparse arrays, (n_inputs, n_outputs)
         """
         rows, columns = (
-            _counted(inputs, outputs, (n_inputs, n_outputs))
+            counted(inputs, outputs, (n_inputs, n_outputs))
             for _, inputs, outputs, (_, n_inputs, n_outputs) in self._reads(shape)
         )
         return rows, columns
@@ -232,7 +232,7 @@ class ConvSynapses(Convolution, _Synapses):
         rows, columns : sparse arrays, (n_kernel, n_inputs)
         """
         rows, columns = (
-            _counted(kernel, inputs, (n_kernel, n_inputs))
+            counted(kernel, inputs, (n_kernel, n_inputs))
             for kernel, inputs, _, (n_kernel, n_inputs, _) in self._reads(shape)
         )
         return rows, columns
@@ -271,7 +271,7 @@ class ConvSynapses(Convolution, _Synapses):
             np.split(positions, self.groups),
             strict=True,
         ):
-            of_group = windows @ _counted(where, part, (n_positions, n_places))
+            of_group = windows @ counted(where, part, (n_positions, n_places))
             found += [of_group] * (shape[0] // self.groups)
         return sparse.csr_array(sparse.vstack(found, format="csr"))
 
@@ -346,7 +346,7 @@ class SparseSynapses(_Synapses):
     def read_on(
         self, places: IntArray, n_places: int, shape: Shape
     ) -> sparse.csr_array:
-        return _counted(self.sources, places[self.targets], (self.size[1], n_places))
+        return counted(self.sources, places[self.targets], (self.size[1], n_places))
 
     def summing(self, weights: AnyArray, shape: Shape) -> Summing:
         matrix = self._matrix(weights)
@@ -402,7 +402,7 @@ def _product(one: Any, other: Any) -> sparse.csr_array:
     return found
 
 
-def _counted(rows: IntArray, columns: IntArray, shape: Shape) -> sparse.csr_array:
+def counted(rows: IntArray, columns: IntArray, shape: Shape) -> sparse.csr_array:
     """Return how often each pair of row and column comes."""
     ones = np.ones(len(rows), np.int64)
     return sparse.csr_array((ones, (rows, columns)), shape=shape)

@@ -31,8 +31,7 @@ from snn_deploy.chip.events import (
 )
 from snn_deploy.compiler.lower.retime import retime
 from snn_deploy.ir.graph import Training
-from snn_deploy.ir.links import Link
-from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.mapped import Link, MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
 from snn_deploy.ir.stimuli import Encoding, Stimulus

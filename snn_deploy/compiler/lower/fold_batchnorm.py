@@ -7,8 +7,7 @@ import numpy as np
 
 from snn_deploy.errors import PassError
 from snn_deploy.ir.graph import Graph
-from snn_deploy.ir.nodes import BatchNorm, Conv2d, Linear
-from snn_deploy.ir.tebn import Tebn
+from snn_deploy.ir.nodes import BatchNorm, Conv2d, Linear, Tebn
 
 logger = logging.getLogger(__name__)
 

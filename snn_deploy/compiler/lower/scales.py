@@ -41,7 +41,7 @@ from snn_deploy.fixedpoint import (
     exponent_for,
 )
 from snn_deploy.ir.neurons import Lif, Neuron, Reset
-from snn_deploy.ir.ranges import Range, Spiking, kept_sum, voltage_range
+from snn_deploy.ir.ranges import Range, SpikeBounds, kept_sum, voltage_range
 
 SUM_LIMIT = (1 << (STATE_BITS - 1 - INPUT_SHIFT)) - 1
 THRESHOLD_LIMIT = (1 << THRESHOLD_BITS) - 1
@@ -181,10 +181,10 @@ def _unit_with_room(
     return np.asarray(voltage.magnitude / SUM_LIMIT * MARGIN, np.float64)
 
 
-def _spiking(node: Neuron) -> Spiking | None:
+def _spiking(node: Neuron) -> SpikeBounds | None:
     if not isinstance(node, Lif):
         return None
-    return Spiking(
+    return SpikeBounds(
         threshold=per_channel(node.threshold, node),
         reset=node.reset,
         reset_amount=per_channel(node.reset_amount, node),

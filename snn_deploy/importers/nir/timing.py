@@ -17,8 +17,7 @@ import numpy as np
 from snn_deploy.arrays import FloatArray
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.nir.file import WEIGHTED, Primitives
-from snn_deploy.ir.graph import Edge, Functional, Training
-from snn_deploy.ir.loops import Delays, close_loops
+from snn_deploy.ir.graph import Delays, Edge, Functional, Training, close_loops
 from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.stimuli import Encoding
 

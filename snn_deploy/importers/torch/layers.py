@@ -12,7 +12,7 @@ from torch import nn
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.ir import tebn as ir
+from snn_deploy.ir import nodes as ir
 from snn_deploy.ir.neurons import Qcfs, Relu
 from snn_deploy.ir.nodes import (
     AvgPool2d,

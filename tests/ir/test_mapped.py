@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from snn_deploy.chip.target import Mesh
 from snn_deploy.compiler.lower.retime import retime
-from snn_deploy.ir.links import HOST, Chip, Link, way
-from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.mapped import HOST, Chip, Link, MappedNetwork, way
 from tests.conformance.networks import ROOMY, Case, cases, mapped
 from tests.conformance.oracle import synapses_of
 from tests.conformance.tally import examples
