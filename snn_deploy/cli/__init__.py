@@ -52,8 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     A wrong command line exits with status 2.
     """
     _prepare_streams()
-    options = _parser().parse_args(arguments)
+    options = argparse.Namespace(debug=False)
     try:
+        options = _parser().parse_args(arguments)
         options.call(options)
         sys.stdout.flush()
     except SnnDeployError as error:

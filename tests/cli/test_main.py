@@ -1,3 +1,4 @@
+import argparse
 import subprocess
 import sys
 
@@ -133,3 +134,16 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
 
     assert done.stderr == ""
     assert done.stdout.startswith("targets")
+
+
+def test_ctrl_c_while_the_command_line_is_read_is_told_in_a_word(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def parse(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
+
+    result = command("calibrate", "model.snn", "--data", "x.npz")
+
+    assert (result.status, result.err) == (130, "interrupted\n")
