@@ -5,10 +5,12 @@ from typing import Any
 
 from snn_deploy.costs.energy import PARTS
 from snn_deploy.profile.profile import Profile
+from snn_deploy.report.colors import Colors
 from snn_deploy.report.headline import mean_energy
 from snn_deploy.report.markup import Html, element, section, together
 from snn_deploy.report.pictures import (
     accuracy_picture,
+    in_page,
     parts_picture,
     spread_picture,
     timesteps_picture,
@@ -83,10 +85,13 @@ def _energy(profile: Profile, summary: Summary) -> list[Html]:
 
 
 def _figure(
-    title: str, picture: Callable[[Profile], str], profile: Profile, caption: str
+    title: str,
+    picture: Callable[[Profile, Colors], str],
+    profile: Profile,
+    caption: str,
 ) -> Html:
     """Return the drawing; the caption says in words what it shows."""
-    drawn = picture(profile)
+    drawn = in_page(picture, profile)
     named = Html(drawn.replace("<svg", f'<svg role="img" aria-label="{title}"', 1))
     return element(
         "figure", element("h3", title), named, element("figcaption", caption)

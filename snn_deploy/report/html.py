@@ -10,12 +10,13 @@ from snn_deploy.profile.loads import loads_of
 from snn_deploy.profile.profile import Profile
 from snn_deploy.report.chip import network_on_chip
 from snn_deploy.report.closeups import closeups as up_close
+from snn_deploy.report.colors import IN_PAGE, drawing_style, page_colors
 from snn_deploy.report.comparisons import comparisons, winners
 from snn_deploy.report.costs import costs
 from snn_deploy.report.figures import figures
 from snn_deploy.report.headline import headline
 from snn_deploy.report.inputs import inputs
-from snn_deploy.report.markup import Html, element, together
+from snn_deploy.report.markup import Html, element
 from snn_deploy.report.sources import how_known
 from snn_deploy.report.sprite import Sprite, sprite
 from snn_deploy.report.verification import verification_section
@@ -72,7 +73,8 @@ def render(
 
 
 def _style(pictures: Sprite) -> Html:
-    return together([_file("page.css"), _file("drawing.css"), pictures.style])
+    sheets = (page_colors(), _file("page.css"), drawing_style(IN_PAGE), pictures.style)
+    return Html("".join(sheets))
 
 
 def _file(name: str) -> Html:

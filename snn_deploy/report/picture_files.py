@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from snn_deploy.profile.closeups import Closeups
 from snn_deploy.profile.loads import loads_of
 from snn_deploy.profile.profile import Profile
 from snn_deploy.report.closeups import drawing
+from snn_deploy.report.colors import LIGHT, drawing_style
 from snn_deploy.report.map_picture import map_file
 from snn_deploy.report.pictures import (
     accuracy_picture,
@@ -42,12 +42,12 @@ def write_pictures(profile: Profile, closeups: Closeups, folder: Path) -> list[P
 def _pictures(profile: Profile, closeups: Closeups) -> Iterator[tuple[str, str]]:
     rows, network = profile.rows, profile.artifact.network
     if profile.has_cutoff:
-        yield "timesteps.svg", _alone(timesteps_picture(profile))
+        yield "timesteps.svg", _alone(timesteps_picture(profile, LIGHT))
     if len(profile.accuracy_at):
-        yield "accuracy.svg", _alone(accuracy_picture(profile))
+        yield "accuracy.svg", _alone(accuracy_picture(profile, LIGHT))
     if not all(np.isnan(rows.part(part)).all() for part in PARTS):
-        yield "energy_parts.svg", _alone(parts_picture(profile))
-        yield "energy_inputs.svg", _alone(spread_picture(profile))
+        yield "energy_parts.svg", _alone(parts_picture(profile, LIGHT))
+        yield "energy_inputs.svg", _alone(spread_picture(profile, LIGHT))
     yield "map.svg", map_file(network, loads_of(profile))
     for closeup in closeups.inputs:
         index = rows[closeup.position].index
@@ -55,21 +55,9 @@ def _pictures(profile: Profile, closeups: Closeups) -> Iterator[tuple[str, str]]
 
 
 def _alone(svg: str) -> str:
-    """Return a drawing of the page as a file, in the colors of the light page."""
-    style = _read("drawing.css")
+    """Return a drawing as a file, with what the page's style sheet says of it."""
+    style = drawing_style(LIGHT)
     if NAMESPACE not in svg:
         svg = svg.replace("<svg", f"<svg {NAMESPACE}", 1)
     svg = re.sub(r"(<svg[^>]*>)", rf"\1<style>{style}</style>", svg, count=1)
-    colored = re.sub(r"var\(--(\w+)\)", lambda match: _colors()[match.group(1)], svg)
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{colored}\n'
-
-
-@cache
-def _colors() -> dict[str, str]:
-    """Return the style sheet's colors by name; the first of each are the light ones."""
-    found = re.findall(r"--(\w+): (#[0-9a-f]{6});", _read("page.css"))
-    return dict(reversed(found))
-
-
-def _read(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{svg}\n'

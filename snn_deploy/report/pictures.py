@@ -1,12 +1,12 @@
 """Pictures of a profile, as SVG to stand inside the page.
 
-Colors are roles: the page's style sheet gives them, so that one picture serves in
-light, dark and print. Text stays text, in the page's font.
+Their colors are given by role: those of a file, or of the page, whose style sheet has
+them for light, dark and print. Text stays text, in the page's font.
 """
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,19 +16,15 @@ from snn_deploy.arrays import FloatArray
 from snn_deploy.costs.energy import PARTS
 from snn_deploy.profile.profile import Profile
 from snn_deploy.profile.rows import Rows
+from snn_deploy.report.colors import IN_PAGE, LIGHT, Colors
 from snn_deploy.report.units import number, percent, shared_prefix, with_prefix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# what matplotlib draws with, and the style sheet's name for it
-ROLES = (
-    "ink", "muted", "rule", "early", "full", "dynamic", "static", "reset", "host"
-)  # fmt: skip
-COLORS = {role: f"#0102{number:02x}" for number, role in enumerate(ROLES, start=3)}
-INK, MUTED, RULE = COLORS["ink"], COLORS["muted"], COLORS["rule"]
-EARLY, FULL = COLORS["early"], COLORS["full"]
+# matplotlib draws with no variables of a style sheet: it gets a code for each
+CODES = {role: f"#0102{number:02x}" for number, role in enumerate(LIGHT, start=3)}
 INCHES = (4.6, 3.1)  # at 100 % about 420 pixels: readable on a telephone
 SMALL, NORMAL = 9, 10
 MOST_BARS = 48
@@ -39,9 +35,6 @@ SETTINGS = {
     "svg.fonttype": "none",
     "svg.hashsalt": "snn-deploy",
     "font.size": NORMAL,
-    "text.color": INK,
-    "axes.labelcolor": MUTED,
-    "axes.edgecolor": MUTED,
     "axes.linewidth": 0.8,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -49,17 +42,30 @@ SETTINGS = {
     "axes.axisbelow": True,
     "axes.unicode_minus": False,
     "figure.facecolor": "none",
-    "grid.color": RULE,
     "grid.linewidth": 0.8,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
     "xtick.labelsize": SMALL,
     "ytick.labelsize": SMALL,
     "lines.linewidth": 1.6,
 }
+COLORED = {
+    "text.color": "ink",
+    "axes.labelcolor": "muted",
+    "axes.edgecolor": "muted",
+    "grid.color": "rule",
+    "xtick.color": "muted",
+    "ytick.color": "muted",
+}  # settings, and the roles of their colors
 
 
-def timesteps_picture(profile: Profile) -> str:
+def in_page(picture: Callable[[Profile, Colors], str], profile: Profile) -> str:
+    """Return a picture in the colors of the page's style sheet."""
+    drawn = picture(profile, CODES)
+    for role, code in CODES.items():
+        drawn = drawn.replace(code, IN_PAGE[role])
+    return drawn
+
+
+def timesteps_picture(profile: Profile, colors: Colors) -> str:
     """Return how many inputs had their answer after how many timesteps."""
     n_timesteps = profile.artifact.network.graph.training.timesteps
     timesteps = profile.rows.column("timesteps")
@@ -67,14 +73,14 @@ def timesteps_picture(profile: Profile) -> str:
     longest = max(n_timesteps, int(timesteps.max()))  # a retry may take more than all
     edges = np.arange(0, longest + width, width) + 0.5
     counts, _ = np.histogram(timesteps, edges)
-    with _drawing() as figure:
+    with _drawing(colors) as figure:
         axes = figure.subplots()
-        axes.bar(edges[:-1] + width / 2, counts, 0.86 * width, color=EARLY)
+        axes.bar(edges[:-1] + width / 2, counts, 0.86 * width, color=colors["early"])
         top = 1.16 * max(counts.max(), 1)
-        axes.axvline(n_timesteps, color=FULL, dashes=(4, 3), ymax=0.9)
+        axes.axvline(n_timesteps, color=colors["full"], dashes=(4, 3), ymax=0.9)
         axes.text(
-            n_timesteps, 0.92 * top, f"all {n_timesteps} timesteps", color=FULL,
-            ha="right" if n_timesteps > 1 else "center",
+            n_timesteps, 0.92 * top, f"all {n_timesteps} timesteps",
+            color=colors["full"], ha="right" if n_timesteps > 1 else "center",
         )  # fmt: skip
         mean = float(timesteps.mean())
         is_left = mean < n_timesteps / 2
@@ -93,27 +99,29 @@ def timesteps_picture(profile: Profile) -> str:
         return _svg(figure, "timesteps")
 
 
-def accuracy_picture(profile: Profile) -> str:
+def accuracy_picture(profile: Profile, colors: Colors) -> str:
     """Return the accuracy of stopping every input at a timestep, and the cutoff's."""
     accuracy = 100 * profile.accuracy_at
     n = len(accuracy)
     low, high = float(accuracy.min()), float(accuracy.max())
-    with _drawing() as figure:
+    with _drawing(colors) as figure:
         axes = figure.subplots()
         marker = "o" if n <= MOST_BARS else ""
-        axes.plot(np.arange(1, n + 1), accuracy, marker + "-", color=FULL, ms=3.5)
+        axes.plot(
+            np.arange(1, n + 1), accuracy, marker + "-", color=colors["full"], ms=3.5
+        )
         axes.text(
-            0.99, 0.04, "every input stopped\nat the same timestep", color=FULL,
-            transform=axes.transAxes, ha="right", fontsize=SMALL,
+            0.99, 0.04, "every input stopped\nat the same timestep",
+            color=colors["full"], transform=axes.transAxes, ha="right", fontsize=SMALL,
         )  # fmt: skip
         if profile.has_cutoff:
             mean = float(profile.rows.column("timesteps").mean())
             right = 100 * float(profile.rows.is_right.mean())
             low, high = min(low, right), max(high, right)
-            axes.plot([mean], [right], "D", color=EARLY, ms=8)
+            axes.plot([mean], [right], "D", color=colors["early"], ms=8)
             axes.annotate(
                 f"cutoff: {right:.1f} % at {number(mean)}", (mean, high), (0, 10),
-                textcoords="offset points", color=EARLY, va="bottom",
+                textcoords="offset points", color=colors["early"], va="bottom",
                 ha="left" if mean < 0.6 * n else "right",
             )  # fmt: skip
         room = max(high - low, 1.0)
@@ -129,9 +137,9 @@ def accuracy_picture(profile: Profile) -> str:
         return _svg(figure, "accuracy")
 
 
-def parts_picture(profile: Profile) -> str:
+def parts_picture(profile: Profile, colors: Colors) -> str:
     """Return the parts of the mean energy of an input, at both ends of the band."""
-    runs = _runs(profile)
+    runs = _runs(profile, colors)
     means = [
         np.array([part.mean() for part in _known_parts(rows, end)])
         for _, rows, _ in runs
@@ -140,16 +148,18 @@ def parts_picture(profile: Profile) -> str:
     longest = max(float(parts.sum()) for parts in means)
     unit, unit_name = shared_prefix([longest], "J")
     names = [f"{name}, {end}" for name, _, _ in runs for end in ("central", "high")]
-    with _drawing() as figure:
+    with _drawing(colors) as figure:
         axes = figure.subplots()
         for place, (name, parts) in enumerate(zip(names, means, strict=True)):
             y = -(place + 0.4 * (place // 2))
-            _stack(axes, y, parts / unit)
+            _stack(axes, y, parts / unit, colors)
             axes.text(
                 (float(parts.sum()) + 0.015 * longest) / unit, y,
                 with_prefix(float(parts.sum()), "J"), va="center",
             )  # fmt: skip
-            axes.text(0, y + 0.4, name, va="bottom", fontsize=SMALL, color=MUTED)
+            axes.text(
+                0, y + 0.4, name, va="bottom", fontsize=SMALL, color=colors["muted"]
+            )
         axes.set_xlim(0, 1.22 * max(longest, 1e-30) / unit)
         axes.set_ylim(bottom=-(len(names) - 1 + 0.4 * (len(runs) - 1)) - 0.45)
         axes.set_yticks([])
@@ -158,15 +168,15 @@ def parts_picture(profile: Profile) -> str:
         return _svg(figure, "parts")
 
 
-def spread_picture(profile: Profile) -> str:
+def spread_picture(profile: Profile, colors: Colors) -> str:
     """Return how the inputs' energies differ, all known parts together."""
-    runs = [(*run, end) for run in _runs(profile) for end in ENDS]
+    runs = [(*run, end) for run in _runs(profile, colors) for end in ENDS]
     sums = [_sums(rows, end) for _, rows, _, end in runs]
     lowest = min(float(total.min()) for total in sums)
     highest = max(float(total.max()) for total in sums)
     unit, unit_name = shared_prefix([lowest], "J")
     edges = _energy_bins(lowest / unit, highest / unit)
-    with _drawing() as figure:
+    with _drawing(colors) as figure:
         axes = figure.subplots()
         if lowest > 0:
             axes.set_xscale("log")
@@ -189,9 +199,9 @@ def spread_picture(profile: Profile) -> str:
         return _svg(figure, "spread")
 
 
-def _runs(profile: Profile) -> list[tuple[str, Rows, str]]:
-    fixed = ("all timesteps", profile.fixed_rows, FULL)
-    early = ("with cutoff", profile.rows, EARLY)
+def _runs(profile: Profile, colors: Colors) -> list[tuple[str, Rows, str]]:
+    fixed = ("all timesteps", profile.fixed_rows, colors["full"])
+    early = ("with cutoff", profile.rows, colors["early"])
     return [early, fixed] if profile.has_cutoff else [fixed]
 
 
@@ -209,10 +219,10 @@ def _sums(rows: Rows, end: str) -> FloatArray:
     return total
 
 
-def _stack(axes: "Axes", y: float, parts: FloatArray) -> None:
+def _stack(axes: "Axes", y: float, parts: FloatArray, colors: Colors) -> None:
     left = 0.0
     for part, value in zip(PARTS, parts, strict=True):
-        axes.barh(y, value, 0.5, left=left, color=COLORS[part], lw=0)
+        axes.barh(y, value, 0.5, left=left, color=colors[part], lw=0)
         left += value
 
 
@@ -255,13 +265,14 @@ def _whole_ticks(axes: "Axes", n_timesteps: int) -> None:
 
 
 @contextmanager
-def _drawing(height: float = INCHES[1]) -> "Iterator[Figure]":
+def _drawing(colors: Colors) -> "Iterator[Figure]":
     """Give a figure that takes nothing from the user's settings."""
     from matplotlib import style
     from matplotlib.figure import Figure
 
-    with style.context(["default", SETTINGS]):
-        yield Figure(figsize=(INCHES[0], height), layout="constrained")
+    colored = {name: colors[role] for name, role in COLORED.items()}
+    with style.context(["default", SETTINGS, colored]):
+        yield Figure(figsize=INCHES, layout="constrained")
 
 
 def _svg(figure: "Figure", name: str) -> str:
@@ -275,6 +286,4 @@ def _svg(figure: "Figure", name: str) -> str:
     text = re.sub(r'(<svg\b[^>]*?) height="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = text.replace('href="#', f'href="#{name}-').replace("url(#", f"url(#{name}-")
-    for role, color in COLORS.items():
-        text = text.replace(color, f"var(--{role})")
     return text.strip()

@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 import pytest
 
+from snn_deploy.report.colors import LIGHT
 from snn_deploy.report.pictures import (
     accuracy_picture,
     parts_picture,
@@ -27,18 +28,18 @@ ALL = (timesteps_picture, accuracy_picture, parts_picture, spread_picture)
 def test_pictures_are_labelled(n: int) -> None:
     axes = ("timesteps", "accuracy [%]", "mean energy of an input [", "inputs [%]")
     for draw, words in zip(ALL, axes, strict=True):
-        drawn = draw(profile(n))
+        drawn = draw(profile(n), LIGHT)
 
         assert drawn.startswith("<svg")
         assert words in drawn
 
 
 def test_settings_of_the_user_change_nothing() -> None:
-    expected = [draw(profile()) for draw in ALL]
+    expected = [draw(profile(), LIGHT) for draw in ALL]
 
     with matplotlib.rc_context({"font.size": 30, "svg.fonttype": "path"}):
         before = dict(matplotlib.rcParams)
-        found = [draw(profile()) for draw in ALL]
+        found = [draw(profile(), LIGHT) for draw in ALL]
         after = dict(matplotlib.rcParams)
 
     assert found == expected
@@ -46,11 +47,11 @@ def test_settings_of_the_user_change_nothing() -> None:
 
 
 def test_cutoff_stands_at_its_mean() -> None:
-    assert "cutoff: 96.7 % at 2<" in accuracy_picture(profile())
+    assert "cutoff: 96.7 % at 2<" in accuracy_picture(profile(), LIGHT)
 
 
 def test_bars_name_their_sums() -> None:
-    drawn = parts_picture(profile())
+    drawn = parts_picture(profile(), LIGHT)
 
     for text in ("20.0 µJ", "38.0 µJ", "60.0 µJ", "114 µJ"):
         assert f">{text}<" in drawn
@@ -60,19 +61,19 @@ def test_energies_of_zero_are_drawn() -> None:
     zero = dict.fromkeys(NO_ENERGY, 0.0)
     free = profile(rows=early_rows(5, **zero), fixed_rows=fixed_rows(5, **zero))
 
-    assert "inputs [%]" in spread_picture(free)
-    assert "0 J" in parts_picture(free)
+    assert "inputs [%]" in spread_picture(free, LIGHT)
+    assert "0 J" in parts_picture(free, LIGHT)
 
 
 def test_perfect_accuracy_fits() -> None:
-    assert "accuracy" in accuracy_picture(profile(accuracy_at=np.ones(6)))
+    assert "accuracy" in accuracy_picture(profile(accuracy_at=np.ones(6)), LIGHT)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 1.0])
 def test_the_axis_of_accuracy_ends_at_0_and_100(share: float) -> None:
     accuracy_at = np.linspace(0, share, 6)
 
-    drawn = accuracy_picture(without_cutoff(accuracy_at=accuracy_at))
+    drawn = accuracy_picture(without_cutoff(accuracy_at=accuracy_at), LIGHT)
 
     ticks = [float(t) for t in re.findall(r">([\d.]+)</text>", drawn)]
     assert "\N{MINUS SIGN}" not in drawn
@@ -83,6 +84,16 @@ def test_the_axis_of_accuracy_ends_at_0_and_100(share: float) -> None:
 def test_energies_close_together_still_have_ticks() -> None:
     rows = fixed_rows(3)
     alike = profile(rows=rows, fixed_rows=rows)
-    ticks = re.findall(r">([\d.]+)</text>", spread_picture(alike))
+    ticks = re.findall(r">([\d.]+)</text>", spread_picture(alike, LIGHT))
 
     assert len({float(tick) for tick in ticks if 50 <= float(tick) <= 150}) >= 3
+
+
+def test_colors_are_those_that_are_given() -> None:
+    grays = {role: f"#{n:02x}{n:02x}{n:02x}" for n, role in enumerate(LIGHT, 40)}
+
+    for draw in ALL:
+        drawn = draw(profile(), grays)
+
+        assert set(re.findall(r"#[0-9a-f]{6}\b", drawn)) <= {*grays.values()}
+        assert grays["muted"] in drawn
