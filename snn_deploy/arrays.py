@@ -14,7 +14,7 @@ Shape: TypeAlias = tuple[int, ...]
 
 
 def read_only(array: npt.ArrayLike, dtype: npt.DTypeLike) -> AnyArray:
-    """Return a contiguous copy of ``array`` that nobody can write to."""
+    """Return a contiguous copy of ``array`` that cannot be written to."""
     copy = np.array(array, dtype=dtype, order="C")
     copy.setflags(write=False)
     return copy

@@ -176,7 +176,7 @@ def _read_zip(path: Path) -> tuple[dict[str, Any], bytes]:
         why = str(error) or "an entry is cut short"
         raise _damaged(path, why) from error
     if not isinstance(manifest, dict):
-        raise _damaged(path, "the manifest is no table")
+        raise _damaged(path, "the manifest is not a table")
     return manifest, packed
 
 

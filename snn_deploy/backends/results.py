@@ -163,5 +163,5 @@ class BatchResult:
 
     scores: IntArray  # (n, n_timesteps, n_out), accumulated; undefined behind the stop
     timesteps: IntArray  # (n,), of each input; 0: interrupted before its end
-    activities: Sequence[Activity]  # of each input; empty: nobody asked
+    activities: Sequence[Activity]  # of each input; empty: not counted
     interrupt: BaseException | None  # Ctrl-C, to be raised once the rest is used

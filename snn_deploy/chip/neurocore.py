@@ -39,7 +39,7 @@ class NeurocoreLimits:
     ``weight_formats`` are the bits that the weights of a layer may have, if not all
     layers have those of the precision: the fewest that hold all of its weights count.
     ``fan_in`` and ``fan_out`` are the most synapses onto, and from, one neuron.
-    ``None`` is no such limit.
+    ``None`` means no limit.
     """
 
     compartments: int

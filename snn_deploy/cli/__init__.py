@@ -42,7 +42,7 @@ COMMANDS = (
 WRONG_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 PACKAGE = Path(__file__).parents[1]
 INTERRUPTED = 130  # what shells give for Ctrl-C
-LONGEST_REPORT = 300  # characters of an error that nobody has foreseen
+LONGEST_REPORT = 300  # characters of an unforeseen error
 DEBUG = "show the traceback of an error that is a fault of snn-deploy"
 
 
@@ -87,7 +87,7 @@ def _prepare_streams() -> None:
 
 
 def _reported(error: Exception) -> str:
-    """Return one line about an error that nobody has foreseen, and what to do."""
+    """Return one line about an unforeseen error, and what to do."""
     if isinstance(error, MemoryError):
         return (
             "the memory does not suffice; give it fewer inputs, or a machine with more"

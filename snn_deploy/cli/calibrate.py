@@ -130,7 +130,7 @@ def rule_at(text: str) -> tuple[str, int]:
             for name, rule in rules().items()
         )
         raise argparse.ArgumentTypeError(
-            f"{text!r} is none of {known}, where T is a timestep; choose one of these"
+            f"{text!r} is not one of {known}, where T is a timestep; choose one"
         )
     return name, int(at or 0)
 
@@ -147,8 +147,8 @@ def read_settings(options: argparse.Namespace) -> "Settings":
         )
     if options.confidence is not None and options.promise == "expectation":
         raise CalibrationError(
-            "--confidence is none of a promise on average; leave it out, or ask for "
-            "--promise probability"
+            "--confidence is not part of a promise on average; leave it out, or ask "
+            "for --promise probability"
         )
     return Settings(
         rule=rule,

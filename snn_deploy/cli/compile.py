@@ -93,7 +93,7 @@ def over_zero(text: str) -> float:
     except ValueError:
         value = math.nan
     if not value > 0:
-        raise argparse.ArgumentTypeError(f"{text} is no number over 0")
+        raise argparse.ArgumentTypeError(f"{text} is not a number over 0")
     return value
 
 

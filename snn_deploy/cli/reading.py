@@ -73,7 +73,7 @@ def _shape(text: str) -> tuple[int, ...]:
         sizes = ()
     if not sizes or min(sizes) < 1:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no shape; give sizes over 0, as in 1,28,28"
+            f"{text!r} is not a shape; give sizes over 0, as in 1,28,28"
         )
     return sizes
 

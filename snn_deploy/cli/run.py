@@ -91,7 +91,7 @@ def _indices(text: str) -> list[int]:
         match = re.fullmatch(r"(-?\d+)(?:-(\d+))?", part.strip())
         if match is None:
             raise argparse.ArgumentTypeError(
-                f"{part!r} is no input; give positions from 0, such as 0,3,5-8"
+                f"{part!r} is not an input; give positions from 0, such as 0,3,5-8"
             )
         first = int(match[1])
         found.extend(range(first, int(match[2] or first) + 1))

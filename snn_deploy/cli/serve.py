@@ -128,7 +128,7 @@ def _labels_missed(decisions: "Iterable[Decision]") -> "Iterator[Decision]":
         if found.is_audited and found.is_lost is None and not is_said:
             is_said = True
             note(
-                f"{found.source}: audited, but without a label nobody knows what is "
+                f"{found.source}: audited, but without a label it is unknown what is "
                 "lost; calibrate without labels to audit the answers that change"
             )
         yield found

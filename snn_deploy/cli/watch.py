@@ -40,7 +40,7 @@ def watch_inputs(
     indices: Sequence[int],
     calibration: "Calibration | None",
 ) -> None:
-    """Show each input, timestep by timestep: live, or as lines where it is no terminal.
+    """Show each input, timestep by timestep: live on a terminal, else as lines.
 
     The energy is counted by the cpu backend, which does what the others do.
     """

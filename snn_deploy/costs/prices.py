@@ -17,7 +17,7 @@ MONITORS = ("embedded", "host")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prices:
-    """Energies [J], times [s] and powers [W]; not a number where nobody knows.
+    """Energies [J], times [s] and powers [W]; NaN where unknown.
 
     The last axis is the band: central and high.
     """
@@ -113,7 +113,7 @@ def _price(target: Target, name: str, quantity: str) -> FloatArray:
 def cost_of(counts: IntArray, prices: FloatArray) -> FloatArray:
     """Return counts ``(..., n)`` times prices ``(n, 2)``, summed: ``(..., 2)``.
 
-    Not a number where an event happened whose price nobody knows.
+    NaN where an event happened whose price is unknown.
     """
     unknown = np.isnan(prices)
     total: FloatArray = np.asarray(counts, np.float64) @ np.where(unknown, 0.0, prices)
@@ -123,7 +123,7 @@ def cost_of(counts: IntArray, prices: FloatArray) -> FloatArray:
 
 
 def unknown_prices(target: Target, monitor: str, n_chips: int = 1) -> list[str]:
-    """Return what costs energy or time that nobody has published."""
+    """Return what costs energy or time but has no published price."""
     energies = [(name, "energy") for name in (*PRICED_EVENTS, "reset")]
     powers = [(name, "power") for name in ("static", "host")]
     events = [name for name in TIMED_EVENTS if name not in OF_CHIPS]

@@ -36,7 +36,7 @@ class Decision:
     gap: int
     is_audited: bool  # it ran all timesteps
     first_score: float  # at the first timestep looked at
-    is_lost: bool | None  # whether the cutoff would have lost it; None: nobody knows
+    is_lost: bool | None  # whether the cutoff would have lost it; None: unknown
 
 
 @dataclass(frozen=True, kw_only=True)

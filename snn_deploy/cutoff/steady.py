@@ -39,7 +39,7 @@ class Steady:
         ------
         BackendError
             If the program cannot be loaded; or if it fails and runs several inputs at
-            once, so that nobody knows which one it is.
+            once, so that it is unknown which one it is.
         """
         place, n_failed = 0, 0
         while place < len(indices):

@@ -31,7 +31,7 @@ DARK = 128  # a bit of every byte below is idle
 BLOCK = 1 << 20  # values looked at at once
 SAMPLE = 1 << 10  # bytes of a file by which it is told
 TEXT = bytes(range(32, 127)) + b"\t\n\r"
-# what numpy and zipfile raise for a file that is none of theirs, or damaged
+# what numpy and zipfile raise for a file of another format, or damaged
 _NO_NPZ = (
     EOFError,
     KeyError,

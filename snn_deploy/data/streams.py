@@ -119,7 +119,7 @@ def _header(pipe: BufferedReader) -> tuple[Shape, np.dtype[np.generic]]:
         ) from error
     if is_fortran or dtype.kind not in "biuf":
         raise DataError(
-            f"{PIPE}: an array of {dtype} that is no plain array in row order; send "
+            f"{PIPE}: an array of {dtype} that is not a plain array in row order; send "
             "numpy.ascontiguousarray(x)"
         )
     return tuple(shape), dtype

@@ -111,7 +111,7 @@ def load_shapes(
     """Return a network of which only the layers and their shapes need to be right.
 
     Without a file it is what the ``builder`` returns, as it stands. Thresholds of
-    ReLUs, and timesteps, that nobody knows are 1.
+    ReLUs, and timesteps, that are unknown are 1.
 
     Raises
     ------

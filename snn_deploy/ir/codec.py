@@ -119,7 +119,7 @@ def _decode_plain(hint: Any, data: Any, where: str) -> Any:
     if isinstance(hint, type) and issubclass(hint, Enum):
         if data in [member.value for member in hint]:
             return hint(data)
-        raise CodecError(f"{where}: {data!r} is no {hint.__name__}")
+        raise CodecError(f"{where}: {data!r} is not of type {hint.__name__}")
     if type(data) is float and not math.isfinite(data):
         raise CodecError(f"{where}: {data} is not finite")
     if type(data) is int and abs(data) > LARGEST_INTEGER:
@@ -128,7 +128,9 @@ def _decode_plain(hint: Any, data: Any, where: str) -> Any:
         return float(data)
     if type(data) is hint or (hint is type(None) and data is None):
         return data
-    raise CodecError(f"{where}: {data!r} is no {getattr(hint, '__name__', hint)}")
+    raise CodecError(
+        f"{where}: {data!r} is not of type {getattr(hint, '__name__', hint)}"
+    )
 
 
 def _decode_union(
@@ -150,7 +152,7 @@ def _decode_tuple(
     hints: tuple[Any, ...], data: Any, tensors: Mapping[str, AnyArray], where: str
 ) -> tuple[Any, ...]:
     if not isinstance(data, list):
-        raise CodecError(f"{where}: {data!r} is no list")
+        raise CodecError(f"{where}: {data!r} is not a list")
     if hints[-1] is Ellipsis:
         hints = (hints[0],) * len(data)
     if len(hints) != len(data):
@@ -165,10 +167,12 @@ def _decode_dataclass(
     hint: type, data: Any, tensors: Mapping[str, AnyArray], where: str
 ) -> Any:
     if not isinstance(data, dict):
-        raise CodecError(f"{where}: {data!r} is no {hint.__name__}")
+        raise CodecError(f"{where}: {data!r} is not of type {hint.__name__}")
     named = [kind for kind in _family(hint) if tag_of(kind) == data.get("type")]
     if not named:
-        raise CodecError(f"{where}: {data.get('type')!r} is no {hint.__name__}")
+        raise CodecError(
+            f"{where}: {data.get('type')!r} is not of type {hint.__name__}"
+        )
     kind = named[0]
     hints = _hints(kind)
     _check_names(kind, set(data) - {"type"}, where)

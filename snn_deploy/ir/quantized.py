@@ -171,7 +171,7 @@ class Population:
                     + _remedy(name)
                 )
         if not np.all((self.scale > 0) & np.isfinite(self.scale)):
-            raise PassError(f"{self.name}: a scale is no finite number over 0")
+            raise PassError(f"{self.name}: a scale is not a finite number over 0")
         if self.max_spikes > 1 and (
             self.reset is not Reset.SOFT or np.any(self.reset_amount == 0)
         ):
@@ -265,7 +265,7 @@ class QuantizedGraph:
                 f"{MOST_CHANGES}"
             )
         if self.output not in self._by_name:
-            raise PassError(f"{self.output}: is read out, but is no population")
+            raise PassError(f"{self.output}: is read out, but is not a population")
         for projection in self.projections:
             self._check_ends(projection)
         _ = self.order

@@ -27,7 +27,7 @@ Stage = Graph | QuantizedGraph | MappedNetwork
 @singledispatch
 def as_text(stage: Stage) -> str:
     """Return a stage of the compilation as lines of text."""
-    raise AssertionError(f"{type(stage).__name__} is no stage")
+    raise AssertionError(f"{type(stage).__name__} is not a stage")
 
 
 @as_text.register

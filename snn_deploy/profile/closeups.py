@@ -108,7 +108,7 @@ def _largest(values: AnyArray, n: int, among: BoolArray | None = None) -> IntArr
 
 
 def picture(data: Data, index: int) -> AnyArray:
-    """Return an input as 8-bit pixels, gray or in color; empty if it is no picture."""
+    """Return an input as 8-bit pixels, gray or in color; empty if it is none."""
     is_events = data.training.encoding is Encoding.EVENTS
     shape = data.x.shape[2 if is_events else 1 :]
     if len(shape) == 2:

@@ -46,7 +46,7 @@ def _value(change: MetricChange, condition: Condition) -> float:
     if change.difference is not None:
         why = "a mean that is not 0"
     raise DataError(
-        f"{condition.text}: nobody knows how much it changed; both profiles need {why}"
+        f"{condition.text}: how much it changed is unknown; both profiles need {why}"
     )
 
 
@@ -66,13 +66,13 @@ def parse_condition(text: str) -> Condition:
     form = FORM.fullmatch(text)
     if form is None:
         raise DataError(
-            f"{text!r} is no condition; write a metric, > or <, and a change, as in "
+            f"{text!r} is not a condition; write a metric, > or <, and a change, as in "
             "'energy>+5%', 'accuracy<-0.01' or 'latency>+20us'"
         )
     metric, number, unit = form["metric"], form["number"], form["unit"]
     if metric not in UNITS:
         raise DataError(
-            f"{text!r}: {metric!r} is no metric; choose from {', '.join(UNITS)}"
+            f"{text!r}: {metric!r} is not a metric; choose from {', '.join(UNITS)}"
         )
     if number[0] not in "+-":
         raise DataError(
@@ -98,6 +98,7 @@ def _factor(text: str, metric: str, unit: str) -> float:
     if prefix not in PREFIXES or not unit.endswith(wanted) or (prefix and not wanted):
         allowed = f"{wanted}, u{wanted} and the like, or %" if wanted else "none, or %"
         raise DataError(
-            f"{text!r}: {unit or 'no unit'} is no unit of {metric}; it takes {allowed}"
+            f"{text!r}: {unit or 'no unit'} is not a unit of {metric}; "
+            f"it takes {allowed}"
         )
     return PREFIXES[prefix]

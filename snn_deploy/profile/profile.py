@@ -218,7 +218,7 @@ def drift_of(
     labels = early.column("label") if calibration.uses_labels else None
     is_audited = np.array(list(islice(audits(audit), len(early))), np.bool_)
     if calibration.uses_labels and not early.has_labels:
-        is_audited[:] = False  # nobody can say what is lost
+        is_audited[:] = False  # what is lost is unknown
     lost = is_lost(early.column("prediction"), full.column("prediction"), labels)
     return look(calibration, first_scores, lost[is_audited])
 

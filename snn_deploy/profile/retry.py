@@ -29,7 +29,7 @@ def two_streams(
     rows, totals = found.streamed, [found.totals]
     is_settled = (found.is_settled > 0) | (first == last)
     rows.column("stopped_early")[:] = is_settled & (first < last)
-    is_settled[[*found.failures]] = True  # nobody knows
+    is_settled[[*found.failures]] = True  # unknown
     again = np.flatnonzero(~is_settled)
     if len(again):
         retried = measure(_stream("undecided again", again.tolist(), last))

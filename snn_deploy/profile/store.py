@@ -2,7 +2,7 @@
 
 A part is a Parquet file of its rows, whose sums stand in the file's metadata. It counts
 once a line of the journal names it with its hash; a line that was cut short, or a file
-that is not what its line says, is as good as absent.
+that is not what its line says, counts as absent.
 """
 
 import hashlib
@@ -87,7 +87,7 @@ class Folder:
         try:
             return _part(file, n_serial=len(places) * way.is_serial)
         except (DataError, OSError, *_WRONG):
-            return None  # none of ours, though its line says so
+            return None  # of another form, though its hash is right
 
     def keep(self, way: Way, places: range, part: Part) -> None:
         """Write a part, then its line in the journal."""

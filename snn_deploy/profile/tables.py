@@ -91,7 +91,7 @@ def read_rows(path: Path) -> Rows:
     Raises
     ------
     DataError
-        If there is no such file, or it is none of ours, or of an earlier version.
+        If there is no such file, or it is not a profile, or of an earlier version.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -121,7 +121,7 @@ def open_workers(n: int, scheduler: str) -> Iterator[Workers]:
     Raises
     ------
     BackendError
-        If Dask is not installed, or nobody answers there.
+        If Dask is not installed, or there is no answer.
     """
     if find_spec("distributed") is None:
         raise BackendError(

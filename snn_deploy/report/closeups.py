@@ -37,7 +37,7 @@ def closeups(profile: Profile, found: Closeups, sprite: Sprite) -> Html:
 
 
 def betas(profile: Profile) -> FloatArray:
-    """Return the thresholds on the gap by timestep, infinite where nobody looks.
+    """Return the thresholds on the gap by timestep, infinite where there is no poll.
 
     None where there is no cutoff, or one that looks at something else.
     """

@@ -143,7 +143,7 @@ def fit(
     Raises
     ------
     TrainingError
-        If the loss is no number. The checkpoint of the last whole epoch is kept.
+        If the loss is NaN or infinite. The checkpoint of the last whole epoch is kept.
     """
     output_folder.mkdir(parents=True, exist_ok=True)
     path = output_folder / CHECKPOINT

@@ -256,7 +256,7 @@ def test_the_cheapest_way_to_serve_is_chosen_on_one_half(
         (("--monitor", "host"), "--monitor says who polls for --optimize; leave it"),
         (
             ("--promise", "expectation", "--confidence", 0.99),
-            "--confidence is none of a promise on average; leave it out",
+            "--confidence is not part of a promise on average; leave it out",
         ),
     ],
 )

@@ -131,8 +131,8 @@ def test_a_bare_state_dict_is_compiled_with_its_builder(
     [
         ((), 1, "--builder package.module:function"),
         (("--builder", BUILDER), 1, "give --input-shape 1,28,28 and --timesteps"),
-        (("--builder", BUILDER, "--input-shape", "1,x"), 2, "'1,x' is no shape"),
-        (("--builder", BUILDER, "--input-shape", "0,8"), 2, "'0,8' is no shape"),
+        (("--builder", BUILDER, "--input-shape", "1,x"), 2, "'1,x' is not a shape"),
+        (("--builder", BUILDER, "--input-shape", "0,8"), 2, "'0,8' is not a shape"),
         (
             ("--trust-pickle", "--input-shape", "1,8,8", "--timesteps", 4),
             1,
@@ -247,9 +247,9 @@ def test_traffic_and_time_that_cannot_be_are_refused(
 
     assert "detail.parquet: no such file; give the folder" in error
     assert [result.status for result in results] == [2] * 4
-    assert "--time-budget: 0 is no number over 0" in results[0].err
-    assert "--time-budget: -1 is no number over 0" in results[1].err
-    assert "--time-budget: x is no number over 0" in results[3].err
+    assert "--time-budget: 0 is not a number over 0" in results[0].err
+    assert "--time-budget: -1 is not a number over 0" in results[1].err
+    assert "--time-budget: x is not a number over 0" in results[3].err
     assert "no table of a profile" in broken
     assert files_in(tmp_path) == ["detail.parquet"]
 

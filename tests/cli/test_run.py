@@ -225,7 +225,7 @@ def test_a_position_that_is_none_is_a_wrong_command_line(
     result = command("run", home / "model.snn", "--data", "x.npz", "--index", "1,two")
 
     assert result.status == 2
-    assert "'two' is no input; give positions from 0" in result.err
+    assert "'two' is not an input; give positions from 0" in result.err
 
 
 def test_watching_a_terminal_redraws_it(

@@ -162,7 +162,7 @@ REFUSED: dict[str, tuple[str, Edit]] = {
     "worth 2e70": ("over 2", source(largest_value=2**70)),
     "no input": ("sizes must be over 0", source(shape=[0, 4, 4])),
     "an input of -1": ("sizes must be over 0", source(shape=[-1, -4, 4])),
-    "an input of true": ("True is no int", source(shape=[True, 4, 4])),
+    "an input of true": ("True is not of type int", source(shape=[True, 4, 4])),
     "a population without neurons": ("must be over 0", population(1, shape=[0])),
     "weights 2e40": (
         "a weight is",

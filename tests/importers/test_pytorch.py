@@ -456,7 +456,7 @@ def loop(self: Any, x: Tensor) -> Tensor:
         (lambda self, x: self.fc(input=x), "names its argument"),
         (lambda self, x: x, "the model has no layer"),
         (lambda self, x: 3, "forward returns no layer's output"),
-        (lambda self, x: self.fc(x) @ self.scale, "uses scale, which is no layer"),
+        (lambda self, x: self.fc(x) @ self.scale, "uses scale, which is not a layer"),
         (lambda self, x: self.fc(torch.flatten(x, 0)), "flatten from axis 0"),
     ],
 )

@@ -63,5 +63,5 @@ def test_a_renamed_type_keeps_its_word() -> None:
 
 
 def test_a_name_of_the_code_is_not_taken_for_the_word() -> None:
-    with pytest.raises(CodecError, match="'Renamed' is no Renamed"):
+    with pytest.raises(CodecError, match="'Renamed' is not of type Renamed"):
         decode(Renamed, {"type": "Renamed", "value": 3}, {})

@@ -202,7 +202,7 @@ class LavaSession:
         Raises
         ------
         BackendError
-            If Lava is past this timestep, at which nobody was to look.
+            If Lava is past this timestep, at which there was to be no poll.
         """
         with self.turn:
             if not np.any(np.asarray(inputs) == 0):

@@ -83,8 +83,8 @@ def _remedy(missing: str) -> str:
 def forking() -> Iterator[None]:
     """Let ``multiprocessing`` fork while Lava starts.
 
-    Two warnings nobody can act upon are not shown: Python's about threads, and that of
-    NetworkX 2, whose graphs Lava compiles, about a missing Pandas.
+    Two warnings that users cannot act upon are not shown: Python's about threads, and
+    that of NetworkX 2, whose graphs Lava compiles, about a missing Pandas.
     """
     with _start_method("fork"), warnings.catch_warnings():
         warnings.filterwarnings(

@@ -35,7 +35,7 @@ class Machine:
     """A network in Lava, built for one kind of job.
 
     Whatever goes wrong while the host waits, Ctrl-C included, kills all processes, so
-    that none is left and nobody waits for ever.
+    that none is left and none waits for ever.
     """
 
     def __init__(self, graph: QuantizedGraph, job: Job) -> None:

@@ -32,7 +32,7 @@ class Job:
     reset_every: int | None = None
 
     def n_chip_timesteps(self, graph: QuantizedGraph) -> int:
-        """Return the chip timesteps of an input that nobody stops."""
+        """Return the chip timesteps of an input that is not stopped."""
         return self.n_timesteps + graph.lag
 
     def n_silent(self, graph: QuantizedGraph) -> int:

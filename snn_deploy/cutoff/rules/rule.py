@@ -108,7 +108,7 @@ class Calibration:
     """Thresholds, what they promise, and for which network they hold."""
 
     rule: str
-    betas: FloatArray  # (timesteps,), infinite where nobody looks
+    betas: FloatArray  # (timesteps,), infinite where there is no poll
     budget: float
     confidence: float
     uses_labels: bool
@@ -184,7 +184,7 @@ class Calibration:
         values = (self.gains, self.steps, self.first_scores)
         if np.isnan(self.betas).any() or not all(np.isfinite(v).all() for v in values):
             raise CalibrationError(
-                "a calibration with numbers that are none is damaged"
+                "a calibration with NaN or infinite numbers is damaged"
             )
         if np.any(np.diff(self.polled) <= 0):
             raise CalibrationError(
@@ -283,7 +283,7 @@ class Rule:
     takes_score: ClassVar[bool] = False  # other than the gap
     takes_zero_budget: ClassVar[bool] = False  # a budget of 0 has a meaning
     needs_labels: ClassVar[bool] = False
-    has_promise: ClassVar[bool] = False  # the budget is kept on inputs nobody has seen
+    has_promise: ClassVar[bool] = False  # the budget is kept on unseen inputs
     decides_by_input: ClassVar[bool] = True
     starts_again: ClassVar[bool] = False  # what its only look leaves undecided
     reads_gap: ClassVar[bool] = True  # its thresholds are held against the gap
@@ -310,7 +310,7 @@ class Rule:
     def betas(
         self, evidence: Evidence, settings: Settings, looks: IntArray, scale: float
     ) -> FloatArray:
-        """Return the threshold of each timestep; those that nobody looks at are free.
+        """Return the threshold of each timestep; those without a poll are free.
 
         Parameters
         ----------
@@ -336,7 +336,7 @@ class Rule:
         return over(score_called(found.score, found.scale), found.betas)
 
     def bound(self, found: Calibration, n_unsafe: int) -> float:
-        """Return what bounds the loss on inputs nobody has seen; 1: nothing does.
+        """Return what bounds the loss on unseen inputs; 1: nothing does.
 
         Parameters
         ----------
@@ -372,7 +372,7 @@ class Rule:
         return f"{thresholds_in_words(found)}{looks_in_words(found)}"
 
     def promise_in_words(self, found: Calibration) -> list[str]:
-        """Return what is promised of inputs that nobody has seen, line by line."""
+        """Return what is promised of unseen inputs, line by line."""
         return ["promise: none"]
 
 

@@ -84,7 +84,7 @@ def spikecp_thresholds(
 
     The budget is shared equally by the timesteps looked at (Bonferroni); each has the
     conformal quantile of the right class's loss. Infinite, so that no class is ever
-    left out, where the inputs are too few or nobody looks.
+    left out, where the inputs are too few or there is no poll.
     """
     at_label = labels[:, np.newaxis, np.newaxis]
     losses = -np.take_along_axis(log_softmax(scores, scale), at_label, axis=2)[..., 0]

@@ -61,8 +61,8 @@ def read_lava_dl(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
     Raises
     ------
     ModelError
-        If the file is missing, is no such file, holds a layer or a parameter that has
-        no counterpart, or nobody says how long an input lasts.
+        If the file is missing or of another kind, holds a layer or a parameter that has
+        no counterpart, or does not say how long an input lasts and nothing else does.
     """
     content, timesteps = read_hdf5(path), options.timesteps
     layers = content.get("layer")

@@ -34,7 +34,7 @@ class Primitive:
         Raises
         ------
         ModelError
-            If it is missing and has no default, or is no number.
+            If it is missing and has no default, or is not a number.
         """
         value = self.values.get(key, default)
         if value is None:

@@ -131,7 +131,7 @@ def _values(tensor: Any) -> AnyArray:
     values: AnyArray = numpy_helper.to_array(tensor)
     if values.dtype.kind in "biuf":
         return values
-    # the kinds that NumPy does not have, such as bfloat16; what is no number is text
+    # the kinds that NumPy does not have, such as bfloat16; what is not a number is text
     return values.astype(np.float64 if values.dtype.kind == "V" else np.str_)
 
 

@@ -209,7 +209,7 @@ def _returned(result: Any) -> FloatArray:
 
 
 def _plain_tensor(model: nn.Module) -> str:
-    """Return the name of a tensor of single precision that is no parameter or buffer.
+    """Return the name of a tensor of single precision that is not registered.
 
     The model was made double, and such tensors stay behind. Empty: there is none.
     """

@@ -214,7 +214,7 @@ class Layers:
         return self.add(Add(name=name, shape=shapes[0]), terms)
 
     def read_voltage(self, name: str) -> bool:
-        """Make neurons that never reset a read-out, if nobody takes their spikes."""
+        """Make neurons that never reset a read-out, if nothing takes their spikes."""
         if name not in self.silent or any(e.source == name for e in self.edges):
             return False
         self.nodes[name] = self.silent[name]

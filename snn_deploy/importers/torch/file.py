@@ -197,7 +197,7 @@ def read_model(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
     Raises
     ------
     ModelError
-        If the file is missing or is no such network. Code in it is never run.
+        If the file is missing or is not such a network. Code in it is never run.
     """
     content = _load(path)
     try:

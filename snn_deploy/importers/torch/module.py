@@ -156,8 +156,8 @@ class _Forward:
             case "call_function" | "call_method":
                 return self._call(item)
         raise ModelError(
-            f"{item.name}: forward uses {item.target}, which is no layer; only layers, "
-            "sums and flatten can be deployed"
+            f"{item.name}: forward uses {item.target}, which is not a layer; only "
+            "layers, sums and flatten can be deployed"
         )
 
     def _last(self, item: torch.fx.Node) -> str:
@@ -171,7 +171,7 @@ class _Forward:
             raise ModelError(
                 "forward returns the state of neurons first; return the output, or the "
                 "output and its states (a voltage can be read out where no spike "
-                "resets it and nobody takes the spikes)"
+                "resets it and nothing takes the spikes)"
             )
         return name
 

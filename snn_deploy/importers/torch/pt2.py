@@ -155,8 +155,8 @@ class _CallReader:
                 return source
             return self.layers.module(nn.Flatten(), call.name, source)
         raise ModelError(
-            f"{call.name}: reshapes {shape} to {sizes}, which is no flatten; export a "
-            "model that uses x.flatten(1)"
+            f"{call.name}: reshapes {shape} to {sizes}, which is not a flatten; export "
+            "a model that uses x.flatten(1)"
         )
 
 

@@ -243,6 +243,6 @@ def is_flattening(
         if batch == -1 and rest == n_neurons(shape):
             return len(shape) > 1
     raise ModelError(
-        f"{item.name}: forward reshapes {shape} in a way that is no flatten; write "
+        f"{item.name}: forward reshapes {shape} in a way that is not a flatten; write "
         "x.flatten(1), or x.view(x.size(0), -1)"
     )

@@ -28,7 +28,7 @@ class MonitorProcess(AbstractProcess):
     """Reads the outputs; pauses the chip if the host, where it looks, says so.
 
     The chip goes on until populations behind the output have seen the same timesteps,
-    so that a stream of inputs can be counted; nobody reads these timesteps.
+    so that a stream of inputs can be counted; these timesteps are not read.
     Between two looks it keeps what it reads and exchanges nothing. While everything is
     recorded it reports every chip timestep and asks nothing.
     """

@@ -128,7 +128,7 @@ def fed_back(connection: nn.Module, name: str, shape: Shape) -> Linear | Conv2d:
     Raises
     ------
     ModelError
-        If the module is no such layer.
+        If the module is not such a layer.
     """
     if not isinstance(connection, nn.Linear | nn.Conv2d):
         raise refuse(

@@ -16,7 +16,7 @@ spike is worth ``graded_spikes_factor``. The reset comes with the next timestep
 
 ``recurrent`` brings the spikes of the timestep before, and its bias at every timestep.
 Refused are a subtraction at once, whose neurons cannot spike twice in a row as ours do,
-``inhibition``, ``state_quant``, every ``spike_grad`` that is no step at 0, and
+``inhibition``, ``state_quant``, every ``spike_grad`` that is not a step at 0, and
 ``Alpha``, which has two currents.
 """
 

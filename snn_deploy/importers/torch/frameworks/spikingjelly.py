@@ -231,7 +231,7 @@ def _container(container: Any, name: str, shape: Shape) -> Cell:
 
 
 def _check_sum(function: Any, name: str) -> None:
-    """Raise an error if a function of two tensors is no sum."""
+    """Raise an error if a function of two tensors is not a sum."""
     probes = torch.randn(2, 100, generator=torch.Generator().manual_seed(0))
     if not torch.equal(function(probes[0], probes[1]), probes[0] + probes[1]):
         raise refuse(name, "element_wise_function", "no sum", "use torch.add")
