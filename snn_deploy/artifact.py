@@ -24,7 +24,7 @@ from snn_deploy.ir.quantized import UPDATE_ORDER
 from snn_deploy.version import __version__
 
 FORMAT = "snn-deploy network"
-VERSION = 5
+VERSION = 6
 MANIFEST, TENSORS = "manifest.json", "tensors.safetensors"
 LARGEST_ENTRY = 1 << 31  # bytes
 # what a network raises that a program other than this one has written
@@ -141,7 +141,8 @@ def _check_manifest(path: Path, manifest: dict[str, Any], packed: bytes) -> None
     if manifest["format"] != FORMAT or manifest["version"] != VERSION:
         raise ArtifactError(
             f"{path}: format {manifest['format']!r} version {manifest['version']}, "
-            f"this program reads {FORMAT!r} version {VERSION}; compile again"
+            f"this program reads {FORMAT!r} version {VERSION}; compile the model "
+            "again, and calibrate"
         )
     if manifest.pop("manifest_sha256") != _manifest_sha256(manifest):
         raise _damaged(path, "the manifest has another checksum")

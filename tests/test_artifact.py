@@ -4,14 +4,17 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
 
 from snn_deploy.arrays import AnyArray
 from snn_deploy.artifact import (
+    VERSION,
     Artifact,
     _manifest_sha256,
     _write_zip,
@@ -325,3 +328,32 @@ def test_a_network_that_cannot_be_is_refused_whatever_its_checksums(
 
     assert "damaged or edited" in str(caught.value)
     assert "checksum" not in str(caught.value)
+
+
+# versions
+
+
+def types_in(kind: Any) -> Iterator[type]:
+    """Yield the data types that a value of this type is stored with."""
+    if isinstance(kind, type) and is_dataclass(kind):
+        yield kind
+        for hint in get_type_hints(kind).values():
+            yield from types_in(hint)
+    for part in get_args(kind):
+        yield from types_in(part)
+
+
+def test_what_a_network_is_stored_as_changes_with_the_version_alone(
+    request: pytest.FixtureRequest,
+) -> None:
+    """Else a network of before is called damaged: raise VERSION, then update this."""
+    golden = Path(__file__).parent / "golden" / "stored.txt"
+    lines = {
+        f"{kind.__name__}: {' '.join(sorted(field.name for field in fields(kind)))}"
+        for kind in types_in(Artifact)
+    }
+    text = "\n".join([f"version {VERSION}", *sorted(lines), ""])
+    if request.config.getoption("--update-golden"):
+        golden.write_text(text, encoding="utf-8")
+
+    assert text == golden.read_text(encoding="utf-8")

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -66,8 +65,8 @@ def test_the_wheel_compiles_and_runs_a_model_that_comes_with_it(
     else:
         run(*install, "--no-deps", "--no-index", wheel, folder=away)
         (site,) = home.glob("lib/*/site-packages")
-        here = f"{sysconfig.get_path('purelib')}\n{sysconfig.get_path('platlib')}\n"
-        (site / "dependencies.pth").write_text(here)
+        here = [path for path in sys.path if "site-packages" in path]
+        (site / "dependencies.pth").write_text("\n".join(here))
 
     # use
     located = run(home / "bin" / "python", "-c", LOCATE, folder=away).strip()

@@ -422,6 +422,7 @@ def test_a_network_of_another_version_says_which_is_read(
     error = run_error(command, folder)
 
     assert f"99, this program reads 'snn-deploy network' version {VERSION}" in error
+    assert "compile the model again, and calibrate" in error
 
 
 @pytest.mark.parametrize("name", ["extra.txt", "../escape", "/etc/escape", "a/../b"])

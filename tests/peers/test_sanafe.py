@@ -106,6 +106,13 @@ class Compared:
 
 def target_of(prices: dict[str, tuple[float, float]]) -> Target:
     chip = table()
+    chip["mesh"] = {
+        "neurocores": TILES * CORES_PER_TILE,
+        "neurocores_per_tile": CORES_PER_TILE,
+        "height": HEIGHT,
+        "width": TILES // HEIGHT,
+        "source": "the peer's",
+    }
     chip["barrier"] = {
         "tiles": [1],
         "time_ns": [BARRIER_NS],
