@@ -83,7 +83,7 @@ def test_an_audit_without_labels_is_said_to_tell_nothing(
         "-o", tmp_path / "profile",
     )  # fmt: skip
 
-    assert audited.err.count("x.npz: audited, but without a label nobody knows") == 1
+    assert audited.err.count("x.npz: audited, but without a label it is unknown") == 1
     assert "x.npz: --audit needs labels y to see what is lost" in profiled.error()
     assert "audited, but" not in command(*arguments).err
 
