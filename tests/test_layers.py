@@ -161,8 +161,8 @@ CIRCLES = (
     "profile.workers",
 )
 SHARED_NAMES = """
-    Activity BatchNorm Flatten Lif Linear Meter Part Qcfs Rcs Residual
-    Schedule Tebn Training _Neurons
+    Activity BatchNorm Flatten Lif Linear Meter Part Qcfs Rcs Residual Schedule Tebn
+    Training _Neurons
 """
 
 
