@@ -59,7 +59,7 @@ def facts(case: Case) -> dict[str, float]:
     neurons = sum(p.size for p in case.graph.populations)
 
     def mean(event: str) -> float:
-        return sum(a.total(event) for a in counted.activities) / n
+        return sum(counted.activity(i).total(event) for i in range(len(counted))) / n
 
     return {
         "timesteps": case.n_timesteps,

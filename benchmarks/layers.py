@@ -53,7 +53,8 @@ def _rate(name: str, rate: float, seconds: float) -> float:
     engine = Engine(mapped(network(name, shape, [layer], [threshold])), fastest())
     betas = np.full(TIMESTEPS, np.inf)
     counted = run_engine(engine, Setting(fastest(), mode="counted"), stimuli, betas)
-    operations = sum(a.total("synaptic_operation") for a in counted.activities)
+    each = (counted.activity(i) for i in range(len(counted)))
+    operations = sum(activity.total("synaptic_operation") for activity in each)
     plain = Setting(fastest())
     found = shortest(
         clock_of(plain), seconds, lambda _: run_engine(engine, plain, stimuli, betas)

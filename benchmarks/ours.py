@@ -10,7 +10,7 @@ from benchmarks.cases import Case, multiplications
 from benchmarks.contender import Contender, Sample, Setting, clock_of, shortest
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.backends.engine.compiled import Engine, available
-from snn_deploy.backends.results import BatchResult
+from snn_deploy.backends.results import Block
 from snn_deploy.ir.graph import Functional
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
@@ -64,7 +64,7 @@ def _drained_contender(case: Case) -> Contender:
     never = np.full(longer.timesteps, np.inf)
 
     def measure(seconds: float) -> Sample:
-        def work(_: int) -> BatchResult:
+        def work(_: int) -> Block:
             return run_engine(engine, setting, stimuli, never)
 
         work(0)
@@ -79,7 +79,7 @@ def _engine_contender(case: Case, engine: Engine, setting: Setting) -> Contender
     betas = case.betas if setting.mode == "cutoff" else never
 
     def measure(seconds: float) -> Sample:
-        def work(_: int) -> BatchResult:
+        def work(_: int) -> Block:
             return run_engine(engine, setting, case.stimuli, betas)
 
         steps = work(0).timesteps  # warms up
@@ -92,7 +92,7 @@ def _engine_contender(case: Case, engine: Engine, setting: Setting) -> Contender
 
 def run_engine(
     engine: Engine, setting: Setting, stimuli: list[Stimulus], betas: FloatArray
-) -> BatchResult:
+) -> Block:
     """Run inputs in the engine as ``setting`` says."""
     engine.instructions = setting.program
     engine.n_threads = setting.threads

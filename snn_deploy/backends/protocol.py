@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.backends.results import Activity, BatchResult, StepRecord
+from snn_deploy.backends.results import Activity, Block, StepRecord
 from snn_deploy.errors import BackendError
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.stimuli import Stimulus
@@ -108,7 +108,7 @@ class BatchProgram(Program, Protocol):
 
     def run(
         self, stimuli: Sequence[Stimulus], betas: FloatArray, *, is_counted: bool
-    ) -> BatchResult | None:
+    ) -> Block | None:
         """Run each input until its outputs have settled; ``None``: step instead.
 
         Parameters

@@ -1,7 +1,7 @@
 """What a run gives: records of timesteps, counts of events, results of inputs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,8 +10,12 @@ from snn_deploy.chip.events import (
     CHIP_EVENTS,
     CORE_EVENTS,
     LIMIT_EVENTS,
+    LINK_EVENT,
+    LINKS,
     SATURATION,
     WRAP,
+    Event,
+    Place,
 )
 
 
@@ -39,6 +43,29 @@ class Counts:
         n_columns = n_cores * len(CORE_EVENTS) + len(CHIP_EVENTS) + n_links
         n_columns += len(LIMIT_EVENTS)
         return cls(np.zeros((*shape, n_columns), dtype), n_cores)
+
+    def sum(self, axis: int) -> "Counts":
+        """Return the sums along an axis, which is not the last one."""
+        return Counts(self.values.sum(axis=axis), self.n_cores)
+
+    def add(self, values: IntArray, start: int = 0) -> None:
+        """Add ``values`` to rows of ours, the first axis, from ``start`` on."""
+        mine = self.values[start : start + len(values)]
+        mine += values
+
+    def total(self, event: Event) -> IntArray:
+        """Return how often an event happened, wherever it is counted."""
+        at, names = {
+            Place.NEUROCORE: (self.cores.sum(axis=-2), CORE_EVENTS),
+            Place.CHIP: (self.chip, CHIP_EVENTS),
+            Place.LINK: (
+                self.chip[..., LINKS].sum(axis=-1, keepdims=True),
+                (LINK_EVENT,),
+            ),
+            Place.REGISTERS: (self.limits, LIMIT_EVENTS),
+        }[event.place]
+        found: IntArray = at[..., names.index(event.name)]
+        return found
 
     @property
     def cores(self) -> IntArray:
@@ -158,10 +185,57 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class BatchResult:
-    """What a machine found that ran inputs, and stopped them, by itself."""
+class Block:
+    """What a machine did with inputs in a row, each until its stop."""
 
     scores: IntArray  # (n, n_timesteps, n_out), accumulated; undefined behind the stop
     timesteps: IntArray  # (n,), of each input; 0: interrupted before its end
-    activities: Sequence[Activity]  # of each input; empty: not counted
-    interrupt: BaseException | None  # Ctrl-C, to be raised once the rest is used
+    counts: Counts  # (n, n_timesteps + depth + lag, n_columns); (0, ...): not counted
+    depth: int  # of the pipeline
+    failure: str = ""  # why the machine cannot run the one input that this is
+    interrupt: BaseException | None = None  # Ctrl-C, to be raised with the rest used
+
+    def __len__(self) -> int:
+        return len(self.timesteps)
+
+    def __getitem__(self, some: slice) -> "Block":
+        return replace(
+            self,
+            scores=self.scores[some],
+            timesteps=self.timesteps[some],
+            counts=Counts(self.counts.values[some], self.counts.n_cores),
+        )
+
+    @property
+    def n_timesteps(self) -> int:
+        """Those of an input that does not stop."""
+        return int(self.scores.shape[1])
+
+    @property
+    def whole(self) -> Counts:
+        """By chip timestep up to the answer; 0 behind that, see ``Activity``."""
+        end = self.n_timesteps + self.depth
+        return Counts(self.counts.values[:, :end], self.counts.n_cores)
+
+    @property
+    def tail(self) -> Counts:
+        """What follows the last timestep in a stream, ``(n, lag, n_columns)``."""
+        start = self.n_timesteps + self.depth
+        return Counts(self.counts.values[:, start:], self.counts.n_cores)
+
+    @property
+    def streamed(self) -> Counts:
+        """In a stream, in all, ``(n, n_columns)``."""
+        whole = self.whole
+        in_time = whole.values[:, : self.n_timesteps].sum(axis=1)
+        found = Counts(in_time + self.tail.values.sum(axis=1), whole.n_cores)
+        found.limits[:] = whole.limits.sum(axis=1)  # the answer rests on no others
+        return found
+
+    def activity(self, position: int) -> Activity:
+        """Return what one input made the chip do."""
+        t = int(self.timesteps[position])
+        whole, tail = self.whole.values[position], self.tail.values[position]
+        n_cores = self.counts.n_cores
+        whole = whole[: t + self.depth if t else 0]
+        return Activity.of(t, Counts(whole, n_cores), Counts(tail, n_cores))

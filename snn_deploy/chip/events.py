@@ -26,7 +26,7 @@ class Work(Enum):
     CROSSING = "crossing"  # what passes a link between chips
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Event:
     """One kind of event.
 
@@ -53,88 +53,28 @@ class Event:
         return self.place is not Place.REGISTERS
 
 
+_AT_CORE, _ON_CHIP, _AT_LINK, _IN_REGISTERS = Place
 EVENTS = (
-    Event(
-        name="access",
-        place=Place.NEUROCORE,
-        meaning="neurons mapped",
-        work=Work.GENERATING,
-    ),
-    Event(
-        name="update",
-        place=Place.NEUROCORE,
-        meaning="neurons with something to compute",
-        work=Work.GENERATING,
-    ),
-    Event(
-        name="fire",
-        place=Place.NEUROCORE,
-        meaning="neurons that spiked",
-        column="spikes",
-        work=Work.GENERATING,
-    ),
-    Event(
-        name="packet",
-        place=Place.NEUROCORE,
-        meaning="packets sent",
-        column="packets",
-        work=Work.GENERATING,
-    ),
-    Event(
-        name="packet_in",
-        place=Place.NEUROCORE,
-        meaning="packets received",
-        work=Work.RECEIVING,
-    ),
-    Event(
-        name="synaptic_operation",
-        place=Place.NEUROCORE,
-        meaning="synapses read, stored zeros included",
-        column="synaptic_operations",
-        work=Work.RECEIVING,
-    ),
-    Event(
-        name="hop_east_west",
-        place=Place.CHIP,
-        meaning="steps from tile to tile along x",
-        column="hops",
-    ),
-    Event(
-        name="hop_north_south",
-        place=Place.CHIP,
-        meaning="steps from tile to tile along y",
-        column="hops",
-    ),
-    Event(
-        name="injection",
-        place=Place.CHIP,
-        meaning="packets that the host sends",
-        column="packets",
-        energy="packet",
-        work=Work.INJECTING,
-        left_out=("time",),
-    ),
-    Event(
-        name="chip_crossing",  # beside the hop that it is, too
-        place=Place.LINK,
-        meaning="packets on links between chips",
-        column="crossings",
-        work=Work.CROSSING,
-        left_out=("energy", "time"),
-    ),
-    Event(
-        name="saturation",
-        place=Place.REGISTERS,
-        meaning="voltages that stopped at the largest the chip holds",
-        column="saturations",
-    ),
-    Event(
-        name="wrap",
-        place=Place.REGISTERS,
-        meaning="currents that wrapped around, over the largest it holds",
-        column="wraps",
-    ),
-)
+    Event("access", _AT_CORE, "neurons mapped", work=Work.GENERATING),
+    Event("update", _AT_CORE, "neurons with something to compute",
+          work=Work.GENERATING),
+    Event("fire", _AT_CORE, "neurons that spiked", "spikes", work=Work.GENERATING),
+    Event("packet", _AT_CORE, "packets sent", "packets", work=Work.GENERATING),
+    Event("packet_in", _AT_CORE, "packets received", work=Work.RECEIVING),
+    Event("synaptic_operation", _AT_CORE, "synapses read, stored zeros included",
+          "synaptic_operations", work=Work.RECEIVING),
+    Event("hop_east_west", _ON_CHIP, "steps from tile to tile along x", "hops"),
+    Event("hop_north_south", _ON_CHIP, "steps from tile to tile along y", "hops"),
+    Event("injection", _ON_CHIP, "packets that the host sends", "packets",
+          energy="packet", work=Work.INJECTING, left_out=("time",)),
+    # beside the hop that it is, too
+    Event("chip_crossing", _AT_LINK, "packets on links between chips", "crossings",
+          work=Work.CROSSING, left_out=("energy", "time")),
+    Event("saturation", _IN_REGISTERS,
+          "voltages that stopped at the largest the chip holds", "saturations"),
+    Event("wrap", _IN_REGISTERS,
+          "currents that wrapped around, over the largest it holds", "wraps"),
+)  # fmt: skip
 # columns of inputs.parquet that hold counts
 COLUMNS = {
     "spikes": "spikes of all neurons",

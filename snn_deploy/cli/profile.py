@@ -314,7 +314,7 @@ def _kept(unfinished: "Unfinished") -> Iterator["Unfinished"]:
     try:
         yield unfinished
     except (BackendError, KeyboardInterrupt, OSError):
-        if unfinished.n_parts:
+        if unfinished.n_blocks:
             note(f"what is done lies in {unfinished.path}; the same command goes on")
         raise
 

@@ -203,7 +203,7 @@ def _show_all(
     from snn_deploy.cli.console import note, out
     from snn_deploy.cutoff.decision import never
     from snn_deploy.cutoff.monitor import run_inputs
-    from snn_deploy.cutoff.steady import Steady
+    from snn_deploy.cutoff.restarting import Restarting
 
     cutoff = never if calibration is None else calibration.cutoff
     network, indices = artifact.network, options.index
@@ -213,7 +213,7 @@ def _show_all(
         return run_inputs(program, network, stimuli, cutoff)
 
     has_failed = False
-    with closing(Steady(partial(backend.load, network))) as machine:
+    with closing(Restarting(partial(backend.load, network))) as machine:
         for result in machine.run(indices, attempt):
             if isinstance(result, Failure):
                 has_failed = True

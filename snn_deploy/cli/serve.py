@@ -69,15 +69,15 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.cli.console import note
     from snn_deploy.cli.reading import read_calibration
     from snn_deploy.cutoff.drift import StreamWatch, in_words
+    from snn_deploy.cutoff.restarting import Restarting
     from snn_deploy.cutoff.serve import Undecided, serve
-    from snn_deploy.cutoff.steady import Steady
 
     artifact = read_artifact(options.network)
     network = artifact.network
     calibration = read_calibration(artifact, options.network, poll=options.poll)
     arrivals = _arrivals(options, network.graph)
     watch = StreamWatch(calibration)
-    machine = Steady(partial(open_backend(options.backend).load, network))
+    machine = Restarting(partial(open_backend(options.backend).load, network))
     n_timesteps, failed = 0, list[Undecided]()
     try:
         machine.start()  # before anything arrives

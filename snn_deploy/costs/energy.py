@@ -13,27 +13,28 @@ PARTS = ("dynamic", "static", "reset", "host")
 def energies(
     cores: IntArray, chip: IntArray, wall_s: FloatArray, prices: Prices
 ) -> FloatArray:
-    """Return the parts of what an input costs [J], ``(4, 2)``; see ``PARTS``.
+    """Return the parts of what inputs cost [J], ``(..., 4, 2)``; see ``PARTS``.
 
     Parameters
     ----------
-    cores : array, (n, n_cores, n_core_events)
+    cores : array, (..., n_core_events)
         Counts of ``CORE_EVENTS``.
-    chip : array, (n, n_chip_events + n_links)
+    chip : array, (..., n_chip_events + n_links)
         Counts of ``CHIP_EVENTS``, then packets on each link between chips.
-    wall_s : array, (2,)
-        How long the input holds the chip: its latency if inputs are served one by one,
+    wall_s : array, (..., 2)
+        How long an input holds the chip: its latency if inputs are served one by one,
         its period in a stream.
     prices : Prices
     """
-    return np.array(
-        [
-            dynamic_energy(cores.sum(axis=(0, 1)), chip.sum(axis=0), prices),
-            prices.static * wall_s,
-            prices.reset,
-            prices.host * wall_s,
-        ]
-    )
+    # a row at a time: how floats are added must not depend on how many rows there are
+    each = cores[..., np.newaxis, :], chip[..., np.newaxis, :]
+    parts = [
+        dynamic_energy(*each, prices)[..., 0, :],
+        prices.static * wall_s,
+        prices.reset + np.zeros_like(wall_s),
+        prices.host * wall_s,
+    ]
+    return np.stack(parts, axis=-2)
 
 
 def dynamic_energy(cores: IntArray, chip: IntArray, prices: Prices) -> FloatArray:

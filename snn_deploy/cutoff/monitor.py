@@ -1,17 +1,18 @@
 """The host beside the chip: read the outputs, accumulate, decide, stop."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from math import prod
 
 import numpy as np
 
 from snn_deploy.arrays import BoolArray, IntArray
 from snn_deploy.backends.protocol import BatchProgram, Program, Session
-from snn_deploy.backends.results import Activity, BatchResult, RunResult
+from snn_deploy.backends.results import Activity, Block, Counts, RunResult
 from snn_deploy.cutoff.decision import Cutoff, GapCutoff, looks_of, never
 from snn_deploy.cutoff.oracle import answers, gaps
 from snn_deploy.ir.graph import Functional
 from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.ir.stimuli import Stimulus
+from snn_deploy.ir.stimuli import Encoding, Stimulus
 
 BATCH = 256  # inputs that a machine runs at once if it stops them by itself,
 MOST_BYTES = 1 << 27  # or fewer, if they are long
@@ -35,8 +36,8 @@ def run_inputs(
     cutoff : callable
         Stops an input; see ``host.cutoff``.
     """
-    for batch in _batches(stimuli):
-        found = _run_alone(program, network, batch, cutoff, is_counted=True)
+    for batch in _batches(stimuli, _bytes_of_counts(network)):
+        found = _run_alone(program, network, _stimuli(batch), cutoff, is_counted=True)
         if found is None:
             for start in range(0, len(batch), program.max_batch):
                 part = batch[start : start + program.max_batch]
@@ -44,20 +45,84 @@ def run_inputs(
             continue
         for i in np.flatnonzero(found.timesteps):
             scores = found.scores[i, : found.timesteps[i]]
-            yield _result(batch[i][0], scores, network, found.activities[int(i)])
+            yield _result(batch[i][0], scores, network, found.activity(int(i)))
         if found.interrupt is not None:
             raise found.interrupt
 
 
+def run_block(
+    program: Program,
+    network: MappedNetwork,
+    stimuli: Sequence[Stimulus],
+    cutoff: Cutoff,
+) -> Block:
+    """Return what a machine does with inputs, all of them in memory at once."""
+    found = _run_alone(program, network, stimuli, cutoff, is_counted=True)
+    if found is None:
+        pairs = enumerate(stimuli)
+        return block_of([*run_inputs(program, network, pairs, cutoff)], network)
+    if found.interrupt is not None:
+        raise found.interrupt
+    return found
+
+
+def block_of(
+    results: Sequence[RunResult], network: MappedNetwork, n: int | None = None
+) -> Block:
+    """Return the results of ``n`` inputs as one; 0 for those that are missing."""
+    graph, n = network.graph, len(results) if n is None else n
+    n_timesteps = graph.training.timesteps
+    n_rows, n_links = (
+        n_timesteps + graph.depth + graph.lag,
+        len(network.crossings.links),
+    )
+    block = Block(
+        scores=np.zeros((n, n_timesteps, graph.readout.size), np.int64),
+        timesteps=np.zeros(n, np.int64),
+        counts=Counts.none((n, n_rows), len(network.cores), n_links),
+        depth=graph.depth,
+    )
+    for i, result in enumerate(results):
+        activity, end = result.activity, result.chip_timesteps
+        block.scores[i, : result.timesteps] = result.scores
+        block.timesteps[i] = result.timesteps
+        block.whole.cores[i, :end] = activity.cores
+        block.whole.chip[i, :end] = activity.chip
+        block.whole.limits[i, 0] = activity.saturations, activity.wraps
+        block.tail.cores[i] = activity.tail_cores
+        block.tail.chip[i] = activity.tail_chip
+    return block
+
+
+def bytes_of_input(network: MappedNetwork) -> int:
+    """Return the memory that an input takes while it runs, with what it gives."""
+    graph = network.graph
+    training, shape = graph.training, graph.source.shape
+    n_rows = 1 if training.encoding is Encoding.DIRECT else training.timesteps
+    n_values, n_scores = prod(shape) * n_rows, training.timesteps * graph.readout.size
+    return _bytes_of_counts(network) + 4 * n_values + 8 * n_scores
+
+
+def _bytes_of_counts(network: MappedNetwork) -> int:
+    graph = network.graph
+    n_rows = graph.training.timesteps + graph.depth + graph.lag
+    none = Counts.none((1,), len(network.cores), len(network.crossings.links), np.int32)
+    return n_rows * none.values.nbytes
+
+
+def _stimuli(batch: Sequence[tuple[int, Stimulus]]) -> list[Stimulus]:
+    return [stimulus for _, stimulus in batch]
+
+
 def _batches(
-    stimuli: Iterable[tuple[int, Stimulus]],
+    stimuli: Iterable[tuple[int, Stimulus]], bytes_of_results: int = 0
 ) -> Iterator[list[tuple[int, Stimulus]]]:
     """Yield inputs, as many as are to be in memory at once."""
     batch: list[tuple[int, Stimulus]] = []
     n_bytes = 0
     for index, stimulus in stimuli:
         batch.append((index, stimulus))
-        n_bytes += stimulus.values.nbytes
+        n_bytes += stimulus.values.nbytes + bytes_of_results
         if len(batch) == BATCH or n_bytes >= MOST_BYTES:
             yield batch
             batch, n_bytes = [], 0
@@ -68,16 +133,15 @@ def _batches(
 def _run_alone(
     program: Program,
     network: MappedNetwork,
-    batch: Sequence[tuple[int, Stimulus]],
+    stimuli: Sequence[Stimulus],
     cutoff: Cutoff,
     *,
     is_counted: bool,
-) -> BatchResult | None:
+) -> Block | None:
     """Let the machine stop the inputs by itself, if it can."""
     if not isinstance(cutoff, GapCutoff) or not isinstance(program, BatchProgram):
         return None
     betas = cutoff.betas(network.graph.training.timesteps)
-    stimuli = [stimulus for _, stimulus in batch]
     return program.run(stimuli, betas, is_counted=is_counted)
 
 
@@ -88,7 +152,7 @@ def _run_batch(
     cutoff: Cutoff,
 ) -> list[RunResult]:
     looks = looks_of(cutoff, network.graph.training.timesteps)
-    session = program.start([stimulus for _, stimulus in batch], looks)
+    session = program.start(_stimuli(batch), looks)
     stopped: dict[int, IntArray] = {}
     try:
         for is_over, scores in _timesteps(session, network, len(batch), cutoff):
@@ -193,7 +257,7 @@ def decide_inputs(
     What ``run_inputs`` gives, but nothing is counted where that saves time.
     """
     for batch in _batches(stimuli):
-        found = _run_alone(program, network, batch, cutoff, is_counted=False)
+        found = _run_alone(program, network, _stimuli(batch), cutoff, is_counted=False)
         if found is None:
             for result in run_inputs(program, network, batch, cutoff):
                 yield result.index, result.scores

@@ -14,8 +14,8 @@ from snn_deploy.cutoff.decision import Cutoff, never
 from snn_deploy.cutoff.drift import answer_at, audits, first_score, is_lost
 from snn_deploy.cutoff.monitor import decide_inputs
 from snn_deploy.cutoff.oracle import gaps
+from snn_deploy.cutoff.restarting import Restarting
 from snn_deploy.cutoff.rules.rule import Calibration
-from snn_deploy.cutoff.steady import Steady
 from snn_deploy.cutoff.thresholds import stops
 from snn_deploy.data.data import Data
 from snn_deploy.ir.mapped import MappedNetwork
@@ -49,7 +49,7 @@ class Undecided:
 
 
 def serve(
-    machine: Steady,
+    machine: Restarting,
     network: MappedNetwork,
     calibration: Calibration,
     arrivals: Iterable[tuple[str, Data]],
@@ -62,7 +62,7 @@ def serve(
 
     Parameters
     ----------
-    machine : Steady
+    machine : Restarting
         What runs ``network``.
     network : MappedNetwork
     calibration : Calibration

@@ -1,4 +1,4 @@
-"""Run the inputs of a profile part by part, and keep what is measured."""
+"""Run the inputs of a profile block by block, and keep what is measured."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -6,55 +6,65 @@ from dataclasses import replace
 from functools import partial
 from itertools import repeat
 
+import numpy as np
+
+from snn_deploy.arrays import IntArray
 from snn_deploy.artifact import Artifact
 from snn_deploy.backends.protocol import Backend, Program
-from snn_deploy.backends.results import Failure, RunResult
-from snn_deploy.costs.pricing import Pricing
+from snn_deploy.backends.results import Block, Failure, RunResult
 from snn_deploy.cutoff.decision import Cutoff, never
-from snn_deploy.cutoff.monitor import BATCH, run_inputs
+from snn_deploy.cutoff.monitor import (
+    BATCH,
+    block_of,
+    bytes_of_input,
+    run_block,
+    run_inputs,
+)
+from snn_deploy.cutoff.oracle import answers
+from snn_deploy.cutoff.restarting import Restarting
 from snn_deploy.cutoff.rules.rule import Calibration
-from snn_deploy.cutoff.steady import Steady
+from snn_deploy.cutoff.scores import score_called
 from snn_deploy.data.data import Data
 from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.profile.parts import Gauge, Part, Way
+from snn_deploy.profile.measured import Kind, Measured, Run
+from snn_deploy.profile.pricing import Pricing
 from snn_deploy.profile.store import Store
 
-FEW = 8  # inputs of a part on Lava, which takes one at a time
-Outcome = RunResult | Failure
+MOST_BYTES = 1 << 25  # of a block; its prices take several times as much
+FEW = 8  # inputs of a block on Lava, which takes one at a time
 
 # takes an iterable that yields after each input, how many there are, and of what
 Progress = Callable[[Iterable[None], int, str], Iterable[None]]
 
 
-def measured(meter: "Meter", way: Way, *, store: Store, progress: Progress) -> Part:
-    """Return what all inputs of ``way`` gave, parts from ``store`` among them."""
-    whole = meter.empty(way)
-    for _ in progress(
-        _part_by_part(meter, way, whole, store), len(way.inputs), way.name
-    ):
+def measure(meter: "Meter", run: Run, *, store: Store, progress: Progress) -> Measured:
+    """Return what all inputs of ``run`` gave, blocks from ``store`` among them."""
+    whole = Measured.empty(run, len(run.inputs), meter.network)
+    done = _block_by_block(meter, run, whole, store)
+    for _ in progress(done, len(run.inputs), run.words):
         pass
     return whole
 
 
-def _part_by_part(
-    meter: "Meter", way: Way, whole: Part, store: Store
+def _block_by_block(
+    meter: "Meter", run: Run, whole: Measured, store: Store
 ) -> Iterator[None]:
-    n, size = len(way.inputs), meter.part_size
-    parts = [range(start, min(start + size, n)) for start in range(0, n, size)]
-    meter.expect(way, [mine for mine in parts if not store.names(way, mine)])
-    for mine in parts:
-        part = store.read(way, mine)
-        if part is None or not part.continues(whole, way, len(mine)):
-            part = yield from meter.part(way, mine)
-            if not part.failures:  # else the next run tries again
-                store.keep(way, mine, part)
+    n, size = len(run.inputs), meter.block_size
+    blocks = [range(start, min(start + size, n)) for start in range(0, n, size)]
+    meter.expect(run, [mine for mine in blocks if not store.names(run, mine)])
+    for mine in blocks:
+        found = store.read(run, mine)
+        if found is None or not found.continues(whole, run, len(mine)):
+            found = yield from meter.measure(run, mine)
+            if not found.failures:  # else the next run tries again
+                store.keep(run, mine, found)
         else:
             yield from repeat(None, len(mine))
-        whole.append(part)
+        whole.append(found)
 
 
 class Meter:
-    """A network on a machine that measures parts of a profile."""
+    """A network on a machine that measures blocks of inputs for a profile."""
 
     def __init__(
         self,
@@ -70,78 +80,151 @@ class Meter:
         self.backend = backend
         self.data = data
         self.cutoff = cutoff
-        self.gauge = Gauge(
-            pricing=Pricing(self.network, data.y, monitor),
-            labels=data.y,
-            hashes=data.hashes,
-            calibration=calibration,
-        )
+        self.calibration = calibration
+        self.pricing = Pricing(self.network, data.y, data.hashes, monitor)
         self.stack = ExitStack()  # ends the programs
-        self.machines: dict[int, tuple[MappedNetwork, Steady]] = {}
-        self.latest: tuple[Way | None, dict[int, Outcome]] = None, {}
+        self.machines: dict[int, tuple[MappedNetwork, Restarting]] = {}
+        self.latest: tuple[Run | None, int, list[Block]] = None, 0, []
 
     def close(self) -> None:
         """Free the machine."""
         self.stack.close()
 
     @property
-    def part_size(self) -> int:
+    def block_size(self) -> int:
         """How many inputs are measured before they are stored."""
-        return FEW if self.backend.name == "lava" else BATCH
+        if self.backend.name == "lava":
+            return FEW
+        return max(1, min(BATCH, MOST_BYTES // bytes_of_input(self.network)))
 
-    def expect(self, way: Way, parts: Sequence[range]) -> None:
-        """Say which parts will be asked for, in this order."""
+    def expect(self, run: Run, blocks: Sequence[range]) -> None:
+        """Say which blocks will be asked for, in this order."""
 
-    def empty(self, way: Way) -> Part:
-        """Return a part for all inputs of ``way``, none of which is measured yet."""
-        return Part.empty(way, len(way.inputs), self.network)
+    def measure(self, run: Run, mine: range) -> Generator[None, None, Measured]:
+        """Return what the inputs at these places of ``run`` gave; yield after each.
 
-    def part(self, way: Way, mine: range) -> Generator[None, None, Part]:
-        """Return what the inputs at these places of ``way`` gave; yield after each."""
-        lead = way.lead(self.network.graph.lag)
-        first = max(mine.start - lead, 0)
-        last = min(mine.stop + lead, len(way.inputs))
-        results = self._results(way, range(first, last), n_latest=2 * lead)
-        return (yield from self.gauge.part(way, results, first, mine))
+        One that failed has a row without meaning, and its place in a stream is empty.
+        """
+        # those that are in the pipeline with them run, too
+        n_beside = run.n_neighbours(self.network.graph.lag)
+        first = place = max(mine.start - n_beside, 0)
+        last = min(mine.stop + n_beside, len(run.inputs))
+        found, blocks = Measured.empty(run, len(mine), self.network), []
+        for block in self._blocks(run, range(first, last), n_kept=2 * n_beside):
+            blocks.append(block)
+            inner = block[max(mine.start - place, 0) : max(mine.stop - place, 0)]
+            self._add(found, run, max(place, mine.start), inner)
+            yield from repeat(None, len(inner))
+            place += len(block)
+        if run.is_streamed:
+            indices = np.array(run.inputs[first:last])
+            rows = self.pricing.in_a_stream(indices, blocks)
+            found.streamed.extend(rows[mine.start - first : mine.stop - first])
+        return found
 
-    def _results(self, way: Way, places: range, n_latest: int) -> Iterator[Outcome]:
-        """Yield results in order; the first may be known from the part before."""
-        latest_way, latest = self.latest
-        if latest_way is not way:
-            latest = {}
-        start = places.start
-        while start in latest:
-            yield latest[start]
-            start += 1
-        kept = {place: result for place, result in latest.items() if place < start}
-        for place, result in enumerate(
-            self._run(way, range(start, places.stop)), start
-        ):
-            if place >= places.stop - n_latest:
-                kept[place] = result
-            yield result
-        self.latest = way, kept
+    def _add(self, found: Measured, run: Run, place: int, block: Block) -> None:
+        """Add inputs from this place of ``run`` on to what is measured."""
+        if not len(block):
+            return
+        indices = np.array(run.inputs[place : place + len(block)])
+        if run.is_serial:
+            polls = self._n_polls(run, block)
+            found.serial.extend(self.pricing.one_by_one(indices, block, polls))
+        if self.calibration is not None and run.kind is not Kind.FIXED:
+            self._look(found, run, block, self.calibration)
+        if block.failure:
+            found.failures[int(indices[0])] = block.failure
+            return
+        if run.is_serial:
+            found.totals.add(block.whole.values.sum(axis=0))
+        else:
+            found.totals.add(block.whole.values[:, : run.n_timesteps].sum(axis=0))
+            found.totals.add(block.tail.values.sum(axis=0), run.n_timesteps)
+        if run.kind is Kind.FIXED:
+            best = answers(block.scores)
+            found.n_agreeing += (best == best[:, -1:]).sum(axis=0)
+            if self.data.y is not None:
+                right = best == self.data.y[indices, np.newaxis]
+                found.n_right += right.sum(axis=0)
 
-    def _run(self, way: Way, places: range) -> Iterator[Outcome]:
-        """Yield results in order; an input that a machine dies of is tried again."""
-        network, machine = self._machine(way.n_timesteps)
-        indices = [way.inputs[place] for place in places]
-        cutoff = self.cutoff if way.has_cutoff else never
+    def _n_polls(self, run: Run, block: Block) -> IntArray:
+        """Return how often the outputs of each input are read."""
+        if run.kind is not Kind.CUTOFF:
+            return np.ones(len(block), np.int64)
+        if self.calibration is None:
+            return block.timesteps
+        return np.searchsorted(self.calibration.looks, block.timesteps, side="right")
+
+    def _look(self, found: Measured, run: Run, block: Block, rule: Calibration) -> None:
+        """Add the first scores looked at, and whether the rule stops at the last."""
+        score = score_called(rule.score, rule.scale)
+        first = score(block.scores[:, rule.looks[0] - 1])
+        settled = rule.cutoff(block.scores[:, -1], run.n_timesteps)
+        found.first_scores = np.concatenate([found.first_scores, first])
+        found.is_settled = np.concatenate([found.is_settled, settled]).astype(np.int64)
+
+    def _blocks(self, run: Run, places: range, n_kept: int) -> Iterator[Block]:
+        """Yield what the inputs gave, in order; the first may have run before."""
+        found = []
+        latest, place, blocks = self.latest
+        for block in blocks if latest is run and place <= places.start else []:
+            rest = block[max(places.start - place, 0) :]
+            place += len(block)
+            if len(rest):
+                found.append(rest)
+                yield rest
+        start = places.start + sum(map(len, found))
+        for block in self._run(run, range(start, places.stop)):
+            found.append(block)
+            yield block
+        kept = _last(found, n_kept)
+        self.latest = run, places.stop - sum(map(len, kept)), kept
+
+    def _run(self, run: Run, places: range) -> Iterator[Block]:
+        """Yield what the inputs give, in order; the machine may die of one alone."""
+        if not places:
+            return
+        network, machine = self._machine(run.n_timesteps)
+        indices = [run.inputs[place] for place in places]
+        cutoff = self.cutoff if run.kind is Kind.CUTOFF else never
         assert cutoff is not None
+        if machine.start().max_batch > 1:
+            stimuli = [self.data.stimulus(i) for i in indices]
+            yield run_block(machine.start(), network, stimuli, cutoff)
+            return
 
         def attempt(program: Program, start: int) -> Iterator[RunResult]:
             stimuli = ((i, self.data.stimulus(i)) for i in indices[start:])
             return run_inputs(program, network, stimuli, cutoff)
 
-        return machine.run(indices, attempt)
+        for result in machine.run(indices, attempt):
+            if isinstance(result, Failure):
+                yield replace(block_of([], network, n=1), failure=result.reason)
+            else:
+                yield block_of([result], network)
 
-    def _machine(self, n_timesteps: int) -> tuple[MappedNetwork, Steady]:
+    def _machine(self, n_timesteps: int) -> tuple[MappedNetwork, Restarting]:
         """Return the network for inputs of so many timesteps, and what runs it."""
         if n_timesteps not in self.machines:
-            graph = self.network.graph
-            training = replace(graph.training, timesteps=n_timesteps)
-            network = replace(self.network, graph=replace(graph, training=training))
-            machine = Steady(partial(self.backend.load, network))
+            network = shortened(self.network, n_timesteps)
+            machine = Restarting(partial(self.backend.load, network))
             self.stack.callback(machine.close)
             self.machines[n_timesteps] = network, machine
         return self.machines[n_timesteps]
+
+
+def _last(blocks: Sequence[Block], n: int) -> list[Block]:
+    """Return the last ``n`` inputs."""
+    found: list[Block] = []
+    for block in reversed(blocks):
+        if n <= 0:
+            break
+        found.insert(0, block[-n:])
+        n -= len(block)
+    return found
+
+
+def shortened(network: MappedNetwork, n_timesteps: int) -> MappedNetwork:
+    """Return a network whose inputs last so many timesteps."""
+    training = replace(network.graph.training, timesteps=n_timesteps)
+    return replace(network, graph=replace(network.graph, training=training))

@@ -12,14 +12,12 @@ import numpy as np
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.backends.protocol import Backend
 from snn_deploy.backends.results import RunResult
-from snn_deploy.costs.energy import PARTS
 from snn_deploy.costs.prices import prices_for
-from snn_deploy.costs.pricing import Pricing
 from snn_deploy.costs.stopping import CENTRAL, stopping_costs
 from snn_deploy.cutoff.calibrate import calibrate
 from snn_deploy.cutoff.decision import never
 from snn_deploy.cutoff.evidence import Evidence
-from snn_deploy.cutoff.monitor import run_inputs
+from snn_deploy.cutoff.monitor import run_block, run_inputs
 from snn_deploy.cutoff.rules.fixed import Fixed
 from snn_deploy.cutoff.rules.retry import Retry
 from snn_deploy.cutoff.rules.risk import Risk
@@ -28,6 +26,9 @@ from snn_deploy.cutoff.thresholds import stops
 from snn_deploy.errors import CalibrationError
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.stimuli import Stimulus
+from snn_deploy.profile.meter import shortened
+from snn_deploy.profile.pricing import Pricing
+from snn_deploy.profile.rows import Rows
 
 GOALS = ("energy", "latency")
 NOBODY = np.zeros(0, np.int64)  # reads the outputs
@@ -128,20 +129,14 @@ def _streamed(
     """Return mean energy and latency of inputs in streams of 1, 2, ... timesteps."""
     found = []
     for t in range(1, network.graph.training.timesteps + 1):
-        training = replace(network.graph.training, timesteps=t)
-        short = replace(network, graph=replace(network.graph, training=training))
+        short = shortened(network, t)
         program = backend.load(short)
-        stream = Pricing(short, None, monitor).stream(t)
-        rows = [
-            row
-            for result in run_inputs(program, short, stimuli, never)
-            for row in stream.push(result)
-        ]
-        rows += stream.finish()
+        block = run_block(program, short, [s for _, s in stimuli], never)
         program.close()
-        energy = [sum(row[f"energy_{part}_j"] or 0.0 for part in PARTS) for row in rows]
-        latency = [row["latency_s"] or 0.0 for row in rows]
-        found.append((np.mean(energy), np.mean(latency)))
+        nobody = np.zeros(len(block), np.int64)
+        rows = Rows(len(block))
+        rows.extend(Pricing(short, None, nobody, monitor).in_a_stream(nobody, [block]))
+        found.append((rows.energy().mean(), rows.column("latency_s").mean()))
     return np.array(found)
 
 

@@ -13,18 +13,18 @@ from snn_deploy.arrays import AnyArray, FloatArray, IntArray
 from snn_deploy.artifact import Artifact
 from snn_deploy.backends.protocol import Backend
 from snn_deploy.backends.registry import open_backend
+from snn_deploy.backends.results import Counts
 from snn_deploy.costs.prices import unknown_prices
 from snn_deploy.cutoff.decision import Cutoff
 from snn_deploy.cutoff.drift import Drift, audits, is_lost, look
 from snn_deploy.cutoff.rules.rule import Calibration
 from snn_deploy.data.data import Data
-from snn_deploy.profile.failures import Failed, Tried
-from snn_deploy.profile.meter import Meter, Progress, measured
-from snn_deploy.profile.parts import Part, Way
+from snn_deploy.profile.failures import Failed, Successes
+from snn_deploy.profile.measured import Kind, Measured, Run, sum_of
+from snn_deploy.profile.meter import Meter, Progress, measure
 from snn_deploy.profile.retry import two_streams
 from snn_deploy.profile.rows import Rows
 from snn_deploy.profile.store import NoStore, Store
-from snn_deploy.profile.totals import Totals, sum_of
 from snn_deploy.profile.workers import Workers
 
 
@@ -54,7 +54,7 @@ class Profile:
         FloatArray  # (n_timesteps,), all inputs stopped there; empty: no labels
     )
     agreement_at: FloatArray  # (n_timesteps,), answers as at all timesteps
-    totals: Totals  # of ``rows``
+    totals: Counts  # of ``rows``
     unknown: tuple[str, ...]  # events without a public price
     looks: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
     retry_at: int = 0  # timesteps of the first of two streams; 0: one by one
@@ -139,14 +139,14 @@ def profile_inputs(
         meter = stack.enter_context(closing(new_meter(artifact, backend, *what)))
         cpu = open_backend("cpu")  # computes the same, and does not fail
         alone = stack.enter_context(closing(Meter(artifact, cpu, *what)))
-        tried = Tried(
+        kept = Successes(
             n,
-            partial(measured, meter, store=store, progress=progress),
-            partial(measured, alone, store=NoStore(), progress=_silent),
+            partial(measure, meter, store=store, progress=progress),
+            partial(measure, alone, store=NoStore(), progress=_silent),
         )
-        found = _measured(tried, meter.n_timesteps, cutoff is not None, calibration)
-    n_left = n - len(tried.reasons)
-    runs = {schedule: tried.rows(rows) for schedule, rows in found.runs.items()}
+        found = _serve(kept, meter.n_timesteps, cutoff is not None, calibration)
+    n_left = n - len(kept.reasons)
+    runs = {schedule: kept.rows(rows) for schedule, rows in found.runs.items()}
     target = artifact.network.target
     return Profile(
         artifact=artifact,
@@ -160,42 +160,43 @@ def profile_inputs(
         unknown=tuple(unknown_prices(target, monitor, artifact.network.n_chips)),
         looks=np.zeros(0, np.int64) if calibration is None else calibration.looks,
         retry_at=0 if calibration is None else calibration.retry_at,
-        drift=drift_of(calibration, tried.scores(found.first_scores), runs, audit),
+        drift=drift_of(calibration, kept.scores(found.first_scores), runs, audit),
         n_rounded=data.n_rounded,
-        failed=tried.failed(data.hashes, data.y),
+        failed=kept.failed(data.hashes, data.y),
     )
 
 
 @dataclass(kw_only=True, eq=False)
-class _Measured:
-    """What the machine gave, a place for each input."""
+class _Served:
+    """What the runs gave, a place for each input."""
 
     runs: dict[Schedule, Rows] = field(default_factory=dict)
-    totals: list[Totals] = field(default_factory=list)  # with the cutoff
+    totals: list[Counts] = field(default_factory=list)  # with the cutoff
     first_scores: FloatArray = field(default_factory=lambda: np.zeros(0))
-    full: Part  # at all timesteps
+    full: Measured  # at all timesteps
     fewest: int  # timesteps that lose no more than the cutoff
 
 
-def _measured(
-    tried: Tried, n_timesteps: int, has_cutoff: bool, calibration: Calibration | None
-) -> _Measured:
-    n, early = tried.n, None
+def _serve(
+    kept: Successes, n_timesteps: int, has_cutoff: bool, calibration: Calibration | None
+) -> _Served:
+    n, early = kept.n, None
     if calibration is not None and calibration.retry_at:
-        early = two_streams(calibration, n, tried.measure)
+        early = two_streams(calibration, n, kept.measure)
     elif has_cutoff:
-        part = tried.measure(_with_cutoff(n, n_timesteps, calibration))
-        early = part.serial, [part.totals], part.first_scores
-    full = tried.measure(_fixed("all timesteps", n, n_timesteps, is_judged=True))
-    found = _Measured(full=full, fewest=n_timesteps)
+        own = kept.measure(_run(Kind.CUTOFF, n, n_timesteps, "with cutoff"))
+        early = own.serial, [own.totals], own.first_scores
+    full = kept.measure(_run(Kind.FIXED, n, n_timesteps, "all timesteps"))
+    found = _Served(full=full, fewest=n_timesteps)
     if early is not None:
         rows, found.totals, found.first_scores = early
         found.runs[Schedule.CUTOFF] = rows
-        found.fewest = fewest_timesteps(tried.rows(rows), tried.rows(full.serial), full)
+        found.fewest = fewest_timesteps(kept.rows(rows), kept.rows(full.serial), full)
     found.runs[Schedule.SERIAL] = full.serial
     found.runs[Schedule.STREAMED] = full.streamed
     if found.fewest < n_timesteps:
-        fewer = tried.measure(_fixed(f"{found.fewest} timesteps", n, found.fewest))
+        words = f"{found.fewest} timesteps"
+        fewer = kept.measure(_run(Kind.FIXED, n, found.fewest, words))
         found.runs[Schedule.SERIAL_FIXED] = fewer.serial
         found.runs[Schedule.STREAMED_FIXED] = fewer.streamed
     return found
@@ -223,27 +224,11 @@ def drift_of(
     return look(calibration, first_scores, lost[is_audited])
 
 
-def _with_cutoff(n: int, n_timesteps: int, calibration: Calibration | None) -> Way:
-    return Way(
-        name="with cutoff",
-        inputs=range(n),
-        n_timesteps=n_timesteps,
-        has_cutoff=True,
-        is_looked_at=calibration is not None,
-    )
+def _run(kind: Kind, n: int, n_timesteps: int, words: str) -> Run:
+    return Run(kind=kind, inputs=range(n), n_timesteps=n_timesteps, words=words)
 
 
-def _fixed(name: str, n: int, n_timesteps: int, *, is_judged: bool = False) -> Way:
-    return Way(
-        name=name,
-        inputs=range(n),
-        n_timesteps=n_timesteps,
-        is_streamed=True,
-        is_judged=is_judged,
-    )
-
-
-def fewest_timesteps(early: Rows, late: Rows, full: Part) -> int:
+def fewest_timesteps(early: Rows, late: Rows, full: Measured) -> int:
     """Return the fewest fixed timesteps that lose no more than the cutoff.
 
     Of accuracy if there are labels, else of the answers at all timesteps, ``late``.

@@ -1,22 +1,23 @@
 """The rule ``retry``: all inputs in a stream of few timesteps, the undecided again."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from snn_deploy.arrays import FloatArray
+from snn_deploy.backends.results import Counts
 from snn_deploy.cutoff.rules.rule import Calibration
-from snn_deploy.profile.parts import Part, Way
-from snn_deploy.profile.rows import Rows
-from snn_deploy.profile.totals import Totals
+from snn_deploy.profile.measured import Kind, Measured, Run
+from snn_deploy.profile.rows import COLUMNS, Rows
 
 # what the second stream replaces; everything else adds up
 ANSWERS = ("index", "input_hash", "label", "prediction", "stopped_early", "gap")
 
 
 def two_streams(
-    calibration: Calibration, n: int, measure: Callable[[Way], Part]
-) -> tuple[Rows, list[Totals], FloatArray]:
+    calibration: Calibration, n: int, measure: Callable[[Run], Measured]
+) -> tuple[Rows, list[Counts], FloatArray]:
     """Return the rows of ``n`` inputs, the counts of each stream, and the first scores.
 
     The first stream takes every input for the timesteps of the rule's only look, the
@@ -24,7 +25,12 @@ def two_streams(
     takes in both; its wait between them is left out.
     """
     first, last = calibration.retry_at, calibration.timesteps
-    stream = _stream(f"{first} timesteps, streamed", range(n), first, is_first=True)
+    stream = Run(
+        kind=Kind.STREAM,
+        inputs=range(n),
+        n_timesteps=first,
+        words=f"{first} timesteps, streamed",
+    )
     found = measure(stream)
     rows, totals = found.streamed, [found.totals]
     is_settled = (found.is_settled > 0) | (first == last)
@@ -32,22 +38,10 @@ def two_streams(
     is_settled[[*found.failures]] = True  # unknown
     again = np.flatnonzero(~is_settled)
     if len(again):
-        retried = measure(_stream("undecided again", again.tolist(), last))
+        words, inputs = "undecided again", again.tolist()
+        retried = measure(replace(stream, inputs=inputs, n_timesteps=last, words=words))
         totals.append(retried.totals)
-        for name in rows.columns:
+        for name in COLUMNS:
             before = 0 if name in ANSWERS else rows.column(name)[again]
             rows.column(name)[again] = before + retried.streamed.column(name)
     return rows, totals, found.first_scores
-
-
-def _stream(
-    name: str, inputs: "range | list[int]", n_timesteps: int, *, is_first: bool = False
-) -> Way:
-    return Way(
-        name=name,
-        inputs=inputs,
-        n_timesteps=n_timesteps,
-        is_serial=False,
-        is_streamed=True,
-        is_looked_at=is_first,
-    )

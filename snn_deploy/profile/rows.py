@@ -1,7 +1,7 @@
 """One row for each input: what it gave and what it cost, as columns of numbers."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import overload
 
@@ -11,7 +11,7 @@ from snn_deploy.arrays import AnyArray, BoolArray, FloatArray
 from snn_deploy.chip.events import COLUMNS as COUNTED
 from snn_deploy.costs.energy import PARTS
 
-IN_MEMORY = 1 << 22  # bytes of a column; larger ones lie in a file that has no name
+IN_MEMORY = 1 << 26  # bytes of a table; a larger one lies in a file without a name
 NO_LABEL = -1
 
 
@@ -86,6 +86,9 @@ def type_of(name: str) -> type:
     return np.float64 if COLUMNS[name][0] in ("J", "s") else np.int64
 
 
+ROW = np.dtype([(name, type_of(name)) for name in COLUMNS], align=True)
+
+
 class Rows(Sequence[Row]):
     """Rows of a known number of inputs, in order.
 
@@ -93,37 +96,35 @@ class Rows(Sequence[Row]):
     """
 
     def __init__(self, n: int) -> None:
-        self.columns = {name: _column(n, type_of(name)) for name in COLUMNS}
+        self.space = _space(n)
         self.n = 0  # written by now
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> "Rows":
-        """Return rows as columns."""
+        """Return rows as a table."""
+        table = np.zeros(len(rows), ROW)
+        for i, row in enumerate(rows):
+            for name, value in vars(row).items():
+                unknown = NO_LABEL if name == "label" else np.nan
+                table[name][i] = unknown if value is None else value
         found = cls(len(rows))
-        for row in rows:
-            found.append(vars(row))
+        found.extend(table)
         return found
 
-    def append(self, values: dict[str, float | None]) -> None:
-        """Add the row of the next input."""
-        for name, column in self.columns.items():
-            value = values[name]
-            if value is None:
-                value = NO_LABEL if name == "label" else np.nan
-            column[self.n] = value
-        self.n += 1
+    @property
+    def table(self) -> AnyArray:
+        """All rows, ``(n,)``, a structured array of type ``ROW``."""
+        return self.space[: self.n]
 
-    def extend(self, values: Mapping[str, AnyArray]) -> None:
-        """Add the rows of several inputs, by column and as ``column`` gives them."""
-        end = self.n + len(values["index"])
-        for name, column in self.columns.items():
-            column[self.n : end] = values[name]
-        self.n = end
+    def extend(self, rows: AnyArray) -> None:
+        """Add the rows of several inputs."""
+        self.space[self.n : self.n + len(rows)] = rows
+        self.n += len(rows)
 
     def some(self, chosen: BoolArray) -> "Rows":
         """Return the rows of some inputs, ``chosen`` has shape ``(n,)``."""
         found = Rows(int(chosen.sum()))
-        found.extend({name: self.column(name)[chosen] for name in COLUMNS})
+        found.extend(self.table[chosen])
         return found
 
     def __len__(self) -> int:
@@ -147,7 +148,7 @@ class Rows(Sequence[Row]):
 
     def column(self, name: str) -> AnyArray:
         """Return the values of all rows, ``(n,)``."""
-        return self.columns[name][: self.n]
+        return self.table[name]
 
     def part(self, part: str, *, high: bool = False) -> FloatArray:
         """Return a part of the energy of each input [J], ``(n,)``."""
@@ -172,9 +173,9 @@ class Rows(Sequence[Row]):
         return right
 
 
-def _column(n: int, dtype: type) -> AnyArray:
-    if n * np.dtype(dtype).itemsize <= IN_MEMORY:
-        return np.zeros(n, dtype)
+def _space(n: int) -> AnyArray:
+    if n * ROW.itemsize <= IN_MEMORY:
+        return np.zeros(n, ROW)
     with tempfile.TemporaryFile() as file:  # the map keeps it, and the disk is larger
-        column: AnyArray = np.memmap(file, dtype, "w+", shape=(n,))
-    return column
+        space: AnyArray = np.memmap(file, ROW, "w+", shape=(n,))
+    return space

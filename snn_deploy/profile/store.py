@@ -1,8 +1,8 @@
-"""Parts of an unfinished profile in a folder, so that a killed run can be finished.
+"""Blocks of an unfinished profile in a folder, so that a killed run can be finished.
 
-A part is a Parquet file of its rows, whose sums stand in the file's metadata. It counts
-once a line of the journal names it with its hash; a line that was cut short, or a file
-that is not what its line says, counts as absent.
+A block is a Parquet file of its rows, whose sums stand in the file's metadata. It
+counts once a line of the journal names it with its hash; a line that was cut short, or
+a file that is not what its line says, counts as absent.
 """
 
 import hashlib
@@ -15,53 +15,52 @@ from typing import Protocol
 import numpy as np
 
 from snn_deploy.artifact import Artifact, sha256_of
+from snn_deploy.backends.results import Counts
 from snn_deploy.cutoff.rules.rule import Calibration
 from snn_deploy.data.data import Data
 from snn_deploy.errors import DataError
 from snn_deploy.files.writing import write_whole
-from snn_deploy.profile.parts import Part, Way
-from snn_deploy.profile.rows import COLUMNS, Rows
+from snn_deploy.profile.measured import Measured, Run
+from snn_deploy.profile.rows import Rows
 from snn_deploy.profile.tables import read_notes, read_rows, write_rows
-from snn_deploy.profile.totals import Totals
 from snn_deploy.version import __version__
 
 JOURNAL = "journal.jsonl"
 # what JSON and arrays raise that this program has not written
 _WRONG = (KeyError, OverflowError, RecursionError, TypeError, ValueError)
-COUNTS = ("cores", "chip")
 SUMS = ("n_right", "n_agreeing", "is_settled")
 
 
 class Store(Protocol):
-    """Where parts are kept while a profile is unfinished."""
+    """Where blocks are kept while a profile is unfinished."""
 
-    def names(self, way: Way, places: range) -> bool:
-        """Whether the part of these inputs was kept; it may be damaged by now."""
+    def names(self, run: Run, places: range) -> bool:
+        """Whether the block of these inputs was kept; it may be damaged by now."""
 
-    def read(self, way: Way, places: range) -> Part | None:
-        """Return the part of these inputs, if it is there, whole."""
+    def read(self, run: Run, places: range) -> Measured | None:
+        """Return the block of these inputs, if it is there, whole."""
 
-    def keep(self, way: Way, places: range, part: Part) -> None:
-        """Keep a part."""
+    def keep(self, run: Run, places: range, found: Measured) -> None:
+        """Keep a block."""
 
 
 class NoStore:
     """Keeps nothing."""
 
-    def names(self, way: Way, places: range) -> bool:
+    def names(self, run: Run, places: range) -> bool:
         """Return no."""
         return False
 
-    def read(self, way: Way, places: range) -> Part | None:
+    def read(self, run: Run, places: range) -> Measured | None:
         """Return nothing."""
         return None
 
-    def keep(self, way: Way, places: range, part: Part) -> None:
-        """Forget a part."""
+    def keep(self, run: Run, places: range, found: Measured) -> None:
+        """Forget a block."""
 
 
 class Folder:
-    """Keeps the parts of one profile in a folder."""
+    """Keeps the blocks of one profile in a folder."""
 
     def __init__(self, path: Path) -> None:
         """Read what is there of an earlier run, if any."""
@@ -72,32 +71,35 @@ class Folder:
         self.is_cut = text[-1:] not in (b"", b"\n")  # amid a line
         self.hashes = _hashes(text)
 
-    def names(self, way: Way, places: range) -> bool:
-        """Whether the journal names the part of these inputs."""
-        return _name(way, places) in self.hashes
+    def names(self, run: Run, places: range) -> bool:
+        """Whether the journal names the block of these inputs."""
+        return _name(run, places) in self.hashes
 
-    def read(self, way: Way, places: range) -> Part | None:
-        """Return the part of these inputs, if it is there, whole."""
-        name = _name(way, places)
+    def read(self, run: Run, places: range) -> Measured | None:
+        """Return the block of these inputs, if it is there, whole."""
+        name = _name(run, places)
         file = self.path / name
         if name not in self.hashes or not file.is_file():
             return None
         if _sha256(file) != self.hashes[name]:
             return None
         try:
-            return _part(file, n_serial=len(places) * way.is_serial)
+            return _measured(file, n_serial=len(places) * run.is_serial)
         except (DataError, OSError, *_WRONG):
             return None  # of another form, though its hash is right
 
-    def keep(self, way: Way, places: range, part: Part) -> None:
-        """Write a part, then its line in the journal."""
+    def keep(self, run: Run, places: range, found: Measured) -> None:
+        """Write a block, then its line in the journal."""
         self.path.mkdir(parents=True, exist_ok=True)
-        rows = Rows(len(part.serial) + len(part.streamed))
-        for some in (part.serial, part.streamed):
-            rows.extend({name: some.column(name) for name in COLUMNS})
-        sums = {name: getattr(part, name).tolist() for name in (*SUMS, "first_scores")}
-        sums |= {name: getattr(part.totals, name).tolist() for name in COUNTS}
-        name = _name(way, places)
+        rows = Rows(len(found.serial) + len(found.streamed))
+        for some in (found.serial, found.streamed):
+            rows.extend(some.table)
+        sums = {name: getattr(found, name).tolist() for name in (*SUMS, "first_scores")}
+        sums |= {
+            "n_cores": found.totals.n_cores,
+            "totals": found.totals.values.tolist(),
+        }
+        name = _name(run, places)
         write_whole(self.path / name, lambda path: write_rows(rows, path, notes=sums))
         self.hashes[name] = _sha256(self.path / name)
         self._append({"file": name, "sha256": self.hashes[name]})
@@ -134,7 +136,7 @@ class Unfinished:
         """Return where the profile of ``n`` inputs is kept.
 
         Another network, other thresholds or inputs, or another version of this program
-        have another place, so that no part of theirs is taken for one of these.
+        have another place, so that no block of theirs is taken for one of these.
         """
         labels = b"" if data.y is None else data.y.tobytes()
         what = [
@@ -159,8 +161,8 @@ class Unfinished:
         return self.opened[-1]
 
     @property
-    def n_parts(self) -> int:
-        """How many parts are kept of the profiles that were opened."""
+    def n_blocks(self) -> int:
+        """How many blocks are kept of the profiles that were opened."""
         return sum(len(folder.hashes) for folder in self.opened)
 
     def remove(self) -> None:
@@ -176,18 +178,17 @@ def _no_link(path: str, flags: int) -> int:
     return os.open(path, flags | no_follow, 0o666)
 
 
-def _name(way: Way, places: range) -> str:
-    words = way.name.replace(",", "").replace(" ", "-")
-    return f"{words}-{places.start:09d}-{places.stop:09d}.parquet"
+def _name(run: Run, places: range) -> str:
+    return f"{run.key}-{places.start:09d}-{places.stop:09d}.parquet"
 
 
-def _part(file: Path, n_serial: int) -> Part:
+def _measured(file: Path, n_serial: int) -> Measured:
     rows, sums = read_rows(file), read_notes(file)
-    found = {name: np.array(sums[name], np.int64) for name in (*COUNTS, *SUMS)}
-    return Part(
+    found = {name: np.array(sums[name], np.int64) for name in ("totals", *SUMS)}
+    return Measured(
         serial=_rows(rows, 0, n_serial),
         streamed=_rows(rows, n_serial, len(rows)),
-        totals=Totals(cores=found["cores"], chip=found["chip"]),
+        totals=Counts(found["totals"], int(sums["n_cores"])),
         n_right=found["n_right"],
         n_agreeing=found["n_agreeing"],
         first_scores=np.array(sums["first_scores"], np.float64),
@@ -197,7 +198,7 @@ def _part(file: Path, n_serial: int) -> Part:
 
 def _rows(rows: Rows, start: int, stop: int) -> Rows:
     found = Rows(stop - start)
-    found.extend({name: rows.column(name)[start:stop] for name in COLUMNS})
+    found.extend(rows.table[start:stop])
     return found
 
 

@@ -12,7 +12,15 @@ from snn_deploy.names import cell
 from snn_deploy.profile import detail
 from snn_deploy.profile.detail import Detail
 from snn_deploy.profile.failures import Failed
-from snn_deploy.profile.rows import COLUMNS, FAILURE, GIVEN, NO_LABEL, Rows, type_of
+from snn_deploy.profile.rows import (
+    COLUMNS,
+    FAILURE,
+    GIVEN,
+    NO_LABEL,
+    ROW,
+    Rows,
+    type_of,
+)
 
 NOTES = b"notes"  # key of a Parquet file's metadata
 SCHEMA = Path(__file__).parent / "summary.schema.json"  # of summary.json
@@ -114,7 +122,10 @@ def read_rows(path: Path) -> Rows:
             rows = Rows(n)
             for batch in file.iter_batches(BLOCK):
                 has_numbers = batch.filter(batch.column("failure").is_null())
-                rows.extend({name: _values(has_numbers, name) for name in COLUMNS})
+                block = np.zeros(has_numbers.num_rows, ROW)
+                for name in COLUMNS:
+                    block[name] = _values(has_numbers, name)
+                rows.extend(block)
     except (pa.ArrowException, OSError, ValueError) as error:
         why = str(error).splitlines()[0]
         raise DataError(

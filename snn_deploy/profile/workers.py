@@ -1,7 +1,7 @@
 """Measure a profile on several processes, here or on other machines, with Dask.
 
-The network and the inputs are shipped once to each worker. A part depends on no other,
-so neither the number of workers nor their death changes what is found: a part that is
+The network and the inputs are shipped once to each worker. A block depends on no other,
+so neither the number of workers nor their death changes what is found: a block that is
 lost is measured again, elsewhere.
 """
 
@@ -24,23 +24,23 @@ from snn_deploy.cutoff.decision import Cutoff
 from snn_deploy.cutoff.rules.rule import Calibration
 from snn_deploy.data.data import Data
 from snn_deploy.errors import BackendError
+from snn_deploy.profile.measured import Measured, Run
 from snn_deploy.profile.meter import Meter
-from snn_deploy.profile.parts import Part, Way
 
 S = TypeVar("S")
 T = TypeVar("T")
 R = TypeVar("R")
 
-AHEAD = 4  # parts that wait for each thread of a worker
+AHEAD = 4  # blocks that wait for each thread of a worker
 TIMEOUT = 10  # seconds to connect to a scheduler
-RETRIES = 10  # times that a part may be lost with its worker
+RETRIES = 10  # times that a block may be lost with its worker
 LOOK_S = 1.0  # between two looks at whether all workers of this machine are there
 
 _mine = threading.local()  # of a worker's thread: the meter that it has set up
 
 
 class Workers:
-    """Processes that measure parts of profiles.
+    """Processes that measure blocks of profiles.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def _deaf_worker() -> Any:
 
 
 class SharedMeter(Meter):
-    """A meter whose parts are measured by workers, several at a time."""
+    """A meter whose blocks are measured by workers, several at a time."""
 
     def __init__(
         self,
@@ -200,37 +200,37 @@ class SharedMeter(Meter):
         self.client.cancel([self.setup, *self.futures.values()])
         super().close()
 
-    def expect(self, way: Way, parts: Sequence[range]) -> None:
-        """Say which parts will be asked for, in this order."""
-        self.waiting = deque(parts)
+    def expect(self, run: Run, blocks: Sequence[range]) -> None:
+        """Say which blocks will be asked for, in this order."""
+        self.waiting = deque(blocks)
 
-    def part(self, way: Way, mine: range) -> Generator[None, None, Part]:
-        """Return what the inputs at these places of ``way`` gave; yield after each."""
+    def measure(self, run: Run, mine: range) -> Generator[None, None, Measured]:
+        """Return what the inputs at these places of ``run`` gave; yield after each."""
         if self.client.status != "running":
             raise self.workers.lost
         n_threads = sum(self.client.nthreads().values())
-        self._submit(way, mine)
+        self._submit(run, mine)
         while self.waiting and len(self.futures) < AHEAD * max(n_threads, 1):
-            self._submit(way, self.waiting.popleft())
-        part: Part = self._result(mine)
+            self._submit(run, self.waiting.popleft())
+        found: Measured = self._result(mine)
         yield from repeat(None, len(mine))
-        return part
+        return found
 
-    def _submit(self, way: Way, mine: range) -> None:
+    def _submit(self, run: Run, mine: range) -> None:
         if mine not in self.futures:
             self.futures[mine] = self.client.submit(
-                _measured, self.setup, self.setup.key, way, mine, pure=False
+                _measured, self.setup, self.setup.key, run, mine, pure=False
             )
         if mine in self.waiting:
             self.waiting.remove(mine)
 
-    def _result(self, mine: range) -> Part:
+    def _result(self, mine: range) -> Measured:
         try:
-            part: Part = self.workers.result(self.futures.pop(mine))
+            found: Measured = self.workers.result(self.futures.pop(mine))
         except BackendError as error:
             where = f"inputs {mine.start} to {mine.stop - 1}"
             raise BackendError(f"{where}: {error}") from error
-        return part
+        return found
 
 
 def _called(call: Callable[[S, T], R], shared: bytes, item: T) -> R:
@@ -238,8 +238,8 @@ def _called(call: Callable[[S, T], R], shared: bytes, item: T) -> R:
     return call(pickle.loads(shared), item)
 
 
-def _measured(setup: bytes, key: str, way: Way, mine: range) -> Part:
-    """Measure a part, in a worker."""
+def _measured(setup: bytes, key: str, run: Run, mine: range) -> Measured:
+    """Measure a block, in a worker."""
     if getattr(_mine, "key", None) != key:
         artifact, name, data, cutoff, calibration, monitor = pickle.loads(setup)
         if calibration is not None:
@@ -249,10 +249,10 @@ def _measured(setup: bytes, key: str, way: Way, mine: range) -> Part:
         backend = open_backend(name)
         _mine.meter = Meter(artifact, backend, data, cutoff, calibration, monitor)
         _mine.key = key
-    steps = _mine.meter.part(way, mine)
+    steps = _mine.meter.measure(run, mine)
     while True:
         try:
             next(steps)
         except StopIteration as done:
-            part: Part = done.value
-            return part
+            found: Measured = done.value
+            return found

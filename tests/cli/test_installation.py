@@ -9,7 +9,7 @@ import pytest
 from snn_deploy import cli
 from snn_deploy.backends.engine import compiled
 from snn_deploy.backends.engine.compiled import Engine
-from snn_deploy.backends.results import BatchResult
+from snn_deploy.backends.results import Block
 from snn_deploy.chip.target_file import read_target
 from snn_deploy.cli import installation
 from snn_deploy.cli.installation import Finding, Severity, examine
@@ -43,7 +43,7 @@ def test_engine_that_computes_something_else_is_a_problem(
 ) -> None:
     original = Engine.run
 
-    def wrong(engine: Engine, *given: object, **named: object) -> BatchResult:
+    def wrong(engine: Engine, *given: object, **named: object) -> Block:
         result = original(engine, *given, **named)  # type: ignore[arg-type]
         result.scores[0, 3:, 1] += 1
         return result

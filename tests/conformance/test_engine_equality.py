@@ -15,7 +15,7 @@ from snn_deploy.arrays import BoolArray, FloatArray, IntArray
 from snn_deploy.backends.engine.compiled import Engine, available
 from snn_deploy.backends.engine.cpu import CpuProgram, ReferenceSession
 from snn_deploy.backends.engine.grid import UnsupportedError
-from snn_deploy.backends.results import BatchResult, RunResult
+from snn_deploy.backends.results import Block, RunResult
 from snn_deploy.compiler.lower.retime import retime
 from snn_deploy.cutoff.decision import never
 from snn_deploy.cutoff.monitor import run_inputs
@@ -46,7 +46,7 @@ class Reference(CpuProgram):
 
     def run(
         self, stimuli: Sequence[Stimulus], betas: FloatArray, *, is_counted: bool
-    ) -> BatchResult | None:
+    ) -> Block | None:
         return None
 
 

@@ -164,9 +164,8 @@ def keyword_spotter() -> Spotter:
     prices = prices_of(LOIHI, n_tiles=network.n_tiles, monitor="host")
     durations = timestep_durations(activity.cores, activity.chip, prices)[:10]
     wall_s = durations.sum(axis=0) + 10 * prices.poll  # the stream hides the pipeline
-    dynamic, static, _, _ = energies(activity.cores, activity.chip, wall_s, prices)[
-        :, 0
-    ]
+    counts = activity.cores.sum(axis=(0, 1)), activity.chip.sum(axis=0)
+    dynamic, static, _, _ = energies(*counts, wall_s, prices)[:, 0]
     return Spotter(wall_s=wall_s[0], dynamic_j=dynamic, static_j=static)
 
 

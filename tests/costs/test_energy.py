@@ -35,7 +35,8 @@ def test_the_four_parts() -> None:
     cores = np.ones((2, 3, len(CORE_EVENTS)), np.int64)
     chip = np.ones((2, len(CHIP_EVENTS)), np.int64)
 
-    central = energies(cores, chip, np.array([1e-3, 2e-3]), prices)[:, 0]
+    counts = cores.sum(axis=(0, 1)), chip.sum(axis=0)
+    central = energies(*counts, np.array([1e-3, 2e-3]), prices)[:, 0]
 
     events = 6 * sum(DAVIES.values()) + 2 * sum(ON_CHIP.values())
     assert dict(zip(PARTS, central, strict=True)) == pytest.approx({
@@ -49,9 +50,9 @@ def test_the_four_parts() -> None:
 def test_without_prices_every_part_is_unknown_and_named() -> None:
     target = target_from_table(table(), "tiny.toml")
     prices = prices_of(target, n_tiles=1, monitor="host")
-    cores = np.ones((1, 1, len(CORE_EVENTS)), np.int64)
+    cores, chip = np.ones(len(CORE_EVENTS), np.int64), np.zeros(3, np.int64)
 
-    found = energies(cores, np.zeros((1, 3), np.int64), np.ones(2), prices)
+    found = energies(cores, chip, np.ones(2), prices)
 
     assert np.isnan(found).all()
     named = unknown_prices(target, "host")

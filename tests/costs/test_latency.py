@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.backends.results import Block, Counts
 from snn_deploy.chip.events import (
     ACCESS,
     CHIP_EVENTS,
@@ -17,11 +18,12 @@ from snn_deploy.chip.events import (
     UPDATE,
 )
 from snn_deploy.chip.target_file import read_target, target_from_table
-from snn_deploy.costs.latency import Stream, timestep_durations
+from snn_deploy.costs.latency import stream_times, timestep_durations
 from snn_deploy.costs.prices import BAND, Prices, prices_of
 from tests.chip.test_target import table
 
 N_CORES = 3
+N_BEHIND_MOST = 6
 MAPPED = np.array([4, 5, 6])
 
 
@@ -98,22 +100,46 @@ def laid_out(
     return durations
 
 
+def block(
+    inputs: list[tuple[IntArray, IntArray]], n_timesteps: int, depth: int
+) -> Block:
+    """Return inputs as a machine gives them, each by what it causes in a stream."""
+    n, lag = len(inputs), depth + N_BEHIND_MOST
+    counts = Counts.none((n, n_timesteps + depth + lag), N_CORES, 0)
+    found = Block(
+        scores=np.zeros((n, n_timesteps, 2), np.int64),
+        timesteps=np.full(n, n_timesteps),
+        counts=counts,
+        depth=depth,
+    )
+    for i, (cores, chip) in enumerate(inputs):
+        found.whole.cores[i, :n_timesteps] = cores[:n_timesteps]
+        found.whole.chip[i, :n_timesteps] = chip[:n_timesteps]
+        end = len(cores) - n_timesteps
+        found.tail.cores[i, :end] = cores[n_timesteps:]
+        found.tail.chip[i, :end] = chip[n_timesteps:]
+    return found
+
+
 @pytest.mark.parametrize(
     ("n_timesteps", "depth", "n"),
     [(1, 1, 1), (1, 4, 3), (2, 5, 7), (4, 4, 3), (8, 3, 5), (3, 0, 2)],
 )
-@pytest.mark.parametrize("n_behind", [0, 1, 6])  # layers behind the output
+@pytest.mark.parametrize("n_behind", [0, 1, N_BEHIND_MOST])  # layers behind the output
 def test_inputs_in_a_stream_share_the_timesteps(
     n_timesteps: int, depth: int, n: int, n_behind: int
 ) -> None:
     rng = np.random.default_rng(n)
     lag = depth + n_behind
     inputs = [drawn(rng, n_timesteps + lag) for _ in range(n)]
-    stream = Stream(prices(), MAPPED, n_timesteps=n_timesteps, depth=depth, lag=lag)
+    blocks = [
+        block(inputs[:2], n_timesteps, depth),
+        block(inputs[2:], n_timesteps, depth),
+    ]
 
-    found = [times for counts in inputs for times in stream.push(*counts)]
-    found += stream.finish()
+    times = stream_times(blocks, MAPPED, depth, prices())
 
+    found = [*zip(*times, strict=True)]
     durations = laid_out(inputs, n_timesteps, depth, prices())
     assert len(found) == n
     for i, (latency, period) in enumerate(found):

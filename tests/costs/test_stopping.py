@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from snn_deploy.costs.pricing import Pricing
 from snn_deploy.costs.stopping import stopping_costs
 from snn_deploy.cutoff.decision import never
-from snn_deploy.cutoff.monitor import run_inputs
+from snn_deploy.cutoff.monitor import run_block, run_inputs
 from snn_deploy.cutoff.rules.fixed import fixed
+from snn_deploy.profile.pricing import Pricing
 from tests.cutoff.test_monitor import loaded
 
 
@@ -23,10 +23,12 @@ def test_costs_up_to_a_stop_are_those_of_a_run_that_stops_there(
 
     energy, time = stopping_costs(network, full.activity, np.array(looks), monitor)
 
-    pricing = Pricing(network, None, monitor)
+    index = np.zeros(1, np.int64)
+    pricing = Pricing(network, None, index, monitor)
     for t in range(1, 9):
-        (stopped,) = run_inputs(program, network, stimuli, fixed(t))
-        row = pricing.serial(stopped, n_polls=sum(look <= t for look in looks))
+        stopped = run_block(program, network, [data.stimulus(0)], fixed(t))
+        polls = np.array([sum(look <= t for look in looks)])
+        (row,) = pricing.one_by_one(index, stopped, polls)
         parts = [row[f"energy_{part}_j"] for part in ("dynamic", "static", "host")]
         reset = row["energy_reset_j"]
         total = sum(part for part in [*parts, reset] if part is not None)

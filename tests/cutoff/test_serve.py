@@ -7,9 +7,9 @@ import pytest
 
 from snn_deploy.cutoff.calibrate import calibrate
 from snn_deploy.cutoff.monitor import run_inputs
+from snn_deploy.cutoff.restarting import Restarting
 from snn_deploy.cutoff.rules.rule import Settings
 from snn_deploy.cutoff.serve import Decision, serve
-from snn_deploy.cutoff.steady import Steady
 from snn_deploy.cutoff.thresholds import stops
 from snn_deploy.data.data import Data
 from tests.cutoff.test_monitor import N, loaded
@@ -30,7 +30,7 @@ def served(*sizes: int, audit: float = 0.0, has_labels: bool = True) -> list[Dec
     if not has_labels:
         data = Data(x=data.x, y=None, training=data.training)
     found = serve(
-        Steady(lambda: program),
+        Restarting(lambda: program),
         artifact.network,
         calibration,
         arrivals(data, *sizes),
@@ -93,7 +93,7 @@ def test_no_input_waits_for_one_that_arrives_later() -> None:
             taken.append(source)
             yield source, part
 
-    machine = Steady(lambda: program)
+    machine = Restarting(lambda: program)
     decisions = serve(machine, artifact.network, calibration, noted())
     next(decisions)
 

@@ -28,7 +28,7 @@ from snn_deploy.importers.torch.pt2 import read_pt2
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.stimuli import Encoding
 from snn_deploy.profile.diff import NAMES, compare, read_profile
-from snn_deploy.profile.parts import Part, Way
+from snn_deploy.profile.measured import Kind, Measured, Run
 from snn_deploy.profile.rows import COLUMNS, Row, Rows
 from snn_deploy.profile.store import JOURNAL, Folder
 from snn_deploy.profile.sweep_file import read_sweep
@@ -47,7 +47,7 @@ from tests.profile.test_sweep import TEXT as SWEEP
 from tests.report.profiles import network
 
 PLACES = range(9)
-WAY = Way(name="all", inputs=PLACES, n_timesteps=4)
+RUN = Run(kind=Kind.CUTOFF, inputs=PLACES, n_timesteps=4)
 Mutation = Callable[[bytes, random.Random], bytes]
 
 
@@ -81,7 +81,7 @@ def _data(path: Path) -> object:
 
 def _journal(path: Path) -> object:
     """Read the journal of an unfinished profile."""
-    return Folder(path.parent).read(WAY, PLACES)
+    return Folder(path.parent).read(RUN, PLACES)
 
 
 def _part(path: Path) -> object:
@@ -90,7 +90,7 @@ def _part(path: Path) -> object:
     line["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     (path.parent / JOURNAL).write_text(json.dumps(line) + "\n")
     (path.parent / line["file"]).write_bytes(path.read_bytes())
-    return Folder(path.parent).read(WAY, PLACES)
+    return Folder(path.parent).read(RUN, PLACES)
 
 
 def _summary(path: Path) -> object:
@@ -152,9 +152,9 @@ def originals() -> Path:
     ):
         (folder / f"{kind}.toml").write_bytes(source.read_bytes())
     write_rows(rows(), folder / "rows.parquet")
-    part = Part.empty(WAY, len(PLACES), network())
-    part.serial.extend({name: rows().column(name) for name in COLUMNS})
-    Folder(folder / "parts").keep(WAY, PLACES, part)
+    part = Measured.empty(RUN, len(PLACES), network())
+    part.serial.extend(rows().table)
+    Folder(folder / "parts").keep(RUN, PLACES, part)
     for path in (folder / "parts").iterdir():
         name = path.name if path.name == JOURNAL else "part.parquet"
         path.rename(folder / name)

@@ -26,16 +26,17 @@ from snn_deploy.chip.target_file import read_target
 from snn_deploy.compiler.lower.retime import retime
 from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.compiler.retarget import retarget
-from snn_deploy.costs.pricing import Pricing, Values
 from snn_deploy.cutoff.decision import never
-from snn_deploy.cutoff.monitor import run_inputs
+from snn_deploy.cutoff.monitor import run_block, run_inputs
 from snn_deploy.cutoff.rules.fixed import fixed
 from snn_deploy.data.data import Data
 from snn_deploy.data.datasets import load_split
 from snn_deploy.files.writing import packaged_folder
 from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.profile.pricing import Pricing
 from snn_deploy.profile.profile import Schedule, profile_inputs
+from snn_deploy.profile.rows import COLUMNS
 from snn_deploy.verify.recording import RawInputs, record
 from tests.build import rng
 from tests.conformance.networks import ROOMY, Case, cases, mapped
@@ -171,7 +172,7 @@ def test_a_cutoff_at_the_last_timestep_is_a_full_run(name: str) -> None:
     profile = profile_inputs(artifact, backend, found.data, cutoff=last)
 
     early, full = (profile.runs[s] for s in (Schedule.CUTOFF, Schedule.SERIAL))
-    for column in full.columns:
+    for column in COLUMNS:
         is_polled = column.split("_")[0] in ("latency", "period") or (
             "static" in column or "host" in column
         )
@@ -205,14 +206,13 @@ def test_a_stream_has_every_spike_of_layers_behind_the_output(case: Case) -> Non
     layers = [p for p in graph.populations if p.spikes]
     assume(max((p.offset for p in layers), default=0) > graph.depth)
     program = open_backend("cpu").load(network)
-    stream = Pricing(network, None, "embedded").stream(n)
+    indices = np.arange(len(case.stimuli))
+    block = run_block(program, network, case.stimuli, never)
     results = run_inputs(program, network, enumerate(case.stimuli), never)
 
-    rows: list[Values] = []
     totals = []
     for result in results:
         cores, chip = result.activity.streamed
-        rows += stream.push(result)
         stimulus = case.stimuli[result.index]
         recorded = program.record(stimulus, ["spikes"], n_timesteps=n)
         fired = {
@@ -229,7 +229,7 @@ def test_a_stream_has_every_spike_of_layers_behind_the_output(case: Case) -> Non
         read = fired[graph.output].sum() if graph.readout.spikes else 0
         assert counts[PACKET] + chip[:, INJECTION].sum() == counts[PACKET_IN] + read
         totals.append(expected.sum())
-    rows += stream.finish()
+    rows = Pricing(network, None, indices, "embedded").in_a_stream(indices, [block])
 
-    assert [row["spikes"] for row in rows] == totals
+    assert rows["spikes"].tolist() == totals
     TALLY.add("streams = recorded spikes", 2 * n, 2 * len(network.cores))

@@ -1,14 +1,15 @@
 """retry: two streams, priced by hand, and the same numbers from engine and Python."""
 
-from functools import cache
+from collections.abc import Iterator
+from functools import cache, partial
 
 import numpy as np
 import pytest
 
 from snn_deploy.arrays import IntArray
-from snn_deploy.artifact import Artifact
+from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends.registry import open_backend
-from snn_deploy.backends.results import Activity, RunResult
+from snn_deploy.backends.results import Activity, Block, RunResult
 from snn_deploy.chip.events import (
     ACCESS,
     CHIP_EVENTS,
@@ -20,19 +21,20 @@ from snn_deploy.chip.events import (
 from snn_deploy.chip.target_file import target_from_table
 from snn_deploy.costs.latency import timestep_durations
 from snn_deploy.costs.prices import prices_for
-from snn_deploy.costs.pricing import Pricing
 from snn_deploy.cutoff.calibrate import calibrate
 from snn_deploy.cutoff.evidence import Evidence
-from snn_deploy.cutoff.monitor import collect_scores
+from snn_deploy.cutoff.monitor import block_of, collect_scores
 from snn_deploy.cutoff.oracle import answers
 from snn_deploy.cutoff.rules.rule import Calibration, Settings
 from snn_deploy.cutoff.thresholds import stops
-from snn_deploy.profile.parts import Gauge, Part, Way
+from snn_deploy.data.data import Data
+from snn_deploy.profile.measured import Run, sum_of
+from snn_deploy.profile.meter import Meter, measure
 from snn_deploy.profile.profile import Profile, Schedule, profile_inputs
 from snn_deploy.profile.retry import two_streams
 from snn_deploy.profile.schedules import other_monitor
+from snn_deploy.profile.store import NoStore
 from snn_deploy.profile.summary import summarize
-from snn_deploy.profile.totals import sum_of
 from tests.build import RATE
 from tests.chip.test_target import table
 from tests.conformance.test_equality import alone_in_stream, no_chip_events
@@ -95,7 +97,7 @@ def result(index: int, n_timesteps: int, n_fired: int, gap: int) -> RunResult:
         chip_timesteps=n,
         stopped_early=False,
         gap=gap,
-        scores=np.tile([gap, 0, 0], (n_timesteps, 1)),
+        scores=gap * np.tile(np.eye(3, dtype=np.int64)[index], (n_timesteps, 1)),
         activity=Activity(
             timesteps=n_timesteps,
             cores=cores,
@@ -106,7 +108,7 @@ def result(index: int, n_timesteps: int, n_fired: int, gap: int) -> RunResult:
     )
 
 
-def test_two_inputs_cost_what_a_hand_adds_up() -> None:
+def test_two_inputs_cost_what_a_hand_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Firing: 2 pJ, 3 ns. A timestep's barrier: 10 ns. A poll: 100 ns. Power: 1 mW.
 
     First stream, one timestep each: the chip's timesteps last 13, 13, 110 and 110 ns.
@@ -119,9 +121,7 @@ def test_two_inputs_cost_what_a_hand_adds_up() -> None:
         chip["cost"][name] = free
     chip["cost"]["poll_embedded"] = {"time_us": 0.1, "source": "made up"}
     chip["cost"]["static"] = {"power_mw": 1, "source": "made up"}
-    pricing = Pricing(
-        network(target_from_table(chip, "tiny.toml")), np.array([0, 0]), "embedded"
-    )
+    mapped = pack(network(target_from_table(chip, "tiny.toml")))
     rule = Calibration(
         rule="retry",
         betas=np.array([5.0, np.inf, 5.0]),
@@ -137,24 +137,23 @@ def test_two_inputs_cost_what_a_hand_adds_up() -> None:
         loss=0.0,
         polled=np.array([1, 3]),
     )
-    gauge = Gauge(
-        pricing=pricing, labels=None, hashes=np.array([7, 7]), calibration=rule
-    )
+    inputs = Data(x=np.zeros((2, 2)), y=np.array([0, 0]), training=RATE)
+    meter = Meter(mapped, open_backend("cpu"), inputs, None, rule, "embedded")
+    meter.pricing.hashes = np.array([7, 7])
     asked = []
 
-    def measure(way: Way) -> Part:
-        asked.append((way.n_timesteps, list(way.inputs)))
-        fired, gap = (1, 6) if way.n_timesteps == 1 else (2, 10)
-        results = [result(i, way.n_timesteps, fired, gap - i) for i in way.inputs]
-        part = gauge.part(way, results, 0, range(len(results)))
-        while True:
-            try:
-                next(part)
-            except StopIteration as done:
-                found: Part = done.value
-                return found
+    def by_hand(run: Run, places: range) -> Iterator[Block]:
+        asked.append((run.n_timesteps, list(run.inputs)))
+        fired, gap = (1, 6) if run.n_timesteps == 1 else (2, 10)
+        found = [result(i, run.n_timesteps, fired, gap - i) for i in run.inputs]
+        yield block_of(found, shortened(meter.network, run.n_timesteps))
 
-    rows, parts, first_scores = two_streams(rule, 2, measure)
+    monkeypatch.setattr(meter, "_run", by_hand)
+    measured = partial(
+        measure, meter, store=NoStore(), progress=lambda done, n, what: done
+    )
+
+    rows, parts, first_scores = two_streams(rule, 2, measured)
 
     totals = sum_of(parts)
     assert asked == [(1, [0, 1]), (3, [1])]

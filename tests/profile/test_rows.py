@@ -21,8 +21,8 @@ def test_more_rows_than_memory_holds_lie_in_files(
 
     in_files: Profile = profiled(risk(20), data(60))
 
-    assert isinstance(in_files.rows.columns["spikes"], np.memmap)
-    assert not isinstance(in_memory.rows.columns["spikes"], np.memmap)
+    assert isinstance(in_files.rows.table, np.memmap)
+    assert not isinstance(in_memory.rows.table, np.memmap)
     assert summarize(in_files) == summarize(in_memory)
     write_rows(in_files.rows, tmp_path / "rows.parquet")
     assert list(read_rows(tmp_path / "rows.parquet")) == list(in_memory.rows)

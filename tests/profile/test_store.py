@@ -12,7 +12,7 @@ from snn_deploy.cutoff.rules.rule import Calibration
 from snn_deploy.data.data import Data
 from snn_deploy.errors import DataError
 from snn_deploy.profile import meter as meter_module
-from snn_deploy.profile.parts import Part, Way
+from snn_deploy.profile.measured import Measured, Run
 from snn_deploy.profile.profile import Profile, profile_inputs
 from snn_deploy.profile.rows import COLUMNS
 from snn_deploy.profile.store import JOURNAL, Folder, Store, Unfinished
@@ -37,11 +37,11 @@ class Stopping(Folder):
         super().__init__(path)
         self.left = n
 
-    def keep(self, way: Way, places: range, part: Part) -> None:
+    def keep(self, run: Run, places: range, found: Measured) -> None:
         if not self.left:
             raise EndedError
         self.left -= 1
-        super().keep(way, places, part)
+        super().keep(run, places, found)
 
 
 @pytest.fixture(autouse=True)

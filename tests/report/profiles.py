@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from snn_deploy.artifact import Artifact, pack
+from snn_deploy.backends.results import Counts
 from snn_deploy.chip.target import Target
 from snn_deploy.cutoff.rules.rule import Calibration
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore, Piece
@@ -16,7 +17,6 @@ from snn_deploy.ir.quantized import (
 from snn_deploy.profile.profile import Profile, Schedule
 from snn_deploy.profile.rows import Row, Rows
 from snn_deploy.profile.summary import summarize
-from snn_deploy.profile.totals import Totals
 from snn_deploy.report.html import render
 from tests.build import RATE, dense, integers, population, simulator
 
@@ -140,7 +140,7 @@ def profile(n: int = 30, **changes: Any) -> Profile:
         "fixed_timesteps": N_TIMESTEPS,
         "accuracy_at": np.linspace(0.8, 1.0, N_TIMESTEPS),
         "agreement_at": np.linspace(0.8, 1.0, N_TIMESTEPS),
-        "totals": Totals.none(N_TIMESTEPS + 2, 1, 0),
+        "totals": Counts.none((N_TIMESTEPS + 2,), 1, 0),
         "unknown": (),
     }
     return Profile(**{**settings, **changes})

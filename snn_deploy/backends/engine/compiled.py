@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Sequence
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from snn_deploy.backends.engine.grid import UnsupportedError
 from snn_deploy.backends.engine.layout import Layout
 from snn_deploy.backends.engine.tally import activity, counting_of
 from snn_deploy.backends.protocol import Turn
-from snn_deploy.backends.results import Activity, BatchResult, StepRecord
+from snn_deploy.backends.results import Activity, Block, Counts, StepRecord
 from snn_deploy.errors import BackendError
 from snn_deploy.fixedpoint import BIAS_MANTISSA_LIMIT
 from snn_deploy.ir.mapped import MappedNetwork
@@ -138,7 +138,7 @@ class Engine:
 
     def run(
         self, stimuli: Sequence[Stimulus], betas: FloatArray, *, is_counted: bool
-    ) -> BatchResult:
+    ) -> Block:
         """Run each input until its gap is over the timestep's threshold, or the end."""
         scores, timesteps, counts, interrupt = self.layout.network.run(
             [_input(stimulus) for stimulus in stimuli],
@@ -148,10 +148,11 @@ class Engine:
             self.instructions,
             self._is_extreme(stimuli),
         )
-        return BatchResult(
+        return Block(
             scores=scores,
             timesteps=timesteps,
-            activities=Activities(counts, timesteps, self.network),
+            counts=Counts(counts, len(self.network.cores)),
+            depth=self.network.graph.depth,
             interrupt=interrupt,
         )
 
@@ -174,32 +175,6 @@ class Engine:
         """Whether a spike carries more than the network is made for, or less than 0."""
         most = self.network.graph.source.largest_value
         return any(low < 0 or high > most for low, high in (s.range for s in stimuli))
-
-
-class Activities(Sequence[Activity]):
-    """The counts of the inputs of a batch, sorted by event when they are read."""
-
-    def __init__(
-        self, counts: IntArray, timesteps: IntArray, network: MappedNetwork
-    ) -> None:
-        self.counts = counts
-        self.timesteps = timesteps
-        self.network = network
-
-    def __len__(self) -> int:
-        return len(self.counts)
-
-    @overload
-    def __getitem__(self, index: int) -> Activity: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> "Activities": ...
-
-    def __getitem__(self, index: int | slice) -> "Activity | Activities":
-        counts, timesteps = self.counts[index], self.timesteps[index]
-        if isinstance(index, slice):
-            return Activities(counts, timesteps, self.network)
-        return activity(counts, int(timesteps), self.network)
 
 
 class EngineSession:

@@ -14,7 +14,7 @@ from snn_deploy.arrays import BoolArray, FloatArray, IntArray
 from snn_deploy.backends.counting import Counter
 from snn_deploy.backends.engine.compiled import load_engine, missing_note, say_once
 from snn_deploy.backends.protocol import LIMITED, Recording, Session, Turn
-from snn_deploy.backends.results import Activity, BatchResult, Counts, StepRecord
+from snn_deploy.backends.results import Activity, Block, Counts, StepRecord
 from snn_deploy.chip.events import ACCESS
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph
@@ -81,7 +81,7 @@ class CpuProgram:
 
     def run(
         self, stimuli: Sequence[Stimulus], betas: FloatArray, *, is_counted: bool
-    ) -> BatchResult | None:
+    ) -> Block | None:
         """Run each input until it has settled; ``None`` without the engine."""
         if self.engine is None or not self.engine.accepts(stimuli):
             return None

@@ -10,7 +10,7 @@ from snn_deploy.errors import BackendError
 T = TypeVar("T")
 
 
-class Steady:
+class Restarting:
     """A program that is loaded when it is needed, and again when it has failed.
 
     Parameters

@@ -1,0 +1,106 @@
+"""Turn what inputs did into rows: answers, counts, joules and seconds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from snn_deploy.arrays import AnyArray, FloatArray, IntArray
+from snn_deploy.backends.results import Block, Counts
+from snn_deploy.chip.events import EVENTS
+from snn_deploy.costs.energy import PARTS, energies
+from snn_deploy.costs.latency import stream_times, timestep_durations
+from snn_deploy.costs.prices import prices_for
+from snn_deploy.cutoff.oracle import answers, gaps
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.profile.rows import NO_LABEL, ROW
+
+
+class Pricing:
+    """What a network costs on its target.
+
+    Parameters
+    ----------
+    network : MappedNetwork
+    labels, hashes : array, (n,), or None
+        Of all inputs.
+    monitor : {"embedded", "host"}
+    """
+
+    def __init__(
+        self,
+        network: MappedNetwork,
+        labels: IntArray | None,
+        hashes: IntArray,
+        monitor: str,
+    ) -> None:
+        self.network = network
+        self.labels = labels
+        self.hashes = hashes
+        self.prices = prices_for(network, monitor)
+
+    def one_by_one(
+        self, indices: IntArray, block: Block, n_polls: IntArray
+    ) -> AnyArray:
+        """Return the rows of inputs that have the chip for themselves.
+
+        The next one starts when it has its answer; the time to clear the chip is
+        unknown and left out.
+        """
+        counts = block.whole
+        n_chip_timesteps = block.timesteps + self.network.graph.depth
+        durations = timestep_durations(counts.cores, counts.chip, self.prices)
+        is_over = np.arange(durations.shape[1]) >= n_chip_timesteps[:, np.newaxis]
+        durations[is_over] = 0
+        wall_s = durations.sum(axis=1) + n_polls[:, np.newaxis] * self.prices.poll
+        found = self._rows(indices, block, counts.sum(axis=1), wall_s, wall_s)
+        found["chip_timesteps"] = n_chip_timesteps
+        return found
+
+    def in_a_stream(self, indices: IntArray, blocks: Sequence[Block]) -> AnyArray:
+        """Return the rows of inputs that follow one another without a gap.
+
+        Nothing is in the pipeline before the first one and behind the last one.
+        """
+        mapped = np.array([core.n_compartments for core in self.network.cores])
+        depth = self.network.graph.depth
+        latency_s, period_s = stream_times(blocks, mapped, depth, self.prices)
+        parts, start = [], 0
+        for block in blocks:
+            mine = slice(start, start + len(block))
+            times = latency_s[mine], period_s[mine]
+            parts.append(self._rows(indices[mine], block, block.streamed, *times))
+            start += len(block)
+        found = np.concatenate(parts)
+        found["chip_timesteps"] = blocks[0].n_timesteps
+        return found
+
+    def _rows(
+        self,
+        indices: IntArray,
+        block: Block,
+        counts: Counts,
+        latency_s: FloatArray,
+        period_s: FloatArray,
+    ) -> AnyArray:
+        """Return rows from the counts ``(n, n_columns)`` and times of inputs."""
+        last = block.scores[np.arange(len(block)), block.timesteps - 1]
+        energy_j = energies(
+            counts.cores.sum(axis=1), counts.chip, period_s, self.prices
+        )
+        found = np.zeros(len(block), ROW)
+        found["index"] = indices
+        found["input_hash"] = self.hashes[indices]
+        found["label"] = NO_LABEL if self.labels is None else self.labels[indices]
+        found["prediction"] = answers(last)
+        found["timesteps"] = block.timesteps
+        found["stopped_early"] = block.timesteps < block.n_timesteps
+        found["gap"] = gaps(last)
+        for event in EVENTS:
+            if event.column:
+                found[event.column] += counts.total(event)
+        for end, suffix in enumerate(("", "_high")):
+            for i, part in enumerate(PARTS):
+                found[f"energy_{part}{suffix}_j"] = energy_j[:, i, end]
+            found[f"latency{suffix}_s"] = latency_s[:, end]
+            found[f"period{suffix}_s"] = period_s[:, end]
+        return found
