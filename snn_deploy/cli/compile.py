@@ -204,7 +204,7 @@ def _kept_calibration(
     if old.calibration is None:
         return artifact
     if options.drop_calibration:
-        out(f"dropped the calibration of {path}: run snn-deploy calibrate again")
+        out(f"dropped the calibration of {path}; snn-deploy calibrate gives it another")
         return artifact
     if old.sha256 == artifact.sha256:
         out(f"kept the calibration of {path}: the network is the same")

@@ -367,6 +367,8 @@ class Rule:
             few = found.n_inputs < found.n_inputs_needed
             why = ", since there are too few inputs" if few else ""
             return f"never stops early{why}"
+        if found.betas[found.looks[0] - 1] == -np.inf:
+            return f"stop at timestep {found.looks[0]}, whatever the outputs are"
         if len(np.unique(found.betas[found.looks - 1])) == 1:
             return f"stop once {settled_in_words(found)}{looks_in_words(found)}"
         return f"{thresholds_in_words(found)}{looks_in_words(found)}"
