@@ -202,7 +202,7 @@ def test_the_file_is_a_stored_zip_of_json_and_tensors(tmp_path: Path) -> None:
     assert {e.compress_type for e in entries} == {zipfile.ZIP_STORED}
     assert {e.date_time for e in entries} == {(1980, 1, 1, 0, 0, 0)}
     assert manifest["format"] == "snn-deploy network"
-    assert manifest["version"] == 5
+    assert manifest["version"] == VERSION
     assert manifest["update_order"] == list(UPDATE_ORDER)
     assert manifest["tensors_sha256"] == hashlib.sha256(tensors).hexdigest()
 

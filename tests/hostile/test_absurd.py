@@ -272,10 +272,10 @@ CALIBRATIONS: dict[str, tuple[str, Edit]] = {
         ("rule", "retry", "polls 0 times"),
     )
 } | {
-    "betas nan": ("that are none", tensor("betas", lambda b: b * np.nan)),
+    "betas nan": ("NaN or infinite", tensor("betas", lambda b: b * np.nan)),
     "hashes in two axes": ("they are a row", tensor("hashes", lambda h: h[None])),
     "scores in two axes": ("they are a row", tensor("first_scores", lambda s: s[None])),
-    "scores nan": ("that are none", tensor("first_scores", lambda s: [np.nan])),
+    "scores nan": ("NaN or infinite", tensor("first_scores", lambda s: [np.nan])),
     "polled twice": ("do not ascend", tensor("polled", lambda p: [2, 2])),
     "polled in two axes": ("they are a row", tensor("polled", lambda p: [[2]])),
     "certain of other classes": (
