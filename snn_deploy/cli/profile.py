@@ -203,7 +203,6 @@ def _measured(
 ) -> "tuple[Profile, Additions]":
     """Return the profile and all that is asked beside it."""
     from snn_deploy.profile.closeups import look_closer
-    from snn_deploy.profile.detail import detail
     from snn_deploy.profile.neurobench import metrics
     from snn_deploy.profile.targets import on_targets
     from snn_deploy.report.profile_files import Additions
@@ -235,7 +234,7 @@ def _measured(
         targets=targets,
         closeups=look_closer(profile, data, open_backend("cpu")),  # equal to others
         neurobench=metrics(artifact.network, data.stimuli, n_inputs, cutoff),
-        detail=detail(profile) if options.detail else None,
+        detail=profile.detail if options.detail else None,
         has_csv=options.csv,
     )
 

@@ -1,18 +1,15 @@
 """Where events happen and what they cost: by layer, neurocore and chip timestep."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.backends.results import Counts
 from snn_deploy.chip.events import CHIP_EVENTS, CORE_EVENTS, EVENTS, LINKS
 from snn_deploy.costs.energy import dynamic_energy
 from snn_deploy.costs.prices import Prices, prices_for
-from snn_deploy.ir.mapped import Neurocore
-
-if TYPE_CHECKING:
-    from snn_deploy.profile.profile import Profile
+from snn_deploy.ir.mapped import MappedNetwork, Neurocore
 
 NO_NEUROCORE = -1
 MESH = "mesh and host"  # hops, links between chips, and packets that the host sends
@@ -75,11 +72,12 @@ def _append(table: dict[str, list[object]], row: list[object]) -> None:
         table[name].append(None if is_unknown else value)
 
 
-def detail(profile: "Profile") -> Detail:
-    """Return where the events of a profile happened, with their energy."""
-    network, n = profile.artifact.network, len(profile.rows)
-    prices = prices_for(network, profile.monitor)
-    cores, chip = profile.totals.cores, profile.totals.chip
+def detail(
+    network: MappedNetwork, totals: Counts, *, n_inputs: int, monitor: str
+) -> Detail:
+    """Return where the events of ``n_inputs`` happened, with their energy."""
+    prices, n = prices_for(network, monitor), n_inputs
+    cores, chip = totals.cores, totals.chip
     return Detail(
         layers=tuple(_layer(core) for core in network.cores),
         neurocores=np.array([core.index for core in network.cores]),

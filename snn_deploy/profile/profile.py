@@ -19,6 +19,7 @@ from snn_deploy.cutoff.decision import Cutoff
 from snn_deploy.cutoff.drift import Drift, audits, is_lost, look
 from snn_deploy.cutoff.rules.rule import Calibration
 from snn_deploy.data.data import Data
+from snn_deploy.profile.detail import Detail, detail
 from snn_deploy.profile.failures import Failed, Successes
 from snn_deploy.profile.measured import Kind, Measured, Run, sum_of
 from snn_deploy.profile.meter import Meter, Progress, measure
@@ -81,6 +82,16 @@ class Profile:
     def rows(self) -> Rows:
         """With the cutoff if there is one, else all timesteps; one by one."""
         return self.runs[Schedule.CUTOFF if self.has_cutoff else Schedule.SERIAL]
+
+    @property
+    def detail(self) -> Detail:
+        """Where the events of ``rows`` happened."""
+        return detail(
+            self.artifact.network,
+            self.totals,
+            n_inputs=len(self.rows),
+            monitor=self.monitor,
+        )
 
     @property
     def fixed_rows(self) -> Rows:

@@ -20,7 +20,7 @@ from snn_deploy.chip.events import (
 )
 from snn_deploy.compiler.retarget import retarget
 from snn_deploy.cutoff.rules.risk import risk
-from snn_deploy.profile.detail import COLUMNS, MESH, detail
+from snn_deploy.profile.detail import COLUMNS, MESH
 from snn_deploy.profile.profile import Profile, profile_inputs
 from snn_deploy.profile.tables import write_detail
 from tests.build import simulator
@@ -36,7 +36,7 @@ def found() -> Profile:
 def test_dynamic_energies_add_up_to_that_of_the_inputs(
     found: Profile, end: int, name: str
 ) -> None:
-    parts = detail(found)
+    parts = found.detail
 
     total = parts.core_energy[..., end].sum() + parts.chip_energy[:, end].sum()
     mean = found.rows.column(f"energy_{name}").mean()
@@ -44,7 +44,7 @@ def test_dynamic_energies_add_up_to_that_of_the_inputs(
 
 
 def test_events_add_up_to_those_of_the_inputs(found: Profile) -> None:
-    parts = detail(found)
+    parts = found.detail
 
     counts = parts.cores.sum(axis=(0, 1))
     rows = found.rows
@@ -65,7 +65,7 @@ def test_layers_are_those_that_lie_on_the_neurocores() -> None:
     network = retarget(graph, small)
     found = profile_inputs(pack(network), open_backend("cpu"), data(), cutoff=None)
 
-    parts = detail(found)
+    parts = found.detail
 
     assert set(parts.layers) == {p.name for p in graph.populations}
     for layer in set(parts.layers):
@@ -74,13 +74,13 @@ def test_layers_are_those_that_lie_on_the_neurocores() -> None:
 
 
 def test_layers_that_share_a_neurocore_are_told_together(found: Profile) -> None:
-    assert set(detail(found).layers) == {"hidden, more, out"}
+    assert set(found.detail.layers) == {"hidden, more, out"}
 
 
 def test_the_table_holds_every_timestep_and_neurocore(
     found: Profile, tmp_path: Path
 ) -> None:
-    parts = detail(found)
+    parts = found.detail
     n_timesteps, n_cores = parts.cores.shape[:2]
 
     write_detail(parts, tmp_path / "d.parquet")
