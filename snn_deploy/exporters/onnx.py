@@ -343,7 +343,7 @@ class _Step:
 
     def _population(self, population: Population) -> None:
         form, name = self.form, population.name
-        neurons = _Neurons(form, population, self.graph.precision.current_decay_offset)
+        neurons = _PopulationUpdate(form, population, self.graph.precision.current_decay_offset)
         spikes, voltage = neurons.update(self._arriving(population))
         self.now[name] = spikes
         size = population.size
@@ -353,7 +353,7 @@ class _Step:
             form.output(OUTPUT, spikes if population.spikes else voltage, BATCH, size)
 
 
-class _Neurons:
+class _PopulationUpdate:
     """The update of one population; ``ir.dynamics.Neurons`` is its definition."""
 
     def __init__(self, form: Form, population: Population, offset: int) -> None:
