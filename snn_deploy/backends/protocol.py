@@ -125,6 +125,7 @@ class Backend(Protocol):
     """A machine, or a simulator of one."""
 
     name: str
+    is_slow: bool  # an input takes seconds: results are kept after few
 
     def load(self, network: MappedNetwork) -> Program:
         """Lay the network out for this machine."""

@@ -93,7 +93,7 @@ class Meter:
     @property
     def block_size(self) -> int:
         """How many inputs are measured before they are stored."""
-        if self.backend.name == "lava":
+        if self.backend.is_slow:
             return FEW
         return max(1, min(BATCH, MOST_BYTES // bytes_of_input(self.network)))
 

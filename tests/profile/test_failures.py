@@ -45,6 +45,7 @@ class Frail:
     """
 
     name = "lava"
+    is_slow = True
     max_batch = 1
 
     def __init__(self, data: Data, fails: dict[int, int]) -> None:

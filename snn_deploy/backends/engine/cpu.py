@@ -29,6 +29,7 @@ class CpuBackend:
     """The computer at hand."""
 
     name = "cpu"
+    is_slow = False
 
     def load(self, network: MappedNetwork) -> "CpuProgram":
         """Return the network, laid out."""
@@ -42,6 +43,7 @@ class ReferenceBackend:
     """The NumPy reference, also where the engine is installed."""
 
     name = "reference"
+    is_slow = False
 
     def load(self, network: MappedNetwork) -> "CpuProgram":
         """Return the network, laid out."""

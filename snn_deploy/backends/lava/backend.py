@@ -32,6 +32,7 @@ class LavaBackend:
     """Lava's simulator of the chip."""
 
     name = "lava"
+    is_slow = True
 
     def __init__(self) -> None:
         import_lava()
