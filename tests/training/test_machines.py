@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -153,3 +154,29 @@ def test_line_for_each_epoch_says_how_fast_and_how_long(
         "tiny: phase 1 of 2, epoch 1 of 1, held-out loss 1.2500, 10 inputs/s, 0:01:00 "
         "left\n"
     )
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's compiler warns of its own workings
+def test_compiled_training_that_is_interrupted_resumes_bit_for_bit(
+    bars: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "is_worth_fusing", lambda recipe, n: True)
+    unbroken = train.fit(FINE_TUNED, bars, tmp_path / "unbroken")
+    train_epoch, n_calls = train._train_epoch, 0
+
+    def break_off(*arguments: Any) -> None:
+        nonlocal n_calls
+        n_calls += 1
+        if n_calls > 4:  # in the second phase
+            raise KeyboardInterrupt
+        train_epoch(*arguments)
+
+    monkeypatch.setattr(train, "_train_epoch", break_off)
+    with pytest.raises(KeyboardInterrupt):
+        train.fit(FINE_TUNED, bars, tmp_path / "broken")
+    monkeypatch.setattr(train, "_train_epoch", train_epoch)
+
+    resumed = train.fit(FINE_TUNED, bars, tmp_path / "broken", resume=True)
+
+    for key, weights in unbroken.network.items():
+        assert torch.equal(resumed.network[key], weights), key
