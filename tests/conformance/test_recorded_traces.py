@@ -32,7 +32,8 @@ NEEDS_SHARED = pytest.mark.skipif(
 def integers_of(path: Path) -> QuantizedGraph:
     """Return the network of a file as the chip runs it."""
     network = quantize(to_spiking(load_model(path)), simulator())
-    assert network.changes == ()  # nothing was lost
+    # nothing was lost; what limits of the registers could be met is said
+    assert {change.kind for change in network.changes} <= {"saturate voltage"}
     return retime(network, simulator())
 
 

@@ -149,10 +149,10 @@ def test_events_come_as_timesteps() -> None:
             r"has shape \(2, 9\), the network",
         ),
         (lambda x: pipe(x, after=b"more than arrays"), "no .npy array"),
-        (lambda x: pipe(np.array([x, x], object)), "no plain array in row order"),
+        (lambda x: pipe(np.array([x, x], object)), "not a plain array in row order"),
         (lambda x: pipe(x.astype(np.float64) * 9), "reaches from"),
         (lambda x: pipe(x.astype(np.int64)), "x has type int64"),
-        (lambda x: pipe(np.asfortranarray(x)), "no plain array in row order"),
+        (lambda x: pipe(np.asfortranarray(x)), "not a plain array in row order"),
     ],
 )
 def test_what_a_pipe_must_not_hold_is_refused(
