@@ -343,7 +343,9 @@ class _Step:
 
     def _population(self, population: Population) -> None:
         form, name = self.form, population.name
-        neurons = _PopulationUpdate(form, population, self.graph.precision.current_decay_offset)
+        neurons = _PopulationUpdate(
+            form, population, self.graph.precision.current_decay_offset
+        )
         spikes, voltage = neurons.update(self._arriving(population))
         self.now[name] = spikes
         size = population.size
