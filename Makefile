@@ -108,7 +108,7 @@ check-pythons: $(INSTALLED)
 	done
 
 # lava-nc declares Python 3.10 only; backends/lava/compat.py makes it run on later ones
-$(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt $(wildcard snn_deploy/backends/engine/*)
+$(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt $(wildcard snn_deploy/backends/engine/*.cpp snn_deploy/backends/engine/*.h)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[data,test,dev]'
 	if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
