@@ -5,7 +5,8 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
-# what make test-fast leaves out: other programs and frameworks, killed processes
+# what make test-fast leaves out: other programs and frameworks, killed processes,
+# random proofs with many draws
 NOT_FAST = (
     "backends/test_lava",
     "browser/",
