@@ -325,7 +325,7 @@ class Rule:
         -------
         array, (n_timesteps,)
         """
-        raise NotImplementedError
+        raise AssertionError(f"{self.name} does not say how its thresholds are found")
 
     def changes(self, graph: QuantizedGraph) -> tuple[FloatArray, FloatArray]:
         """Return the ``gains`` and ``steps`` of a calibration, if it has any."""

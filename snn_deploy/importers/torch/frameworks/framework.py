@@ -69,7 +69,7 @@ class Framework:
         ModelError
             If the cell, or one of its parameters, has no counterpart.
         """
-        raise NotImplementedError
+        raise AssertionError(f"{name}: plain PyTorch has no neurons to read")
 
     def read_layer(self, module: nn.Module, name: str, shape: Shape) -> Node | None:
         """Return the layer of a module without neurons; ``None`` where there is none.
