@@ -181,7 +181,8 @@ inline int32_t update_one(const Neurons& of, const Registers& registers, int lan
   uint32_t input = (uint32_t)arriving << kInputShift;
   int32_t keep = registers.current_keep.of_4096[lane];
   uint32_t sum = input + (uint32_t)decay_one(*current, keep);
-  int64_t unwrapped = ((int64_t)arriving << kInputShift) + decay_one(*current, keep);
+  int64_t unwrapped =
+      (int64_t)arriving * (1 << kInputShift) + decay_one(*current, keep);
   *current = (int32_t)((sum + kVoltageLimit) & ((1 << kStateBits) - 1)) - kVoltageLimit;
   if (counts) counts[1] += *current != unwrapped;
   if (state.resting && state.resting[neuron] > 0) {
