@@ -26,7 +26,7 @@ ALLOWED = {
     "ir": "arrays chip errors fixedpoint names",
     "importers": "arrays errors files fixedpoint ir names nn",
     "exporters": "arrays errors files fixedpoint ir names",
-    "compiler": "arrays chip errors fixedpoint ir names",
+    "compiler": "arrays chip errors files fixedpoint ir names",
     "convert": "chip compiler errors exporters importers ir",
     "data": "arrays errors files ir",
     "backends": "arrays chip errors fixedpoint ir",

@@ -69,6 +69,13 @@ def add_to(commands: Any) -> None:
         "lie near, and get more neurocores (default: all neurons spike alike)",
     )
     parser.add_argument(
+        "--placement",
+        type=Path,
+        metavar="FILE",
+        help="lay neurons out as this .toml file says (inspect --placement writes one "
+        "to start from), instead of --optimize",
+    )
+    parser.add_argument(
         "--time-budget",
         type=over_zero,
         default=math.inf,
@@ -124,6 +131,7 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.artifact import pack, write_artifact
     from snn_deploy.chip.target_file import read_target
     from snn_deploy.cli.console import out
+    from snn_deploy.compiler.map.placement import read_placement
     from snn_deploy.compiler.pipeline import compile_model, keep_quiet
     from snn_deploy.errors import ArtifactError
     from snn_deploy.profile.traffic import saved_spikes
@@ -144,6 +152,9 @@ def call(options: argparse.Namespace) -> None:
         optimize=options.optimize,
         spikes=None if options.traffic is None else saved_spikes(options.traffic),
         seconds=options.time_budget,
+        placement=None
+        if options.placement is None
+        else read_placement(options.placement),
         dump=keep_quiet if options.dump is None else into(options.dump),
     )
     artifact = _kept_calibration(pack(network), path, options)

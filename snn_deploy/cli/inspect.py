@@ -1,6 +1,7 @@
 """``snn-deploy inspect``: what is inside a model or a compiled network."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,13 @@ def add_to(commands: Any) -> None:
         metavar="FOLDER",
         help="for --map: draw traffic and busy time too, from what profile has written",
     )
+    parser.add_argument(
+        "--placement",
+        type=Path,
+        metavar="FILE",
+        help="write where the neurons of a compiled network lie, as .toml for compile "
+        "--placement",
+    )
     add_model_options(parser)
     parser.set_defaults(call=call)
 
@@ -51,12 +59,16 @@ def call(options: argparse.Namespace) -> None:
         artifact = read_artifact(options.file)
         if options.map is not None:
             draw_map(artifact, options.map, options.profile)
+        if options.placement is not None:
+            write_placement(artifact, options.placement)
         show_artifact(artifact)
-        if options.map is not None:
-            out(f"wrote {options.map}")
-    elif options.map is not None:
+        for path in (options.map, options.placement):
+            if path is not None:
+                out(f"wrote {path}")
+    elif options.map is not None or options.placement is not None:
         raise ArtifactError(
-            f"{options.file}: --map draws a compiled network, .snn; compile it first"
+            f"{options.file}: --map and --placement show a compiled network, .snn; "
+            "compile it first"
         )
     else:
         show_graph(read_model(options.file, options))
@@ -75,6 +87,19 @@ def draw_map(artifact: "Artifact", path: Path, profile: Path | None) -> None:
             raise DataError(f"{profile}: of another network; profile this one")
         loads = saved_loads(summary, network, str(profile))
     write_map(network, loads, path)
+
+
+def write_placement(artifact: "Artifact", path: Path) -> None:
+    """Write where the neurons lie as TOML."""
+    from snn_deploy.compiler.map.placement import placement_text
+    from snn_deploy.files.writing import text_writer, write_whole
+
+    network = artifact.network
+    head = (
+        f"# where the neurons of {json.dumps(network.graph.name)} lie on "
+        f"{json.dumps(network.target.name)}, for compile --placement\n"
+    )
+    write_whole(path, text_writer(head + placement_text(network)))
 
 
 def show_graph(graph: "Graph") -> None:

@@ -16,8 +16,9 @@ from snn_deploy.compiler.lower.quantize import quantize
 from snn_deploy.compiler.lower.retime import retime
 from snn_deploy.compiler.map.pack import pack, spread
 from snn_deploy.compiler.map.partition import Partition, partition
-from snn_deploy.compiler.map.place import place
-from snn_deploy.compiler.map.rules import check_rules
+from snn_deploy.compiler.map.place import laid_out, place
+from snn_deploy.compiler.map.placement import Placement, cut_by, slots_by
+from snn_deploy.compiler.map.rules import REMEDY, check_rules
 from snn_deploy.errors import FitError, PassError
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.mapped import MappedNetwork
@@ -27,6 +28,7 @@ from snn_deploy.ir.text import Stage
 logger = logging.getLogger(__name__)
 
 GOALS = ("energy", "latency", "cores")
+CUT_FINER = "cut these layers finer in the placement"
 STAGES = ("read", "neurons", "spiking", "integers", "retimed", "mapped")
 
 # takes each stage with its name, in the order of STAGES
@@ -65,6 +67,7 @@ def compile_model(
     optimize: str | None = None,
     spikes: Mapping[str, float] | None = None,
     seconds: float = math.inf,
+    placement: Placement | None = None,
     dump: Dump = keep_quiet,
 ) -> MappedNetwork:
     """Return the network of ``graph``, placed on the neurocores of ``target``.
@@ -86,6 +89,9 @@ def compile_model(
         near, and get more neurocores. As if all spiked alike if it is not given.
     seconds : float
         The search for near places ends by then.
+    placement : Placement, optional
+        Which neurons lie on which neurocore, and where, instead of a goal: see
+        ``snn_deploy.compiler.map.placement``.
     dump : callable
         Is given each stage, as it comes: ``snn_deploy.ir.text.as_text`` shows it.
 
@@ -93,12 +99,19 @@ def compile_model(
     ------
     PassError
         If the network cannot be transformed, there is no such goal, or no time.
+    DataError
+        If the placement is of another network, or of another chip.
     FitError
         If it does not fit the target, listing everything that is over.
     """
     if optimize not in (None, *GOALS):
         raise PassError(
             f"optimize: there is no goal {optimize!r}; choose from {', '.join(GOALS)}"
+        )
+    if optimize is not None and placement is not None:
+        raise PassError(
+            f"optimize: the placement already says how layers are cut; leave "
+            f"{optimize!r} or the placement out"
         )
     if not seconds > 0:
         raise PassError(
@@ -116,10 +129,18 @@ def compile_model(
         _refuse_changes(quantized, allow)
     quantized = retime(quantized, target)
     dump("retimed", quantized)
-    cut = _cut(quantized, target, optimize, spikes)
-    network = place(cut, target, spikes=spikes, seconds=seconds)
+    if placement is None:
+        cut = _cut(quantized, target, optimize, spikes)
+        network = place(cut, target, spikes=spikes, seconds=seconds)
+    else:
+        cut = cut_by(placement, quantized, target)
+        slots = slots_by(placement, target, len(cut.together))
+        if slots is None:
+            network = place(cut, target, spikes=spikes, seconds=seconds)
+        else:
+            network = laid_out(cut, target, slots)
     dump("mapped", network)
-    check_rules(network)
+    check_rules(network, remedy=REMEDY if placement is None else CUT_FINER)
     return network
 
 

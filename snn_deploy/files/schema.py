@@ -68,8 +68,10 @@ NotNegative = Annotated[float, Allowed(least=0)]
 Share = Annotated[float, Allowed(least=0, most=1)]
 
 
-def read_toml(path: Path, error: type[Exception]) -> dict[str, Any]:
-    """Return the tables of the file at ``path``.
+def read_toml(
+    path: Path, error: type[Exception], *, largest: int = LARGEST
+) -> dict[str, Any]:
+    """Return the tables of the file at ``path``, which has up to ``largest`` bytes.
 
     Raises
     ------
@@ -78,17 +80,17 @@ def read_toml(path: Path, error: type[Exception]) -> dict[str, Any]:
         a person writes.
     """
     try:
-        return _parsed(path)
+        return _parsed(path, largest)
     except FileNotFoundError:
         raise error(f"{path}: no such file; check the path") from None
     except (OSError, ValueError) as fault:
         raise error(f"{path}: not a TOML file ({fault}); mend it") from None
 
 
-def _parsed(path: Path) -> dict[str, Any]:
+def _parsed(path: Path, largest: int) -> dict[str, Any]:
     size = path.stat().st_size
-    if size > LARGEST:
-        raise ValueError(f"{size} bytes, allowed are {LARGEST}")
+    if size > largest:
+        raise ValueError(f"{size} bytes, allowed are {largest}")
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except RecursionError:

@@ -99,7 +99,8 @@ def test_map_of_what_it_cannot_draw_is_refused(
     path, network = tmp_path / "map.svg", home / "plain.snn"
 
     for arguments, what in (
-        ((MODEL, "--map", path), "--map draws a compiled network, .snn; compile it"),
+        ((MODEL, "--map", path), "show a compiled network, .snn; compile it"),
+        ((MODEL, "--placement", path), "show a compiled network, .snn; compile it"),
         ((network, "--profile", tmp_path), "--profile colors a map; give --map"),
         ((network, "--map", path, "--profile", tmp_path), "has no summary.json"),
     ):
@@ -115,3 +116,21 @@ def test_inputs_and_compiled_networks_are_no_models(
 
     assert "holds inputs, no model; give the model, and this file as --data" in inputs
     assert "is compiled already; give the model that it was compiled" in network
+
+
+def test_the_placement_of_a_network_compiles_to_the_same_network(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    places, first, second = (tmp_path / name for name in ("p.toml", "a.snn", "b.snn"))
+    compiled = ("compile", MODEL, "--target", "loihi-sim")
+    command(*compiled, "--optimize", "energy", "-o", first)
+
+    shown = command("inspect", first, "--placement", places)
+    result = command(*compiled, "--placement", places, "-o", second)
+
+    assert f"wrote {places}" in shown.out
+    assert result.status == 0
+    assert second.read_bytes() == first.read_bytes()
+    places.write_text(places.read_text(encoding="utf-8").replace("y = [", "y = [99, "))
+    other = command(*compiled, "--placement", places, "-o", second)
+    assert "placement: 'y' has 120 numbers for 119 neurocores" in other.error()

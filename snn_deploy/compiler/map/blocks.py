@@ -21,12 +21,27 @@ def three_axes(shape: Shape) -> tuple[int, int, int]:
     return channels, rows, n_neurons(tuple(rest))
 
 
+Bands = int | tuple[int, ...]  # how many, as equal as can be; or the size of each
+
+
+def edges_of(size: int, bands: Bands) -> IntArray:
+    """Return where the bands of an axis start, and where the last one ends."""
+    if isinstance(bands, int):
+        return -(-np.arange(bands + 1) * size // bands)
+    return np.cumsum([0, *bands])
+
+
 @dataclass(frozen=True)
 class Cut:
-    """A grid of blocks over a population: how many along each axis."""
+    """A grid of blocks over a population."""
 
     sizes: tuple[int, int, int]
-    parts: tuple[int, int, int]
+    bands: tuple[Bands, Bands, Bands]  # along each axis
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """How many blocks there are along each axis."""
+        return tuple(n if isinstance(n, int) else len(n) for n in self.bands)
 
     @property
     def n_blocks(self) -> int:
@@ -35,10 +50,8 @@ class Cut:
     @cached_property
     def edges(self) -> tuple[IntArray, ...]:
         """For each axis where its bands start, and where the last one ends."""
-        return tuple(
-            -(-np.arange(n + 1) * size // n)
-            for size, n in zip(self.sizes, self.parts, strict=True)
-        )
+        along = zip(self.sizes, self.bands, strict=True)
+        return tuple(edges_of(size, bands) for size, bands in along)
 
     @cached_property
     def n_neurons(self) -> IntArray:
@@ -97,7 +110,7 @@ def cuts(sizes: tuple[int, int, int], fewest: int, largest: int) -> Iterator[Cut
     grid, n_blocks = grid[is_wanted], n_blocks[is_wanted]
     for row in grid[np.argsort(n_blocks, kind="stable")]:
         a, b, c = (int(n) for n in row)
-        yield Cut(sizes=sizes, parts=(a, b, c))
+        yield Cut(sizes=sizes, bands=(a, b, c))
 
 
 def _is_distinct(size: int, n_parts: int) -> bool:
@@ -141,19 +154,19 @@ class Window:
 
 
 class Windows:
-    """The windows of a convolution, for any number of bands."""
+    """The windows of a convolution, for any bands."""
 
     def __init__(self, synapses: ConvSynapses, shape: Shape) -> None:
         self.matrices = synapses.taps(shape)
         self.window = lru_cache(maxsize=64)(self._window)
 
-    def _window(self, axis: int, n_bands: int) -> Window:
+    def _window(self, axis: int, bands: Bands) -> Window:
         matrix = self.matrices[axis]
         n_outputs = matrix.shape[1]
-        edges = -(-np.arange(n_bands + 1) * n_outputs // n_bands)
-        band = np.repeat(np.arange(n_bands), np.diff(edges))
+        sizes = np.diff(edges_of(n_outputs, bands))
+        band = np.repeat(np.arange(len(sizes)), sizes)
         ones = np.ones(n_outputs, np.int64)
         lies_in = sparse.csr_array(
-            (ones, (np.arange(n_outputs), band)), shape=(n_outputs, n_bands)
+            (ones, (np.arange(n_outputs), band)), shape=(n_outputs, len(sizes))
         )
         return Window(read=sparse.csc_array(matrix @ lies_in))

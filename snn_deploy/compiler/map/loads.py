@@ -152,7 +152,7 @@ class LoadModel:
     ) -> SenderLoad:
         shape = self.graph.shape_of(projection.source)
         windows = self._windows.setdefault(projection.name, Windows(synapses, shape))
-        rows, columns = (windows.window(axis, cut.parts[1 + axis]) for axis in (0, 1))
+        rows, columns = (windows.window(axis, cut.bands[1 + axis]) for axis in (0, 1))
         shared = self.target.neurocore.neurons_per_axon
         n_in = synapses.weights.shape[1]  # channels of a group
         of_group = _overlaps(cut.edges[0], len(synapses.weights) // synapses.groups)
@@ -366,9 +366,9 @@ def _overlaps(edges: IntArray, n: int) -> IntArray:
 
 def cut_whole(shape: Shape) -> Cut:
     """Return a population in one block."""
-    return Cut(sizes=three_axes(shape), parts=(1, 1, 1))
+    return Cut(sizes=three_axes(shape), bands=(1, 1, 1))
 
 
 def cut_apart(shape: Shape) -> Cut:
     """Return every neuron as a block of its own."""
-    return Cut(sizes=three_axes(shape), parts=three_axes(shape))
+    return Cut(sizes=three_axes(shape), bands=three_axes(shape))

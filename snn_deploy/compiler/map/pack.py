@@ -6,7 +6,7 @@ are left out, since nothing has a place yet, and so is what they cost where they
 and on links between chips. A price that nobody knows counts as 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -40,8 +40,12 @@ def pack(cut: Partition, target: Target) -> Partition:
         core = int(np.argmin(is_over & used.any(axis=1)))  # an empty one at the latest
         used[core] += taken[number]
         held[core].append(int(number))
-    groups = sorted(tuple(sorted(group)) for group in held if group)
-    shared = replace(cut, together=tuple(groups))
+    return together(cut, sorted(sorted(group) for group in held if group))
+
+
+def together(cut: Partition, groups: Sequence[Sequence[int]]) -> Partition:
+    """Return the pieces with each group of them on one neurocore."""
+    shared = replace(cut, together=tuple(map(tuple, groups)))
     n_sent = packets_of(shared).sum(axis=1)  # fewer, where receivers are together
     pieces = tuple(
         replace(piece, n_output_axons=int(n))

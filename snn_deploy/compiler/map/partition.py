@@ -43,12 +43,23 @@ def partition(
         How many pieces populations, by name, have at least.
     """
     loads = LoadModel(graph=graph, target=target)
-    found = _cuts(loads, at_least or {})
-    in_time = sorted(graph.populations, key=lambda population: population.offset)
-    pieces = tuple(p for q in in_time for p in _pieces(loads, q, found))
+    return _partition(loads, _cuts(loads, at_least or {}))
+
+
+def partition_as(
+    graph: QuantizedGraph, target: Target, cuts: Mapping[str, Cut]
+) -> Partition:
+    """Return ``graph`` cut as ``cuts`` say, by population; whether it fits or not."""
+    return _partition(LoadModel(graph=graph, target=target), cuts)
+
+
+def _partition(loads: LoadModel, cuts: Mapping[str, Cut]) -> Partition:
+    populations = loads.graph.populations
+    in_time = sorted(populations, key=lambda population: population.offset)
+    pieces = tuple(p for q in in_time for p in _pieces(loads, q, cuts))
     logger.info("%d populations in %d pieces", len(in_time), len(pieces))
     alone = tuple((index,) for index in range(len(pieces)))
-    return Partition(graph=graph, cuts=found, pieces=pieces, together=alone)
+    return Partition(graph=loads.graph, cuts=cuts, pieces=pieces, together=alone)
 
 
 def _cuts(loads: LoadModel, at_least: Mapping[str, int]) -> dict[str, Cut]:
@@ -119,10 +130,10 @@ def _cores_of_senders(
 
 
 def _pieces(
-    loads: LoadModel, population: Population, found: dict[str, Cut]
+    loads: LoadModel, population: Population, cuts: Mapping[str, Cut]
 ) -> Iterator[Piece]:
-    cut = found[population.name]
-    load = loads.of(population, cut, found)
+    cut = cuts[population.name]
+    load = loads.of(population, cut, cuts)
     for number, neurons in enumerate(cut.neurons()):
         yield Piece(
             population=population.name,

@@ -89,14 +89,16 @@ RULES: tuple[TargetRule, ...] = (
 )
 
 
-def check_rules(network: MappedNetwork) -> None:
+REMEDY = "use fewer channels or neurons, or a larger target; snn-deploy fit says more"
+
+
+def check_rules(network: MappedNetwork, *, remedy: str = REMEDY) -> None:
     """Raise one ``FitError`` that lists everything that is over its limit."""
     violations = [violation for rule in RULES for violation in rule(network)]
     if violations:
         lines = "\n  ".join(_merged(violations))
         raise FitError(
-            f"{network.graph.name}: does not fit {network.target.name}; use fewer "
-            "channels or neurons, or a larger target; snn-deploy fit says more\n"
+            f"{network.graph.name}: does not fit {network.target.name}; {remedy}\n"
             f"  {lines}"
         )
 
