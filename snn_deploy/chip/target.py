@@ -1,6 +1,7 @@
 """Chips: limits, precision, abilities and costs."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -10,15 +11,22 @@ from snn_deploy.chip.neurocore import NeurocoreLimits, check_counts
 from snn_deploy.errors import TargetError
 from snn_deploy.names import LONGEST_NAME, LONGEST_TEXT, flaw_of, shown
 
-CENTRAL = ("energy_j", "time_s", "power_w")
+QUANTITIES = ("energy_j", "time_s", "power_w")
+BAND = ("low", "central", "high")  # of a price, and the last axis of all costs
+CENTRAL = BAND.index("central")
 MOST_NEUROCORES = 1 << 20  # on a chip; a million neurons are a large chip
 MOST_CHIPS = 1 << 12  # on a board
 HIGHEST_PRICE = 1e6  # J, s or W; sums over a run stay finite
 
 
-def high_name(name: str) -> str:
-    """Return the name of a price's upper end: ``energy_high_j`` for ``energy_j``."""
-    return f"{name[:-2]}_high_{name[-1]}"
+def end_name(name: str, end: str) -> str:
+    """Return the name of one of a ``BAND``: ``energy_high_j`` for ``energy_j``."""
+    return name if end == "central" else f"{name[:-2]}_{end}_{name[-1]}"
+
+
+def band_of(part: object, name: str) -> tuple[Any, ...]:
+    """Return what stands in the fields of a quantity: low, central, high."""
+    return tuple(getattr(part, end_name(name, end)) for end in BAND)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,26 +122,37 @@ class Precision:
 class Cost:
     """The price of one event, or of one unit of something that lasts.
 
-    ``None`` is unknown. ``high`` is the upper end of the band.
+    ``None`` is unknown. ``low`` and ``high`` are the ends of the band; one that is not
+    given is the central value.
     """
 
+    energy_low_j: float | None = None
     energy_j: float | None = None
     energy_high_j: float | None = None
+    time_low_s: float | None = None
     time_s: float | None = None
     time_high_s: float | None = None
+    power_low_w: float | None = None
     power_w: float | None = None
     power_high_w: float | None = None
     source: str
 
     def __post_init__(self) -> None:
-        for name in CENTRAL:
-            central, high = getattr(self, name), getattr(self, high_name(name))
-            _check_price(name, central)
-            _check_price(high_name(name), high)
+        for name in QUANTITIES:
+            low, central, high = band_of(self, name)
+            for end, price in zip(BAND, (low, central, high), strict=True):
+                _check_price(end_name(name, end), price)
             if high is not None and (central is None or high < central):
                 raise TargetError(
-                    f"{high_name(name)!r} is under {name!r}, or alone; give both"
+                    f"{end_name(name, 'high')!r} is under {name!r}, or alone; give both"
                 )
+            if low is not None and (central is None or low > central):
+                raise TargetError(
+                    f"{end_name(name, 'low')!r} is over {name!r}, or alone; give both"
+                )
+            for end, price in (("low", low), ("high", high)):
+                if price is None:
+                    object.__setattr__(self, end_name(name, end), central)
 
 
 def _check_price(name: str, value: float | None) -> None:
@@ -152,23 +171,36 @@ class Barrier:
     time_s: tuple[float, ...]
     time_high_s: tuple[float, ...]
     source: str
+    time_low_s: tuple[float, ...] = ()  # none given: the central ones
 
     def __post_init__(self) -> None:
-        sizes = {len(self.tiles), len(self.time_s), len(self.time_high_s)}
+        if not self.time_low_s:
+            object.__setattr__(self, "time_low_s", self.time_s)
+        sizes = {len(self.tiles), *map(len, self.times.values())}
         if len(sizes) > 1 or not self.tiles or [*self.tiles] != sorted(self.tiles):
             raise TargetError(
                 "tiles and times must be lists of one length, tiles ascending; give "
                 "a time for each number of tiles"
             )
-        for name in ("time_s", "time_high_s"):
-            for time in getattr(self, name):
-                _check_price(name, time)
+        for end, times in self.times.items():
+            for time in times:
+                _check_price(end_name("time_s", end), time)
+        for band in zip(*self.times.values(), strict=True):
+            if [*band] != sorted(band):
+                raise TargetError(
+                    f"times {', '.join(f'{x:g} s' for x in band)} are not low, "
+                    "central, high; give them in this order"
+                )
 
-    def time(self, n_tiles: int, *, high: bool) -> float:
+    @property
+    def times(self) -> dict[str, tuple[float, ...]]:
+        """Those of each end of the band [s]."""
+        return dict(zip(BAND, band_of(self, "time_s"), strict=True))
+
+    def time(self, n_tiles: int, end: str = "central") -> float:
         """Return the time for ``n_tiles`` [s]: that of the last entry not over it."""
-        times = self.time_high_s if high else self.time_s
         below = [i for i, tiles in enumerate(self.tiles) if tiles <= max(n_tiles, 1)]
-        return times[below[-1] if below else 0]
+        return self.times[end][below[-1] if below else 0]
 
 
 PRICED_EVENTS = tuple(

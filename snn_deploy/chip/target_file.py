@@ -2,17 +2,13 @@
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from snn_deploy.chip.target import (
-    CENTRAL,
     OTHER_COSTS,
     PRICED_EVENTS,
-    Cost,
     Target,
-    high_name,
 )
 from snn_deploy.errors import TargetError
 from snn_deploy.files.schema import Schema, read_toml
@@ -49,19 +45,7 @@ def _read_file(path: Path) -> Target:
 
 
 def target_from_table(table: Mapping[str, Any], where: str) -> Target:
-    """Return the target that a TOML table describes.
-
-    The upper end of a price is the central value where none is given.
-    """
+    """Return the target that a TOML table describes."""
     schema = Schema(file=where, error=TargetError)
     schema.check_keys(table.get("cost"), {*PRICED_EVENTS, *OTHER_COSTS}, "cost")
-    target = schema.build(Target, {"energy_note": "", "cost": {}, **table})
-    return replace(
-        target, costs=tuple((name, _with_high(cost)) for name, cost in target.costs)
-    )
-
-
-def _with_high(cost: Cost) -> Cost:
-    ends = {high_name(name): getattr(cost, name) for name in CENTRAL}
-    missing = {name: x for name, x in ends.items() if getattr(cost, name) is None}
-    return replace(cost, **missing)
+    return schema.build(Target, {"energy_note": "", "cost": {}, **table})

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from snn_deploy.profile.targets import OnTarget
 
 Row = tuple[str, ...]
+_ENERGIES = ("dynamic energy, low", "central", "high")
 UNKNOWN = "unknown"  # as ``units.with_prefix`` says it
 
 
@@ -86,7 +87,7 @@ def show_detail(found: "Detail") -> None:
         n, energy = counts[:, here].sum((0, 1)), found.core_energy[:, here].sum((0, 1))
         rows.append((layer, f"{sum(here)}", *_counted(n), *_joules(energy)))
     rows.append((MESH, "", "", "", "", *_joules(found.chip_energy.sum(axis=0))))
-    names = ("spikes", "packets", "synaptic operations", "dynamic energy", "  high")
+    names = ("spikes", "packets", "synaptic operations", *_ENERGIES)
     show_table("each layer, mean of an input", ("layer", "neurocores", *names), rows)
     in_all = found.core_energy.sum(axis=1) + found.chip_energy
     show_table(
@@ -161,15 +162,26 @@ def _costs(runs: Sequence[dict[str, Any]]) -> list[Row]:
         if any(means[f"mean_{name}"] for means in runs):
             rows.append(_row(runs, name, f"mean_{name}"))
     for part in ("dynamic", "static", "reset", "host"):
-        rows.append(_row(runs, f"energy, {part}", f"mean_energy_{part}_j", "J"))
-        rows.append(_row(runs, "  high", f"mean_energy_{part}_high_j", "J"))
-    rows.append(_row(runs, "energy, all", "mean_energy_j", "J"))
-    rows.append(_row(runs, "  high", "mean_energy_high_j", "J"))
-    rows.append(_row(runs, "latency", "mean_latency_s", "s"))
-    rows.append(_row(runs, "  high", "mean_latency_high_s", "s"))
+        rows += _band(runs, f"energy, {part}", f"mean_energy_{part}_j", "J")
+    rows += _band(runs, "energy, all", "mean_energy_j", "J")
+    rows += _band(runs, "latency", "mean_latency_s", "s")
     rows.append(_row(runs, "inputs in a second", "throughput_per_s"))
+    rows.append(_row(runs, "  at low prices", "throughput_high_per_s"))
     rows.append(_row(runs, "  at high prices", "throughput_low_per_s"))
     return [row for row in rows if {*row[1:]} != {UNKNOWN}]  # said once, below
+
+
+def _band(runs: Sequence[dict[str, Any]], name: str, key: str, unit: str) -> list[Row]:
+    """Return the row of central prices, and that of the ends."""
+    from snn_deploy.chip.target import BAND, end_name
+    from snn_deploy.report.units import with_prefix
+
+    ends = []
+    for means in runs:
+        low, central, high = (means[end_name(key, end)] for end in BAND)
+        texts = (with_prefix(value, unit) for value in (low, high))
+        ends.append(UNKNOWN if central is None else " to ".join(texts))
+    return [_row(runs, name, key, unit), ("  low to high", *ends)]
 
 
 def _row(

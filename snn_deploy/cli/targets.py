@@ -20,7 +20,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--costs",
         action="store_true",
-        help="every price, central and high, with its source",
+        help="every price, low, central and high, with its source",
     )
     parser.add_argument(
         "--check",
@@ -61,6 +61,7 @@ def _show_check(path: str, target: "Target") -> None:
 
 
 def _show_costs(target: "Target") -> None:
+    from snn_deploy.chip.target import BAND
     from snn_deploy.cli.console import out, show_table
     from snn_deploy.costs.prices import price_list
     from snn_deploy.report.units import with_prefix
@@ -68,13 +69,12 @@ def _show_costs(target: "Target") -> None:
     rows = [
         (
             price.name,
-            with_prefix(price.central, price.unit),
-            with_prefix(price.high, price.unit),
+            *(with_prefix(value, price.unit) for value in price.band),
             price.source,
         )
         for price in price_list(target)
     ]
-    columns = ("price", "central", "high", "source")
+    columns = ("price", *BAND, "source")
     show_table(f"{target.name}: {target.description}", columns, rows)
     if target.energy_note:
         out(target.energy_note)

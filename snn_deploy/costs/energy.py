@@ -13,7 +13,7 @@ PARTS = ("dynamic", "static", "reset", "host")
 def energies(
     cores: IntArray, chip: IntArray, wall_s: FloatArray, prices: Prices
 ) -> FloatArray:
-    """Return the parts of what inputs cost [J], ``(..., 4, 2)``; see ``PARTS``.
+    """Return the parts of what inputs cost [J], ``(..., 4, 3)``; see ``PARTS``.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def energies(
         Counts of ``CORE_EVENTS``.
     chip : array, (..., n_chip_events + n_links)
         Counts of ``CHIP_EVENTS``, then packets on each link between chips.
-    wall_s : array, (..., 2)
+    wall_s : array, (..., 3)
         How long an input holds the chip: its latency if inputs are served one by one,
         its period in a stream.
     prices : Prices
@@ -38,5 +38,5 @@ def energies(
 
 
 def dynamic_energy(cores: IntArray, chip: IntArray, prices: Prices) -> FloatArray:
-    """Return the energy ``(..., 2)`` [J] of counts of neurocores and of the chip."""
+    """Return the energy ``(..., 3)`` [J] of counts of neurocores and of the chip."""
     return cost_of(cores, prices.core_energy) + cost_of(chip, prices.chip_energy)

@@ -11,7 +11,7 @@ from snn_deploy.costs.prices import Prices, cost_of
 
 
 def timestep_durations(cores: IntArray, chip: IntArray, prices: Prices) -> FloatArray:
-    """Return the duration of each chip timestep [s], polls not included, ``(..., 2)``.
+    """Return the duration of each chip timestep [s], polls not included, ``(..., 3)``.
 
     A timestep lasts as long as its slowest neurocore computes and sends, or receives,
     or its busiest link between chips, if its time is known; then all synchronize. The
@@ -40,7 +40,7 @@ def timestep_durations(cores: IntArray, chip: IntArray, prices: Prices) -> Float
 def stream_times(
     blocks: Sequence[Block], mapped: IntArray, depth: int, prices: Prices
 ) -> tuple[FloatArray, FloatArray]:
-    """Return latency and period ``(n, 2)`` [s] of inputs that follow without a gap.
+    """Return latency and period ``(n, 3)`` [s] of inputs that follow without a gap.
 
     The pipeline holds several inputs at once, so a timestep is as long as all of them
     together make it. The host reads the outputs once for each input, when its answer is

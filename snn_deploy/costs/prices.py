@@ -6,10 +6,16 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.chip.events import EVENTS, Event, Place, Work
-from snn_deploy.chip.target import CENTRAL, PRICED_EVENTS, Target, high_name
+from snn_deploy.chip.target import (
+    BAND,
+    CENTRAL,
+    PRICED_EVENTS,
+    QUANTITIES,
+    Target,
+    band_of,
+)
 from snn_deploy.ir.mapped import MappedNetwork
 
-BAND = ("central", "high")  # the last axis of every array of prices and of costs
 TIMED_EVENTS = tuple(event.name for event in EVENTS if event.work is not None)
 OF_CHIPS = ("chip_crossing", "barrier_of_chips")  # asked for where there are several
 MONITORS = ("embedded", "host")
@@ -19,20 +25,20 @@ MONITORS = ("embedded", "host")
 class Prices:
     """Energies [J], times [s] and powers [W]; NaN where unknown.
 
-    The last axis is the band: central and high.
+    The last axis is the band: low, central and high.
     """
 
-    core_energy: FloatArray  # (n_core_events, 2), of CORE_EVENTS
-    chip_energy: FloatArray  # (n_chip_events + n_links, 2), of CHIP_EVENTS and LINKS
-    generating: FloatArray  # (n_core_events, 2), times of each ``Work``
-    receiving: FloatArray  # (n_core_events, 2)
-    injecting: FloatArray  # (n_chip_events, 2)
-    crossing: FloatArray  # (1, 2), of a packet on a link
-    barrier: FloatArray  # (2,), time at the end of a timestep
-    poll: FloatArray  # (2,), time to read the outputs
-    static: FloatArray  # (2,), power of the chips
-    host: FloatArray  # (2,), power of the processor that feeds and polls it
-    reset: FloatArray  # (2,), energy between two inputs
+    core_energy: FloatArray  # (n_core_events, 3), of CORE_EVENTS
+    chip_energy: FloatArray  # (n_chip_events + n_links, 3), of CHIP_EVENTS and LINKS
+    generating: FloatArray  # (n_core_events, 3), times of each ``Work``
+    receiving: FloatArray  # (n_core_events, 3)
+    injecting: FloatArray  # (n_chip_events, 3)
+    crossing: FloatArray  # (1, 3), of a packet on a link
+    barrier: FloatArray  # (3,), time at the end of a timestep
+    poll: FloatArray  # (3,), time to read the outputs
+    static: FloatArray  # (3,), power of the chips
+    host: FloatArray  # (3,), power of the processor that feeds and polls it
+    reset: FloatArray  # (3,), energy between two inputs
 
 
 def prices_for(network: MappedNetwork, monitor: str) -> Prices:
@@ -73,7 +79,7 @@ def prices_of(
 def _barrier(target: Target, n_tiles: int, n_chips: int) -> FloatArray:
     if n_chips > 1:
         return _price(target, "barrier_of_chips", "time_s")
-    return np.array([target.barrier.time(n_tiles, high=end == "high") for end in BAND])
+    return np.array([target.barrier.time(n_tiles, end) for end in BAND])
 
 
 def _energies(target: Target, place: Place) -> FloatArray:
@@ -105,13 +111,12 @@ def _known(price: FloatArray, kind: str, event: Event) -> FloatArray:
 
 
 def _price(target: Target, name: str, quantity: str) -> FloatArray:
-    cost = target.cost(name)
-    values = (getattr(cost, quantity), getattr(cost, high_name(quantity)))
-    return np.array([np.nan if value is None else value for value in values])
+    band = band_of(target.cost(name), quantity)
+    return np.array([np.nan if value is None else value for value in band])
 
 
 def cost_of(counts: IntArray, prices: FloatArray) -> FloatArray:
-    """Return counts ``(..., n)`` times prices ``(n, 2)``, summed: ``(..., 2)``.
+    """Return counts ``(..., n)`` times prices ``(n, 3)``, summed: ``(..., 3)``.
 
     NaN where an event happened whose price is unknown.
     """
@@ -128,7 +133,7 @@ def unknown_prices(target: Target, monitor: str, n_chips: int = 1) -> list[str]:
     powers = [(name, "power") for name in ("static", "host")]
     events = [name for name in TIMED_EVENTS if name not in OF_CHIPS]
     times = [(name, "time") for name in (*events, f"poll_{monitor}", *OF_CHIPS)]
-    quantities = dict(zip(("energy", "time", "power"), CENTRAL, strict=True))
+    quantities = dict(zip(("energy", "time", "power"), QUANTITIES, strict=True))
     return [
         f"{'time' if kind == 'time' else 'energy'} of {name}"
         for name, kind in (*energies, *powers, *times)
@@ -143,8 +148,7 @@ class ListedPrice:
 
     name: str
     unit: str
-    central: float | None
-    high: float | None
+    band: tuple[float | None, ...]  # low, central, high
     source: str
 
 
@@ -159,14 +163,10 @@ def price_list(target: Target) -> list[ListedPrice]:
     ]
     listed = [_listed(target, name, quantity) for name, quantity in asked]
     barrier = target.barrier
-    for tiles, central, high in zip(
-        barrier.tiles, barrier.time_s, barrier.time_high_s, strict=True
-    ):
+    for tiles, *band in zip(barrier.tiles, *barrier.times.values(), strict=True):
         name = f"barrier, from {tiles} tile{'s' if tiles > 1 else ''}: time"
         listed.append(
-            ListedPrice(
-                name=name, unit="s", central=central, high=high, source=barrier.source
-            )
+            ListedPrice(name=name, unit="s", band=(*band,), source=barrier.source)
         )
     return listed
 
@@ -174,11 +174,10 @@ def price_list(target: Target) -> list[ListedPrice]:
 def _listed(target: Target, name: str, quantity: str) -> ListedPrice:
     cost = target.cost(name)
     kind, unit = quantity.rsplit("_", 1)
-    central = getattr(cost, quantity)
+    band = band_of(cost, quantity)
     return ListedPrice(
         name=f"{name.replace('_', ' ')}: {kind}",
         unit=unit.upper() if unit != "s" else unit,
-        central=central,
-        high=getattr(cost, high_name(quantity)),
-        source="no public source" if central is None else cost.source,
+        band=band,
+        source="no public source" if band[CENTRAL] is None else cost.source,
     )

@@ -4,12 +4,11 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.backends.results import Activity
+from snn_deploy.chip.target import CENTRAL
 from snn_deploy.costs.energy import dynamic_energy
 from snn_deploy.costs.latency import timestep_durations
 from snn_deploy.costs.prices import prices_for
 from snn_deploy.ir.mapped import MappedNetwork
-
-CENTRAL = 0  # of the band
 
 
 def stopping_costs(

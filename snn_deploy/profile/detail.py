@@ -7,6 +7,7 @@ import numpy as np
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.backends.results import Counts
 from snn_deploy.chip.events import CHIP_EVENTS, CORE_EVENTS, EVENTS, LINKS
+from snn_deploy.chip.target import BAND, end_name
 from snn_deploy.costs.energy import dynamic_energy
 from snn_deploy.costs.prices import Prices, prices_for
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore
@@ -27,8 +28,12 @@ COLUMNS = {
         for event in EVENTS
         if event.is_priced
     },
-    "energy_dynamic_j": ("J", "energy of these events, mean, central prices"),
-    "energy_dynamic_high_j": ("J", "energy of these events, mean, high prices"),
+    **{
+        end_name("energy_dynamic_j", end): (
+            "J", f"energy of these events, mean, {end} prices"
+        )
+        for end in BAND
+    },
 }  # fmt: skip
 TEXTS, INTEGERS = ("layer",), ("chip_timestep", "neurocore")
 
@@ -45,8 +50,8 @@ class Detail:
     neurocores: IntArray  # (n_cores,), their indices
     cores: FloatArray  # (n_chip_timesteps, n_cores, n), of CORE_EVENTS
     chip: FloatArray  # (n_chip_timesteps, n + n_links), of CHIP_EVENTS and LINKS
-    core_energy: FloatArray  # (n_chip_timesteps, n_cores, 2) [J]
-    chip_energy: FloatArray  # (n_chip_timesteps, 2) [J]
+    core_energy: FloatArray  # (n_chip_timesteps, n_cores, 3) [J]
+    chip_energy: FloatArray  # (n_chip_timesteps, 3) [J]
 
     def columns(self) -> dict[str, list[object]]:
         """Return the table of ``COLUMNS``; an unknown energy is ``None``."""

@@ -7,12 +7,11 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray
 from snn_deploy.chip.events import PACKET, PACKET_IN
+from snn_deploy.chip.target import CENTRAL
 from snn_deploy.costs.prices import cost_of, prices_for
 from snn_deploy.errors import DataError
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.profile.profile import Profile
-
-CENTRAL = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

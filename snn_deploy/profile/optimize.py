@@ -12,8 +12,9 @@ import numpy as np
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.backends.protocol import Backend
 from snn_deploy.backends.results import RunResult
+from snn_deploy.chip.target import CENTRAL
 from snn_deploy.costs.prices import prices_for
-from snn_deploy.costs.stopping import CENTRAL, stopping_costs
+from snn_deploy.costs.stopping import stopping_costs
 from snn_deploy.cutoff.calibrate import calibrate
 from snn_deploy.cutoff.decision import never
 from snn_deploy.cutoff.evidence import Evidence

@@ -7,6 +7,7 @@ import numpy as np
 from snn_deploy.arrays import AnyArray, FloatArray, IntArray
 from snn_deploy.backends.results import Block, Counts
 from snn_deploy.chip.events import EVENTS
+from snn_deploy.chip.target import BAND, end_name
 from snn_deploy.costs.energy import PARTS, energies
 from snn_deploy.costs.latency import stream_times, timestep_durations
 from snn_deploy.costs.prices import prices_for
@@ -98,9 +99,9 @@ class Pricing:
         for event in EVENTS:
             if event.column:
                 found[event.column] += counts.total(event)
-        for end, suffix in enumerate(("", "_high")):
-            for i, part in enumerate(PARTS):
-                found[f"energy_{part}{suffix}_j"] = energy_j[:, i, end]
-            found[f"latency{suffix}_s"] = latency_s[:, end]
-            found[f"period{suffix}_s"] = period_s[:, end]
+        for i, end in enumerate(BAND):
+            for k, part in enumerate(PARTS):
+                found[end_name(f"energy_{part}_j", end)] = energy_j[:, k, i]
+            found[end_name("latency_s", end)] = latency_s[:, i]
+            found[end_name("period_s", end)] = period_s[:, i]
         return found

@@ -9,6 +9,7 @@ import numpy as np
 
 from snn_deploy.arrays import AnyArray, BoolArray, FloatArray
 from snn_deploy.chip.events import COLUMNS as COUNTED
+from snn_deploy.chip.target import BAND, end_name
 from snn_deploy.costs.energy import PARTS
 
 IN_MEMORY = 1 << 26  # bytes of a table; a larger one lies in a file without a name
@@ -19,7 +20,7 @@ class Row(SimpleNamespace):
     """What one input gave and cost: a field for each of ``COLUMNS``.
 
     Energies and times are modelled, from counts and the target's prices; the ones
-    called high are the upper end of the band. ``None`` is unknown.
+    called low and high are the ends of the band. ``None`` is unknown.
     """
 
     @property
@@ -53,7 +54,7 @@ COLUMNS = {
     "gap": ("", "largest less second largest score at the stop"),
     **{name: ("events", meaning) for name, meaning in COUNTED.items()},
     **{
-        f"energy_{part}{end}_j": ("J", f"{meaning}, {price} prices")
+        end_name(f"energy_{part}_j", end): ("J", f"{meaning}, {end} prices")
         for part, meaning in zip(
             PARTS,
             (
@@ -64,14 +65,16 @@ COLUMNS = {
             ),
             strict=True,
         )
-        for end, price in (("", "central"), ("_high", "high"))
+        for end in BAND
     },
-    "latency_s": ("s", "first timestep to answer, central prices"),
-    "latency_high_s": ("s", "first timestep to answer, high prices"),
-    "period_s": (
-        "s", "first timestep to that of the next input, central prices"
-    ),
-    "period_high_s": ("s", "first timestep to that of the next input, high prices"),
+    **{
+        end_name(name, end): ("s", f"first timestep to {until}, {end} prices")
+        for name, until in (
+            ("latency_s", "answer"),
+            ("period_s", "that of the next input"),
+        )
+        for end in BAND
+    },
 }  # fmt: skip
 # a further column of the files, whose rows of inputs that failed have nothing else
 FAILURE = {"failure": ("", "why the machine failed at this input, twice, so that it "
@@ -150,15 +153,15 @@ class Rows(Sequence[Row]):
         """Return the values of all rows, ``(n,)``."""
         return self.table[name]
 
-    def part(self, part: str, *, high: bool = False) -> FloatArray:
+    def part(self, part: str, end: str = "central") -> FloatArray:
         """Return a part of the energy of each input [J], ``(n,)``."""
-        return self.column(f"energy_{part}_{'high_' if high else ''}j")
+        return self.column(end_name(f"energy_{part}_j", end))
 
-    def energy(self, *, high: bool = False) -> FloatArray:
+    def energy(self, end: str = "central") -> FloatArray:
         """Return the energy of each input [J]; not a number if a part is unknown."""
         total = np.zeros(self.n)
         for part in PARTS:
-            total += self.part(part, high=high)
+            total += self.part(part, end)
         return total
 
     @property

@@ -6,6 +6,7 @@ import numpy as np
 
 from snn_deploy.backends.results import limited_in_words
 from snn_deploy.chip.events import COLUMNS as COUNTED
+from snn_deploy.chip.target import BAND, end_name
 from snn_deploy.costs.energy import PARTS
 from snn_deploy.costs.prices import MONITORS, prices_for
 from snn_deploy.profile.profile import Profile, Schedule
@@ -18,7 +19,9 @@ GOALS = {
     "energy": ("mean_energy_j", False),
 }
 COUNTS = ("timesteps", "chip_timesteps", *COUNTED)
-TIMES = ("latency_s", "latency_high_s")
+# at the other end of the prices of what takes time
+THROUGHPUTS = {"low": "throughput_high_per_s", "central": "throughput_per_s",
+               "high": "throughput_low_per_s"}  # fmt: skip
 
 
 def means(rows: Rows) -> dict[str, Any]:
@@ -26,18 +29,15 @@ def means(rows: Rows) -> dict[str, Any]:
     found: dict[str, Any] = {
         f"mean_{name}": float(rows.column(name).mean()) for name in COUNTS
     }
-    for name in TIMES:
-        found[f"mean_{name}"] = known(rows.column(name).mean())
-    for high in (False, True):
-        end = "high_j" if high else "j"
-        found[f"mean_energy_{end}"] = known(rows.energy(high=high).mean())
+    for end in BAND:
+        latency = end_name("latency_s", end)
+        found[f"mean_{latency}"] = known(rows.column(latency).mean())
+        found[end_name("mean_energy_j", end)] = known(rows.energy(end).mean())
         for part in PARTS:
-            found[f"mean_energy_{part}_{end}"] = known(
-                rows.part(part, high=high).mean()
-            )
-    for name, period in (("", "period_s"), ("_low", "period_high_s")):
-        per_input = known(rows.column(period).mean())
-        found[f"throughput{name}_per_s"] = 1 / per_input if per_input else None
+            mean = known(rows.part(part, end).mean())
+            found[end_name(f"mean_energy_{part}_j", end)] = mean
+        period = known(rows.column(end_name("period_s", end)).mean())
+        found[THROUGHPUTS[end]] = 1 / period if period else None
     found["accuracy"] = float(rows.is_right.mean()) if rows.has_labels else None
     found["stopped_early"] = float(rows.column("stopped_early").mean())
     return found
@@ -113,11 +113,11 @@ def other_monitor(profile: Profile) -> dict[str, Any]:
         more_s = polls * (there.poll - here.poll)
         more_j = more_s * (here.static + here.host)
         costs = {}
-        for i, end in enumerate(("", "_high")):
-            latency = rows.column(f"latency{end}_s").mean() + more_s[i]
-            energy = rows.energy(high=bool(i)).mean() + more_j[i]
-            costs[f"mean_latency{end}_s"] = known(latency)
-            costs[f"mean_energy{end}_j"] = known(energy)
+        for i, end in enumerate(BAND):
+            latency = rows.column(end_name("latency_s", end)).mean() + more_s[i]
+            energy = rows.energy(end).mean() + more_j[i]
+            costs[end_name("mean_latency_s", end)] = known(latency)
+            costs[end_name("mean_energy_j", end)] = known(energy)
         found[schedule.value] = costs
     return found
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from snn_deploy.chip.target import BAND, CENTRAL, end_name
 from snn_deploy.costs.energy import PARTS
 from snn_deploy.profile.schedules import COUNTS
 from snn_deploy.report.markup import Html, folded, section, table
@@ -24,22 +25,18 @@ def costs(summary: Summary) -> Html:
 def _prices(runs: Sequence[tuple[str, Summary]]) -> Html:
     columns = [
         "",
-        *(f"{name}, {end}" for name, _ in runs for end in ("central", "high")),
+        *(f"{name}, {end}" for name, _ in runs for end in BAND),
     ]
-    quantities = [
-        (f"energy, {part}", f"mean_energy_{part}", "_j", "J") for part in PARTS
-    ]
-    quantities.append(("latency", "mean_latency", "_s", "s"))
+    quantities = [(f"energy, {part}", f"mean_energy_{part}_j", "J") for part in PARTS]
+    quantities.append(("latency", "mean_latency_s", "s"))
     rows = []
-    for name, key, suffix, unit in quantities:
-        pairs = [(run[key + suffix], run[f"{key}_high{suffix}"]) for _, run in runs]
-        rows.append(_compared(name, pairs, unit))
+    for name, key, unit in quantities:
+        bands = [tuple(run[end_name(key, end)] for end in BAND) for _, run in runs]
+        rows.append(_compared(name, bands, unit))
     known = [p for p in PARTS if runs[0][1][f"mean_energy_{p}_j"] is not None]
     if known:
         name = "energy, all" if len(known) == len(PARTS) else "energy, known parts"
-        sums = [
-            tuple(_sum(run, known, end) for end in ("j", "high_j")) for _, run in runs
-        ]
+        sums = [tuple(_sum(run, known, end) for end in BAND) for _, run in runs]
         rows.insert(len(PARTS), _compared(name, sums, "J"))
     if len(runs) == 2:
         columns.append("saved, central")
@@ -47,16 +44,16 @@ def _prices(runs: Sequence[tuple[str, Summary]]) -> Html:
 
 
 def _sum(run: Summary, parts: Sequence[str], end: str) -> float | None:
-    values = [run[f"mean_energy_{part}_{end}"] for part in parts]
+    values = [run[end_name(f"mean_energy_{part}_j", end)] for part in parts]
     return None if None in values else float(sum(values))
 
 
 def _compared(
-    name: str, pairs: Sequence[tuple[float | None, ...]], unit: str
+    name: str, bands: Sequence[tuple[float | None, ...]], unit: str
 ) -> list[str]:
-    row = [name, *(with_prefix(value, unit) for pair in pairs for value in pair)]
-    if len(pairs) == 2:
-        row.append(_saved(pairs[0][0], pairs[1][0]))
+    row = [name, *(with_prefix(value, unit) for band in bands for value in band)]
+    if len(bands) == 2:
+        row.append(_saved(*(band[CENTRAL] for band in bands)))
     return row
 
 

@@ -77,7 +77,8 @@ def _energy(profile: Profile, summary: Summary) -> list[Html]:
     key = [together([element("i", class_=f"key {part}"), f"{part} "]) for part in known]
     what = f"Modelled, mean at central prices: {means}.{left_out}"
     parts = together([element("span", *key, class_="keys"), what])
-    spread = f"Modelled. Filled: at central prices. Outline: at high prices.{left_out}"
+    spread = "Modelled. Filled: at central prices. Outlines: at low and high prices."
+    spread += left_out
     return [
         _figure("Energy of an input, by part", parts_picture, profile, parts),
         _figure("Energy, input by input", spread_picture, profile, spread),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from snn_deploy.arrays import FloatArray
+from snn_deploy.chip.target import BAND
 from snn_deploy.costs.energy import PARTS
 from snn_deploy.profile.profile import Profile
 from snn_deploy.profile.rows import Rows
@@ -30,7 +31,6 @@ SMALL, NORMAL = 9, 10
 MOST_BARS = 48
 N_BINS = 60
 TICKS = ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 6, 8), np.arange(1, 10, 0.2))
-ENDS = ("j", "high_j")  # of the band of prices
 SETTINGS = {
     "svg.fonttype": "none",
     "svg.hashsalt": "snn-deploy",
@@ -138,20 +138,20 @@ def accuracy_picture(profile: Profile, colors: Colors) -> str:
 
 
 def parts_picture(profile: Profile, colors: Colors) -> str:
-    """Return the parts of the mean energy of an input, at both ends of the band."""
+    """Return the parts of the mean energy of an input, over the band of prices."""
     runs = _runs(profile, colors)
     means = [
         np.array([part.mean() for part in _known_parts(rows, end)])
         for _, rows, _ in runs
-        for end in ENDS
+        for end in BAND
     ]
     longest = max(float(parts.sum()) for parts in means)
     unit, unit_name = shared_prefix([longest], "J")
-    names = [f"{name}, {end}" for name, _, _ in runs for end in ("central", "high")]
+    names = [f"{name}, {end}" for name, _, _ in runs for end in BAND]
     with _drawing(colors) as figure:
         axes = figure.subplots()
         for place, (name, parts) in enumerate(zip(names, means, strict=True)):
-            y = -(place + 0.4 * (place // 2))
+            y = -(place + 0.4 * (place // len(BAND)))
             _stack(axes, y, parts / unit, colors)
             axes.text(
                 (float(parts.sum()) + 0.015 * longest) / unit, y,
@@ -170,7 +170,7 @@ def parts_picture(profile: Profile, colors: Colors) -> str:
 
 def spread_picture(profile: Profile, colors: Colors) -> str:
     """Return how the inputs' energies differ, all known parts together."""
-    runs = [(*run, end) for run in _runs(profile, colors) for end in ENDS]
+    runs = [(*run, end) for run in _runs(profile, colors) for end in BAND]
     sums = [_sums(rows, end) for _, rows, _, end in runs]
     lowest = min(float(total.min()) for total in sums)
     highest = max(float(total.max()) for total in sums)
@@ -184,7 +184,7 @@ def spread_picture(profile: Profile, colors: Colors) -> str:
         for total, (name, _, color, end) in zip(sums, runs, strict=True):
             counts, _ = np.histogram(total / unit, edges)
             _steps(axes, 100 * counts / len(total), edges, end, color)
-            if end == "j":
+            if end == "central":
                 tallest = int(counts.argmax())
                 axes.text(
                     edges[tallest], 101 * counts[tallest] / len(total), name,
@@ -208,7 +208,7 @@ def _runs(profile: Profile, colors: Colors) -> list[tuple[str, Rows, str]]:
 def _known_parts(rows: Rows, end: str) -> Iterator[FloatArray]:
     """Yield the energies by input of each part [J]; unknown ones are 0."""
     for part in PARTS:
-        yield np.nan_to_num(rows.part(part, high=end != "j"))
+        yield np.nan_to_num(rows.part(part, end))
 
 
 def _sums(rows: Rows, end: str) -> FloatArray:
@@ -236,8 +236,8 @@ def _energy_bins(low: float, high: float) -> FloatArray:
 def _steps(
     axes: "Axes", shares: FloatArray, edges: FloatArray, end: str, color: str
 ) -> None:
-    """Draw a histogram: filled at central prices, an outline at high ones."""
-    if end == "j":
+    """Draw a histogram: filled at central prices, an outline at the ends."""
+    if end == "central":
         axes.stairs(shares, edges, color=color, fill=True, alpha=0.8)
     else:
         axes.stairs(shares, edges, color=color, linewidth=1.0)

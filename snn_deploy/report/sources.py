@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from snn_deploy.chip.target import OTHER_COSTS, PRICED_EVENTS, Target
+from snn_deploy.chip.target import OTHER_COSTS, PRICED_EVENTS, Target, band_of
 from snn_deploy.report.markup import Html, element, folded, items, section, table
 from snn_deploy.report.units import UNKNOWN, with_prefix
 
@@ -17,8 +17,8 @@ def how_known(target: Target, summary: Summary) -> Html:
         ("Measured", "counted on the simulated chip, exactly: answers, timesteps, "
          "spikes, synaptic operations, packets, hops, crossings from chip to chip."),
         ("Modelled", "counts times the prices of the target, not measured on a chip: "
-         "energy and latency. Central is the likely price, high the upper end of what "
-         f"sources give. {_note(summary)}"),
+         "energy and latency. Central is the likely price, low and high are the ends "
+         f"of what sources give. {_note(summary)}"),
         ("Unknown", _unknown(unknown)),
     )  # fmt: skip
     words = [
@@ -72,31 +72,30 @@ def _prices(target: Target) -> Html:
         cost = target.cost(name)
         rows.append((
             name.replace("_", " "),
-            _band(cost.energy_j, cost.energy_high_j, "J"),
-            _band(cost.time_s, cost.time_high_s, "s"),
-            _band(cost.power_w, cost.power_high_w, "W"),
+            _band(band_of(cost, "energy_j"), "J"),
+            _band(band_of(cost, "time_s"), "s"),
+            _band(band_of(cost, "power_w"), "W"),
             cost.source if cost.source != UNKNOWN else "no public source",
         ))  # fmt: skip
     return table(
-        "Prices, central to high",
+        "Prices: central, and in brackets low to high where they differ",
         ("event", "energy", "time", "power", "source"),
         rows,
         words=("source",),
     )
 
 
-def _band(low: float | None, high: float | None, unit: str) -> str:
-    if low is None:
+def _band(band: Sequence[float | None], unit: str) -> str:
+    if None in band:
         return "\N{EN DASH}"
-    if high is None or high == low:
-        return with_prefix(low, unit)
-    return f"{with_prefix(low, unit)} to {with_prefix(high, unit)}"
+    low, central, high = (with_prefix(value, unit) for value in band)
+    return central if low == high else f"{central} ({low} to {high})"
 
 
 def _times(target: Target) -> Html:
     barrier = target.barrier
-    lines = zip(barrier.tiles, barrier.time_s, barrier.time_high_s, strict=True)
-    rows = [(f"from {n}", _band(low, high, "s")) for n, low, high in lines]
+    lines = zip(barrier.tiles, *barrier.times.values(), strict=True)
+    rows = [(f"from {n}", _band(band, "s")) for n, *band in lines]
     caption = "Barrier at the end of a timestep, by tiles in use"
     return table(caption, ("tiles", "time"), rows)
 

@@ -118,8 +118,9 @@ def test_the_barrier_lasts_as_long_as_its_last_entry_that_is_not_over() -> None:
         tiles=(1, 4), time_s=(1.0, 2.0), time_high_s=(10.0, 20.0), source=""
     )
 
-    assert [barrier.time(n, high=False) for n in (0, 1, 3, 4, 99)] == [1, 1, 1, 2, 2]
-    assert barrier.time(4, high=True) == 20
+    assert [barrier.time(n) for n in (0, 1, 3, 4, 99)] == [1, 1, 1, 2, 2]
+    assert barrier.time(4, "high") == 20
+    assert barrier.time(4, "low") == 2
 
 
 # refusals
@@ -216,6 +217,18 @@ def put(part: str, key: str, value: object) -> Callable[[Table], object]:
         (
             put("cost", "fire", {"energy_pj": 2, "energy_high_pj": 1, "source": ""}),
             "[cost.fire]: 'energy_high_j' is under 'energy_j', or alone; give both",
+        ),
+        (
+            put("cost", "fire", {"energy_pj": 2, "energy_low_pj": 3, "source": ""}),
+            "[cost.fire]: 'energy_low_j' is over 'energy_j', or alone; give both",
+        ),
+        (
+            put("cost", "fire", {"time_low_ns": 1, "source": ""}),
+            "'time_low_s' is over 'time_s', or alone",
+        ),
+        (
+            put("barrier", "time_low_ns", [30, 30]),
+            "[barrier]: times 3e-08 s, 1e-08 s, 1e-07 s are not low, central, high",
         ),
         (
             put("cost", "fire", {"energy_high_pj": 1, "source": ""}),

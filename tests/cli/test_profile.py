@@ -30,8 +30,12 @@ COUNTS = [
 COSTS = [
     f"energy_{part}{band}_j"
     for part in ("dynamic", "static", "reset", "host")
-    for band in ("", "_high")
-] + ["latency_s", "latency_high_s", "period_s", "period_high_s"]
+    for band in ("_low", "", "_high")
+] + [
+    f"{time}{band}_s"
+    for time in ("latency", "period")
+    for band in ("_low", "", "_high")
+]
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +92,12 @@ def test_there_is_one_row_for_each_input(folder: Path, home: Path) -> None:
         assert row["synaptic_operations"] > row["spikes"]
 
 
-def test_high_prices_are_never_under_the_central_ones(folder: Path) -> None:
+def test_costs_are_low_central_and_high(folder: Path) -> None:
     for row in read(folder / "inputs.parquet"):
-        for name in COSTS[::2]:
-            high = f"{name[:-2]}_high{name[-2:]}"
-            assert 0 < row[name] <= row[high]
+        for names in zip(COSTS[::3], COSTS[1::3], COSTS[2::3], strict=True):
+            low, central, high = (row[name] for name in names)
+            assert 0 < low <= central <= high
+        assert row["energy_static_low_j"] < row["energy_static_j"]
 
 
 def test_the_other_table_holds_the_same_inputs_at_all_timesteps(folder: Path) -> None:

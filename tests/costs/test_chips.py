@@ -8,7 +8,7 @@ import pytest
 from snn_deploy.artifact import pack
 from snn_deploy.backends.registry import open_backend
 from snn_deploy.chip.events import LINKS
-from snn_deploy.chip.target import Cost, Target
+from snn_deploy.chip.target import CENTRAL, Cost, Target
 from snn_deploy.chip.target_file import read_target
 from snn_deploy.costs.latency import timestep_durations
 from snn_deploy.costs.prices import prices_for
@@ -51,7 +51,7 @@ def test_every_timestep_waits_for_all_chips() -> None:
     one, two = (profiled(on(LOIHI, n_chips=n)) for n in (1, 2))
 
     here, there = (p.rows.column("latency_s") for p in (one, two))
-    barrier = prices_for(one.artifact.network, "embedded").barrier[0]
+    barrier = prices_for(one.artifact.network, "embedded").barrier[CENTRAL]
     n = one.rows.column("chip_timesteps")
     np.testing.assert_allclose(there - here, n * (5.8e-6 - barrier), rtol=1e-9)
     assert (two.rows.column("hops") > one.rows.column("hops")).all()
@@ -111,7 +111,7 @@ def test_a_timestep_lasts_as_long_as_its_busiest_link() -> None:
             result.activity.cores, result.activity.chip, prices
         )
         np.testing.assert_allclose(
-            durations[is_passed, 0], busiest[is_passed] * slow_s + barrier
+            durations[is_passed, CENTRAL], busiest[is_passed] * slow_s + barrier
         )
         assert row.latency_s is not None
         assert row.latency_s > busiest.sum() * slow_s

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from snn_deploy.chip.events import CHIP_EVENTS, CORE_EVENTS
+from snn_deploy.chip.target import CENTRAL
 from snn_deploy.chip.target_file import read_target, target_from_table
 from snn_deploy.costs.energy import PARTS, dynamic_energy, energies
 from snn_deploy.costs.prices import prices_of, unknown_prices
@@ -22,12 +23,12 @@ def test_each_event_has_its_published_price() -> None:
         counts = np.zeros(len(CORE_EVENTS), np.int64)
         counts[i] = 1000
         found = dynamic_energy(counts, np.zeros(3, np.int64), prices)
-        assert found[0] == pytest.approx(1e-9 * DAVIES[event])
+        assert found[CENTRAL] == pytest.approx(1e-9 * DAVIES[event])
     for i, event in enumerate(CHIP_EVENTS):
         on_chip = np.zeros(len(CHIP_EVENTS), np.int64)
         on_chip[i] = 1000
         found = dynamic_energy(np.zeros(6, np.int64), on_chip, prices)
-        assert found[0] == pytest.approx(1e-9 * ON_CHIP[event])
+        assert found[CENTRAL] == pytest.approx(1e-9 * ON_CHIP[event])
 
 
 def test_the_four_parts() -> None:
@@ -36,7 +37,7 @@ def test_the_four_parts() -> None:
     chip = np.ones((2, len(CHIP_EVENTS)), np.int64)
 
     counts = cores.sum(axis=(0, 1)), chip.sum(axis=0)
-    central = energies(*counts, np.array([1e-3, 2e-3]), prices)[:, 0]
+    central = energies(*counts, np.array([5e-4, 1e-3, 2e-3]), prices)[:, CENTRAL]
 
     events = 6 * sum(DAVIES.values()) + 2 * sum(ON_CHIP.values())
     assert dict(zip(PARTS, central, strict=True)) == pytest.approx({
@@ -52,7 +53,7 @@ def test_without_prices_every_part_is_unknown_and_named() -> None:
     prices = prices_of(target, n_tiles=1, monitor="host")
     cores, chip = np.ones(len(CORE_EVENTS), np.int64), np.zeros(3, np.int64)
 
-    found = energies(cores, chip, np.ones(2), prices)
+    found = energies(cores, chip, np.ones(3), prices)
 
     assert np.isnan(found).all()
     named = unknown_prices(target, "host")

@@ -31,7 +31,7 @@ from snn_deploy.chip.events import (
     SYNAPTIC_OPERATION,
     UPDATE,
 )
-from snn_deploy.chip.target import Target
+from snn_deploy.chip.target import CENTRAL, Target
 from snn_deploy.chip.target_file import target_from_table
 from snn_deploy.costs.energy import dynamic_energy
 from snn_deploy.costs.latency import timestep_durations
@@ -290,8 +290,8 @@ def ours(network: MappedNetwork, stimulus: Stimulus, peer: dict[str, Any]) -> Co
         states=states,
         cores=cores,
         chip=chip,
-        energy_j=dynamic_energy(cores.sum(axis=1), chip, prices)[:, 0],
-        durations_s=timestep_durations(cores, chip, prices)[:, 0],
+        energy_j=dynamic_energy(cores.sum(axis=1), chip, prices)[:, CENTRAL],
+        durations_s=timestep_durations(cores, chip, prices)[:, CENTRAL],
         peer=peer,
     )
 

@@ -16,7 +16,7 @@ HEAD = """\
 `snn-deploy profile` writes a folder. `null` (in CSV: nothing) is what nobody knows: no
 label, or a price that nobody has published. Energies and times are modelled: counted
 events times the prices of the target, `snn-deploy targets NAME --costs`. Those called
-high are the upper end of the band.
+low and high are the ends of the band of prices.
 
 | file | holds |
 |---|---|

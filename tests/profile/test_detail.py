@@ -32,7 +32,9 @@ def found() -> Profile:
     return profiled(risk(20))
 
 
-@pytest.mark.parametrize(("end", "name"), [(0, "dynamic_j"), (1, "dynamic_high_j")])
+@pytest.mark.parametrize(
+    ("end", "name"), [*enumerate(["dynamic_low_j", "dynamic_j", "dynamic_high_j"])]
+)
 def test_dynamic_energies_add_up_to_that_of_the_inputs(
     found: Profile, end: int, name: str
 ) -> None:

@@ -55,7 +55,7 @@ def test_options_cost_what_a_profile_says() -> None:
         (("fixed", 1, 8, True), Schedule.STREAMED),
     ):
         rows, option = profile.runs[schedule], found[key]
-        assert option.energy_j == pytest.approx(rows.energy(high=False).mean())
+        assert option.energy_j == pytest.approx(rows.energy().mean())
         assert option.latency_s == pytest.approx(rows.column("latency_s").mean())
         assert option.mean_timesteps == rows.column("timesteps").mean()
 

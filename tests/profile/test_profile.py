@@ -9,6 +9,7 @@ import pytest
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends.registry import open_backend
 from snn_deploy.chip.events import ACCESS, CORE_EVENTS, INJECTION, PACKET, PACKET_IN
+from snn_deploy.chip.target import CENTRAL
 from snn_deploy.costs.latency import timestep_durations
 from snn_deploy.costs.prices import prices_for
 from snn_deploy.cutoff.decision import Cutoff
@@ -84,9 +85,9 @@ def test_a_stream_takes_the_time_of_what_the_oracle_counts_in_one() -> None:
         cores[rows] += counted[0]
         chip[rows] += counted[1]
     cores[..., ACCESS] = [core.n_compartments for core in network.cores]
-    durations = timestep_durations(cores, chip, prices)[:, 0]
+    durations = timestep_durations(cores, chip, prices)[:, CENTRAL]
     last = n_timesteps * (1 + np.arange(N)) + depth - 1
-    durations[last] += prices.poll[0]
+    durations[last] += prices.poll[CENTRAL]
 
     rows_ = profiled().runs[Schedule.STREAMED]
 

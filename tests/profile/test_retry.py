@@ -18,6 +18,7 @@ from snn_deploy.chip.events import (
     INJECTION,
     PACKET,
 )
+from snn_deploy.chip.target import CENTRAL
 from snn_deploy.chip.target_file import target_from_table
 from snn_deploy.costs.latency import timestep_durations
 from snn_deploy.costs.prices import prices_for
@@ -224,8 +225,8 @@ def streamed(at: int, inputs: list[int]) -> tuple[list[float], list[float]]:
         cores[rows] += counted[0]
         chip[rows] += counted[1]
     cores[..., ACCESS] = [core.n_compartments for core in mapped.cores]
-    durations = timestep_durations(cores, chip, prices)[:, 0]
-    durations[at * (1 + np.arange(len(inputs))) + depth - 1] += prices.poll[0]
+    durations = timestep_durations(cores, chip, prices)[:, CENTRAL]
+    durations[at * (1 + np.arange(len(inputs))) + depth - 1] += prices.poll[CENTRAL]
     starts = at * np.arange(len(inputs))
     latencies = [durations[s : s + at + depth].sum() for s in starts]
     return latencies, [durations[s : s + at].sum() for s in starts]

@@ -40,7 +40,7 @@ def test_what_cannot_be_drawn_is_said() -> None:
 
 
 def test_parts_left_out_are_named() -> None:
-    unknown = {"energy_host_j": None, "energy_host_high_j": None}
+    unknown = {f"energy_host_{end}": None for end in ("low_j", "j", "high_j")}
     few = profile(rows=early_rows(9, **unknown), fixed_rows=fixed_rows(9, **unknown))
 
     text = words(drawn(few))

@@ -116,7 +116,7 @@ def test_unknown_energy_is_never_zero() -> None:
 
 
 def test_sum_of_some_parts_names_them() -> None:
-    unknown = {"energy_host_j": None, "energy_host_high_j": None}
+    unknown = {f"energy_host_{end}": None for end in ("low_j", "j", "high_j")}
     few = profile(rows=early_rows(9, **unknown), fixed_rows=fixed_rows(9, **unknown))
 
     text = head(few)

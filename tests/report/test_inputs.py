@@ -88,7 +88,7 @@ def test_unknown_costs_are_null_and_do_not_sort() -> None:
 
 
 def test_parts_without_a_price_are_left_out_and_named() -> None:
-    unknown = {"energy_host_j": None, "energy_host_high_j": None}
+    unknown = {f"energy_host_{end}": None for end in ("low_j", "j", "high_j")}
     rows = early_rows(3, **unknown)
     found = profile(3, rows=[changed(r, energy_reset_j=1e-9) for r in rows])
 

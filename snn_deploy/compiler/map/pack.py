@@ -154,7 +154,7 @@ class Efforts:
         n_chips = -(-n_cores // target.mesh.neurocores)
         slowest = max(float(times.max()) for times, _ in layers)
         n_tiles = -(-n_cores // target.mesh.neurocores_per_tile)
-        barrier = target.barrier.time(n_tiles, high=False)
+        barrier = target.barrier.time(n_tiles)
         if n_chips > 1:
             barrier = self._price("barrier_of_chips", "time_s")
         time = slowest + barrier
