@@ -44,7 +44,7 @@ LARGEST_JSON = 1 << 26  # bytes
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class ExportedCall:
     """One step of the exported forward; tensors among the arguments are ``Name``."""
 
     target: str
@@ -60,7 +60,7 @@ class Name(str):
 class ExportedForward:
     """An exported forward."""
 
-    calls: tuple[Call, ...]
+    calls: tuple[ExportedCall, ...]
     tensors: dict[str, torch.Tensor]  # parameters and buffers, by name in the calls
     input_name: str
     input_shape: Shape  # without the batch
@@ -100,7 +100,7 @@ class _CallReader:
         self.ends = self.aliases.ends
         self.sizes: set[str] = set()  # of the batch
 
-    def read(self, call: Call) -> None:
+    def read(self, call: ExportedCall) -> None:
         """Add the layer of one call."""
         if call.target.startswith("sym_size"):
             self.sizes.add(call.name)
@@ -113,7 +113,7 @@ class _CallReader:
             is_written=call.target.split(".")[0].endswith("_"),
         )
 
-    def _end(self, call: Call) -> str:
+    def _end(self, call: ExportedCall) -> str:
         if call.target.startswith(("add.Tensor", "add_.Tensor")):
             return self._sum(call)
         source = self._source(call, next(iter(call.arguments.values()), None))
@@ -130,7 +130,7 @@ class _CallReader:
             ) from error
         return self.layers.module(layer, call.name, source)
 
-    def _source(self, call: Call, value: object) -> str:
+    def _source(self, call: ExportedCall, value: object) -> str:
         if not isinstance(value, Name) or value not in self.ends:
             raise ModelError(
                 f"{call.name}: {call.target} is given {value!r}, no layer's output; "
@@ -140,14 +140,14 @@ class _CallReader:
             raise ModelError(f"{call.name}: is given a {CHANGED}; {OUT_OF_PLACE}")
         return self.ends[value]
 
-    def _sum(self, call: Call) -> str:
+    def _sum(self, call: ExportedCall) -> str:
         first, second, *others = call.arguments.values()
         if any(other != 1 for other in others):  # alpha
             raise ModelError(f"{call.name}: adds with a factor; make it a weight")
         terms = [self._source(call, first), self._source(call, second)]
         return self.layers.sum(call.name, terms)
 
-    def _view(self, call: Call, source: str) -> str:
+    def _view(self, call: ExportedCall, source: str) -> str:
         shape = self.layers.shape_of(source)
         _, sizes = call.arguments.values()
         if len(sizes) == 2 and sizes[1] in (-1, n_neurons(shape)):
@@ -160,7 +160,7 @@ class _CallReader:
         )
 
 
-def _layer(call: Call, tensors: dict[str, torch.Tensor]) -> nn.Module:
+def _layer(call: ExportedCall, tensors: dict[str, torch.Tensor]) -> nn.Module:
     """Return the layer of PyTorch that a call is."""
     name, given = call.target.split(".")[0], dict(call.arguments)
     given.pop("self" if "self" in given else "input")
@@ -400,8 +400,8 @@ def _program(archive: _Archive) -> ExportedForward:
     )
 
 
-def _call(node: dict[str, Any]) -> Call:
-    return Call(
+def _call(node: dict[str, Any]) -> ExportedCall:
+    return ExportedCall(
         target=str(node["target"]).removeprefix("torch.ops.aten."),
         name=str(node["outputs"][0].get("as_tensor", {}).get("name", "")),
         arguments={i["name"]: _plain(i["arg"]) for i in node["inputs"]},

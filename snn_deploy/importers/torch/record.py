@@ -23,127 +23,22 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from snn_deploy.arrays import Shape
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.torch.operations import (
+    FACTS,
+    NUMBERS,
+    canonical,
+    is_random,
+    name_of,
+)
 
 OUT_OF_PLACE = "write the change out of place, as in out = out + x"
 CHANGED = "value that a later call has changed in place, under another shape"
 LAYER = "layer"  # the operation of a module that is taken whole
 SINGLE = (torch.float16, torch.bfloat16, torch.float32)
 
-# one name for spellings that mean the same
-_SAME = {
-    "__getitem__": "getitem",
-    "__setitem__": "setitem",
-    "__rsub__": "rsub",
-    "__rdiv__": "rdiv",
-    "__rtruediv__": "rdiv",
-    "__rpow__": "rpow",
-    "__pow__": "pow",
-    "__eq__": "eq",
-    "__ne__": "ne",
-    "__and__": "bitwise_and",
-    "__or__": "bitwise_or",
-    "__xor__": "bitwise_xor",
-    "__invert__": "bitwise_not",
-    "true_divide": "div",
-    "divide": "div",
-    "multiply": "mul",
-    "subtract": "sub",
-    "negative": "neg",
-    "greater": "gt",
-    "greater_equal": "ge",
-    "less": "lt",
-    "less_equal": "le",
-    "absolute": "abs",
-    "clip": "clamp",
-    "reshape": "view",
-    "_unsafe_view": "view",
-    "view_as": "reshape_as",
-    "concat": "cat",
-    "concatenate": "cat",
-    "swapaxes": "transpose",
-    "swapdims": "transpose",
-    "moveaxis": "movedim",
-    "_softmax": "softmax",
-    "_log_softmax": "log_softmax",
-    "arctan": "atan",
-    "_to_copy": "to",
-    "float": "to",
-    "double": "to",
-    "half": "to",
-    "bfloat16": "to",
-    "int": "to",
-    "long": "to",
-    "bool": "to",
-    "type": "to",
-    "type_as": "to",
-    "data": "detach",
-    "alias": "detach",
-    "clone": "detach",
-    "contiguous": "detach",
-    "cpu": "detach",
-    "cuda": "detach",
-    "requires_grad_": "detach",
-}
-# what a call may give that is no tensor: it is the same for all inputs of this shape
-_FACTS = {
-    "__len__",
-    "__hash__",
-    "__repr__",
-    "device",
-    "dim",
-    "dtype",
-    "element_size",
-    "get_device",
-    "grad",
-    "grad_fn",
-    "is_complex",
-    "is_contiguous",
-    "is_cpu",
-    "is_cuda",
-    "is_floating_point",
-    "is_leaf",
-    "is_mkldnn",
-    "is_quantized",
-    "is_same_size",
-    "is_sparse",
-    "itemsize",
-    "layout",
-    "names",
-    "nbytes",
-    "ndim",
-    "ndimension",
-    "nelement",
-    "numel",
-    "output_nr",
-    "requires_grad",
-    "retain_grad",
-    "retains_grad",
-    "shape",
-    "size",
-    "storage_offset",
-    "stride",
-    "_version",
-}
-_RANDOM = {
-    "bernoulli",
-    "dropout",
-    "exponential",
-    "multinomial",
-    "normal",
-    "poisson",
-    "rand",
-    "rand_like",
-    "randint",
-    "randint_like",
-    "randn",
-    "randn_like",
-    "randperm",
-    "uniform",
-}
-
 
 @dataclass(eq=False, kw_only=True)
-class Value:
+class TracedValue:
     """A tensor of a recorded forward, as it was between two changes."""
 
     shape: Shape  # with the batch, and time where there is one
@@ -164,7 +59,7 @@ class Value:
 
 @dataclass(eq=False, kw_only=True)
 class Call:
-    """A call, with ``Value`` in place of every tensor."""
+    """A call, with ``TracedValue`` in place of every tensor."""
 
     operation: str
     arguments: tuple[Any, ...]
@@ -178,7 +73,7 @@ class Call:
         return f"{self.path}:{self.operation}" if self.path else self.operation
 
     @property
-    def values(self) -> tuple[Value, ...]:
+    def values(self) -> tuple[TracedValue, ...]:
         """Return the values among the arguments."""
         return tuple(values_in((self.arguments, dict(self.options))))
 
@@ -192,9 +87,9 @@ class Record:
     outputs: list[Any] = field(default_factory=list)  # of each forward
 
 
-def values_in(item: Any) -> Iterator[Value]:
+def values_in(item: Any) -> Iterator[TracedValue]:
     """Return the values in nested tuples, lists and dictionaries."""
-    if isinstance(item, Value):
+    if isinstance(item, TracedValue):
         yield item
     elif isinstance(item, tuple | list):
         for part in item:
@@ -220,6 +115,9 @@ def mapped(function: Callable[[Any], Any], item: Any) -> Any:
     return function(item)
 
 
+_Write = tuple[int, torch.Tensor, TracedValue]  # when, into what, what it is then
+
+
 class Recorder:
     """Runs a module and records its calls, while it is entered.
 
@@ -240,7 +138,7 @@ class Recorder:
         self._before: Any = None  # its arguments, and their versions
         self._is_paused = False
         self._now = 0  # counts values, to tell which of two is newer
-        self._writes: dict[int, list[tuple[int, torch.Tensor, Value]]] = {}
+        self._writes: dict[int, list[_Write]] = {}
         self._constants: list[torch.Tensor] = []  # that carry a note
         self._names = _names(model)
         self._exits = ExitStack()
@@ -286,7 +184,7 @@ class Recorder:
         known = self._known(item)
         if known is not None:
             return known
-        value = Value(shape=tuple(item.shape), dtype=item.dtype, name="input")
+        value = TracedValue(shape=tuple(item.shape), dtype=item.dtype, name="input")
         self._note(item, value)
         return value
 
@@ -337,7 +235,7 @@ class Recorder:
     def intercept(self, function: Any, given: Any, options: Any) -> Any:
         """Call a function of PyTorch; record it."""
         given, options = mapped(_doubled, given), mapped(_doubled, options)
-        name = _name_of(function)
+        name = name_of(function)
         if name in ("float", "half", "bfloat16"):
             function = torch.Tensor.double
         if self._is_paused:
@@ -349,43 +247,41 @@ class Recorder:
             self._is_paused = False
 
     def _recorded(self, function: Any, name: str, given: Any, options: Any) -> Any:
-        if name in _FACTS:
+        if name in FACTS:
             return function(*given, **options)
         tensors = list(_tensors((given, options)))
         values = mapped(self._value_or_plain, (given, options))
         versions = [(tensor, tensor._version) for tensor in tensors]
-        is_random = _canonical(name) in _RANDOM and not _is_idle(name, given, options)
-        is_fixed = not is_random and all(
+        is_fixed = not is_random(name, given, options) and all(
             value.constant is not None for value in values_in(values)
         )
         if name.endswith("_") or name == "__setitem__" or "out" in options:
             for value in values_in(values):  # as it is before the change
                 if value.constant is not None:
                     value.constant = value.constant.clone()
-        if not is_fixed and _takes_numbers(name):
-            raise ModelError(
-                f"{self._where()}: forward takes a number or a decision from a value "
-                f"({name.strip('_')}), which would be another for another input; "
-                "compute with tensors, as torch.where does"
-            )
+        if not is_fixed and name in NUMBERS:
+            raise self._takes_number(name)
         result = function(*given, **options)
         if is_fixed:
             self._fixed(result, versions)
             return result
         if not any(True for _ in _tensors(result)) and result is not None:
-            raise ModelError(
-                f"{self._where()}: forward takes a number or a decision from a value "
-                f"({name.strip('_')}), which would be another for another input; "
-                "compute with tensors, as torch.where does"
-            )
+            raise self._takes_number(name)
         call = Call(
-            operation=_canonical(name),
+            operation=canonical(name),
             arguments=values[0],
             options=values[1],
             path=".".join(self._path[-1:]),
         )
         self._add(call, result, versions)
         return result
+
+    def _takes_number(self, name: str) -> ModelError:
+        return ModelError(
+            f"{self._where()}: forward takes a number or a decision from a value "
+            f"({name.strip('_')}), which would be another for another input; compute "
+            "with tensors, as torch.where does"
+        )
 
     def _where(self) -> str:
         return self._path[-1] if self._path else type(self.model).__name__
@@ -400,8 +296,8 @@ class Recorder:
             if self._known(tensor) is None:
                 self._note(tensor, self._constant(tensor))
 
-    def _constant(self, tensor: torch.Tensor) -> Value:
-        return Value(
+    def _constant(self, tensor: torch.Tensor) -> TracedValue:
+        return TracedValue(
             shape=tuple(tensor.shape),
             dtype=tensor.dtype,
             constant=tensor.detach(),
@@ -413,7 +309,7 @@ class Recorder:
     ) -> None:
         """Add a call to the record, and note what it gave and changed."""
         changed = [tensor for tensor, version in versions if tensor._version != version]
-        instead: dict[int, Value] = {}
+        instead: dict[int, TracedValue] = {}
         for tensor in changed:
             self._check_writable(tensor)
             instead[id(tensor)] = self._made(call, tensor)
@@ -439,25 +335,25 @@ class Recorder:
         for tensor in changed:
             self._write(tensor, instead[id(tensor)])
 
-    def _made(self, call: Call, tensor: torch.Tensor) -> Value:
-        return Value(shape=tuple(tensor.shape), dtype=tensor.dtype, call=call)
+    def _made(self, call: Call, tensor: torch.Tensor) -> TracedValue:
+        return TracedValue(shape=tuple(tensor.shape), dtype=tensor.dtype, call=call)
 
     # tensors and what they stand for
 
-    def _note(self, tensor: torch.Tensor, value: Value) -> None:
+    def _note(self, tensor: torch.Tensor, value: TracedValue) -> None:
         self._now += 1
         tensor._recorded = (self, value, self._now)  # type: ignore[attr-defined]
 
-    def _known(self, tensor: torch.Tensor) -> Value | None:
+    def _known(self, tensor: torch.Tensor) -> TracedValue | None:
         """Return what a tensor stands for, changed as it may be under another name."""
-        owner, value, since = getattr(tensor, "_recorded", (None, None, 0))
-        if owner is not self:
+        note: Any = getattr(tensor, "_recorded", None)
+        if note is None or note[0] is not self:
             return None
-        found: Value = value
+        found: TracedValue = note[1]
         if not self._writes:
             return found
         writes = self._writes.get(tensor.untyped_storage()._cdata, [])
-        if not writes or writes[-1][0] <= since:
+        if not writes or writes[-1][0] <= note[2]:
             return found
         _, other, new = writes[-1]
         if _geometry(other) != _geometry(tensor):
@@ -478,7 +374,7 @@ class Recorder:
         self._note(item, value)
         return value
 
-    def _write(self, tensor: torch.Tensor, value: Value) -> None:
+    def _write(self, tensor: torch.Tensor, value: TracedValue) -> None:
         self._note(tensor, value)
         key = tensor.untyped_storage()._cdata
         self._writes.setdefault(key, []).append((self._now, tensor, value))
@@ -498,7 +394,7 @@ class Recorder:
                 f"next timestep finds it changed; {OUT_OF_PLACE}"
             )
 
-    def _is_of_input(self, value: Value) -> bool:
+    def _is_of_input(self, value: TracedValue) -> bool:
         """Return whether a value is an input, or a view of one."""
         if value.is_input:
             return True
@@ -536,41 +432,6 @@ class _Functions(TorchFunctionMode):
         self, function: Any, types: Any, given: Any = (), options: Any = None
     ) -> Any:
         return self.recorder.intercept(function, given, options or {})
-
-
-def _name_of(function: Any) -> str:
-    name = str(getattr(function, "__name__", function))
-    if name == "__get__":  # of a property
-        return str(function.__self__.__name__)
-    return name if name.startswith("__") else name.partition(".")[0]
-
-
-def _canonical(name: str) -> str:
-    if name in _SAME:
-        return _SAME[name]
-    bare = name if name.startswith("__") else name.rstrip("_")
-    return _SAME.get(bare, bare.strip("_") if name.startswith("__") else bare)
-
-
-def _takes_numbers(name: str) -> bool:
-    return name in (
-        "__bool__",
-        "__contains__",
-        "__float__",
-        "__format__",
-        "__index__",
-        "__int__",
-        "item",
-        "numpy",
-        "tolist",
-    )
-
-
-def _is_idle(name: str, given: Any, options: Any) -> bool:
-    """Return whether a dropout is switched off."""
-    named = dict(zip(("input", "p", "training"), given, strict=False))
-    is_on = {"training": True, **named, **options}["training"]
-    return name.startswith("dropout") and not is_on
 
 
 def _doubled(item: Any) -> Any:
