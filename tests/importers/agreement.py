@@ -56,11 +56,16 @@ def stimuli(graph: Graph, values: FloatArray) -> list[Stimulus]:
 def exact(module: nn.Module, run: Run, x: FloatArray) -> FloatArray:
     """Return the outputs ``(n, timesteps, n_out)`` of a copy in double precision."""
     with torch.no_grad():
-        ours = copied(module).double().eval()
-        for layer in ours.modules():
-            layer.register_forward_pre_hook(_doubled)
-        output = run(ours, torch.as_tensor(x, dtype=torch.float64))
+        output = run(in_double(module), torch.as_tensor(x, dtype=torch.float64))
     return output.double().reshape(N, TIMESTEPS, -1).numpy()
+
+
+def in_double(module: nn.Module) -> nn.Module:
+    """Return a copy that runs in double precision, whatever its layers are given."""
+    ours = copied(module).double().eval()
+    for layer in ours.modules():
+        layer.register_forward_pre_hook(_doubled)
+    return ours
 
 
 def _doubled(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -122,5 +127,6 @@ def louder(module: nn.Module, factor: float = 3.0) -> nn.Module:
                 layer.running_mean.normal_(0, 0.5, generator=draw)
                 layer.running_var.uniform_(0.5, 2, generator=draw)
                 layer.weight.uniform_(0.5, 2, generator=draw)
-                layer.bias.uniform_(-0.2, 0.5, generator=draw)
+                if layer.bias is not None:
+                    layer.bias.uniform_(-0.2, 0.5, generator=draw)
     return module
