@@ -73,7 +73,7 @@ class Counter:
             "fire": lies,
             "packet": lies * n_packets[:, np.newaxis],
             "packet_in": routes.packets,
-            "synaptic_operation": routes.synapses,
+            "synaptic_operation": routes.operations,
         }
         of_chip = {
             "hop_east_west": hops[:, 0],

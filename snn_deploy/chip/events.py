@@ -53,6 +53,7 @@ class Event:
         return self.place is not Place.REGISTERS
 
 
+WORDS_OF_READS = "synapses read, stored zeros included where the target reads them"
 _AT_CORE, _ON_CHIP, _AT_LINK, _IN_REGISTERS = Place
 EVENTS = (
     Event("access", _AT_CORE, "neurons mapped", work=Work.GENERATING),
@@ -61,7 +62,7 @@ EVENTS = (
     Event("fire", _AT_CORE, "neurons that spiked", "spikes", work=Work.GENERATING),
     Event("packet", _AT_CORE, "packets sent", "packets", work=Work.GENERATING),
     Event("packet_in", _AT_CORE, "packets received", work=Work.RECEIVING),
-    Event("synaptic_operation", _AT_CORE, "synapses read, stored zeros included",
+    Event("synaptic_operation", _AT_CORE, WORDS_OF_READS,
           "synaptic_operations", work=Work.RECEIVING),
     Event("hop_east_west", _ON_CHIP, "steps from tile to tile along x", "hops"),
     Event("hop_north_south", _ON_CHIP, "steps from tile to tile along y", "hops"),
@@ -78,7 +79,7 @@ EVENTS = (
 # columns of inputs.parquet that hold counts
 COLUMNS = {
     "spikes": "spikes of all neurons",
-    "synaptic_operations": "synapses read, stored zeros included",
+    "synaptic_operations": WORDS_OF_READS,
     "packets": "packets sent by neurons, and injected",
     "hops": "steps of packets from tile to tile",
     "crossings": "those of them that pass a link between chips",

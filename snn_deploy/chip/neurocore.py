@@ -59,6 +59,7 @@ class NeurocoreLimits:
     fan_in: int | None = None
     fan_out: int | None = None
     weight_formats: tuple[int, ...] = ()  # ascending
+    reads_zeros: bool = True  # a stored weight of 0 is a synaptic operation as well
 
     def __post_init__(self) -> None:
         formats = self.weight_formats

@@ -81,7 +81,8 @@ class Routes:
     The rows are its neurons, the columns all neurocores; what is not there is 0.
     """
 
-    synapses: sparse.csr_array  # (n_neurons, n_cores), read there by one spike
+    synapses: sparse.csr_array  # (n_neurons, n_cores), that are stored there
+    operations: sparse.csr_array  # (n_neurons, n_cores), that one spike causes there
     core: IntArray  # (n_neurons,), where the neuron lies; 0 for the input
 
     @cached_property
@@ -201,15 +202,18 @@ class MappedNetwork:
         for name in (graph.source.name, *(p.name for p in graph.populations)):
             leaving = [p for p in graph.projections if p.source == name]
             size = n_neurons(graph.shape_of(name))
-            synapses = sparse.csr_array((size, len(self.cores)), dtype=np.int64)
+            none = sparse.csr_array((size, len(self.cores)), dtype=np.int64)
+            synapses = operations = none
             for projection in leaving:
                 cores = self.core_of[projection.target]
-                read = projection.synapses.read_on(
-                    cores, len(self.cores), graph.shape_of(name)
-                )
-                synapses += read
+                where = (cores, len(self.cores), graph.shape_of(name))
+                read = projection.synapses.read_on(*where)
+                synapses = synapses + read
+                if not self.target.neurocore.reads_zeros:
+                    read = projection.synapses.effective_read_on(*where)
+                operations = operations + read
             core = self.core_of.get(name, np.zeros(size, np.int64))
-            found[name] = Routes(synapses=synapses, core=core)
+            found[name] = Routes(synapses=synapses, operations=operations, core=core)
         return found
 
     @property

@@ -113,6 +113,19 @@ class _Synapses(ABC):
             Weights of 0 count.
         """
 
+    def effective_read_on(
+        self, places: IntArray, n_places: int, shape: Shape
+    ) -> sparse.csr_array:
+        """Return what ``read_on`` does, but of synapses whose weight is not 0."""
+        if self.weights.all():
+            return self.read_on(places, n_places, shape)
+        return self._effective_read_on(places, n_places, shape)
+
+    @abstractmethod
+    def _effective_read_on(
+        self, places: IntArray, n_places: int, shape: Shape
+    ) -> sparse.csr_array: ...
+
     @abstractmethod
     def summing(self, weights: AnyArray, shape: Shape) -> Summing:
         """Return what gives the sums ``(n, n_targets)`` of spikes ``(n, n_sources)``.
@@ -166,6 +179,16 @@ class DenseSynapses(_Synapses):
     ) -> sparse.csr_array:
         per_place = np.bincount(places, minlength=n_places)[np.newaxis]
         return _product(np.ones((self.fan_in, 1), np.int64), per_place)
+
+    def _effective_read_on(
+        self, places: IntArray, n_places: int, shape: Shape
+    ) -> sparse.csr_array:
+        order = np.argsort(places, kind="stable")
+        used, starts = np.unique(places[order], return_index=True)
+        is_weight = (self.weights != 0)[order]
+        sums = np.add.reduceat(is_weight, starts, axis=0, dtype=np.int64)
+        columns = counted(np.arange(len(used)), used, (len(used), n_places))
+        return sparse.csr_array(sparse.csr_array(sums.T) @ columns)
 
     def summing(self, weights: AnyArray, shape: Shape) -> Summing:
         return lambda spikes: np.asarray(spikes @ weights.T)
@@ -224,6 +247,19 @@ class ConvSynapses(Convolution, _Synapses):
         )
         return rows, columns
 
+    def kernel_reads(self, shape: Shape) -> tuple[IntArray, IntArray]:
+        """Return how often an output row, and column, reads with a kernel one.
+
+        Returns
+        -------
+        rows, columns : arrays, (n_kernel, n_outputs)
+        """
+        rows, columns = (
+            counted(kernel, outputs, (n_kernel, n_outputs)).toarray()
+            for kernel, _, outputs, (n_kernel, _, n_outputs) in self._reads(shape)
+        )
+        return rows, columns
+
     def _meetings(self, shape: Shape) -> tuple[sparse.csr_array, sparse.csr_array]:
         """Return how often a kernel row, and column, meets an input one.
 
@@ -274,6 +310,49 @@ class ConvSynapses(Convolution, _Synapses):
             of_group = windows @ counted(where, part, (n_positions, n_places))
             found += [of_group] * (shape[0] // self.groups)
         return sparse.csr_array(sparse.vstack(found, format="csr"))
+
+    def _effective_read_on(
+        self, places: IntArray, n_places: int, shape: Shape
+    ) -> sparse.csr_array:
+        # channels that lie alike are taken together: their weights by kernel position,
+        # times the places that each input position meets there
+        meets = self._meets(shape)
+        n_taps = n_neurons(self.kernel)
+        n_in = n_neurons(shape[1:])
+        is_weight = (self.weights != 0).astype(np.int64)
+        found = []
+        for weights, channels in zip(
+            np.split(is_weight, self.groups),
+            np.split(places.reshape(len(is_weight), -1), self.groups),
+            strict=True,
+        ):
+            maps, alike = np.unique(channels, axis=0, return_inverse=True)
+            total = sparse.csr_array((weights.shape[1], n_in * n_places), dtype=int)
+            for number, here in enumerate(maps):
+                lies = counted(np.arange(len(here)), here, (len(here), n_places))
+                of_map = weights[alike.reshape(-1) == number].sum(axis=0)
+                there = sparse.csr_array(meets @ lies).reshape(n_taps, -1)
+                of_taps = sparse.csr_array(of_map.reshape(-1, n_taps))
+                total = total + of_taps @ sparse.csr_array(there)
+            found.append(total.reshape(-1, n_places))
+        return sparse.csr_array(sparse.vstack(found, format="csr"))
+
+    def _meets(self, shape: Shape) -> sparse.csr_array:
+        """Return which output position a kernel position reads an input one for.
+
+        Returns
+        -------
+        sparse array, (n_taps * n_inputs, n_outputs)
+        """
+        rows, columns = self._reads(shape)
+        row, y, out_y, (_, height, out_height) = rows
+        column, x, out_x, (kernel_width, width, out_width) = columns
+        tap = np.add.outer(row * kernel_width, column)
+        position = np.add.outer(y * width, x)
+        start = (tap * (height * width) + position).reshape(-1)
+        end = np.add.outer(out_y * out_width, out_x).reshape(-1)
+        n_starts = n_neurons(self.kernel) * height * width
+        return counted(start, end, (n_starts, out_height * out_width))
 
     def summing(self, weights: AnyArray, shape: Shape) -> Summing:
         def sums(spikes: AnyArray) -> AnyArray:
@@ -347,6 +426,13 @@ class SparseSynapses(_Synapses):
         self, places: IntArray, n_places: int, shape: Shape
     ) -> sparse.csr_array:
         return counted(self.sources, places[self.targets], (self.size[1], n_places))
+
+    def _effective_read_on(
+        self, places: IntArray, n_places: int, shape: Shape
+    ) -> sparse.csr_array:
+        is_weight = self.weights != 0
+        sources, targets = self.sources[is_weight], self.targets[is_weight]
+        return counted(sources, places[targets], (self.size[1], n_places))
 
     def summing(self, weights: AnyArray, shape: Shape) -> Summing:
         matrix = self._matrix(weights)

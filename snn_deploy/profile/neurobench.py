@@ -179,7 +179,8 @@ class _Senders(MappedNetwork):
                 if projection.source == name:
                     synapses[:, place] += projection.synapses.effective_fan_outs(shape)
             core = self.core_of.get(name, np.zeros(size, np.int64))
-            found[name] = Routes(synapses=sparse.csr_array(synapses), core=core)
+            effective = sparse.csr_array(synapses)
+            found[name] = Routes(synapses=effective, operations=effective, core=core)
         return found
 
 

@@ -97,7 +97,7 @@ def test_counts_follow_from_the_spikes() -> None:
         for name, spikes in simulation.sent[-1].items():
             routes = mapped.routes[name]
             fired = np.flatnonzero(spikes[0])
-            n_synapses += routes.synapses[fired].sum()
+            n_synapses += routes.operations[fired].sum()
             n_packets += routes.packets[fired].sum()
             if name == "input":
                 n_input += routes.packets[fired].sum()

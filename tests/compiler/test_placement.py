@@ -13,6 +13,7 @@ from snn_deploy.chip.target import Target
 from snn_deploy.chip.target_file import target_from_table
 from snn_deploy.compiler.lower.retime import retime
 from snn_deploy.compiler.map.blocks import three_axes
+from snn_deploy.compiler.map.loads import LoadModel
 from snn_deploy.compiler.map.pack import pack
 from snn_deploy.compiler.map.partition import Partition, partition
 from snn_deploy.compiler.map.place import laid_out, place
@@ -84,11 +85,17 @@ def placements(draw: Any, graph: QuantizedGraph) -> Placement:
     return Placement(layers=tuple(layers))
 
 
-@given(case=cases(max_timesteps=3, may_be_long=False), chip=chips(), data=st.data())
+@given(
+    case=cases(max_timesteps=3, may_be_long=False),
+    chip=chips(),
+    reads_zeros=st.booleans(),
+    data=st.data(),
+)
 @examples(60)
 def test_what_blocks_of_any_sizes_take_is_counted_as_the_checker_counts(
-    case: Case, chip: dict[str, Any], data: st.DataObject
+    case: Case, chip: dict[str, Any], reads_zeros: bool, data: st.DataObject
 ) -> None:
+    chip["neurocore"]["reads_zeros"] = reads_zeros
     chip["mesh"] |= {"height": 9, "width": 9, "neurocores_per_tile": 9}
     chip["mesh"]["neurocores"] = 729
     limits = ("compartments", "synaptic_memory_bits", "input_axons", "output_axons",
@@ -97,9 +104,20 @@ def test_what_blocks_of_any_sizes_take_is_counted_as_the_checker_counts(
     target = target_from_table(chip, "drawn.toml")
     graph = retime(case.graph, target)
 
-    network = laid(data.draw(placements(graph)), graph, target)
+    cut = cut_by(data.draw(placements(graph)), graph, target)
+    network = place(cut, target)
 
     assert [*Checker(network, chip).problems()] == []
+    routes = network.routes
+    reads = sum(routes[name].operations.sum(axis=0) for name in routes)
+    loads = LoadModel(graph=graph, target=target)
+    for one in graph.populations:
+        lies_on = [c.index for c in network.cores if c.pieces[0].population == one.name]
+        parts = [
+            loads.part(sender, one, cut.cuts[one.name]).synapses
+            for sender in loads.senders(one)
+        ]
+        np.testing.assert_array_equal(np.sum(parts, axis=0), reads[lies_on])
     TALLY.add("placed networks = checker", 0, len(network.cores))
 
 

@@ -362,7 +362,7 @@ def draw_stimulus(
     return Stimulus(values=values, is_constant=is_constant, bias=bias)
 
 
-def mapped(graph: QuantizedGraph) -> MappedNetwork:
+def mapped(graph: QuantizedGraph, *, reads_zeros: bool = True) -> MappedNetwork:
     """Return the network with every second neuron on a neurocore of a second chip."""
     cores = tuple(
         Neurocore(
@@ -381,4 +381,6 @@ def mapped(graph: QuantizedGraph) -> MappedNetwork:
         )
         for index in range(2)
     )
-    return MappedNetwork(graph=graph, target=SMALL, cores=cores)
+    limits = replace(SMALL.neurocore, reads_zeros=reads_zeros)
+    target = replace(SMALL, neurocore=limits)
+    return MappedNetwork(graph=graph, target=target, cores=cores)

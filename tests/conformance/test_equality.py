@@ -168,7 +168,9 @@ def test_inputs_in_a_row_give_what_each_gives_alone(
 def test_cpu_sessions_equal_the_oracle_and_count_what_it_does(
     case: Case, data: st.DataObject
 ) -> None:
-    network = mapped(retime(case.graph, ROOMY))
+    network = mapped(
+        retime(case.graph, ROOMY), reads_zeros=data.draw(st.booleans(), "reads zeros")
+    )
     stops = [data.draw(st.integers(1, case.n_timesteps), "stop") for _ in case.stimuli]
     wanted = [
         observed(network, stimulus, stop)
@@ -366,17 +368,22 @@ def _count(
 
 
 def packets(network: MappedNetwork, name: str) -> list[dict[int, int]]:
-    """Return for each neuron of a sender the synapses it reaches, by neurocore."""
+    """Return for each neuron of a sender the synapses it reads, by neurocore.
+
+    A packet goes where there is a synapse, whatever its weight.
+    """
     graph = network.graph
+    reads_zeros = network.target.neurocore.reads_zeros
     found: list[dict[int, int]] = [
         {} for _ in range(int(np.prod(graph.shape_of(name))))
     ]
     for projection in graph.projections:
         if projection.source == name:
             cores = network.core_of[projection.target]
-            for source, target, _ in synapses_of(graph, projection):
+            for source, target, weight in synapses_of(graph, projection):
                 core = int(cores[target])
-                found[source][core] = found[source].get(core, 0) + 1
+                is_read = reads_zeros or weight != 0
+                found[source][core] = found[source].get(core, 0) + is_read
     return found
 
 

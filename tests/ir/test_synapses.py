@@ -44,6 +44,9 @@ def test_synapses_answer_what_single_ones_count(case: Case) -> None:
         read = synapses.read_on(places, 3, shape).toarray().T
         for place, found in enumerate(read):
             np.testing.assert_array_equal(found, number[places == place].sum(axis=0))
+        read = synapses.effective_read_on(places, 3, shape).toarray().T
+        for place, found in enumerate(read):
+            np.testing.assert_array_equal(found, effective[places == place].sum(axis=0))
         sums = synapses.summing(synapses.weights, shape)(spikes)
         np.testing.assert_array_equal(sums, spikes @ weights.T)
         reached = synapses.reaching(shape)(spikes)

@@ -132,13 +132,13 @@ def test_synapses_read_are_those_of_the_spikes(name: str) -> None:
         expected = 0
         for population in network.graph.populations:
             if population.spikes:
-                per_spike = network.routes[population.name].synapses.sum(axis=1)
+                per_spike = network.routes[population.name].operations.sum(axis=1)
                 expected += int(
                     (spikes[population.name][:n].sum(axis=0) * per_spike).sum()
                 )
         stimulus = found.data.stimulus(result.index).values
         sent = np.resize(stimulus != 0, (n, *stimulus.shape[1:])).reshape(n, -1)
-        per_input = network.routes[network.graph.source.name].synapses.sum(axis=1)
+        per_input = network.routes[network.graph.source.name].operations.sum(axis=1)
         expected += int((sent.sum(axis=0) * per_input).sum())
         assert counted == expected
 

@@ -123,6 +123,7 @@ class Window:
     """What bands of output rows, or columns, read of the input's."""
 
     read: sparse.csc_array  # (n_inputs, n_bands), how often a band reads a row
+    by_tap: IntArray  # (n_kernel, n_bands), how often with each row of the kernel
 
     @cached_property
     def n_reached(self) -> IntArray:
@@ -158,6 +159,7 @@ class Windows:
 
     def __init__(self, synapses: ConvSynapses, shape: Shape) -> None:
         self.matrices = synapses.taps(shape)
+        self.by_tap = synapses.kernel_reads(shape)
         self.window = lru_cache(maxsize=64)(self._window)
 
     def _window(self, axis: int, bands: Bands) -> Window:
@@ -169,4 +171,7 @@ class Windows:
         lies_in = sparse.csr_array(
             (ones, (np.arange(n_outputs), band)), shape=(n_outputs, len(sizes))
         )
-        return Window(read=sparse.csc_array(matrix @ lies_in))
+        return Window(
+            read=sparse.csc_array(matrix @ lies_in),
+            by_tap=np.asarray(self.by_tap[axis] @ lies_in),
+        )

@@ -14,7 +14,7 @@ import numpy as np
 from snn_deploy.arrays import IntArray, Shape
 from snn_deploy.chip.neurocore import BITS, NeurocoreLimits
 from snn_deploy.chip.target import Target
-from snn_deploy.compiler.map.blocks import Cut, Windows, outer, three_axes
+from snn_deploy.compiler.map.blocks import Cut, Window, Windows, outer, three_axes
 from snn_deploy.ir.mapped import reached
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
 from snn_deploy.ir.synapses import ConvSynapses
@@ -49,7 +49,7 @@ class SenderLoad:
 
     bits: IntArray
     axons: IntArray
-    synapses: IntArray
+    synapses: IntArray  # read if all its neurons spike once
     packets: int
     receivers: tuple[IntArray, ...]  # blocks that a neuron sends to; see Cut.sums
 
@@ -128,10 +128,18 @@ class LoadModel:
         return SenderLoad(
             bits=_each(bits, cut.n_neurons),
             axons=np.full(cut.n_blocks, sum(runs.values())),
-            synapses=cut.n_neurons * n_sources,
+            synapses=self._dense_reads(projection, cut),
             packets=n_sources * cut.n_blocks,
             receivers=(channels * cut.n_blocks, *others),
         )
+
+    def _dense_reads(self, projection: Projection, cut: Cut) -> IntArray:
+        """Return the synapses that each block reads if all sources spike."""
+        weights = projection.synapses.weights
+        reads = np.full(len(weights), weights.shape[1])
+        if not self.target.neurocore.reads_zeros:
+            reads = np.asarray(np.count_nonzero(weights, axis=1))
+        return cut.sums((reads,))
 
     def weight_bits(self, projections: Sequence[Projection]) -> int:
         """Return the bits of each weight of projections that are stored together."""
@@ -172,10 +180,24 @@ class LoadModel:
         return SenderLoad(
             bits=bits,
             axons=boxes * -(-n_in // shared),
-            synapses=outer(n_channels * n_in, rows.n_taps, columns.n_taps),
+            synapses=self._reads(synapses, cut, rows, columns),
             packets=int(boxes.sum()) * n_in,
             receivers=(np.repeat(readers, n_in), rows.n_readers, columns.n_readers),
         )
+
+    def _reads(
+        self, synapses: ConvSynapses, cut: Cut, rows: Window, columns: Window
+    ) -> IntArray:
+        """Return the synapses that each block reads if all sources spike."""
+        if self.target.neurocore.reads_zeros:
+            n_channels = np.diff(cut.edges[0]) * synapses.weights.shape[1]
+            return outer(n_channels, rows.n_taps, columns.n_taps)
+        by_channel = np.count_nonzero(synapses.weights, axis=1)
+        weights = np.add.reduceat(by_channel, cut.edges[0][:-1], axis=0)
+        found: IntArray = np.einsum(
+            "cij,ir,jk->crk", weights, rows.by_tap, columns.by_tap, optimize=True
+        )
+        return found.reshape(-1)
 
     def _lists(
         self,
@@ -204,12 +226,14 @@ class LoadModel:
         return np.array([bits(g, a, b) for g in bands for a in rows for b in columns])
 
     def _single(self, between: list[Projection], cut: Cut) -> SenderLoad:
-        found = sum(
-            p.synapses.read_on(
-                cut.places(), cut.n_blocks, self.graph.shape_of(p.source)
-            )
+        places = cut.places()
+        where = [
+            (p.synapses, (places, cut.n_blocks, self.graph.shape_of(p.source)))
             for p in between
-        )
+        ]
+        found = reads = sum(synapses.read_on(*there) for synapses, there in where)
+        if not self.target.neurocore.reads_zeros:
+            reads = sum(synapses.effective_read_on(*there) for synapses, there in where)
         lists = found.tocsc()
         width = self.weight_bits(between)
         bits = _each(lambda n: self._indexed(n, width), lists.data)
@@ -218,7 +242,7 @@ class LoadModel:
         return SenderLoad(
             bits=np.diff(ends),
             axons=np.asarray(pattern.sum(axis=0)),
-            synapses=np.asarray(found.sum(axis=0)),
+            synapses=np.asarray(reads.sum(axis=0)),
             packets=int(pattern.sum()),
             receivers=(np.asarray(pattern.sum(axis=1)),),
         )
