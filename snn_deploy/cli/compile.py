@@ -10,6 +10,7 @@ from snn_deploy.cli.reading import add_model_options, read_model, show_gap
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
     from snn_deploy.compiler.pipeline import Dump
+    from snn_deploy.ir.quantized import QuantizedGraph
     from snn_deploy.ir.text import Stage
 
 
@@ -35,7 +36,8 @@ def add_to(commands: Any) -> None:
         "-o",
         "--output",
         type=Path,
-        help="the .snn file to write (default: the model's name, in this folder)",
+        help="the .snn file to write (default: the model's name, in this folder, with "
+        "_one_pass behind it for --one-pass)",
     )
     parser.add_argument(
         "--drop-calibration",
@@ -43,6 +45,12 @@ def add_to(commands: Any) -> None:
         help="write over a calibrated network, and drop its calibration",
     )
     add_model_options(parser)
+    parser.add_argument(
+        "--one-pass",
+        action="store_true",
+        help="fold all timesteps into one, with graded spikes: the quantized network "
+        "that QCFS, ReLU or neurons that only add up stand for",
+    )
     parser.add_argument(
         "--strict", action="store_true", help="refuse every step that loses something"
     )
@@ -131,12 +139,14 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.artifact import pack, write_artifact
     from snn_deploy.chip.target_file import read_target
     from snn_deploy.cli.console import out
+    from snn_deploy.compiler.lower.one_pass import obstacles
     from snn_deploy.compiler.map.placement import read_placement
     from snn_deploy.compiler.pipeline import compile_model, keep_quiet
     from snn_deploy.errors import ArtifactError
     from snn_deploy.profile.traffic import saved_spikes
 
-    path = options.output or Path(f"{options.model.stem}.snn")
+    behind = "_one_pass" if options.one_pass else ""
+    path = options.output or Path(f"{options.model.stem}{behind}.snn")
     if path.suffix != ".snn":  # never over a model, or anything else
         raise ArtifactError(f"{path}: a compiled network ends in .snn; rename it")
     target = read_target(options.target)
@@ -147,6 +157,7 @@ def call(options: argparse.Namespace) -> None:
     network = compile_model(
         graph,
         target,
+        one_pass=options.one_pass,
         is_strict=is_strict,
         allow=options.allow,
         optimize=options.optimize,
@@ -165,7 +176,7 @@ def call(options: argparse.Namespace) -> None:
         f"{graph.name}: {n_neurons} neurons on {len(network.cores)} of "
         f"{target.mesh.neurocores * network.n_chips} neurocores of "
         f"{_chips(target.name, network.n_chips)}, pipeline depth "
-        f"{integers.depth}, {integers.training.timesteps} timesteps per input"
+        f"{integers.depth}, {_time(integers)} per input"
     )
     readout = "spike counts" if integers.readout.spikes else "voltages"
     out(
@@ -176,7 +187,19 @@ def call(options: argparse.Namespace) -> None:
         f"{len(integers.changes)} lossy steps, such as roundings to the chip's grid "
         f"(snn-deploy inspect {path} lists them)"
     )
+    if next(obstacles(integers, target), None) is None:
+        out(
+            f"its twin takes 1 timestep instead of {integers.training.timesteps}, with "
+            "graded spikes: compile --one-pass gives it, profile what it costs"
+        )
     out(f"wrote {path}")
+
+
+def _time(graph: "QuantizedGraph") -> str:
+    n = graph.training.timesteps
+    if graph.one_pass_of:
+        return f"one pass in place of {graph.one_pass_of} timesteps"
+    return f"{n} timesteps"
 
 
 def into(folder: Path) -> "Dump":

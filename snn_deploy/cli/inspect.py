@@ -144,6 +144,11 @@ def show_artifact(artifact: "Artifact") -> None:
         + ("spike counts" if graph.readout.spikes else "voltage")
         + f", {graph.training.functional.value} over time"
     )
+    if graph.one_pass_of:
+        out(
+            f"one pass: the twin of a network of {graph.one_pass_of} timesteps, each "
+            "spike a packet with its number"
+        )
     out(f"timestep: {time_of(graph.training.dt)}; in each {', '.join(UPDATE_ORDER)}")
     show_table(
         "populations",

@@ -114,7 +114,7 @@ def read_trained(
     known = {
         "dt": training.dt,
         "reset": resets.pop().value if len(resets) == 1 else None,
-        "timesteps": training.timesteps,
+        "timesteps": network.one_pass_of or training.timesteps,
         "input_shape": network.source.shape,
         "encoding": training.encoding.value,
     }

@@ -12,6 +12,7 @@ from snn_deploy.compiler.lower.fold_input import fold_input
 from snn_deploy.compiler.lower.fold_pooling import fold_pooling
 from snn_deploy.compiler.lower.integrate_readout import integrate_readout
 from snn_deploy.compiler.lower.move_flatten import move_flatten
+from snn_deploy.compiler.lower.one_pass import one_pass as in_one_pass
 from snn_deploy.compiler.lower.quantize import quantize
 from snn_deploy.compiler.lower.retime import retime
 from snn_deploy.compiler.map.pack import pack, spread
@@ -62,6 +63,7 @@ def compile_model(
     graph: Graph,
     target: Target,
     *,
+    one_pass: bool = False,
     is_strict: bool = False,
     allow: Collection[str] = (),
     optimize: str | None = None,
@@ -76,6 +78,9 @@ def compile_model(
     ----------
     graph : Graph
     target : Target
+    one_pass : bool
+        The twin of the spiking network that needs a single timestep, with graded
+        spikes: see ``snn_deploy.compiler.lower.one_pass``.
     is_strict : bool
         Refuse every lossy step,
     allow : collection of str
@@ -102,7 +107,8 @@ def compile_model(
     DataError
         If the placement is of another network, or of another chip.
     FitError
-        If it does not fit the target, listing everything that is over.
+        If it does not fit the target, listing everything that is over; or has no
+        one-pass twin, listing why.
     """
     if optimize not in (None, *GOALS):
         raise PassError(
@@ -124,6 +130,8 @@ def compile_model(
     graph = to_spiking(graph)
     dump("spiking", graph)
     quantized = quantize(graph, target)
+    if one_pass:
+        quantized = in_one_pass(quantized, target)
     dump("integers", quantized)
     if is_strict:
         _refuse_changes(quantized, allow)

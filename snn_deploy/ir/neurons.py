@@ -123,6 +123,7 @@ class Lif(Neuron):
     refractory: int = 0  # timesteps after a spike in which the voltage stays
     axon_delay: FloatArray = field(default_factory=lambda: np.array(0.0))  # timesteps
     max_spikes: int = 1  # of one timestep
+    levels: int = 0  # of the activation that its spikes stand for; 0: of none
 
     emits = Signal.SPIKES
 

@@ -44,6 +44,7 @@ UPDATE_ORDER = (
 )
 LARGEST_WEIGHT = 256  # magnitude, on a grid of 9 bits
 LARGEST_EXPONENT = 32  # magnitude, of a projection's weights
+LARGEST_LEVELS = (1 << 31) - 1  # of an activation
 LARGEST_DELAY = 1 << 17  # timesteps, of spikes and of populations
 MOST_ON_THEIR_WAY = 1 << 26  # values of a delay's timesteps and neurons
 MOST_CHANGES = 10_000
@@ -136,6 +137,8 @@ class Population:
     refractory: int = 0  # timesteps after a spike in which the voltage stays
     max_spikes: int = 1  # soft reset: spikes of one timestep, sent as one graded spike
     takes_bias: bool = False  # a stimulus may bring a bias in place of the mantissa
+    levels: int = 0  # of the activation that its spikes stand for; 0: of none
+    head_start: int = 0  # units of the initial voltage that make a > of a >=
     offset: int = 0  # chip timesteps by which local time lags behind the input's
 
     def __post_init__(self) -> None:
@@ -161,6 +164,8 @@ class Population:
             ("initial_voltage", -VOLTAGE_LIMIT, VOLTAGE_LIMIT),
             ("refractory", 0, (1 << REFRACTORY_BITS) - 1),
             ("max_spikes", 1, (1 << PAYLOAD_BITS) - 1),
+            ("levels", 0, LARGEST_LEVELS),
+            ("head_start", 0, 1),
             ("offset", 0, LARGEST_DELAY),
         ):
             values = np.asarray(getattr(self, name))
@@ -255,6 +260,7 @@ class QuantizedGraph:
     precision: Precision
     changes: tuple[Change, ...] = ()
     used_inputs: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    one_pass_of: int = 0  # timesteps of the spiking network whose twin it is; 0: none
 
     def __post_init__(self) -> None:
         freeze(self)

@@ -52,6 +52,7 @@ def summarize(
         "n_inputs": len(profile.rows),
         "n_failed": len(profile.failed),
         "timesteps": training.timesteps,
+        "one_pass_of": network.graph.one_pass_of,
         "pipeline_depth": network.graph.depth,
         "cutoff": _cutoff(profile),
         "with_cutoff": means(profile.rows) if profile.has_cutoff else None,

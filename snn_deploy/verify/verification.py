@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from snn_deploy.artifact import Artifact, pack
+from snn_deploy.compiler.lower.one_pass import one_pass
+from snn_deploy.compiler.lower.one_pass_floats import one_pass_floats
 from snn_deploy.compiler.lower.quantize import quantize
-from snn_deploy.compiler.pipeline import compile_model, to_spiking
+from snn_deploy.compiler.pipeline import compile_model, to_neurons, to_spiking
 from snn_deploy.data.data import Data
 from snn_deploy.errors import ArtifactError
 from snn_deploy.ir.graph import Graph
@@ -51,9 +53,11 @@ def verify(
         If the network has another structure than the model.
     """
     found = artifact.network.graph
-    training = replace(model.training, timesteps=found.training.timesteps)
+    n_timesteps = found.one_pass_of or found.training.timesteps
+    training = replace(model.training, timesteps=n_timesteps)
     model = replace(model, training=training, name=found.name)
-    fresh = compile_model(model, artifact.network.target)
+    is_one_pass = found.one_pass_of > 0
+    fresh = compile_model(model, artifact.network.target, one_pass=is_one_pass)
     other = other_structure(found, fresh.graph)
     if other is not None:
         raise ArtifactError(
@@ -66,6 +70,9 @@ def verify(
     n = len(data) if limit is None else min(limit, len(data))
     spiking = to_spiking(model)
     expected = quantize(spiking, artifact.network.target)
+    if is_one_pass:
+        spiking = to_spiking(one_pass_floats(to_neurons(model)))
+        expected = one_pass(expected, artifact.network.target)
     comparison = FormComparison(found, spiking, expected)
     size = _batch_size(found)
     starts = range(0, n, size)

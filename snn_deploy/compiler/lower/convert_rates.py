@@ -54,4 +54,5 @@ def _neurons(activation: Qcfs | Relu) -> Lif:
         reset_amount=threshold,
         comparison=Comparison.GREATER_EQUAL,
         spike_value=spike_value,
+        levels=activation.levels if isinstance(activation, Qcfs) else 0,
     )

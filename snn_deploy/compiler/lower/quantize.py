@@ -228,6 +228,8 @@ class _Layer:
             comparison=self.abilities.comparison,
             refractory=node.refractory,
             max_spikes=self.max_spikes,
+            levels=node.levels,
+            head_start=self.abilities.head_start,
         )
 
     def _threshold(self, node: Lif, scale: FloatArray) -> IntArray:
