@@ -24,19 +24,29 @@ if TYPE_CHECKING:
     from snn_deploy.cutoff.rules.topk import topk as topk
     from snn_deploy.data.data import Data as Data
     from snn_deploy.data.data import read_data as read_data
+    from snn_deploy.front.network import Answer as Answer
+    from snn_deploy.front.network import Network as Network
+    from snn_deploy.front.network import compile as compile
+    from snn_deploy.front.network import load as load
+    from snn_deploy.front.profiled import Profiled as Profiled
     from snn_deploy.importers.registry import load_model as load_model
     from snn_deploy.importers.torch.file import save as save
     from snn_deploy.profile.profile import profile_inputs as profile_inputs
     from snn_deploy.report.profile_files import write_profile as write_profile
 
 _HOMES = {
+    "Answer": "front.network",
     "Data": "data.data",
     "Evidence": "cutoff.evidence",
     "Settings": "cutoff.rules.rule",
+    "Network": "front.network",
+    "Profiled": "front.profiled",
     "calibrate": "cutoff.calibrate",
     "collect_scores": "cutoff.monitor",
+    "compile": "front.network",
     "compile_model": "compiler.pipeline",
     "fixed": "cutoff.rules.fixed",
+    "load": "front.network",
     "load_model": "importers.registry",
     "never": "cutoff.decision",
     "open_backend": "backends.registry",
@@ -61,3 +71,7 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'snn_deploy' has no attribute {name!r}")
     return getattr(import_module(f"snn_deploy.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

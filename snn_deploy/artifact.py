@@ -6,6 +6,7 @@ in a fixed order with fixed dates, JSON keys are sorted, and nothing else goes i
 
 import hashlib
 import json
+import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,13 @@ class Artifact:
     sha256: str  # of the network, without the calibration
     calibration: Calibration | None
 
+    def __repr__(self) -> str:
+        graph, is_done = self.network.graph, self.calibration is not None
+        return (
+            f"{graph.name} for {self.network.target.name}, sha256 {self.sha256[:12]}, "
+            f"{'calibrated' if is_done else 'not calibrated'}"
+        )
+
     def __post_init__(self) -> None:
         mine = self.calibration
         if mine is not None and mine.network_sha256 != self.sha256:
@@ -74,7 +82,7 @@ def pack(network: MappedNetwork, calibration: Calibration | None = None) -> Arti
     return Artifact(network=network, sha256=sha256_of(network), calibration=calibration)
 
 
-def write_artifact(artifact: Artifact, path: Path) -> None:
+def write_artifact(artifact: Artifact, path: str | os.PathLike[str]) -> None:
     """Write ``artifact`` to ``path``, whole or not at all."""
     from safetensors.numpy import save
 
@@ -94,7 +102,7 @@ def write_artifact(artifact: Artifact, path: Path) -> None:
     }
     manifest["manifest_sha256"] = _manifest_sha256(manifest)
     text = json.dumps(manifest, sort_keys=True, indent=1).encode()
-    write_whole(path, lambda temporary: _write_zip(temporary, text, packed))
+    write_whole(Path(path), lambda temporary: _write_zip(temporary, text, packed))
 
 
 def _write_zip(path: Path, manifest: bytes, tensors: bytes) -> None:
@@ -106,7 +114,7 @@ def _write_zip(path: Path, manifest: bytes, tensors: bytes) -> None:
             archive.writestr(entry, content)
 
 
-def read_artifact(path: Path) -> Artifact:
+def read_artifact(path: str | os.PathLike[str]) -> Artifact:
     """Return the compiled network in the file at ``path``.
 
     Raises
@@ -116,6 +124,7 @@ def read_artifact(path: Path) -> Artifact:
     CalibrationError
         If its thresholds belong to another network.
     """
+    path = Path(path)
     manifest, packed = _read_zip(path)
     try:
         _check_manifest(path, manifest, packed)

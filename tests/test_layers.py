@@ -41,7 +41,9 @@ ALLOWED = {
     "report": "arrays chip costs files ir names profile verify",
     "testing": "arrays artifact backends chip compiler data errors importers "
     "ir profile verify",
-    "__init__": "artifact backends chip compiler cutoff data importers "
+    "front": "arrays artifact backends chip compiler convert cutoff data errors files "
+    "importers ir profile report verify",
+    "__init__": "artifact backends chip compiler cutoff data front importers "
     "profile report version",
     "cli": "arrays artifact backends chip compiler convert costs cutoff "
     "data errors files importers ir names profile "
@@ -59,12 +61,13 @@ USERS = {
     "mlxtend": "data/datasets",
     "sklearn": "data/datasets",
     "networkx": "importers/nir/ ir/ compiler/",
-    "pyarrow": "profile/tables profile/traffic",
-    "rich": "cli/ training/meter",
+    "pandas": "front/profiled",
+    "pyarrow": "front/profiled profile/tables profile/traffic",
+    "rich": "cli/ front/progress training/meter",
     "safetensors": "artifact",
     "scipy": "backends/counting compiler/map/ cutoff/ ir/ profile/intervals "
     "profile/neurobench verify/simulate",
-    "matplotlib": "report/",
+    "matplotlib": "front/profiled report/",
 }
 
 

@@ -1,6 +1,7 @@
 """Read the TOML files that describe chips."""
 
 import difflib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ def target_names() -> list[str]:
     return sorted(path.stem for path in packaged_folder("targets").glob("*.toml"))
 
 
-def read_target(name: str) -> Target:
+def read_target(name: str | os.PathLike[str]) -> Target:
     """Return the target called ``name``, or that of the TOML file at this path.
 
     Raises
@@ -28,6 +29,7 @@ def read_target(name: str) -> Target:
     TargetError
         If there is no such target, or its file is wrong.
     """
+    name = os.fspath(name)
     if name.endswith(".toml"):
         return _read_file(Path(name))
     names = target_names()

@@ -83,7 +83,7 @@ def add_to(commands: Any) -> None:
 def call(options: argparse.Namespace) -> None:
     """Run the calibration inputs for all timesteps and store the thresholds."""
     from snn_deploy.artifact import pack, read_artifact, write_artifact
-    from snn_deploy.cli.calibration import describe, show_budgets, show_classes, verdict
+    from snn_deploy.cli.calibration import show_budgets, show_classes, verdict
     from snn_deploy.cli.console import out
     from snn_deploy.cli.reading import note_repeated, read_inputs
     from snn_deploy.cutoff.calibrate import best_score, calibrate, require_inputs
@@ -109,7 +109,7 @@ def call(options: argparse.Namespace) -> None:
     show_budgets(shown, settings)
     write_artifact(pack(artifact.network, calibration), options.network)
     show_classes(certified, calibration)
-    for line in (*describe(calibration), *verdict(certified, calibration)):
+    for line in (*calibration.lines, *verdict(certified, calibration)):
         out(line)
     out(f"wrote {options.network}")
 

@@ -104,13 +104,3 @@ def show_classes(evidence: "Evidence", calibration: "Calibration") -> None:
         (kind, "inputs", "timesteps", "stopped too early", "loss seen"),
         rows,
     )
-
-
-def describe(calibration: "Calibration") -> list[str]:
-    """Return what a calibration found and promises, line by line."""
-    return [
-        f"rule {calibration.rule}: {calibration.method.in_words(calibration)}",
-        *calibration.method.promise_in_words(calibration),
-        f"seen: {calibration.mean_timesteps:.2f} of {calibration.timesteps} timesteps "
-        f"on average, {calibration.loss_in_words} {calibration.loss:.4f}",
-    ]

@@ -129,7 +129,6 @@ def show_graph(graph: "Graph") -> None:
 
 def show_artifact(artifact: "Artifact") -> None:
     """Print a compiled network: populations, projections, neurocores, losses."""
-    from snn_deploy.cli.calibration import describe
     from snn_deploy.cli.console import out, show_table
     from snn_deploy.ir.quantized import UPDATE_ORDER
     from snn_deploy.profile.neurobench import static_metrics
@@ -196,7 +195,7 @@ def show_artifact(artifact: "Artifact") -> None:
     if artifact.calibration is None:
         out("not calibrated: runs all timesteps")
     else:
-        for line in describe(artifact.calibration):
+        for line in artifact.calibration.lines:
             out(line)
 
 

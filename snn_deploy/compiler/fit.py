@@ -74,6 +74,22 @@ class Fit:
     n_chips_allowed: int  # on the board
     problems: tuple[Problem, ...]
 
+    def __repr__(self) -> str:
+        """Say whether it fits, then each layer's neurocores, or each problem."""
+        layers = [
+            f"  {layer.name}: {layer.n_neurons:,} neurons on {layer.n_cores} neurocores"
+            for layer in self.layers
+        ]
+        n = len(self.problems)
+        verdict = f"does not fit, for {n} reason{'s' * (n != 1)}" if n else "fits"
+        return "\n".join(
+            [
+                f"{self.network} on {self.target}: {verdict}; {self.n_cores} of "
+                f"{self.n_cores_allowed} neurocores",
+                *(map(str, self.problems) if n else layers),
+            ]
+        )
+
     @property
     def n_chips(self) -> int | None:
         """How many chips these neurocores fill; ``None`` if no number is enough."""

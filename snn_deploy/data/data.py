@@ -1,6 +1,7 @@
 """Read input data: ``.npz`` with ``x`` (n, shape...) or ``spikes``, and ``y``."""
 
 import hashlib
+import os
 import struct
 import tokenize
 import zipfile
@@ -140,7 +141,7 @@ def dark_bytes(x: AnyArray) -> list[str]:
 
 
 def read_data(
-    path: Path,
+    path: str | os.PathLike[str],
     input_shape: Shape,
     training: Training,
     *,
@@ -156,6 +157,7 @@ def read_data(
         If the file is missing or no ``.npz``, or holds something else than this network
         takes.
     """
+    path = Path(path)
     return check_data(
         path, load_arrays(path), input_shape, training, n_outputs=n_outputs
     )

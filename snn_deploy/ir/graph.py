@@ -24,6 +24,9 @@ MOST_TIMESTEPS = 100_000  # of an input; all results of a run have that length
 LARGEST_SCALE = 1e30  # of an input, and of its offset
 
 
+MOST_SHOWN = 24  # layers
+
+
 class Functional(Enum):
     """How the read-out z(1) ... z(T) becomes the trained network's answer."""
 
@@ -82,6 +85,20 @@ class Graph:
     is_on_grid: bool = False  # parameters are chip integers already
     output_name: str = ""  # empty: the one layer that feeds no other
     used_inputs: FloatArray = field(default_factory=lambda: np.zeros(0))  # hashes
+
+    def __repr__(self) -> str:
+        """Return the layers in a line each, without their values."""
+        training = self.training
+        rows = [
+            f"  {node.name}: {type(node).__name__} "
+            f"{'x'.join(map(str, node.output_shape))}"
+            for node in self.order
+        ]
+        if len(rows) > MOST_SHOWN:
+            half = MOST_SHOWN // 2
+            rows[half:-half] = [f"  ... {len(rows) - 2 * half} more"]
+        head = f"{self.name}: {len(self.nodes)} layers, {training.timesteps} timesteps"
+        return "\n".join([f"{head}, {training.encoding.value} inputs", *rows])
 
     def __post_init__(self) -> None:
         used = read_only(self.used_inputs, np.float64)

@@ -63,6 +63,14 @@ class Profile:
     n_rounded: int = 0  # values of the inputs between the levels that the chip receives
     failed: tuple[Failed, ...] = ()  # inputs that the machine could not run, in order
 
+    def __repr__(self) -> str:
+        network = self.artifact.network
+        ways = ", ".join(schedule.value for schedule in self.runs)
+        return (
+            f"{network.graph.name} on {network.target.name}, {len(self.rows)} inputs: "
+            f"{ways}"
+        )
+
     @property
     def has_cutoff(self) -> bool:
         return Schedule.CUTOFF in self.runs

@@ -61,6 +61,15 @@ def write_rows(
             writer.write_table(_cells(_block(rows, start, here, schema), form))
 
 
+def table_of(rows: Rows) -> Any:
+    """Return the rows as an Arrow table; unknown values are null."""
+    import pyarrow as pa
+
+    schema = _schema()
+    starts = range(0, len(rows), BLOCK)
+    return pa.concat_tables([_block(rows, start, (), schema) for start in starts])
+
+
 def write_detail(found: Detail, path: Path, form: str = "parquet") -> None:
     """Write one row for each chip timestep and neurocore, as ``write_rows`` does."""
     import pyarrow as pa

@@ -1,19 +1,13 @@
 """The pictures with their captions and, for those who cannot see them, descriptions."""
 
-from collections.abc import Callable
 from typing import Any
 
 from snn_deploy.costs.energy import PARTS
 from snn_deploy.profile.profile import Profile
-from snn_deploy.report.colors import Colors
 from snn_deploy.report.headline import mean_energy
 from snn_deploy.report.markup import Html, element, section, together
 from snn_deploy.report.pictures import (
-    accuracy_picture,
     in_page,
-    parts_picture,
-    spread_picture,
-    timesteps_picture,
 )
 from snn_deploy.report.units import number, percent
 
@@ -41,7 +35,7 @@ def _timesteps(profile: Profile, summary: Summary) -> Html:
         "the mean is "
         f"{number(means['mean_timesteps'])}."
     )
-    return _figure(title, timesteps_picture, profile, caption)
+    return _figure(title, "timesteps", profile, caption)
 
 
 def _accuracy(profile: Profile, summary: Summary) -> Html:
@@ -59,7 +53,7 @@ def _accuracy(profile: Profile, summary: Summary) -> Html:
             f" Diamond: the cutoff, {percent(means['accuracy'])} at a mean of "
             f"{number(means['mean_timesteps'])} timesteps."
         )
-    return _figure(title, accuracy_picture, profile, caption)
+    return _figure(title, "accuracy", profile, caption)
 
 
 def _energy(profile: Profile, summary: Summary) -> list[Html]:
@@ -80,14 +74,14 @@ def _energy(profile: Profile, summary: Summary) -> list[Html]:
     spread = "Modelled. Filled: at central prices. Outlines: at low and high prices."
     spread += left_out
     return [
-        _figure("Energy of an input, by part", parts_picture, profile, parts),
-        _figure("Energy, input by input", spread_picture, profile, spread),
+        _figure("Energy of an input, by part", "parts", profile, parts),
+        _figure("Energy, input by input", "spread", profile, spread),
     ]
 
 
 def _figure(
     title: str,
-    picture: Callable[[Profile, Colors], str],
+    picture: str,
     profile: Profile,
     caption: str,
 ) -> Html:

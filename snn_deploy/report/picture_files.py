@@ -14,12 +14,7 @@ from snn_deploy.profile.profile import Profile
 from snn_deploy.report.closeups import drawing
 from snn_deploy.report.colors import LIGHT, drawing_style
 from snn_deploy.report.map_picture import map_file
-from snn_deploy.report.pictures import (
-    accuracy_picture,
-    parts_picture,
-    spread_picture,
-    timesteps_picture,
-)
+from snn_deploy.report.pictures import as_svg
 
 NAMESPACE = 'xmlns="http://www.w3.org/2000/svg"'
 
@@ -42,12 +37,12 @@ def write_pictures(profile: Profile, closeups: Closeups, folder: Path) -> list[P
 def _pictures(profile: Profile, closeups: Closeups) -> Iterator[tuple[str, str]]:
     rows, network = profile.rows, profile.artifact.network
     if profile.has_cutoff:
-        yield "timesteps.svg", _alone(timesteps_picture(profile, LIGHT))
+        yield "timesteps.svg", _alone(as_svg("timesteps", profile, LIGHT))
     if len(profile.accuracy_at):
-        yield "accuracy.svg", _alone(accuracy_picture(profile, LIGHT))
+        yield "accuracy.svg", _alone(as_svg("accuracy", profile, LIGHT))
     if not all(np.isnan(rows.part(part)).all() for part in PARTS):
-        yield "energy_parts.svg", _alone(parts_picture(profile, LIGHT))
-        yield "energy_inputs.svg", _alone(spread_picture(profile, LIGHT))
+        yield "energy_parts.svg", _alone(as_svg("parts", profile, LIGHT))
+        yield "energy_inputs.svg", _alone(as_svg("spread", profile, LIGHT))
     yield "map.svg", map_file(network, loads_of(profile))
     for closeup in closeups.inputs:
         index = rows[closeup.position].index

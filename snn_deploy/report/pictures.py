@@ -57,88 +57,97 @@ COLORED = {
 }  # settings, and the roles of their colors
 
 
-def in_page(picture: Callable[[Profile, Colors], str], profile: Profile) -> str:
-    """Return a picture in the colors of the page's style sheet."""
-    drawn = picture(profile, CODES)
+def in_page(name: str, profile: Profile) -> str:
+    """Return one of ``PICTURES`` in the colors of the page's style sheet."""
+    drawn = as_svg(name, profile, CODES)
     for role, code in CODES.items():
         drawn = drawn.replace(code, IN_PAGE[role])
     return drawn
 
 
-def timesteps_picture(profile: Profile, colors: Colors) -> str:
-    """Return how many inputs had their answer after how many timesteps."""
+def as_svg(name: str, profile: Profile, colors: Colors) -> str:
+    """Return one of ``PICTURES`` without a date, its ids unique in the page."""
+    with _drawing(colors) as figure:
+        PICTURES[name](figure, profile, colors)
+        return _svg(figure, name)
+
+
+def as_figure(name: str, profile: Profile, colors: Colors) -> "Figure":
+    """Return one of ``PICTURES`` as a figure of matplotlib, on paper of its own."""
+    with _drawing(colors) as figure:
+        figure.set_facecolor(colors["paper"])
+        PICTURES[name](figure, profile, colors)
+        return figure
+
+
+def draw_timesteps(figure: "Figure", profile: Profile, colors: Colors) -> None:
+    """Draw how many inputs had their answer after how many timesteps."""
     n_timesteps = profile.artifact.network.graph.training.timesteps
     timesteps = profile.rows.column("timesteps")
     width = -(-n_timesteps // MOST_BARS)
     longest = max(n_timesteps, int(timesteps.max()))  # a retry may take more than all
     edges = np.arange(0, longest + width, width) + 0.5
     counts, _ = np.histogram(timesteps, edges)
-    with _drawing(colors) as figure:
-        axes = figure.subplots()
-        axes.bar(edges[:-1] + width / 2, counts, 0.86 * width, color=colors["early"])
-        top = 1.16 * max(counts.max(), 1)
-        axes.axvline(n_timesteps, color=colors["full"], dashes=(4, 3), ymax=0.9)
-        axes.text(
-            n_timesteps, 0.92 * top, f"all {n_timesteps} timesteps",
-            color=colors["full"], ha="right" if n_timesteps > 1 else "center",
-        )  # fmt: skip
-        mean = float(timesteps.mean())
-        is_left = mean < n_timesteps / 2
-        tallest = int(counts.argmax())
-        axes.text(
-            edges[tallest] + width / 2, counts[tallest] + 0.02 * top,
-            f"{percent(counts[tallest] / len(timesteps), 0)} of inputs",
-            ha="left" if is_left else "right", va="bottom", fontsize=SMALL,
-        )  # fmt: skip
-        axes.set_ylim(0, top)
-        axes.set_xlim(0.5 - 0.2 * width, longest + 0.5 + 0.2 * width)
-        _whole_ticks(axes, longest)
-        axes.grid(axis="y")
-        axes.set_xlabel("timesteps to the decision")
-        axes.set_ylabel("inputs")
-        return _svg(figure, "timesteps")
+    axes = figure.subplots()
+    axes.bar(edges[:-1] + width / 2, counts, 0.86 * width, color=colors["early"])
+    top = 1.16 * max(counts.max(), 1)
+    axes.axvline(n_timesteps, color=colors["full"], dashes=(4, 3), ymax=0.9)
+    axes.text(
+        n_timesteps, 0.92 * top, f"all {n_timesteps} timesteps",
+        color=colors["full"], ha="right" if n_timesteps > 1 else "center",
+    )  # fmt: skip
+    mean = float(timesteps.mean())
+    is_left = mean < n_timesteps / 2
+    tallest = int(counts.argmax())
+    axes.text(
+        edges[tallest] + width / 2, counts[tallest] + 0.02 * top,
+        f"{percent(counts[tallest] / len(timesteps), 0)} of inputs",
+        ha="left" if is_left else "right", va="bottom", fontsize=SMALL,
+    )  # fmt: skip
+    axes.set_ylim(0, top)
+    axes.set_xlim(0.5 - 0.2 * width, longest + 0.5 + 0.2 * width)
+    _whole_ticks(axes, longest)
+    axes.grid(axis="y")
+    axes.set_xlabel("timesteps to the decision")
+    axes.set_ylabel("inputs")
 
 
-def accuracy_picture(profile: Profile, colors: Colors) -> str:
-    """Return the accuracy of stopping every input at a timestep, and the cutoff's."""
+def draw_accuracy(figure: "Figure", profile: Profile, colors: Colors) -> None:
+    """Draw the accuracy of stopping every input at a timestep, and the cutoff's."""
     accuracy = 100 * profile.accuracy_at
     n = len(accuracy)
     low, high = float(accuracy.min()), float(accuracy.max())
-    with _drawing(colors) as figure:
-        axes = figure.subplots()
-        marker = "o" if n <= MOST_BARS else ""
-        axes.plot(
-            np.arange(1, n + 1), accuracy, marker + "-", color=colors["full"], ms=3.5
-        )
-        axes.text(
-            0.99, 0.04, "every input stopped\nat the same timestep",
-            color=colors["full"], transform=axes.transAxes, ha="right", fontsize=SMALL,
+    axes = figure.subplots()
+    marker = "o" if n <= MOST_BARS else ""
+    axes.plot(np.arange(1, n + 1), accuracy, marker + "-", color=colors["full"], ms=3.5)
+    axes.text(
+        0.99, 0.04, "every input stopped\nat the same timestep",
+        color=colors["full"], transform=axes.transAxes, ha="right", fontsize=SMALL,
+    )  # fmt: skip
+    if profile.has_cutoff:
+        mean = float(profile.rows.column("timesteps").mean())
+        right = 100 * float(profile.rows.is_right.mean())
+        low, high = min(low, right), max(high, right)
+        axes.plot([mean], [right], "D", color=colors["early"], ms=8)
+        axes.annotate(
+            f"cutoff: {right:.1f} % at {number(mean)}", (mean, high), (0, 10),
+            textcoords="offset points", color=colors["early"], va="bottom",
+            ha="left" if mean < 0.6 * n else "right",
         )  # fmt: skip
-        if profile.has_cutoff:
-            mean = float(profile.rows.column("timesteps").mean())
-            right = 100 * float(profile.rows.is_right.mean())
-            low, high = min(low, right), max(high, right)
-            axes.plot([mean], [right], "D", color=colors["early"], ms=8)
-            axes.annotate(
-                f"cutoff: {right:.1f} % at {number(mean)}", (mean, high), (0, 10),
-                textcoords="offset points", color=colors["early"], va="bottom",
-                ha="left" if mean < 0.6 * n else "right",
-            )  # fmt: skip
-        room = max(high - low, 1.0)
-        limits = max(0.0, low - 0.3 * room), high + 0.25 * room
-        axes.set_ylim(limits)
-        axes.set_yticks([t for t in axes.get_yticks() if t <= 100])
-        axes.set_ylim(limits)
-        axes.set_xlim(0.5, n + 0.5)
-        _whole_ticks(axes, n)
-        axes.grid(axis="y")
-        axes.set_xlabel("timesteps (of the cutoff: the mean)")
-        axes.set_ylabel("accuracy [%]")
-        return _svg(figure, "accuracy")
+    room = max(high - low, 1.0)
+    limits = max(0.0, low - 0.3 * room), high + 0.25 * room
+    axes.set_ylim(limits)
+    axes.set_yticks([t for t in axes.get_yticks() if t <= 100])
+    axes.set_ylim(limits)
+    axes.set_xlim(0.5, n + 0.5)
+    _whole_ticks(axes, n)
+    axes.grid(axis="y")
+    axes.set_xlabel("timesteps (of the cutoff: the mean)")
+    axes.set_ylabel("accuracy [%]")
 
 
-def parts_picture(profile: Profile, colors: Colors) -> str:
-    """Return the parts of the mean energy of an input, over the band of prices."""
+def draw_parts(figure: "Figure", profile: Profile, colors: Colors) -> None:
+    """Draw the parts of the mean energy of an input, over the band of prices."""
     runs = _runs(profile, colors)
     means = [
         np.array([part.mean() for part in _known_parts(rows, end)])
@@ -148,55 +157,57 @@ def parts_picture(profile: Profile, colors: Colors) -> str:
     longest = max(float(parts.sum()) for parts in means)
     unit, unit_name = shared_prefix([longest], "J")
     names = [f"{name}, {end}" for name, _, _ in runs for end in BAND]
-    with _drawing(colors) as figure:
-        axes = figure.subplots()
-        for place, (name, parts) in enumerate(zip(names, means, strict=True)):
-            y = -(place + 0.4 * (place // len(BAND)))
-            _stack(axes, y, parts / unit, colors)
-            axes.text(
-                (float(parts.sum()) + 0.015 * longest) / unit, y,
-                with_prefix(float(parts.sum()), "J"), va="center",
-            )  # fmt: skip
-            axes.text(
-                0, y + 0.4, name, va="bottom", fontsize=SMALL, color=colors["muted"]
-            )
-        axes.set_xlim(0, 1.22 * max(longest, 1e-30) / unit)
-        axes.set_ylim(bottom=-(len(names) - 1 + 0.4 * (len(runs) - 1)) - 0.45)
-        axes.set_yticks([])
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel(f"mean energy of an input [{unit_name}]")
-        return _svg(figure, "parts")
+    axes = figure.subplots()
+    for place, (name, parts) in enumerate(zip(names, means, strict=True)):
+        y = -(place + 0.4 * (place // len(BAND)))
+        _stack(axes, y, parts / unit, colors)
+        axes.text(
+            (float(parts.sum()) + 0.015 * longest) / unit, y,
+            with_prefix(float(parts.sum()), "J"), va="center",
+        )  # fmt: skip
+        axes.text(0, y + 0.4, name, va="bottom", fontsize=SMALL, color=colors["muted"])
+    axes.set_xlim(0, 1.22 * max(longest, 1e-30) / unit)
+    axes.set_ylim(bottom=-(len(names) - 1 + 0.4 * (len(runs) - 1)) - 0.45)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(f"mean energy of an input [{unit_name}]")
 
 
-def spread_picture(profile: Profile, colors: Colors) -> str:
-    """Return how the inputs' energies differ, all known parts together."""
+def draw_spread(figure: "Figure", profile: Profile, colors: Colors) -> None:
+    """Draw how the inputs' energies differ, all known parts together."""
     runs = [(*run, end) for run in _runs(profile, colors) for end in BAND]
     sums = [_sums(rows, end) for _, rows, _, end in runs]
     lowest = min(float(total.min()) for total in sums)
     highest = max(float(total.max()) for total in sums)
     unit, unit_name = shared_prefix([lowest], "J")
     edges = _energy_bins(lowest / unit, highest / unit)
-    with _drawing(colors) as figure:
-        axes = figure.subplots()
-        if lowest > 0:
-            axes.set_xscale("log")
-            _plain_log_ticks(axes, edges[0], edges[-1])
-        for total, (name, _, color, end) in zip(sums, runs, strict=True):
-            counts, _ = np.histogram(total / unit, edges)
-            _steps(axes, 100 * counts / len(total), edges, end, color)
-            if end == "central":
-                tallest = int(counts.argmax())
-                axes.text(
-                    edges[tallest], 101 * counts[tallest] / len(total), name,
-                    color=color, va="bottom", ha="left", fontsize=SMALL,
-                )  # fmt: skip
-        axes.set_xlim(edges[0], edges[-1])
-        axes.set_ylim(0, 1.12 * axes.get_ylim()[1])
-        axes.locator_params(axis="y", nbins=5)
-        axes.grid(axis="y")
-        axes.set_ylabel("inputs [%]")
-        axes.set_xlabel(f"energy of an input [{unit_name}]")
-        return _svg(figure, "spread")
+    axes = figure.subplots()
+    if lowest > 0:
+        axes.set_xscale("log")
+        _plain_log_ticks(axes, edges[0], edges[-1])
+    for total, (name, _, color, end) in zip(sums, runs, strict=True):
+        counts, _ = np.histogram(total / unit, edges)
+        _steps(axes, 100 * counts / len(total), edges, end, color)
+        if end == "central":
+            tallest = int(counts.argmax())
+            axes.text(
+                edges[tallest], 101 * counts[tallest] / len(total), name,
+                color=color, va="bottom", ha="left", fontsize=SMALL,
+            )  # fmt: skip
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_ylim(0, 1.12 * axes.get_ylim()[1])
+    axes.locator_params(axis="y", nbins=5)
+    axes.grid(axis="y")
+    axes.set_ylabel("inputs [%]")
+    axes.set_xlabel(f"energy of an input [{unit_name}]")
+
+
+PICTURES: dict[str, Callable[["Figure", Profile, Colors], None]] = {
+    "accuracy": draw_accuracy,
+    "timesteps": draw_timesteps,
+    "parts": draw_parts,
+    "spread": draw_spread,
+}
 
 
 def _runs(profile: Profile, colors: Colors) -> list[tuple[str, Rows, str]]:
@@ -276,7 +287,6 @@ def _drawing(colors: Colors) -> "Iterator[Figure]":
 
 
 def _svg(figure: "Figure", name: str) -> str:
-    """Return the drawing without date and program, its ids unique in the page."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()

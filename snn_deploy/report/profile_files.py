@@ -1,6 +1,7 @@
 """Write a profile: ``inputs.parquet``, ``summary.json``, ``report.html``."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -46,12 +47,13 @@ class Additions:
 
 
 def write_profile(
-    profile: Profile, folder: Path, additions: Additions | None = None
+    profile: Profile, folder: str | os.PathLike[str], additions: Additions | None = None
 ) -> list[str]:
     """Write all files of ``profile`` into ``folder``, or none; return their names.
 
     docs/profile.md says what is in them.
     """
+    folder = Path(folder)
     beside = Additions() if additions is None else additions
     summary = summarize(profile, beside.targets, beside.neurobench)
     text = _json(summary)

@@ -87,6 +87,22 @@ class Verification:
     lava: LavaCheck | None
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        """Say whether the integers are right, then how right each form is."""
+        what = "accuracy" if self.has_labels else "agreement with float"
+        right = "are exactly" if self.is_faithful else "are not"
+        where = f"{self.network} on {self.target}, {self.n_inputs} inputs"
+        return "\n".join(
+            [
+                f"{where}: the integers {right} what the model compiles to",
+                *(f"  {form.form}: {what} {form.accuracy:.4f}" for form in self.forms),
+                *(
+                    f"  {layer.layer}: {layer.differing:.2%} differ"
+                    for layer in self.layers
+                ),
+            ]
+        )
+
     @property
     def is_faithful(self) -> bool:
         """Whether the integers are what the model compiles to."""

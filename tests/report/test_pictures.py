@@ -7,12 +7,7 @@ import numpy as np
 import pytest
 
 from snn_deploy.report.colors import LIGHT
-from snn_deploy.report.pictures import (
-    accuracy_picture,
-    parts_picture,
-    spread_picture,
-    timesteps_picture,
-)
+from snn_deploy.report.pictures import as_svg
 from tests.report.profiles import (
     NO_ENERGY,
     early_rows,
@@ -21,25 +16,25 @@ from tests.report.profiles import (
     without_cutoff,
 )
 
-ALL = (timesteps_picture, accuracy_picture, parts_picture, spread_picture)
+ALL = ("timesteps", "accuracy", "parts", "spread")
 
 
 @pytest.mark.parametrize("n", [1, 2, 200])
 def test_pictures_are_labelled(n: int) -> None:
     axes = ("timesteps", "accuracy [%]", "mean energy of an input [", "inputs [%]")
-    for draw, words in zip(ALL, axes, strict=True):
-        drawn = draw(profile(n), LIGHT)
+    for name, words in zip(ALL, axes, strict=True):
+        drawn = as_svg(name, profile(n), LIGHT)
 
         assert drawn.startswith("<svg")
         assert words in drawn
 
 
 def test_settings_of_the_user_change_nothing() -> None:
-    expected = [draw(profile(), LIGHT) for draw in ALL]
+    expected = [as_svg(name, profile(), LIGHT) for name in ALL]
 
     with matplotlib.rc_context({"font.size": 30, "svg.fonttype": "path"}):
         before = dict(matplotlib.rcParams)
-        found = [draw(profile(), LIGHT) for draw in ALL]
+        found = [as_svg(name, profile(), LIGHT) for name in ALL]
         after = dict(matplotlib.rcParams)
 
     assert found == expected
@@ -47,11 +42,11 @@ def test_settings_of_the_user_change_nothing() -> None:
 
 
 def test_cutoff_stands_at_its_mean() -> None:
-    assert "cutoff: 96.7 % at 2<" in accuracy_picture(profile(), LIGHT)
+    assert "cutoff: 96.7 % at 2<" in as_svg("accuracy", profile(), LIGHT)
 
 
 def test_bars_name_their_sums() -> None:
-    drawn = parts_picture(profile(), LIGHT)
+    drawn = as_svg("parts", profile(), LIGHT)
 
     for text in ("20.0 µJ", "38.0 µJ", "60.0 µJ", "114 µJ"):
         assert f">{text}<" in drawn
@@ -61,19 +56,19 @@ def test_energies_of_zero_are_drawn() -> None:
     zero = dict.fromkeys(NO_ENERGY, 0.0)
     free = profile(rows=early_rows(5, **zero), fixed_rows=fixed_rows(5, **zero))
 
-    assert "inputs [%]" in spread_picture(free, LIGHT)
-    assert "0 J" in parts_picture(free, LIGHT)
+    assert "inputs [%]" in as_svg("spread", free, LIGHT)
+    assert "0 J" in as_svg("parts", free, LIGHT)
 
 
 def test_perfect_accuracy_fits() -> None:
-    assert "accuracy" in accuracy_picture(profile(accuracy_at=np.ones(6)), LIGHT)
+    assert "accuracy" in as_svg("accuracy", profile(accuracy_at=np.ones(6)), LIGHT)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 1.0])
 def test_the_axis_of_accuracy_ends_at_0_and_100(share: float) -> None:
     accuracy_at = np.linspace(0, share, 6)
 
-    drawn = accuracy_picture(without_cutoff(accuracy_at=accuracy_at), LIGHT)
+    drawn = as_svg("accuracy", without_cutoff(accuracy_at=accuracy_at), LIGHT)
 
     ticks = [float(t) for t in re.findall(r">([\d.]+)</text>", drawn)]
     assert "\N{MINUS SIGN}" not in drawn
@@ -84,7 +79,7 @@ def test_the_axis_of_accuracy_ends_at_0_and_100(share: float) -> None:
 def test_energies_close_together_still_have_ticks() -> None:
     rows = fixed_rows(3)
     alike = profile(rows=rows, fixed_rows=rows)
-    ticks = re.findall(r">([\d.]+)</text>", spread_picture(alike, LIGHT))
+    ticks = re.findall(r">([\d.]+)</text>", as_svg("spread", alike, LIGHT))
 
     assert len({float(tick) for tick in ticks if 50 <= float(tick) <= 150}) >= 3
 
@@ -92,8 +87,8 @@ def test_energies_close_together_still_have_ticks() -> None:
 def test_colors_are_those_that_are_given() -> None:
     grays = {role: f"#{n:02x}{n:02x}{n:02x}" for n, role in enumerate(LIGHT, 40)}
 
-    for draw in ALL:
-        drawn = draw(profile(), grays)
+    for name in ALL:
+        drawn = as_svg(name, profile(), grays)
 
         assert set(re.findall(r"#[0-9a-f]{6}\b", drawn)) <= {*grays.values()}
         assert grays["muted"] in drawn

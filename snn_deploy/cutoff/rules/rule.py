@@ -129,6 +129,19 @@ class Calibration:
     input_hashes: IntArray = field(default_factory=_no_integers)  # (n,)
     first_scores: FloatArray = field(default_factory=_no_floats)  # (n,), ascending
 
+    def __repr__(self) -> str:
+        return "\n".join(self.lines)
+
+    @property
+    def lines(self) -> list[str]:
+        """What was found and is promised, line by line."""
+        return [
+            f"rule {self.rule}: {self.method.in_words(self)}",
+            *self.method.promise_in_words(self),
+            f"seen: {self.mean_timesteps:.2f} of {self.timesteps} timesteps on "
+            f"average, {self.loss_in_words} {self.loss:.4f}",
+        ]
+
     def __post_init__(self) -> None:
         for name in ("betas", "gains", "steps", "first_scores"):
             object.__setattr__(self, name, read_only(getattr(self, name), np.float64))

@@ -111,6 +111,38 @@ def save(
     path = Path(path)
     if path.suffix not in (".pt", ".pth"):
         raise ModelError(f"{path}: models end in .pt; choose such a name")
+    graph = read_module(
+        model,
+        path.absolute().parent.name if path.stem == "model" else path.stem,
+        input_shape=input_shape,
+        timesteps=timesteps,
+        encoding=encoding,
+        input_scale=input_scale,
+        input_offset=input_offset,
+        dt=dt,
+        functional=functional,
+        example_inputs=example_inputs,
+        training_inputs=training_inputs,
+    )
+    write_model(graph, path)
+    return graph
+
+
+def read_module(
+    model: nn.Module,
+    name: str,
+    *,
+    input_shape: Shape | int,
+    timesteps: int,
+    encoding: str = "direct",
+    input_scale: float = 1.0,
+    input_offset: float = 0.0,
+    dt: float | None = None,
+    functional: str = "sum",
+    example_inputs: AnyArray | None = None,
+    training_inputs: AnyArray | None = None,
+) -> Graph:
+    """Return the network called ``name`` that ``save`` would write; see there."""
     training = Training(
         timesteps=operator.index(timesteps),
         encoding=_member(Encoding, encoding, "encoding"),
@@ -119,15 +151,11 @@ def save(
         dt=None if dt is None else float(dt),
         functional=_member(Functional, functional, "functional"),
     )
-    name = path.absolute().parent.name if path.stem == "model" else path.stem
     sizes = [input_shape] if isinstance(input_shape, int) else input_shape
     shape = tuple(map(operator.index, sizes))
-    model = unwrapped(model)
-    graph = trace(model, shown(name), shape, training, example_inputs)
+    graph = trace(unwrapped(model), shown(name), shape, training, example_inputs)
     used = [x for x in (example_inputs, training_inputs) if x is not None]
-    graph = with_used_inputs(graph, *used)
-    write_model(graph, path)
-    return graph
+    return with_used_inputs(graph, *used)
 
 
 def write_model(graph: Graph, path: Path) -> None:

@@ -1,0 +1,335 @@
+"""A compiled network as one object: calibrate it, ask it, price it, save it."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snn_deploy.artifact import Artifact, pack, read_artifact, write_artifact
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.chip.target import Target
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.fit import Fit, fit
+from snn_deploy.compiler.pipeline import compile_model
+from snn_deploy.convert import write_integers
+from snn_deploy.cutoff.calibrate import refuse_used
+from snn_deploy.cutoff.rules.rule import Calibration, Settings
+from snn_deploy.errors import ModelError
+from snn_deploy.front.inputs import as_array, as_data
+from snn_deploy.front.profiled import Profiled
+from snn_deploy.front.progress import Progress, bar
+from snn_deploy.front.showing import as_html, as_text, network_tables
+from snn_deploy.importers.registry import load_model
+from snn_deploy.ir.graph import Graph
+from snn_deploy.profile.calibrating import calibrated
+from snn_deploy.profile.profile import profile_inputs
+from snn_deploy.report.units import with_prefix
+from snn_deploy.verify.result import Verification
+from snn_deploy.verify.verification import verify
+
+AnyPath = str | os.PathLike[str]
+OBJECTS = {
+    "nir": ".nir",
+    "onnx": ".onnx",
+}  # packages whose graphs are taken as they are
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a network answers to one input, and what that cost."""
+
+    prediction: int
+    timesteps: int
+    n_timesteps: int  # at most
+    energy_j: float | None  # modelled; ``None``: the target has no prices
+    latency_s: float | None
+
+    def __repr__(self) -> str:
+        """Say it in a line: ``7 after 2 of 8 timesteps, 41.0 µJ (modelled)``."""
+        cost = "energy unknown"
+        if self.energy_j is not None:
+            cost = f"{with_prefix(self.energy_j, 'J')} (modelled)"
+        return f"{self.prediction} after {self.timesteps} of {self.n_timesteps} " + (
+            f"timesteps, {cost}"
+        )
+
+
+class Network:
+    """A network in chip integers on the neurocores of a target.
+
+    ``compile`` and ``load`` make one. Only ``calibrate`` changes it.
+
+    Attributes
+    ----------
+    artifact : Artifact
+        What ``save`` writes: the integers, where they lie, and the thresholds.
+    graph : Graph or None
+        The trained network that it was compiled from; ``None`` if it was loaded.
+    """
+
+    def __init__(self, artifact: Artifact, graph: Graph | None = None) -> None:
+        self.artifact = artifact
+        self.graph = graph
+
+    def __repr__(self) -> str:
+        """Return a short table of layers, neurons, neurocores and losses."""
+        return as_text(*network_tables(self.artifact))
+
+    def _repr_html_(self) -> str:
+        return as_html(*network_tables(self.artifact))
+
+    def __call__(self, x: Any) -> Answer:
+        """Return the answer to one input, with the cutoff if it is calibrated.
+
+        Parameters
+        ----------
+        x : array or tensor, (input_shape...)
+            As the network was trained: from 0 to 1 or bytes; or spikes
+            ``(n_timesteps, input_shape...)``.
+        """
+        (row,) = self.profile(as_array(x)[np.newaxis], progress=False).rows
+        return Answer(
+            prediction=row.prediction,
+            timesteps=row.timesteps,
+            n_timesteps=self.artifact.network.graph.training.timesteps,
+            energy_j=row.energy_j,
+            latency_s=row.latency_s,
+        )
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The thresholds of the cutoff; ``None`` before ``calibrate``."""
+        return self.artifact.calibration
+
+    def calibrate(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        budget: float = 0.01,
+        confidence: float = 0.9,
+        rule: str = "risk",
+        progress: Progress = True,
+        **settings: Any,
+    ) -> Calibration:
+        """Find the thresholds of the cutoff on inputs that were not trained on.
+
+        This changes the network: from now on it stops early. Parameters beside ``x``
+        and ``y`` (see ``profile``) are those of ``Settings``.
+
+        Parameters
+        ----------
+        x, y
+            Inputs and labels; without labels the answer at all timesteps is the truth.
+        budget : float
+            How much of the accuracy may be lost, from 0 to 1.
+        confidence : float
+            With which the loss stays within the budget.
+        rule : str
+            ``"risk"``, ``"topk"``, ``"certain"``, ``"retry"``, ...
+        """
+        asked = Settings(rule=rule, budget=budget, confidence=confidence, **settings)
+        data = as_data(x, y, self.artifact.network.graph)
+        graph = self.artifact.network.graph
+        asked.check_labels(data.y)
+        asked.method.check(graph)
+        refuse_used(data.hashes, graph.used_inputs)
+        shown = bar(progress)
+        self.artifact = calibrated(
+            self.artifact, data, asked, lambda found: shown(found, len(data), "inputs")
+        )
+        found = self.artifact.calibration
+        assert found is not None
+        return found
+
+    def profile(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        limit: int | None = None,
+        monitor: str = "embedded",
+        progress: Progress = True,
+    ) -> Profiled:
+        """Run inputs with the cutoff and without, and price each of them.
+
+        Parameters
+        ----------
+        x : array, tensor, data set, loader or path
+            ``(n, input_shape...)`` from 0 to 1, or bytes; spikes ``(n, n_timesteps,
+            input_shape...)`` for a network of events. A torch ``Dataset`` or
+            ``DataLoader`` yields inputs and labels; an ``.npz`` holds ``x`` or
+            ``spikes``, and ``y``.
+        y : array or tensor, (n,), optional
+            Labels, or rows with a single 1.
+        limit : int, optional
+            Only the first inputs.
+        monitor : {"embedded", "host"}
+            The processor that reads the outputs.
+        progress : bool or callable
+            A bar where there is a terminal or a notebook; ``tqdm.auto.tqdm`` for one
+            of yours; or none.
+        """
+        data = as_data(x, y, self.artifact.network.graph)
+        calibration = self.artifact.calibration
+        found = profile_inputs(
+            self.artifact,
+            open_backend("cpu"),
+            data,
+            cutoff=None if calibration is None else calibration.cutoff,
+            calibration=calibration,
+            monitor=monitor,
+            limit=limit,
+            progress=bar(progress),
+        )
+        return Profiled(found, data)
+
+    def verify(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        model: Graph | AnyPath | None = None,
+        limit: int | None = 100,
+        progress: Progress = True,
+    ) -> Verification:
+        """Compare the trained network with the integers, layer by layer.
+
+        Parameters
+        ----------
+        x, y
+            See ``profile``.
+        model : Graph or path, optional
+            What it was compiled from; needed if the network was loaded.
+        """
+        trained = self.graph if model is None else model
+        if trained is None:
+            raise ModelError(
+                f"{self.artifact.network.graph.name}: was loaded, and does not know "
+                "the network it was compiled from; give it as model="
+            )
+        graph = trained if isinstance(trained, Graph) else load_model(trained)
+        data = as_data(x, y, self.artifact.network.graph)
+        shown = bar(progress)
+        return verify(
+            self.artifact,
+            graph,
+            data,
+            limit=limit,
+            progress=lambda batches, n: shown(batches, n, "verify"),
+        )
+
+    def fit(self, target: str | os.PathLike[str] | Target | None = None) -> Fit:
+        """Hold every layer against every resource of a target, its own by default."""
+        if self.graph is None:
+            raise ModelError(
+                f"{self.artifact.network.graph.name}: was loaded, and does not know "
+                "the network it was compiled from; compile that one to ask what fits"
+            )
+        return fit(self.graph, _target(target or self.artifact.network.target))
+
+    def save(self, path: AnyPath) -> None:
+        """Write the network and its calibration, ``.snn``; ``load`` reads it."""
+        if Path(path).suffix != ".snn":
+            raise ModelError(f"{path}: a compiled network ends in .snn; rename it")
+        write_artifact(self.artifact, Path(path))
+
+    def to_nir(self, path: AnyPath) -> None:
+        """Write the chip's integers as a float graph, ``.nir``."""
+        path = Path(path)
+        if path.suffix != ".nir":
+            raise ModelError(f"{path}: a NIR graph ends in .nir; rename it")
+        write_integers(self.artifact.network.graph, path)
+
+
+def compile(
+    model: Any,
+    target: str | os.PathLike[str] | Target = "loihi-sim",
+    *,
+    strict: bool = False,
+    optimize: str | None = None,
+    **options: Any,
+) -> Network:
+    """Return a trained network in the integers of a chip.
+
+    Parameters
+    ----------
+    model : module, graph or path
+        A ``torch.nn.Module``; a graph of NIR or ONNX; the file of a model.
+    target : str, path or Target
+        The name of a target, or a TOML file that describes a chip.
+    strict : bool
+        Refuse every step that loses something.
+    optimize : {"energy", "latency", "cores"}, optional
+        What the mapping is to save.
+    **options
+        For a module, those of ``save``: ``input_shape`` and ``timesteps`` at least.
+        For other models, those of ``load_model``.
+
+    Examples
+    --------
+    >>> import snn_deploy as sd, torch
+    >>> from snn_deploy.nn.neurons import Qcfs
+    >>> layers = torch.nn.Linear(4, 2), Qcfs(levels=8, threshold=1.0)
+    >>> module = torch.nn.Sequential(*layers)
+    >>> net = sd.compile(module, input_shape=(4,), timesteps=8)
+    >>> net.artifact.network.graph.readout.size
+    2
+    """
+    graph = _graph(model, options)
+    network = compile_model(graph, _target(target), is_strict=strict, optimize=optimize)
+    return Network(pack(network), graph)
+
+
+def load(path: AnyPath) -> Network:
+    """Return the compiled network in an ``.snn`` file.
+
+    Raises
+    ------
+    ArtifactError
+        If the file is missing, damaged, or of another version.
+    """
+    return Network(read_artifact(Path(path)))
+
+
+def _target(target: str | os.PathLike[str] | Target) -> Target:
+    return target if isinstance(target, Target) else read_target(target)
+
+
+def _graph(model: Any, options: dict[str, Any]) -> Graph:
+    if isinstance(model, Graph):
+        return model
+    if isinstance(model, str | os.PathLike):
+        return load_model(model, **options)
+    if hasattr(model, "state_dict") and hasattr(model, "forward"):
+        from snn_deploy.importers.torch.file import read_module
+
+        return read_module(model, type(model).__name__, **options)
+    for package, ending in OBJECTS.items():
+        if type(model).__module__.partition(".")[0] == package:
+            return _through_a_file(model, package, ending, options)
+    raise ModelError(
+        f"a {type(model).__name__} is no model; give a torch module, a graph of NIR or "
+        "ONNX, or the path of a file"
+    )
+
+
+def _through_a_file(
+    model: Any, package: str, ending: str, options: dict[str, Any]
+) -> Graph:
+    """Return a graph of another package, by the reader of its files."""
+    name = options.pop("name", package)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}{ending}"
+        if package == "nir":
+            import nir
+
+            nir.write(path, model)
+        else:
+            import onnx
+
+            onnx.save(model, path)
+        return load_model(path, **options)

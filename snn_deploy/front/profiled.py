@@ -1,0 +1,121 @@
+"""What inputs gave and cost, for a notebook: tables, pictures, files."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.data.data import Data
+from snn_deploy.errors import DataError
+from snn_deploy.files.writing import text_writer, write_whole
+from snn_deploy.front.showing import Table, as_html, as_text
+from snn_deploy.profile.closeups import look_closer
+from snn_deploy.profile.profile import Profile
+from snn_deploy.profile.rows import Rows
+from snn_deploy.profile.summary import summarize
+from snn_deploy.profile.tables import table_of
+from snn_deploy.report.colors import LIGHT
+from snn_deploy.report.html import render
+from snn_deploy.report.pictures import PICTURES, as_figure
+from snn_deploy.report.profile_files import Additions, write_profile
+from snn_deploy.report.units import percent, with_prefix
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+    from matplotlib.figure import Figure
+
+
+class Profiled:
+    """A profile, and what people do with one.
+
+    Attributes
+    ----------
+    profile : Profile
+        With the rows of every schedule.
+    data : Data
+        Its inputs.
+    """
+
+    def __init__(self, profile: Profile, data: Data) -> None:
+        self.profile = profile
+        self.data = data
+
+    def __repr__(self) -> str:
+        """Return accuracy, timesteps, energy and latency of each schedule."""
+        return as_text(self._table())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._table())
+
+    @property
+    def rows(self) -> Rows:
+        """One row for each input, with the cutoff if there is one."""
+        return self.profile.rows
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """Means, losses and savings, as ``summary.json`` holds them."""
+        return summarize(self.profile)
+
+    def to_arrow(self) -> "pyarrow.Table":
+        """Return the rows as an Arrow table; unknown values are null."""
+        table: pyarrow.Table = table_of(self.rows)
+        return table
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """Return the rows as a data frame, which needs pandas."""
+        frame: pandas.DataFrame = self.to_arrow().to_pandas()
+        return frame
+
+    def plot(self, what: str = "accuracy") -> "Figure":
+        """Return a figure of matplotlib.
+
+        Parameters
+        ----------
+        what : {"accuracy", "timesteps", "parts", "spread"}
+            Accuracy against timesteps; when inputs are decided; the parts of the
+            energy; how inputs differ in it.
+        """
+        if what not in PICTURES:
+            raise DataError(f"no plot {what!r}; choose from {', '.join(PICTURES)}")
+        if what == "accuracy" and not len(self.profile.accuracy_at):
+            raise DataError("the inputs have no labels, so no accuracy; give y")
+        return as_figure(what, self.profile, LIGHT)
+
+    def report(self, path: str | os.PathLike[str] = "report.html") -> Path:
+        """Write the report as one page, with all its pictures; return its path."""
+        path = Path(path)
+        page = render(self.profile, self.summary, None, self._closeups)
+        write_whole(path, text_writer(page))
+        return path
+
+    def save(self, folder: str | os.PathLike[str]) -> list[str]:
+        """Write rows, summary and report into a folder; return the files' names."""
+        beside = Additions(closeups=self._closeups)
+        return write_profile(self.profile, Path(folder), beside)
+
+    @cached_property
+    def _closeups(self) -> Any:
+        return look_closer(self.profile, self.data, open_backend("cpu"))
+
+    def _table(self) -> Table:
+        found = self.summary
+        rows = [
+            (
+                schedule["text"],
+                percent(schedule["accuracy"]),
+                f"{schedule['mean_timesteps']:.2f}",
+                with_prefix(schedule["mean_energy_j"], "J"),
+                with_prefix(schedule["mean_latency_s"], "s"),
+            )
+            for schedule in found["schedules"].values()
+        ]
+        return Table(
+            title=f"{found['network']} on {found['target']}, "
+            f"{found['n_inputs']:,} inputs",
+            columns=("schedule", "accuracy", "timesteps", "energy", "latency"),
+            rows=rows,
+            notes=("accuracy and timesteps measured; energy and latency modelled",),
+        )

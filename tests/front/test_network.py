@@ -1,0 +1,237 @@
+"""The front door: from a module to a calibrated, priced, saved network."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import snn_deploy as sd
+from snn_deploy.arrays import AnyArray
+from snn_deploy.errors import ArtifactError, DataError, ModelError
+from snn_deploy.nn.neurons import Qcfs
+
+N, N_IN, N_OUT = 240, 12, 3
+
+
+@pytest.fixture(scope="module")
+def inputs() -> tuple[AnyArray, AnyArray]:
+    """Return inputs of three classes, each brighter in a third of the values."""
+    draw = np.random.default_rng(0)
+    y = draw.integers(0, N_OUT, N)
+    x = 0.4 * draw.random((N, N_IN))
+    x[np.arange(N)[:, np.newaxis], 4 * y[:, np.newaxis] + np.arange(4)] += 0.5
+    return x, y
+
+
+@pytest.fixture(scope="module")
+def module() -> nn.Module:
+    linear = nn.Linear(N_IN, N_OUT, bias=False)
+    with torch.no_grad():
+        linear.weight.copy_(torch.eye(N_OUT).repeat_interleave(4, dim=1) / 2)
+    return nn.Sequential(linear, Qcfs(levels=8, threshold=1.0))
+
+
+@pytest.fixture
+def network(module: nn.Module) -> sd.Network:
+    return sd.compile(module, input_shape=N_IN, timesteps=8)
+
+
+def test_five_lines_do_the_main_job(
+    network: sd.Network, inputs: tuple[AnyArray, AnyArray], tmp_path: Path
+) -> None:
+    x, y = inputs
+
+    network.calibrate(x, y, budget=0.02, progress=False)
+    profiled = network.profile(x, y, progress=False)
+    network.save(tmp_path / "net.snn")
+
+    answer = network(x[0])
+    assert answer.prediction == profiled.rows[0].prediction == y[0]
+    assert answer.timesteps == profiled.rows[0].timesteps < 8
+    assert repr(answer).startswith(f"{y[0]} after {answer.timesteps} of 8 timesteps, ")
+    assert repr(answer).endswith("J (modelled)")
+    assert profiled.summary["with_cutoff"]["accuracy"] > 0.9
+    again = sd.load(str(tmp_path / "net.snn"))
+    assert repr(again) == repr(network)
+    assert again(x[0]) == answer
+
+
+def test_only_calibrate_changes_the_network(
+    network: sd.Network, inputs: tuple[AnyArray, AnyArray]
+) -> None:
+    x, y = inputs
+    before = network.artifact
+    network.profile(x, y, limit=5, progress=False)
+    network.verify(x, y, limit=5, progress=False)
+    network.fit("loihi1")
+
+    assert network.artifact is before
+    found = network.calibrate(x, y, rule="certain", progress=False)
+    assert network.calibration is found
+    assert repr(found).splitlines()[0].startswith("rule certain: ")
+
+
+def test_what_is_shown_is_short(
+    network: sd.Network, inputs: tuple[AnyArray, AnyArray]
+) -> None:
+    x, y = inputs
+    profiled = network.profile(x, y, limit=20, progress=False)
+    shown = [
+        network,
+        network.graph,
+        network.artifact,
+        network.calibrate(x, y, progress=False),
+        profiled,
+        profiled.profile,
+        network.fit(),
+        network.verify(x, y, limit=5, progress=False),
+    ]
+
+    assert all(20 < len(repr(value)) < 1500 for value in shown)
+    assert "loihi-sim: 3 neurons on 1 of 128 neurocores, 8 timesteps" in repr(network)
+    assert "<td>neurons" not in network._repr_html_()
+    assert "<th>neurons</th>" in network._repr_html_()
+    assert "all timesteps" not in repr(profiled)
+    assert "8 timesteps, one by one" in profiled._repr_html_()
+
+
+def test_rows_and_pictures_come_out(
+    network: sd.Network, inputs: tuple[AnyArray, AnyArray], tmp_path: Path
+) -> None:
+    x, y = inputs
+    profiled = network.profile(x, y, limit=30, progress=False)
+
+    table = profiled.to_arrow()
+    assert table.column("prediction").to_pylist() == [
+        row.prediction for row in profiled.rows
+    ]
+    frame = profiled.to_pandas()
+    assert (frame["label"] == y[:30]).all()
+    for what in ("accuracy", "timesteps", "parts", "spread"):
+        figure = profiled.plot(what)
+        figure.savefig(tmp_path / f"{what}.png")
+        assert len(figure.axes) == 1
+    page = profiled.report(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<svg" in page
+    assert "report.html" in profiled.save(tmp_path / "all")
+    with pytest.raises(DataError, match="no plot 'pie'; choose from accuracy, "):
+        profiled.plot("pie")
+    with pytest.raises(DataError, match="no labels, so no accuracy; give y"):
+        network.profile(x, limit=3, progress=False).plot()
+
+
+def test_inputs_come_as_people_hold_them(
+    network: sd.Network, inputs: tuple[AnyArray, AnyArray], tmp_path: Path
+) -> None:
+    x, y = inputs
+    tensors = TensorDataset(torch.tensor(x), torch.tensor(y))
+    np.savez(tmp_path / "data.npz", x=x, y=y)
+    bright = network.profile(x, y, progress=False).to_arrow()
+
+    for given in (
+        (torch.tensor(x), torch.tensor(y)),
+        (x.tolist(), y.tolist()),
+        (x, np.eye(N_OUT)[y]),
+        (tensors, None),
+        (DataLoader(tensors, batch_size=7), None),
+        (DataLoader(tensors, batch_size=None), None),
+        (iter([(x[:200], y[:200]), (x[200:], y[200:])]), None),
+        (str(tmp_path / "data.npz"), None),
+        (tmp_path / "data.npz", None),
+    ):
+        assert network.profile(*given, progress=False).to_arrow() == bright
+    without = network.profile(
+        DataLoader(TensorDataset(torch.tensor(x))), progress=False
+    )
+    assert without.to_arrow().column("label").null_count == N
+
+
+def test_inputs_that_are_none_are_told(
+    network: sd.Network, inputs: tuple[AnyArray, AnyArray], tmp_path: Path
+) -> None:
+    x, y = inputs
+    np.savez(tmp_path / "data.npz", x=x, y=y)
+    with pytest.raises(DataError, match="x is a int; give an array, a tensor, a data"):
+        network.profile(3)
+    with pytest.raises(DataError, match="brings its own labels; leave y out"):
+        network.profile(tmp_path / "data.npz", y)
+    with pytest.raises(DataError, match="x is a TensorDataset, which brings its own"):
+        network.profile(TensorDataset(torch.tensor(x)), y)
+    with pytest.raises(DataError, match="x holds no inputs; give at least one"):
+        network.profile(iter([]))
+    with pytest.raises(DataError, match="1 of 2 items have a label; give all"):
+        network.profile(iter([(x, y), (x, None)]))
+    with pytest.raises(DataError, match=r"x has inputs of shape \(4,\)"):
+        network.profile(x[:, :4])
+
+
+def test_progress_is_a_bar_of_ones_own(
+    network: sd.Network, inputs: tuple[AnyArray, AnyArray]
+) -> None:
+    seen = []
+
+    def mine(results: Iterable[object], total: int, desc: str) -> Iterable[object]:
+        seen.append((total, desc))
+        return results
+
+    network.calibrate(*inputs, progress=mine)
+    network.verify(*inputs, limit=3, progress=mine)
+
+    assert seen[0] == (N, "inputs")
+    assert seen[1][1] == "verify"
+
+
+def test_models_of_every_kind_compile(module: nn.Module, tmp_path: Path) -> None:
+    path = tmp_path / "net.pt"
+    graph = sd.save(module, path, input_shape=N_IN, timesteps=8)
+
+    assert sd.compile(path).artifact.sha256 == sd.compile(str(path)).artifact.sha256
+    assert sd.compile(graph).artifact.sha256 == sd.compile(path).artifact.sha256
+    with pytest.raises(ModelError, match="a dict is no model; give a torch module, a"):
+        sd.compile({})
+
+
+def test_a_graph_of_nir_compiles_as_its_file_does(tmp_path: Path) -> None:
+    nir = pytest.importorskip("nir")
+    snn = pytest.importorskip("snntorch")
+    leaky = snn.Leaky(
+        beta=0.9, reset_mechanism="zero", reset_delay=False, init_hidden=True
+    )
+    module = nn.Sequential(nn.Linear(N_IN, N_OUT), leaky)
+    path = tmp_path / "net.nir"
+    sd.compile(module, input_shape=N_IN, timesteps=8, dt=1e-3).to_nir(path)
+
+    mine, theirs = (
+        sd.compile(model, dt=1e-3, timesteps=8).artifact.network.graph
+        for model in (path, nir.read(path))
+    )
+
+    assert (mine.readout.threshold == theirs.readout.threshold).all()
+    (here,), (there,) = mine.projections, theirs.projections
+    assert (here.synapses.weights == there.synapses.weights).all()
+
+
+def test_a_loaded_network_says_what_it_lacks(
+    network: sd.Network, inputs: tuple[AnyArray, AnyArray], tmp_path: Path
+) -> None:
+    network.save(tmp_path / "net.snn")
+    loaded = sd.load(tmp_path / "net.snn")
+
+    with pytest.raises(ModelError, match="was loaded, and does not know the network"):
+        loaded.verify(*inputs)
+    with pytest.raises(ModelError, match="was loaded, and does not know the network"):
+        loaded.fit()
+    assert network.graph is not None
+    assert loaded.verify(*inputs, model=network.graph, progress=False).is_faithful
+    with pytest.raises(ModelError, match=r"net\.pt: a compiled network ends in \.snn"):
+        network.save(tmp_path / "net.pt")
+    with pytest.raises(ArtifactError, match="no such file"):
+        sd.load(tmp_path / "none.snn")
+
+
+def test_the_public_names_are_listed() -> None:
+    assert {"compile", "load", "Network", "save"} <= set(dir(sd))
