@@ -60,7 +60,7 @@ USERS = {
     "lava": "backends/lava/",
     "mlxtend": "data/datasets",
     "sklearn": "data/datasets",
-    "networkx": "importers/nir/ ir/ compiler/",
+    "networkx": "importers/nir/ importers/torch/recognize/ ir/ compiler/",
     "pandas": "front/profiled",
     "pyarrow": "front/profiled profile/tables profile/traffic",
     "rich": "cli/ front/progress training/meter",

@@ -1,0 +1,1 @@
+"""Neurons of the user's own, recognized from the operations of their forward."""
