@@ -65,7 +65,7 @@ USERS = {
     "pyarrow": "front/profiled profile/tables profile/traffic",
     "rich": "cli/ front/progress training/meter",
     "safetensors": "artifact",
-    "scipy": "backends/counting compiler/map/ cutoff/ ir/ profile/intervals "
+    "scipy": "backends/counting compiler/ cutoff/ ir/ profile/intervals "
     "profile/neurobench verify/simulate",
     "matplotlib": "front/profiled report/",
 }

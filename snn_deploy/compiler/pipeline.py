@@ -9,8 +9,8 @@ from snn_deploy.compiler.lower.convert_max_pooling import convert_max_pooling
 from snn_deploy.compiler.lower.convert_rates import convert_rates
 from snn_deploy.compiler.lower.fold_batchnorm import fold_batchnorm
 from snn_deploy.compiler.lower.fold_input import fold_input
-from snn_deploy.compiler.lower.fold_pooling import fold_pooling
 from snn_deploy.compiler.lower.integrate_readout import integrate_readout
+from snn_deploy.compiler.lower.merge_chains import merge_chains
 from snn_deploy.compiler.lower.move_flatten import move_flatten
 from snn_deploy.compiler.lower.one_pass import one_pass as in_one_pass
 from snn_deploy.compiler.lower.quantize import quantize
@@ -54,9 +54,8 @@ def to_spiking(graph: Graph) -> Graph:
     layer is made of neurons. It computes what ``graph`` computes up to float rounding,
     except that activations have become spiking neurons.
     """
-    graph = fold_pooling(move_flatten(to_neurons(graph)))
-    graph = fold_input(graph)
-    return integrate_readout(graph)
+    graph = integrate_readout(move_flatten(to_neurons(graph)))
+    return fold_input(merge_chains(graph))
 
 
 def compile_model(

@@ -86,6 +86,37 @@ class Convolution:
             )
         return sums
 
+    def transposed(self, y: AnyArray, weight: AnyArray, shape: Shape) -> AnyArray:
+        """Return what gives ``x`` of ``shape``: each of ``y`` adds its kernel.
+
+        Parameters
+        ----------
+        y : array, (n, out_channel, out_height, out_width)
+        weight : array, (out_channel, in_channel / groups, kernel_height, kernel_width)
+        shape : tuple of int
+            ``(in_channel, height, width)``, of which the convolution makes that of y.
+
+        Returns
+        -------
+        array, (n, in_channel, height, width)
+        """
+        n, n_out, out_height, out_width = y.shape
+        channels, height, width = shape
+        above, beside = self.padding
+        x = np.zeros((n, channels, height + 2 * above, width + 2 * beside), y.dtype)
+        values = y.reshape(n, self.groups, n_out // self.groups, -1)
+        kernels = weight.reshape(self.groups, n_out // self.groups, *weight.shape[1:])
+        for row, column in np.ndindex(*weight.shape[2:]):
+            top, left = row * self.dilation[0], column * self.dilation[1]
+            added = kernels[..., row, column].transpose(0, 2, 1) @ values
+            x[
+                :,
+                :,
+                top : top + (out_height - 1) * self.stride[0] + 1 : self.stride[0],
+                left : left + (out_width - 1) * self.stride[1] + 1 : self.stride[1],
+            ] += added.reshape(n, channels, out_height, out_width)
+        return x[:, :, above : above + height, beside : beside + width]
+
     def uncropped(self, weight: AnyArray) -> tuple[AnyArray, tuple[int, int]]:
         """Return a kernel and its dilation that give less output all by themselves.
 

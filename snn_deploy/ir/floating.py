@@ -19,6 +19,7 @@ from snn_deploy.ir.nodes import (
     Node,
     Tebn,
 )
+from snn_deploy.ir.scatter import Channels, ConvTranspose2d, SparseLinear, Upsample2d
 from snn_deploy.ir.stimuli import GRAY_LEVELS, Encoding, Stimulus
 
 
@@ -101,17 +102,14 @@ class FloatRun:
 
     def _output(self, node: Node, x: FloatArray) -> FloatArray:
         match node:
-            case Linear():
-                return x @ node.weight.T + node.bias
-            case Conv2d():
-                bias = node.bias.reshape(-1, *node.bias.shape[1:] or (1, 1))
-                return node.convolve(x, node.weight) + bias
+            case Linear() | Conv2d() | ConvTranspose2d() | SparseLinear():
+                return weighted(node, x)
             case BatchNorm() | Tebn():
                 return normalized(node, x, len(self.sent))
             case AvgPool2d() | MaxPool2d():
                 return pooled(node, x)
-            case Flatten() | Add():
-                return x.reshape(len(x), *node.output_shape)
+            case Flatten() | Add() | Channels() | Upsample2d():
+                return _placed(node, x)
             case Qcfs() | Relu():
                 return activation(node, x)
             case Lif() | Integrator():
@@ -182,11 +180,44 @@ def normalized(node: BatchNorm | Tebn, x: FloatArray, timestep: int) -> FloatArr
 
 def batch_norm(node: BatchNorm, x: FloatArray) -> FloatArray:
     """Return a batch ``(n, channel, ...)`` normalized."""
-    gain = node.scale / np.sqrt(node.variance + node.epsilon)
-    shift = node.shift - node.mean * gain
     axes = (-1,) + (1,) * (x.ndim - 2)
-    normalized: FloatArray = x * gain.reshape(axes) + shift.reshape(axes)
+    normalized: FloatArray = x * node.gain.reshape(axes) + node.offset.reshape(axes)
     return normalized
+
+
+def weighted(
+    node: Linear | Conv2d | ConvTranspose2d | SparseLinear, x: FloatArray
+) -> FloatArray:
+    """Return the weighted sums of a batch, and their bias."""
+    match node:
+        case Linear():
+            sums = x @ node.weight.T
+        case Conv2d():
+            sums = node.convolve(x, node.weight)
+        case ConvTranspose2d():
+            sums = node.backward.transposed(x, node.weight, node.output_shape)
+        case SparseLinear():
+            flat = x.reshape(len(x), -1).T
+            sums = np.asarray((node.matrix @ flat).T).reshape(-1, *node.onto)
+    return np.asarray(sums + over_positions(node.bias, node), np.float64)
+
+
+def _placed(node: Flatten | Add | Channels | Upsample2d, x: FloatArray) -> FloatArray:
+    """Return the values of a batch at their places in the output."""
+    match node:
+        case Upsample2d():
+            return x.repeat(node.factor[0], axis=2).repeat(node.factor[1], axis=3)
+        case Channels():
+            whole = np.zeros((len(x), *node.output_shape))
+            whole[:, node.first : node.first + node.shape[0]] = x
+            return whole
+    return x.reshape(len(x), *node.output_shape)
+
+
+def over_positions(bias: FloatArray, node: Node) -> FloatArray:
+    """Return one value for each channel, or neuron, to be added to the output."""
+    rest = len(node.output_shape) - bias.ndim
+    return bias.reshape(bias.shape + (1,) * rest)
 
 
 def pooled(node: AvgPool2d | MaxPool2d, x: FloatArray) -> FloatArray:

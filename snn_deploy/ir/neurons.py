@@ -5,7 +5,7 @@ from enum import Enum
 
 import numpy as np
 
-from snn_deploy.arrays import FloatArray
+from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.ir.nodes import SameShape, Signal
 
@@ -141,6 +141,27 @@ class Lif(Neuron):
                 f"{self.name}: several spikes in one timestep need a soft reset by "
                 "more than 0; train with one spike for each timestep"
             )
+
+
+def memoryless(
+    name: str, shape: Shape, threshold: FloatArray, spike_value: float
+) -> Lif:
+    """Return neurons that spike where what arrives now is over the threshold."""
+    one, zero = np.array(1.0), np.array(0.0)
+    return Lif(
+        name=name,
+        shape=shape,
+        current_decay=one,
+        voltage_decay=one,
+        input_gain=one,
+        bias=zero,
+        initial_voltage=zero,
+        threshold=threshold,
+        reset=Reset.HARD,
+        reset_amount=zero,
+        comparison=Comparison.GREATER,
+        spike_value=spike_value,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -87,7 +87,6 @@ class Linear(Node):
     weight: FloatArray  # (n_out, n_in)
     bias: FloatArray  # (n_out,)
 
-    accepts = Signal.SPIKES
     emits = Signal.CURRENT
 
     @property
@@ -117,7 +116,6 @@ class Conv2d(Convolution, Node):
     bias: FloatArray  # (out_channel,), or (out_channel, height, width)
     shape: Shape  # of the input: (in_channel, height, width)
 
-    accepts = Signal.SPIKES
     emits = Signal.CURRENT
 
     @property
@@ -170,7 +168,6 @@ class BatchNorm(SameShape):
     shift: FloatArray  # (channel,)
     epsilon: float
 
-    accepts = Signal.CURRENT
     emits = Signal.CURRENT
 
     def __post_init__(self) -> None:
@@ -181,6 +178,30 @@ class BatchNorm(SameShape):
                     f"{self.name}: {parameter.shape} parameters for "
                     f"{self.shape[0]} channels; make the two fit"
                 )
+
+    @property
+    def gain(self) -> FloatArray:
+        """What each channel is multiplied by, ``(channel,)``."""
+        return np.asarray(self.scale / np.sqrt(self.variance + self.epsilon))
+
+    @property
+    def offset(self) -> FloatArray:
+        """What is added to each channel then, ``(channel,)``."""
+        return np.asarray(self.shift - self.mean * self.gain)
+
+
+def affine(name: str, shape: Shape, gain: FloatArray, offset: FloatArray) -> BatchNorm:
+    """Return ``y = gain x + offset``, one number of each for all or for a channel."""
+    none, one = np.zeros(shape[0]), np.ones(shape[0])
+    return BatchNorm(
+        name=name,
+        shape=shape,
+        mean=none,
+        variance=one,
+        scale=gain * one,
+        shift=offset + none,
+        epsilon=0.0,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -231,9 +252,6 @@ class Pool2d(Node):
     padding: tuple[int, int] = (0, 0)
     dilation: tuple[int, int] = (1, 1)
 
-    accepts = Signal.SPIKES
-    emits = Signal.SPIKES
-
     @property
     def input_shape(self) -> Shape:
         return self.shape
@@ -283,6 +301,9 @@ class MaxPool2d(Pool2d):
 
     Of spikes that are all worth the same: a spike where any input spikes.
     """
+
+    accepts = Signal.SPIKES
+    emits = Signal.SPIKES
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -10,14 +10,15 @@ from torch.nn.functional import avg_pool2d
 
 from snn_deploy.compiler.lower.fold_batchnorm import fold_batchnorm
 from snn_deploy.compiler.lower.fold_input import fold_input
-from snn_deploy.compiler.lower.fold_pooling import fold_pooling
 from snn_deploy.compiler.lower.integrate_readout import integrate_readout
+from snn_deploy.compiler.lower.merge_chains import merge_chains
 from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.errors import PassError
 from snn_deploy.ir.floating import accumulate, evaluate, pooled
 from snn_deploy.ir.graph import Functional, Graph, Training
 from snn_deploy.ir.neurons import Integrator
 from snn_deploy.ir.nodes import Add, AvgPool2d, BatchNorm, Flatten
+from snn_deploy.ir.scatter import SparseLinear
 from snn_deploy.ir.stimuli import Encoding
 from tests.build import (
     TRAINING,
@@ -87,8 +88,10 @@ def test_layer_that_feeds_another_node_is_not_folded() -> None:
         nodes, "input>fc fc>norm norm>a fc>b a>sum b>sum sum>out", shape=(3,)
     )
 
-    with pytest.raises(PassError, match="fc also feeds another layer"):
-        fold_batchnorm(before)
+    after = fold_batchnorm(before)
+
+    assert after.nodes_of(BatchNorm)
+    assert_same(before, merge_chains(after))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +106,7 @@ def test_pooling_before_a_convolution_widens_its_kernel(
         pooled, conv("conv", pooled.output_shape, 3, padding=(padding, padding))
     )
 
-    after = fold_pooling(before)
+    after = merge_chains(before)
 
     assert not after.nodes_of(AvgPool2d)
     assert_same(before, after)
@@ -116,7 +119,7 @@ def test_padded_and_summing_pooling_before_a_convolution(
     pooled = pool("pool", (2, 8, 7), 3, 2, **changes)
     before = chain(pooled, conv("conv", pooled.output_shape, 3, padding=(0, 0)))
 
-    after = fold_pooling(before)
+    after = merge_chains(before)
 
     assert not after.nodes_of(AvgPool2d)
     assert_same(before, after)
@@ -130,7 +133,7 @@ def test_pooling_before_a_linear_layer_repeats_its_weights(
     flat = Flatten(name="flat", shape=pooled.output_shape)
     before = chain(pooled, flat, linear("fc", flat.output_shape[0], 4))
 
-    after = fold_pooling(before)
+    after = merge_chains(before)
 
     assert not after.nodes_of(AvgPool2d)
     assert_same(before, after)
@@ -143,7 +146,7 @@ def test_pooling_before_neurons_becomes_a_convolution_of_each_channel(
     pooled = pool("pool", (2, 6, 6), 3, **changes)
     before = chain(pooled, lif("lif", pooled.output_shape))
 
-    after = fold_pooling(before)
+    after = merge_chains(before)
 
     assert not after.nodes_of(AvgPool2d)
     assert_same(before, after)
@@ -161,7 +164,7 @@ def test_pooling_that_feeds_two_convolutions_is_folded_into_both() -> None:
     arrows = "input>pool pool>a pool>b a>sum b>sum sum>lif"
     before = graph(nodes, arrows, shape=(2, 6, 6))
 
-    after = fold_pooling(before)
+    after = merge_chains(before)
 
     assert not after.nodes_of(AvgPool2d)
     assert_same(before, after)
@@ -181,21 +184,23 @@ def test_padding_around_windows_that_meet_the_edge_is_folded(
     pooled = pool("pool", shape, size, stride, padding=(margin, margin))
     before = chain(pooled, conv("conv", pooled.output_shape, 2))
 
-    after = fold_pooling(before)
+    after = merge_chains(before)
 
     assert not after.nodes_of(AvgPool2d)
     assert_same(before, after)
 
 
 @pytest.mark.parametrize(("size", "stride"), [(2, 2), (3, 2)])
-def test_padding_where_the_input_has_a_rest_or_windows_overlap_is_refused(
+def test_padding_where_the_input_has_a_rest_or_windows_overlap_takes_synapses(
     size: int, stride: int
 ) -> None:
     pooled = pool("pool", (1, 7, 8), size, stride)
     before = chain(pooled, conv("conv", pooled.output_shape, 2))
 
-    with pytest.raises(PassError, match=r"conv: pads the output of pool.* would read"):
-        fold_pooling(before)
+    after = merge_chains(before)
+
+    assert isinstance(after.node("conv"), SparseLinear)
+    assert_same(before, after)
 
 
 def odd_sizes() -> Graph:
@@ -217,7 +222,7 @@ def odd_sizes() -> Graph:
 def test_neurons_behind_the_last_window_are_left_out_where_a_layer_pads() -> None:
     before = odd_sizes()
 
-    after = fold_pooling(before)
+    after = merge_chains(before)
 
     shapes = [after.node(name).output_shape for name in ("a", "b", "c")]
     assert shapes == [(3, 6, 9), (2, 2, 2), (4, 1, 1)]
@@ -247,14 +252,16 @@ def test_neurons_of_a_residual_block_are_left_out_but_those_that_others_read() -
     arrows = "input>conv conv>a a>b b>sum a>sum sum>c c>pool pool>last last>d"
     before = graph(nodes, arrows, shape=(2, 5, 5))
 
-    after = fold_pooling(before)
+    after = merge_chains(before)
 
     shapes = {name: after.node(name).output_shape[1:] for name in ("a", "c")}
     assert shapes == {"a": (5, 5), "c": (4, 4)}
     assert_same(before, after)
 
 
-def test_neurons_that_another_layer_reads_are_not_left_out() -> None:
+def test_neurons_that_another_layer_reads_are_not_left_out_but_single_synapses() -> (
+    None
+):
     pooled = pool("pool", (2, 5, 5), 2)
     nodes = [
         conv("conv", (2, 5, 5), 2),
@@ -267,8 +274,11 @@ def test_neurons_that_another_layer_reads_are_not_left_out() -> None:
     arrows = "input>conv conv>a a>again again>a:1 a>pool pool>b b>c"
     before = graph(nodes, arrows, shape=(2, 5, 5))
 
-    with pytest.raises(PassError, match="b: pads the output of pool"):
-        fold_pooling(before)
+    after = merge_chains(before)
+
+    assert isinstance(after.node("b"), SparseLinear)
+    assert after.node("a").output_shape == (2, 5, 5)
+    assert_same(before, after)
 
 
 @pytest.mark.parametrize("offset", [0.0, -0.5])
@@ -334,23 +344,26 @@ def test_pooling_that_feeds_a_sum_and_a_convolution_serves_both() -> None:
     arrows = "input>pool pool>a a>first first>sum pool>sum sum>lif"
     before = graph(nodes, arrows, shape=(2, 6, 6))
 
-    after = fold_pooling(before)
+    after = merge_chains(before)
 
     assert not after.nodes_of(AvgPool2d)
     assert_same(before, after)
     compile_model(after, simulator())
 
 
-def test_a_sum_of_pooled_values_that_is_weighed_is_refused_with_what_helps() -> None:
+def test_a_sum_of_pooled_values_is_weighed_by_the_layer_behind_it() -> None:
     nodes = [
         pool("pool", (2, 6, 6), 2),
         conv("a", (2, 3, 3), 2),
         lif("first", (2, 3, 3)),
         Add(name="sum", shape=(2, 3, 3)),
         conv("b", (2, 3, 3), 2),
+        lif("lif", (2, 3, 3)),
     ]
-    arrows = "input>pool pool>a a>first first>sum pool>sum sum>b"
+    arrows = "input>pool pool>a a>first first>sum pool>sum sum>b b>lif"
     before = graph(nodes, arrows, shape=(2, 6, 6))
 
-    with pytest.raises(PassError, match=r"pool: gives means to the sum sum.*behind"):
-        fold_pooling(before)
+    after = merge_chains(before)
+
+    assert not after.nodes_of(AvgPool2d)
+    assert_same(before, after)

@@ -146,11 +146,13 @@ def test_a_chip_without_graded_spikes_refuses_direct_input() -> None:
         )
 
 
-def test_two_weight_layers_in_a_row_are_refused_by_name() -> None:
-    from snn_deploy.errors import ModelError
+def test_two_weight_layers_in_a_row_are_one_projection() -> None:
+    before = chain(linear("fc1", 3, 4), linear("fc2", 4, 2), training=RATE)
 
-    with pytest.raises(ModelError, match="fc2: Linear takes spikes, but fc1"):
-        chain(linear("fc1", 3, 2), linear("fc2", 2, 2))
+    network = quantize(to_spiking(before), simulator())
+
+    (projection,) = network.projections
+    assert projection.synapses.weights.shape == (2, 3)
 
 
 def test_branches_that_meet_become_projections_onto_one_population() -> None:

@@ -8,16 +8,17 @@ from typing import Any, ClassVar
 import pytest
 
 from snn_deploy.artifact import Artifact
-from snn_deploy.ir import neurons
+from snn_deploy.ir import neurons, scatter
 from snn_deploy.ir.codec import CodecError, decode, encode, tag_of
 from snn_deploy.ir.graph import Graph
 
-LAYERS = (neurons,)  # all layers are known once these are imported
+LAYERS = (neurons, scatter)  # all layers are known once these are imported
 
 # files that people have hold these words; a type that is renamed keeps its word as TAG
 MODEL_TAGS = (
-    "Add AvgPool2d BatchNorm Conv2d Edge Flatten Graph Input Integrator Lif Linear "
-    "MaxPool2d Neuron Node Pool2d Qcfs Relu SameShape Tebn Training"
+    "Add AvgPool2d BatchNorm Channels Conv2d ConvTranspose2d Edge Flatten Graph Input "
+    "Integrator Lif Linear MaxPool2d Neuron Node Pool2d Qcfs Relu SameShape "
+    "SparseLinear Tebn Training Upsample2d"
 )
 NETWORK_TAGS = (
     "Artifact Barrier Board Calibration Change ConvSynapses Cost DenseSynapses "

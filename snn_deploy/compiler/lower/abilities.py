@@ -91,9 +91,9 @@ def largest_count(
         return 1
     arriving: FloatArray = np.maximum(bias, 0).reshape(len(bias), -1).max(axis=1)
     for arrival in arrivals:
-        weight = arrival.layer.weight.reshape(len(arrival.layer.weight), -1)
-        excitation = np.maximum(weight, 0).sum(axis=1)
-        arriving = arriving + excitation * largest.get(arrival.source, node.max_spikes)
+        arriving = arriving + arrival.largest(1) * largest.get(
+            arrival.source, node.max_spikes
+        )
     kept = np.maximum(per_channel(node.current_decay, node), 1e-9)
     lead = per_channel(node.initial_voltage - node.threshold, node)
     wanted = (np.maximum(lead, 0) + arriving / kept) / per_channel(

@@ -6,21 +6,75 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray, Shape, n_neurons
+from snn_deploy.compiler.lower.compose import Weights
 from snn_deploy.errors import PassError
+from snn_deploy.ir.floating import over_positions
 from snn_deploy.ir.graph import Edge, Graph
 from snn_deploy.ir.neurons import Lif, Neuron
-from snn_deploy.ir.nodes import Add, Conv2d, Flatten, Input, Linear, Node
-from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses, Synapses
+from snn_deploy.ir.nodes import (
+    Add,
+    Conv2d,
+    Flatten,
+    Input,
+    Linear,
+    Node,
+)
+from snn_deploy.ir.scatter import SparseLinear
+from snn_deploy.ir.synapses import (
+    ConvSynapses,
+    DenseSynapses,
+    SparseSynapses,
+    Synapses,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Arrival:
     """One path from a sender to a neuron layer, with one weight layer on it."""
 
-    layer: Linear | Conv2d
+    layer: Weights
     source: str
     delay: int
     axon_delay: FloatArray  # of the sender's neurons, broadcasts against its shape
+
+    @property
+    def rows(self) -> FloatArray:
+        """The weights by channel ``(channel, n)``, filled up with zeros."""
+        layer = self.layer
+        if not isinstance(layer, SparseLinear):
+            return layer.weight.reshape(len(layer.weight), -1)
+        channels = channels_of(layer)
+        order = np.argsort(channels, kind="stable")
+        counts = np.bincount(channels, minlength=layer.onto[0])
+        starts = np.cumsum(counts) - counts
+        found = np.zeros((layer.onto[0], max(1, int(counts.max(initial=0)))))
+        places = np.arange(len(order)) - np.repeat(starts, counts)
+        found[channels[order], places] = layer.weight[order]
+        return found
+
+    def largest(self, sign: int) -> FloatArray:
+        """Return the largest sum of weights of one sign, by channel ``(channel,)``."""
+        layer = self.layer
+        if not isinstance(layer, SparseLinear):
+            return np.asarray(np.maximum(sign * self.rows, 0).sum(axis=1), np.float64)
+        weights = np.maximum(sign * layer.weight, 0)
+        sums = np.bincount(
+            layer.targets.astype(np.int64), weights, minlength=n_neurons(layer.onto)
+        )
+        return np.asarray(sums.reshape(layer.onto[0], -1).max(axis=1), np.float64)
+
+
+def channels_of(layer: SparseLinear) -> IntArray:
+    """Return the channel that each synapse leads to, ``(n_synapses,)``."""
+    size = n_neurons(layer.onto[1:])
+    return np.asarray(layer.targets.astype(np.int64) // size, np.int64)
+
+
+def by_synapse(values: FloatArray, layer: Weights) -> FloatArray:
+    """Return values for each channel so that they broadcast against the weights."""
+    if isinstance(layer, SparseLinear):
+        return np.asarray(values[channels_of(layer)], np.float64)
+    return values.reshape(-1, *(1,) * (layer.weight.ndim - 1))
 
 
 def collect(graph: Graph, node: Neuron) -> list[Arrival]:
@@ -55,25 +109,30 @@ def _with_bias_as_spikes(
     memory that is not what the chip's bias does, which is added to the voltage; neurons
     that spike at every timestep bring it instead.
     """
-    bias = np.sum([a.layer.bias for a in arrivals], axis=0)
+    biases = [over_positions(a.layer.bias, node) for a in arrivals]
+    bias: FloatArray = np.asarray(np.sum(biases, axis=0), np.float64)
     if not np.any(bias):
         return arrivals
-    if bias.ndim > 1:
-        raise PassError(
-            f"{node.name}: the offset of the input acts on a synaptic current that has "
-            "a memory, differently at each position; save the model with input_offset=0"
-        )
     bare = [
         replace(a, layer=replace(a.layer, bias=np.zeros_like(a.layer.bias)))
         for a in arrivals
     ]
-    none = np.zeros_like(bias)
+    positions = (1, *node.shape[1:])
     if len(node.shape) == 1:
-        layer: Linear | Conv2d = Linear(
-            name=name, weight=bias[:, np.newaxis], bias=none
+        none = np.zeros_like(bias)
+        layer: Weights = Linear(name=name, weight=bias[:, np.newaxis], bias=none)
+    elif bias[0].size == 1:
+        layer = pointwise(name, bias.reshape(-1, 1, 1, 1), positions, 1)
+    else:  # each position has its own
+        layer = SparseLinear(
+            name=name,
+            weight=np.broadcast_to(bias, node.shape).ravel(),
+            targets=np.arange(n_neurons(node.shape)),
+            sources=np.tile(np.arange(n_neurons(positions)), node.shape[0]),
+            bias=np.zeros(node.shape[0]),
+            shape=positions,
+            onto=node.shape,
         )
-    else:
-        layer = pointwise(name, bias.reshape(-1, 1, 1, 1), (1, *node.shape[1:]), 1)
     late = np.array(0.0)
     return [*bare, Arrival(layer=layer, source=name, delay=0, axon_delay=late)]
 
@@ -99,7 +158,7 @@ def _paths(graph: Graph, node: Node, delay: int) -> Iterator[Arrival]:
         match source:
             case Add() | Flatten():
                 yield from _paths(graph, source, total)
-            case Linear() | Conv2d():
+            case Linear() | Conv2d() | SparseLinear():
                 yield from _senders(graph, source, source, total)
             case Input() | Lif():
                 yield _unweighted(source, edge, total)
@@ -110,9 +169,7 @@ def _paths(graph: Graph, node: Node, delay: int) -> Iterator[Arrival]:
                 )
 
 
-def _senders(
-    graph: Graph, node: Node, layer: Linear | Conv2d, delay: int
-) -> Iterator[Arrival]:
+def _senders(graph: Graph, node: Node, layer: Weights, delay: int) -> Iterator[Arrival]:
     for number, edge in enumerate(graph.edges_into(node)):
         source = graph.node(edge.source)
         # the bias comes once, however many senders the layer has
@@ -139,7 +196,7 @@ def _unweighted(source: Node, edge: Edge, delay: int) -> Arrival:
     name, shape = f"{edge.source}_to_{edge.target}", source.output_shape
     if len(shape) == 3:
         ones = np.ones((shape[0], 1, 1, 1))
-        layer: Linear | Conv2d = pointwise(name, ones, shape, shape[0])
+        layer: Weights = pointwise(name, ones, shape, shape[0])
     else:
         size = n_neurons(shape)
         layer = Linear(name=name, weight=np.eye(size), bias=np.zeros(size))
@@ -163,14 +220,14 @@ def _valued(graph: Graph, arrival: Arrival) -> Arrival:
 def _gained(arrival: Arrival, node: Neuron) -> Arrival:
     layer = arrival.layer
     gain = per_channel(node.input_gain, node)
-    if len(layer.weight) != len(gain):
+    if layer.output_shape[0] != len(gain):
         raise PassError(
             f"{node.name}: takes the map of {layer.name} in a row, beside something "
             "else; put the flatten behind these neurons"
         )
-    rows = gain.reshape(-1, *(1,) * (layer.weight.ndim - 1))
     bias = layer.bias * gain.reshape(-1, *(1,) * (layer.bias.ndim - 1))
-    scaled = replace(layer, weight=layer.weight * rows, bias=bias)
+    weight = layer.weight * by_synapse(gain, layer)
+    scaled = replace(layer, weight=weight, bias=bias)
     return replace(arrival, layer=scaled)
 
 
@@ -192,10 +249,17 @@ def per_channel(parameter: FloatArray, node: Node) -> FloatArray:
     return np.array(values[:, 0], np.float64)
 
 
-def synapses_of(layer: Linear | Conv2d, weights: IntArray) -> Synapses:
+def synapses_of(layer: Weights, weights: IntArray) -> Synapses:
     """Return the synapses of a weight layer, its weights in integers."""
     if isinstance(layer, Linear):
         return DenseSynapses(weights=weights)
+    if isinstance(layer, SparseLinear):
+        return SparseSynapses(
+            weights=weights,
+            targets=layer.targets.astype(np.int64),
+            sources=layer.sources.astype(np.int64),
+            size=(n_neurons(layer.onto), n_neurons(layer.shape)),
+        )
     return ConvSynapses(
         weights=weights,
         stride=layer.stride,

@@ -3,11 +3,9 @@
 import logging
 from dataclasses import replace
 
-import numpy as np
-
 from snn_deploy.errors import PassError
 from snn_deploy.ir.graph import Graph
-from snn_deploy.ir.nodes import BatchNorm, Conv2d, Linear, Tebn
+from snn_deploy.ir.nodes import BatchNorm, Conv2d, Linear, Node, Tebn
 
 logger = logging.getLogger(__name__)
 
@@ -26,13 +24,14 @@ def fold_batchnorm(graph: Graph) -> Graph:
     Returns
     -------
     Graph
-        A graph with no ``BatchNorm``, equal to ``graph`` up to float rounding.
+        A graph equal to ``graph`` up to float rounding. A ``BatchNorm`` that does not
+        directly follow a weight layer, or one that feeds others too, stays:
+        ``merge_chains`` makes it weights.
 
     Raises
     ------
     PassError
-        If a ``BatchNorm`` does not directly follow a weight layer that feeds it alone,
-        or one scales differently at every timestep: folded, the weights would have to
+        If one scales differently at every timestep: folded, the weights would have to
         change from timestep to timestep, which no target can do.
 
     References
@@ -49,34 +48,23 @@ def fold_batchnorm(graph: Graph) -> Graph:
         )
     norms = graph.nodes_of(BatchNorm)
     for norm in norms:
-        layer = _layer_before(graph, norm)
-        graph = graph.merge(layer, norm, into=_folded(layer, norm))
+        for layer in graph.sources(norm):
+            if isinstance(layer, Linear | Conv2d) and _is_alone(graph, layer, norm):
+                graph = graph.merge(layer, norm, into=_folded(layer, norm))
     logger.info("folded %d batch normalizations", len(norms))
     return graph
 
 
-def _layer_before(graph: Graph, norm: BatchNorm) -> Linear | Conv2d:
-    sources = graph.sources(norm)
-    if len(sources) != 1 or not isinstance(sources[0], Linear | Conv2d):
-        kinds = ", ".join(type(source).__name__ for source in sources) or "nothing"
-        raise PassError(
-            f"{norm.name}: a batch normalization must follow a Linear or Conv2d layer "
-            f"to be folded, but it follows {kinds}; move it"
-        )
-    layer = sources[0]
-    if len(graph.targets(layer)) > 1:
-        raise PassError(
-            f"{norm.name}: {layer.name} also feeds another layer, which would see the "
-            "folded weights; give the batch normalization a layer of its own"
-        )
-    return layer
+def _is_alone(graph: Graph, layer: Node, norm: BatchNorm) -> bool:
+    """Return whether a layer feeds nothing but ``norm``, now, and nothing else does."""
+    edges = graph.edges_into(norm)
+    return len(edges) == 1 == len(graph.targets(layer)) and edges[0].delay == 0
 
 
 def _folded(layer: Linear | Conv2d, norm: BatchNorm) -> Linear | Conv2d:
-    gain = norm.scale / np.sqrt(norm.variance + norm.epsilon)
-    rows = gain.reshape(-1, *(1,) * (layer.weight.ndim - 1))
+    rows = norm.gain.reshape(-1, *(1,) * (layer.weight.ndim - 1))
     return replace(
         layer,
         weight=layer.weight * rows,
-        bias=(layer.bias - norm.mean) * gain + norm.shift,
+        bias=(layer.bias - norm.mean) * norm.gain + norm.shift,
     )

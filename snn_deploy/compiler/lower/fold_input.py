@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 
 from snn_deploy.arrays import FloatArray
+from snn_deploy.compiler.lower.compose import Weights
 from snn_deploy.errors import PassError
+from snn_deploy.ir.floating import weighted
 from snn_deploy.ir.graph import Graph
-from snn_deploy.ir.nodes import Conv2d, Flatten, Linear, Node
+from snn_deploy.ir.nodes import Flatten, Node
 from snn_deploy.ir.stimuli import GRAY_LEVELS, Encoding
 
 
@@ -32,14 +34,14 @@ def fold_input(graph: Graph) -> Graph:
     return replace(graph, training=folded)
 
 
-def _first_layers(graph: Graph) -> list[Linear | Conv2d]:
-    found: list[Linear | Conv2d] = []
+def _first_layers(graph: Graph) -> list[Weights]:
+    found: list[Weights] = []
     waiting: list[Node] = list(graph.targets(graph.input))
     while waiting:
         node = waiting.pop()
         if isinstance(node, Flatten):
             waiting += graph.targets(node)
-        elif isinstance(node, Linear | Conv2d):
+        elif isinstance(node, Weights):
             found.append(node)
         else:
             raise PassError(
@@ -49,18 +51,14 @@ def _first_layers(graph: Graph) -> list[Linear | Conv2d]:
     return found
 
 
-def _folded(layer: Linear | Conv2d, gain: float, offset: float) -> Linear | Conv2d:
+def _folded(layer: Weights, gain: float, offset: float) -> Weights:
     bias = layer.bias
     if offset != 0:
         bias = _shifted(layer, offset)
     return replace(layer, weight=layer.weight * gain, bias=bias)
 
 
-def _shifted(layer: Linear | Conv2d, offset: float) -> FloatArray:
+def _shifted(layer: Weights, offset: float) -> FloatArray:
     """Return the bias plus what a constant input of ``offset`` gives."""
     constant = np.full((1, *layer.input_shape), offset)
-    if isinstance(layer, Linear):
-        return np.asarray(layer.bias + (constant @ layer.weight.T)[0], np.float64)
-    sums = layer.convolve(constant, layer.weight)[0]
-    bias = layer.bias.reshape(len(sums), *layer.bias.shape[1:] or (1, 1))
-    return np.asarray(sums + bias, np.float64)
+    return weighted(layer, constant)[0]

@@ -7,11 +7,11 @@ import numpy as np
 from snn_deploy.arrays import BoolArray, FloatArray, IntArray
 from snn_deploy.chip.target import Precision
 from snn_deploy.compiler.lower.collect import Arrival
+from snn_deploy.compiler.lower.compose import Weights
 from snn_deploy.compiler.lower.scales import Scales
 from snn_deploy.errors import PassError
 from snn_deploy.fixedpoint import to_integers
 from snn_deploy.ir.neurons import Neuron
-from snn_deploy.ir.nodes import Conv2d, Linear
 
 BITS, FINEST = 8, 1  # as many hold odd weights too, if a projection has one sign
 LOWEST_WEIGHT, HIGHEST_WEIGHT = -256, 255  # 8 bits and the shift of a mixed sign
@@ -51,9 +51,7 @@ def _is_outside(weight: FloatArray, exponent: int) -> BoolArray:
     return outside
 
 
-def weights_on_grid(
-    layer: Linear | Conv2d, exponent: int, precision: Precision
-) -> IntArray:
+def weights_on_grid(layer: Weights, exponent: int, precision: Precision) -> IntArray:
     """Return the weights, which must be integers that fit the chip's.
 
     Raises

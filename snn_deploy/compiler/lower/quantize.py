@@ -9,8 +9,15 @@ import numpy as np
 from snn_deploy.arrays import FloatArray, IntArray, n_neurons
 from snn_deploy.chip.target import Target
 from snn_deploy.compiler.lower.abilities import abilities, check_input, largest_count
-from snn_deploy.compiler.lower.collect import Arrival, bias_source, collect, synapses_of
+from snn_deploy.compiler.lower.collect import (
+    Arrival,
+    bias_source,
+    by_synapse,
+    collect,
+    synapses_of,
+)
 from snn_deploy.compiler.lower.compare_strictly import compare_strictly
+from snn_deploy.compiler.lower.compose import Weights
 from snn_deploy.compiler.lower.grid import as_they_stand, weights_on_grid
 from snn_deploy.compiler.lower.note_limits import note_limits
 from snn_deploy.compiler.lower.scales import choose_scales
@@ -25,7 +32,6 @@ from snn_deploy.fixedpoint import (
 )
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Comparison, Lif, Neuron, Reset
-from snn_deploy.ir.nodes import Conv2d, Linear
 from snn_deploy.ir.quantized import (
     Change,
     Population,
@@ -299,10 +305,9 @@ class _Layer:
         weights = to_multiples(layer.weight / self._unit(layer, exponent), step)
         return np.clip(weights, -limit - step, limit)
 
-    def _unit(self, layer: Linear | Conv2d, exponent: int) -> FloatArray:
+    def _unit(self, layer: Weights, exponent: int) -> FloatArray:
         """Return what one unit of the weights is worth, for each row of them."""
-        unit = self.scales.synaptic * 2.0**exponent
-        return unit.reshape(-1, *(1,) * (layer.weight.ndim - 1))
+        return by_synapse(self.scales.synaptic * 2.0**exponent, layer)
 
     def _note_floors(self) -> None:
         """Note the sums that are shifted right, which drops up to one unit of each."""

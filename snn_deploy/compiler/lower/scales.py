@@ -95,11 +95,11 @@ def choose_scales(
     PassError
         If no scale satisfies the conditions.
     """
-    weights = [a.layer.weight.reshape(len(a.layer.weight), -1) for a in arrivals]
+    weights = [a.rows for a in arrivals]
     peaks = [np.abs(w).max(axis=1) for w in weights]
-    sums = [_largest_sum(w) * x for w, x in zip(weights, largest, strict=True)]
+    sums = [_largest_sum(a) * x for a, x in zip(arrivals, largest, strict=True)]
     unit = _smallest_unit(node, sums, bias, precision, n_timesteps) * MARGIN
-    room = _unit_with_room(node, weights, largest, bias, precision, n_timesteps)
+    room = _unit_with_room(node, arrivals, largest, bias, precision, n_timesteps)
     binary = [peak for peak, x in zip(peaks, largest, strict=True) if x == 1]
     if binary:
         unit = np.maximum(unit, np.min(binary, axis=0) / precision.weight_limit)
@@ -125,11 +125,9 @@ def _shared(unit: FloatArray) -> FloatArray:
     return np.full_like(unit, unit.max())
 
 
-def _largest_sum(weights: FloatArray) -> FloatArray:
+def _largest_sum(arrival: Arrival) -> FloatArray:
     """Return the largest magnitude that the sum over binary spikes can have."""
-    excitation = np.maximum(weights, 0).sum(axis=1)
-    inhibition = np.maximum(-weights, 0).sum(axis=1)
-    return np.asarray(np.maximum(excitation, inhibition), np.float64)
+    return np.maximum(arrival.largest(1), arrival.largest(-1))
 
 
 def _n_spared(
@@ -155,7 +153,7 @@ def _n_spared(
 
 def _unit_with_room(
     node: Neuron,
-    weights: Sequence[FloatArray],
+    arrivals: Sequence[Arrival],
     largest: Sequence[int],
     bias: FloatArray,
     precision: Precision,
@@ -164,9 +162,8 @@ def _unit_with_room(
     """Return the unit from which on no voltage saturates, whatever arrives."""
     none = np.zeros(node.shape[0])
     arriving = Range(low=none, high=none)
-    for weight, x in zip(weights, largest, strict=True):
-        low, high = np.minimum(weight, 0), np.maximum(weight, 0)
-        arriving += Range(low=low.sum(axis=1) * x, high=high.sum(axis=1) * x)
+    for arrival, x in zip(arrivals, largest, strict=True):
+        arriving += Range(low=-arrival.largest(-1) * x, high=arrival.largest(1) * x)
     lost = per_channel(node.current_decay, node)
     lost = np.maximum(lost, precision.current_decay_offset / (1 << DECAY_BITS))
     flat = bias.reshape(len(bias), -1)
