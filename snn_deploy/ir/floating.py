@@ -109,7 +109,7 @@ class FloatRun:
             case AvgPool2d() | MaxPool2d():
                 return pooled(node, x)
             case Flatten() | Add() | Channels() | Upsample2d():
-                return _placed(node, x)
+                return placed(node, x)
             case Qcfs() | Relu():
                 return activation(node, x)
             case Lif() | Integrator():
@@ -202,7 +202,7 @@ def weighted(
     return np.asarray(sums + over_positions(node.bias, node), np.float64)
 
 
-def _placed(node: Flatten | Add | Channels | Upsample2d, x: FloatArray) -> FloatArray:
+def placed(node: Flatten | Add | Channels | Upsample2d, x: FloatArray) -> FloatArray:
     """Return the values of a batch at their places in the output."""
     match node:
         case Upsample2d():

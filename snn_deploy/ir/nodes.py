@@ -204,6 +204,32 @@ def affine(name: str, shape: Shape, gain: FloatArray, offset: FloatArray) -> Bat
     )
 
 
+def shifted(
+    name: str, shape: Shape, rows: tuple[int, int], columns: tuple[int, int]
+) -> Conv2d:
+    """Return what puts zeros around maps, so many above and below, left and right.
+
+    It is a convolution of each channel with a single 1. Numbers under 0 cut off.
+    """
+    ends = (rows, columns)
+    if len(shape) != 3:
+        raise ModelError(f"{name}: pads an output of {shape}; only maps can be padded")
+    above, beside = (max(0, *pair) for pair in ends)
+    weight = np.zeros((shape[0], 1, above - rows[0] + 1, beside - columns[0] + 1))
+    weight[:, :, -1, -1] = 1
+    return Conv2d(
+        name=name,
+        weight=weight,
+        bias=np.zeros(shape[0]),
+        stride=(1, 1),
+        padding=(above, beside),
+        dilation=(1, 1),
+        groups=shape[0],
+        shape=shape,
+        cropped=(above - rows[1], beside - columns[1]),
+    )
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tebn(SameShape):
     """Temporal effective batch normalization: ``factors[t] * norm(x)`` at timestep t.

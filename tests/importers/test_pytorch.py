@@ -487,10 +487,12 @@ def test_a_state_that_is_used_outside_its_neurons_is_refused(
     assert words in refusal(module, tmp_path, (7,))
 
 
-def test_two_weight_layers_in_a_row_are_refused_with_what_to_do(tmp_path: Path) -> None:
-    message = refusal(nn.Sequential(nn.Linear(7, 5), nn.Linear(5, 3)), tmp_path, (7,))
+def test_max_pooling_of_currents_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(2))
 
-    assert message.startswith("1: Linear takes spikes, but 0 gives current")
+    message = refusal(model, tmp_path, (1, 6, 6))
+
+    assert message.startswith("1: MaxPool2d takes spikes, but 0 gives current")
     assert "put a neuron between" in message
 
 

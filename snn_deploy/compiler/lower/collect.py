@@ -127,8 +127,10 @@ def _with_bias_as_spikes(
         layer = SparseLinear(
             name=name,
             weight=np.broadcast_to(bias, node.shape).ravel(),
-            targets=np.arange(n_neurons(node.shape)),
-            sources=np.tile(np.arange(n_neurons(positions)), node.shape[0]),
+            targets=np.arange(n_neurons(node.shape), dtype=np.float64),
+            sources=np.tile(
+                np.arange(n_neurons(positions), dtype=np.float64), node.shape[0]
+            ),
             bias=np.zeros(node.shape[0]),
             shape=positions,
             onto=node.shape,

@@ -8,17 +8,19 @@ import numpy as np
 
 from snn_deploy.arrays import AnyArray, FloatArray, Shape
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.onnx.constants import computed
 from snn_deploy.importers.onnx.file import OnnxModel, Operator
 from snn_deploy.importers.onnx.layers import Steps, activation
 from snn_deploy.ir.graph import Edge, Graph, Training
-from snn_deploy.ir.nodes import BatchNorm, Input, Node
+from snn_deploy.ir.nodes import Input, Node, affine
 from snn_deploy.ir.stimuli import Encoding
 
 logger = logging.getLogger(__name__)
 DEFAULT_TIMESTEPS = 32  # of the spiking network; a conventional one has none
 PASSED = ("Identity", "Dropout", "Cast")
 SUPPORTED = (
-    "Conv, Gemm, MatMul, BatchNormalization, AveragePool, GlobalAveragePool, "
+    "Conv, ConvTranspose, Gemm, MatMul, BatchNormalization, AveragePool, "
+    "GlobalAveragePool, Concat of channels, Pad with zeros, Resize to whole factors, "
     "ReduceMean over the positions, Flatten, Reshape and Squeeze to a row, Add, Relu, "
     "Clip, Floor, Transpose between channels first and last, and Add, Sub, Mul, Div "
     "with constants"
@@ -103,10 +105,7 @@ class Builder:
     def operator(self, item: Operator) -> None:
         """Add one operator of the file."""
         kind, name = item.op_type, self._name(item)
-        if kind == "Constant":
-            value = item.attributes.get("value")
-            if value is not None:
-                self.constants[item.output[0]] = value
+        if self._is_constant(item):
             return
         if kind in PASSED:
             source, target = item.input[0], item.output[0]
@@ -120,6 +119,19 @@ class Builder:
             self.values[item.output[0]] = Unknown(kind, name)
             return
         self.values[item.output[0]] = convert(item, name)
+
+    def _is_constant(self, item: Operator) -> bool:
+        """Return whether an operator gives a constant, which is kept."""
+        inputs = [self.constants[n] for n in item.input if n in self.constants]
+        if item.op_type == "Constant":
+            found = item.attributes.get("value")
+        elif inputs and len(inputs) == len(item.input):
+            found = computed(item, inputs)
+        else:
+            return False
+        if found is not None:
+            self.constants[item.output[0]] = found
+        return found is not None or item.op_type == "Constant"
 
     def _name(self, item: Operator) -> str:
         name = _plain(item.name or item.output[0])
@@ -197,17 +209,7 @@ class Builder:
     ) -> Value:
         """Add a factor and a constant for each channel."""
         shape = self.nodes[layer].output_shape
-        zero, one = np.zeros(shape[0]), np.ones(shape[0])
-        scaled = BatchNorm(
-            name=name,
-            shape=shape,
-            mean=zero,
-            variance=one,
-            scale=scale,
-            shift=shift,
-            epsilon=0.0,
-        )
-        return self.add(scaled, layer)
+        return self.add(affine(name, shape, scale, shift), layer)
 
     def _read_out(self) -> str:
         """Return the layer that is read out; what stands behind it is dropped."""

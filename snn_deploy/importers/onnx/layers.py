@@ -18,6 +18,7 @@ from snn_deploy.importers.balance import UNKNOWN
 from snn_deploy.importers.onnx.file import Operator
 from snn_deploy.ir.neurons import Qcfs, Relu
 from snn_deploy.ir.nodes import AvgPool2d, BatchNorm, Conv2d, Linear
+from snn_deploy.ir.scatter import ConvTranspose2d, Upsample2d
 
 Pair = tuple[int, int]
 
@@ -47,6 +48,68 @@ def convolution(
         groups=int(found.get("group", 1)),
         shape=shape,
     )
+
+
+def transposed(
+    item: Operator, name: str, weight: FloatArray, bias: FloatArray, shape: Shape
+) -> ConvTranspose2d:
+    """Return a transposed 2d convolution; one over a line is one of height 1."""
+    found = item.attributes
+    if found.get("auto_pad", "NOTSET") != "NOTSET" or "output_shape" in found:
+        raise ModelError(
+            f"{name}: auto_pad or output_shape, which cannot be deployed; give pads"
+        )
+    if weight.ndim == 3:
+        weight = weight[:, :, np.newaxis]
+    groups = int(found.get("group", 1))
+    return ConvTranspose2d(
+        name=name,
+        weight=weight,
+        bias=np.broadcast_to(bias.reshape(-1), weight.shape[1] * groups),
+        stride=_pair(name, found.get("strides"), 1),
+        padding=_padding(name, found, (0, 0)),
+        output_padding=_pair(name, found.get("output_padding"), 0, 0),
+        dilation=_pair(name, found.get("dilations"), 1),
+        groups=groups,
+        shape=shape,
+    )
+
+
+# by how coordinates are meant: the roundings that give each value a whole factor often
+_REPEATING = {
+    "asymmetric": ("floor",),
+    "half_pixel": ("round_prefer_floor", "round_prefer_ceil"),
+    "pytorch_half_pixel": ("round_prefer_floor", "round_prefer_ceil"),
+}
+
+
+def upsampling(
+    item: Operator, name: str, factors: FloatArray, shape: Shape
+) -> Upsample2d:
+    """Return a repetition of values, ``factors`` for batch, channels and positions."""
+    found = item.attributes
+    is_old = item.op_type == "Upsample"
+    meant = found.get("coordinate_transformation_mode", "half_pixel")
+    rounding = found.get("nearest_mode", "round_prefer_floor")
+    is_repeating = rounding in _REPEATING.get(meant, ())
+    is_nearest = found.get("mode", "nearest") == "nearest"
+    along = tuple(factors[2:]) if len(factors) == 4 else (1.0, *factors[2:])
+    is_whole = all(f == int(f) and f >= 1 for f in along) and np.all(factors[:2] == 1)
+    if not (is_nearest and (is_repeating or is_old) and is_whole) or len(along) != 2:
+        raise ModelError(
+            f"{name}: resizes by {'x'.join(f'{f:g}' for f in factors)} in mode "
+            f"{found.get('mode', 'nearest')} ({meant}, {rounding}); only nearest "
+            "neighbors and whole factors can be deployed"
+        )
+    return Upsample2d(name=name, shape=shape, factor=(int(along[0]), int(along[1])))
+
+
+def uneven_pads(item: Operator) -> tuple[int, ...] | None:
+    """Return the pads of each side where they differ between the sides."""
+    pads = tuple(int(n) for n in item.attributes.get("pads", ()))
+    half = len(pads) // 2
+    is_given = item.attributes.get("auto_pad", "NOTSET") == "NOTSET"
+    return pads if is_given and pads[:half] != pads[half:] else None
 
 
 def fully_connected(
@@ -119,10 +182,12 @@ def average_pool(item: Operator, name: str, shape: Shape) -> AvgPool2d:
     )
 
 
-def _pair(name: str, values: Sequence[int] | None, default: int) -> Pair:
+def _pair(
+    name: str, values: Sequence[int] | None, default: int, of_rows: int = 1
+) -> Pair:
     sizes = tuple(int(n) for n in values) if values is not None else (default,) * 2
     if len(sizes) == 1:
-        sizes = (1, *sizes)
+        sizes = (of_rows, *sizes)
     if len(sizes) != 2:
         raise ModelError(
             f"{name}: {len(sizes)} axes beside the channels; only 1 or 2 can be "

@@ -24,10 +24,14 @@ from snn_deploy.importers.onnx.layers import (
     batch_norm,
     convolution,
     fully_connected,
+    transposed,
+    uneven_pads,
+    upsampling,
 )
 from snn_deploy.importers.options import NO_OPTIONS, ReadOptions
 from snn_deploy.ir.graph import Graph
-from snn_deploy.ir.nodes import Add, AvgPool2d, Flatten
+from snn_deploy.ir.nodes import Add, AvgPool2d, Flatten, shifted
+from snn_deploy.ir.scatter import Channels
 from snn_deploy.names import shown
 
 # what operators raise whose attributes or weights the checker has let through
@@ -78,8 +82,87 @@ class _Operators(Builder):
         source = self.settled(item.input[0], name)
         weight = self.constant(item, 1, name)
         bias = self.constant(item, 2, name) if _has(item, 2) else np.zeros(len(weight))
+        if (pads := uneven_pads(item)) is not None:  # on both sides, each its own
+            source = self._padded(source, f"{name}_pad", pads)
+            attributes = {**item.attributes, "pads": ()}
+            item = replace(item, attributes=attributes)
         shape = self.nodes[source].output_shape
         return self.add(convolution(item, name, weight, bias, shape), source)
+
+    def read_convtranspose(self, item: Operator, name: str) -> Value:
+        source = self.settled(item.input[0], name)
+        weight = self.constant(item, 1, name)
+        bias = self.constant(item, 2, name) if _has(item, 2) else np.zeros(1)
+        shape = self.nodes[source].output_shape
+        return self.add(transposed(item, name, weight, bias, shape), source)
+
+    def read_pad(self, item: Operator, name: str) -> Value:
+        source = self.settled(item.input[0], name)
+        found = item.attributes
+        pads = found["pads"] if "pads" in found else self.constant(item, 1, name)
+        value = self.constant(item, 2, name).item() if _has(item, 2) else 0.0
+        if found.get("mode", "constant") != "constant" or value or _has(item, 3):
+            raise ModelError(
+                f"{name}: pads in mode {found.get('mode', 'constant')} with {value:g}; "
+                "only zeros on all axes in order can be deployed"
+            )
+        before, behind = np.split(np.asarray(pads, np.int64), 2)
+        if before[:2].any() or behind[:2].any() or len(before) not in (3, 4):
+            raise ModelError(f"{name}: pads channels; only positions can be padded")
+        ends = (before[2:].tolist(), behind[2:].tolist())
+        return Value(self._padded(source, name, (*ends[0], *ends[1])))
+
+    def _padded(self, source: str, name: str, pads: tuple[int, ...]) -> str:
+        """Add zeros around maps, at the beginning and the end of each axis."""
+        if len(pads) == 2:
+            pads = (0, pads[0], 0, pads[1])
+        top, left, bottom, right = pads
+        shape = self.nodes[source].output_shape
+        node = shifted(name, shape, (top, bottom), (left, right))
+        return self.add(node, source).layer
+
+    def read_resize(self, item: Operator, name: str) -> Value:
+        source = self.settled(item.input[0], name)
+        shape = self.nodes[source].output_shape
+        last = len(item.input) - 1  # sizes; or scales, which come before
+        values = self.constant(item, last, name).reshape(-1)
+        if last == 3:
+            values = values / (1, shape[0], *shape[-(len(values) - 2) :])
+        return self.add(upsampling(item, name, values, shape), source)
+
+    read_upsample = read_resize
+
+    def read_concat(self, item: Operator, name: str) -> Value:
+        values = [self.in_file_order(n, name) for n in item.input]
+        shapes = [self.nodes[value.layer].output_shape for value in values]
+        n_axes = self._n_axes(item, shapes[0])
+        orders = {(value.is_last, bool(value.row_of)) for value in values}
+        axis = item.attributes.get("axis", 1) % n_axes
+        is_last = values[0].is_last
+        if (
+            len(orders) > 1
+            or values[0].row_of
+            or axis != (n_axes - 1 if is_last else 1)
+        ):
+            raise ModelError(
+                f"{name}: concatenates along axis {axis}; only channels, in one order, "
+                "can be deployed"
+            )
+        whole, first = sum(shape[0] for shape in shapes), 0
+        parts = []
+        for value, shape in zip(values, shapes, strict=True):
+            part = Channels(
+                name=f"{name}_{value.layer}", shape=shape, first=first, n_channels=whole
+            )
+            parts.append(self.add(part, value.layer).layer)
+            first += shape[0]
+        total = Add(name=name, shape=(whole, *shapes[0][1:]))
+        return replace(self.add(total, *parts), is_last=is_last)
+
+    def _n_axes(self, item: Operator, shape: Shape) -> int:
+        """Return how many axes an output has in the file: a line has one less."""
+        found = self.shapes.get(item.output[0])
+        return len(found) if found else len(shape) + 1
 
     def read_gemm(self, item: Operator, name: str) -> Value:
         bias = self.constant(item, 2, name) if _has(item, 2) else np.zeros(1)

@@ -1,14 +1,17 @@
 """Can a voltage fall so low that a framework cuts it off? Bounds from the weights."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from snn_deploy.arrays import FloatArray, Shape
+from snn_deploy.arrays import FloatArray
 from snn_deploy.errors import ModelError
+from snn_deploy.ir.floating import batch_norm, placed, weighted
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Lif, Neuron, Qcfs, Relu
 from snn_deploy.ir.nodes import BatchNorm, Conv2d, Input, Linear, Node, Pool2d
+from snn_deploy.ir.scatter import Channels, ConvTranspose2d, SparseLinear, Upsample2d
 
 Range = tuple[FloatArray, FloatArray]  # lowest and highest, of the layer's shape
 
@@ -79,13 +82,12 @@ def _through(node: Node, arriving: Range) -> Range:
     """Return what a layer gives for what arrives."""
     low, high = arriving
     match node:
-        case Linear() | Conv2d():
+        case Linear() | Conv2d() | ConvTranspose2d() | SparseLinear():
             return _weighted(node, low, high)
+        case Channels() | Upsample2d():
+            return placed(node, low[np.newaxis])[0], placed(node, high[np.newaxis])[0]
         case BatchNorm():
-            rows = (-1,) + (1,) * (len(node.shape) - 1)
-            gain = (node.scale / np.sqrt(node.variance + node.epsilon)).reshape(rows)
-            shift = node.shift.reshape(rows) - node.mean.reshape(rows) * gain
-            ends = low * gain + shift, high * gain + shift
+            ends = [batch_norm(node, end[np.newaxis])[0] for end in (low, high)]
             return np.minimum(*ends), np.maximum(*ends)
         case Pool2d():
             size = node.kernel[0] * node.kernel[1]
@@ -118,21 +120,16 @@ def _sent(node: Lif, arriving: FloatArray) -> FloatArray:
     return np.asarray(most * node.spike_value)
 
 
-def _weighted(node: Linear | Conv2d, low: FloatArray, high: FloatArray) -> Range:
-    up, down = np.maximum(node.weight, 0), np.minimum(node.weight, 0)
-    bias = _along(node.bias, node.output_shape)
-    if isinstance(node, Linear):
-        return up @ low + down @ high + bias, up @ high + down @ low + bias
-
-    def through(weight: FloatArray, x: FloatArray) -> FloatArray:
-        (found,) = node.convolve(x[np.newaxis], weight)
-        return np.asarray(found)
-
+def _weighted(
+    node: Linear | Conv2d | ConvTranspose2d | SparseLinear,
+    low: FloatArray,
+    high: FloatArray,
+) -> Range:
+    none = np.zeros_like(node.bias)
+    up = replace(node, weight=np.maximum(node.weight, 0))
+    down = replace(node, weight=np.minimum(node.weight, 0), bias=none)
+    ends = low[np.newaxis], high[np.newaxis]
     return (
-        through(up, low) + through(down, high) + bias,
-        through(up, high) + through(down, low) + bias,
+        (weighted(up, ends[0]) + weighted(down, ends[1]))[0],
+        (weighted(up, ends[1]) + weighted(down, ends[0]))[0],
     )
-
-
-def _along(bias: FloatArray, shape: Shape) -> FloatArray:
-    return bias.reshape(bias.shape + (1,) * (len(shape) - bias.ndim))

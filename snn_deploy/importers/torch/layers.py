@@ -23,14 +23,15 @@ from snn_deploy.ir.nodes import (
     MaxPool2d,
     Node,
 )
+from snn_deploy.ir.scatter import ConvTranspose2d, Upsample2d
 from snn_deploy.nn import neurons as training
 from snn_deploy.nn.tebn import Tebn
 
 DEPLOYABLE = (
-    "nn.Linear, nn.Conv1d, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool1d",
-    "nn.AvgPool2d, nn.MaxPool1d, nn.MaxPool2d, nn.AdaptiveAvgPool1d",
-    "nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout, nn.Identity, nn.ReLU, nn.ReLU6",
-    "nn.Hardtanh(0, ...)",
+    "nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d",
+    "nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool1d, nn.AvgPool2d, nn.MaxPool1d",
+    "nn.MaxPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.Upsample",
+    "nn.Flatten, nn.Dropout, nn.Identity, nn.ReLU, nn.ReLU6, nn.Hardtanh(0, ...)",
     "snn_deploy.nn.neurons.Qcfs",
 )
 
@@ -98,6 +99,58 @@ def _convolution(module: nn.Conv1d | nn.Conv2d, name: str, shape: Shape) -> Node
         groups=module.groups,
         shape=shape,
     )
+
+
+@read_layer.register(nn.ConvTranspose1d)
+@read_layer.register(nn.ConvTranspose2d)
+def _transposed(
+    module: nn.ConvTranspose1d | nn.ConvTranspose2d, name: str, shape: Shape
+) -> Node:
+    _check_axes(module, name, shape)
+    weight = array(module.weight)
+    if weight.ndim == 3:
+        weight = weight[:, :, np.newaxis]
+    padding: Any = module.padding  # numbers, as PyTorch itself has seen to
+    return ConvTranspose2d(
+        name=name,
+        weight=weight,
+        bias=_bias(module.bias, weight.shape[1] * module.groups),
+        stride=_pair(module.stride, 1),
+        padding=_pair(padding, 0),
+        output_padding=_pair(module.output_padding, 0),
+        dilation=_pair(module.dilation, 1),
+        groups=module.groups,
+        shape=shape,
+    )
+
+
+@read_layer.register
+def _upsample(module: nn.Upsample, name: str, shape: Shape) -> Node:
+    """Return a repetition of each value; a scale between whole ones is refused."""
+    if module.mode not in ("nearest", "nearest-exact"):
+        raise ModelError(
+            f"{name}: mode is {module.mode!r}, which cannot be deployed; use 'nearest'"
+        )
+    if len(shape) != 3:
+        raise ModelError(f"{name}: the input has shape {shape}; upsampling needs a map")
+    is_row = shape[1] == 1
+    if module.size is None:
+        factors = _each_axis(module.scale_factor, 1, is_row=is_row)
+    else:
+        sizes = _each_axis(module.size, shape[1], is_row=is_row)
+        factors = sizes[0] / shape[1], sizes[1] / shape[2]
+    if any(factor != int(factor) or factor < 1 for factor in factors):
+        raise ModelError(
+            f"{name}: makes {factors[0]:g} x {factors[1]:g} of each value, which "
+            "cannot be deployed; use whole factors"
+        )
+    return Upsample2d(name=name, shape=shape, factor=(int(factors[0]), int(factors[1])))
+
+
+def _each_axis(value: Any, of_rows: float, *, is_row: bool) -> tuple[float, float]:
+    if not isinstance(value, tuple | list):
+        value = (value,) if is_row else (value, value)
+    return (of_rows, value[0]) if len(value) == 1 else (value[0], value[1])
 
 
 def _same_padding(name: str, shape: Shape, dilation: Pair, padding: str) -> Pair:
@@ -249,6 +302,10 @@ def _adaptive(
     wanted: Any = _sizes(module, module.output_size, 1)
     pairs = list(zip(shape[1:], wanted, strict=True))
     sizes = [(size, size if number is None else number) for size, number in pairs]
+    is_larger = any(number > size for size, number in sizes)
+    if is_larger and all(number % size == 0 for size, number in sizes):
+        factor = sizes[0][1] // sizes[0][0], sizes[1][1] // sizes[1][0]
+        return Upsample2d(name=name, shape=shape, factor=factor)
     if any(size % number for size, number in sizes):
         raise ModelError(
             f"{name}: output_size {module.output_size} does not divide an input of "
