@@ -194,9 +194,33 @@ def delayed_reset(x: Any, v: Any) -> Any:
     return spiking(v), v
 
 
+def two_late(x: Any, syn: Any, mem: Any) -> Any:
+    out = ((mem - 1.0) > 0).double()
+    return out, 0.8 * syn + x, (0.9 * mem + syn) * (1.0 - out)
+
+
+def rested(x: Any, mem: Any) -> Any:
+    reset = spiking(mem)
+    mem = (0.75 * mem + x) * (1 - reset)
+    return spiking(mem), mem
+
+
 @pytest.mark.parametrize(
     ("function", "states", "told"),
     [
+        (
+            two_late,
+            2,
+            "leaky neurons, decay 0.1, current decay 0.2, the input 2 timesteps late, "
+            "threshold 1, hard reset, v > threshold, rest for one timestep after a "
+            "spike",
+        ),
+        (
+            rested,
+            1,
+            "leaky neurons, decay 0.25, threshold 1, hard reset, v > threshold, rest "
+            "for one timestep after a spike",
+        ),
         (leaky, 1, "leaky neurons, decay 0.5, threshold 1, hard reset, v > threshold"),
         (
             worth_a_threshold,

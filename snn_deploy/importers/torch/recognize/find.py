@@ -17,7 +17,12 @@ from torch import nn
 
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.torch.frameworks.cells import Cell
-from snn_deploy.importers.torch.recognize.match import N_READ, Reading, matched
+from snn_deploy.importers.torch.recognize.match import (
+    N_READ,
+    Reading,
+    delay_of,
+    matched,
+)
 from snn_deploy.importers.torch.recognize.operations import UNCHANGED, Operations
 from snn_deploy.importers.torch.recognize.polynomials import (
     Polynomial,
@@ -291,17 +296,21 @@ class _Part:
         )
 
     def _computed(
-        self, source: Item
-    ) -> tuple[dict[Item, list[Polynomial | None]], Operations]:
+        self, source: Item, n_timesteps: int = N_READ
+    ) -> tuple[dict[Item, list[Any]], Operations]:
         """Return all values of the first timesteps, where one input is not 0."""
         operations = _Guarded(self.shape)
-        inputs = {item: [polynomial(0.0)] * N_READ for item in self.inputs}
-        inputs[source] = [arriving(n + 1) for n in range(N_READ)]
+        inputs = {item: [polynomial(0.0)] * n_timesteps for item in self.inputs}
+        inputs[source] = [arriving(n + 1) for n in range(n_timesteps)]
         items = self._ordered(self._behind(set()))
         values: dict[Item, list[Any]] = {item: [] for item in items}
         for now in replayed(items, inputs, operations):
             for item in items:
                 values[item].append(now[item])
+        delays = [delay_of(v) for v in values.values() if _is_known(v)]
+        needed = N_READ + max((d for d in delays if d < N_READ), default=0)
+        if needed > n_timesteps:  # as many, from the one on in which an input acts
+            return self._computed(source, needed)
         return values, operations
 
     def _ordered(self, behind: Collection[Item]) -> list[Item]:
@@ -343,7 +352,12 @@ class _Guarded(Operations):
             return error
 
 
+def _is_known(values: Sequence[Any]) -> bool:
+    return not any(isinstance(value, UnreadableError) for value in values)
+
+
 def _known(values: Sequence[Any]) -> list[Polynomial]:
+    """Return values that have been read, or raise the error that says why not."""
     for value in values:
         if isinstance(value, UnreadableError):
             raise value

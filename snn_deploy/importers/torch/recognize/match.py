@@ -51,16 +51,20 @@ class Reading:
     input_gain: FloatArray = field(default_factory=lambda: ONE)
     comparison: Comparison | None = None
     spike_value: float = 1.0
+    refractory: int = 0  # timesteps after a spike in which the voltage stays: 0 or 1
     input_delay: int = 0  # timesteps until an input acts
 
     def over_threshold(self, spikes: Sequence[Polynomial]) -> Iterator[Polynomial]:
         """Yield what is compared with 0, timestep by timestep, with these spikes."""
         voltage, current = polynomial(self.initial_voltage), polynomial(0.0)
+        resting = polynomial(0.0)
         for timestep, spike in enumerate(spikes, 1):
             current = current * (1 - self.current_decay)
             current = current + arriving(timestep) * self.input_gain
-            voltage = voltage * (1 - self.voltage_decay) + current + self.bias
+            moved = voltage * (1 - self.voltage_decay) + current + self.bias
+            voltage = moved * (1.0 - resting) + voltage * resting
             yield voltage - self.threshold
+            resting = spike * float(self.refractory)
             if self.reset is Reset.HARD:
                 voltage = voltage * (1.0 - spike)
             else:
@@ -75,11 +79,13 @@ def matched(outputs: Sequence[Polynomial], gates: Gates) -> Reading:
     UnreadableError
         If there is none.
     """
-    delay = 0 if outputs[0].inputs or outputs[0].gates else 1
-    given = outputs[delay:]
+    delay = delay_of(outputs)
+    given = outputs[delay : delay + N_READ]
+    if len(given) < N_READ:
+        raise UnreadableError("never depends on its input")
     if not any(output.gates for output in given):
         return _delayed(replace(_integrator(given), input_delay=delay))
-    if delay and outputs[0].terms:
+    if any(output.terms for output in outputs[:delay]):
         raise UnreadableError("gives something before the first input acts")
     worth = _worth(given)
     found = [gates.all[min(output.gates)] for output in given]
@@ -100,6 +106,12 @@ def matched(outputs: Sequence[Polynomial], gates: Gates) -> Reading:
         input_delay=delay,
     )
     return _delayed(_rescaled(reading, gain))
+
+
+def delay_of(outputs: Sequence[Polynomial]) -> int:
+    """Return how many timesteps pass until an input acts."""
+    acting = (n for n, value in enumerate(outputs) if value.inputs or value.gates)
+    return next(acting, len(outputs))
 
 
 def _worth(outputs: Sequence[Polynomial]) -> float:
@@ -153,9 +165,22 @@ def _candidates(
     start, silent = one.constant, two.constant
     kept = two.at(1)  # of the voltage and the current together
     gated, step = two.at(1, gates=(spike,)), two.at(gates=(spike,))
+    rest = silent + step  # compared without an input, behind a spike
+    if np.any(two.at(2, gates=(spike,))):
+        share = -three.at(2, gates=(spike,))
+        bias = silent - share * (start - rest) - rest
+        yield Reading(
+            voltage_decay=1 - share,
+            current_decay=1 - (kept - share),
+            bias=_tidy(bias, rest),
+            initial_voltage=_tidy(_ratio(start - rest - bias, share), rest),
+            threshold=_tidy(-rest),
+            reset=Reset.HARD,
+            refractory=1,
+        )
+        return
     if np.any(gated):
         share = -gated
-        rest = silent + step  # compared without an input, behind a reset
         drift = silent - share * start
         threshold = np.where(share > 0, _ratio(drift - rest, share), -rest)
         yield Reading(
@@ -203,13 +228,14 @@ def _soft(
     """Yield neurons with a soft reset that differ in where the voltage is 0."""
     amount = _tidy(-_ratio(step, share))
     drift = silent - share * start  # bias less what the threshold loses
-    without_bias = _ratio(-drift, 1 - share)
+    lost = np.where(1 - share > TINY, 1 - share, 0.0)
+    without_bias = np.where(lost > 0, _ratio(-drift, lost), amount)
     from_rest = _ratio(drift - start, share)
     plain = Reading(
         voltage_decay=1 - share, current_decay=1 - current, reset_amount=amount
     )
     for number, threshold in enumerate((amount, without_bias, from_rest)):
-        bias = _tidy(drift + (1 - share) * threshold, threshold)
+        bias = _tidy(drift + lost * threshold, threshold)
         begin = _tidy(_ratio(start - bias + threshold, share), threshold)
         is_natural = not np.any(bias) or not np.any(begin)
         if np.all(threshold > 0) and (is_natural or number):
@@ -282,9 +308,9 @@ def _rescaled(reading: Reading, gain: FloatArray) -> Reading:
 
 def _delayed(reading: Reading) -> Reading:
     """Return the neuron that began its first timestep before any input acted."""
-    if not reading.input_delay:
-        return reading
-    before = _ratio(reading.initial_voltage - reading.bias, 1 - reading.voltage_decay)
+    before = reading.initial_voltage
+    for _ in range(reading.input_delay):
+        before = _ratio(before - reading.bias, 1 - reading.voltage_decay)
     return replace(reading, initial_voltage=_tidy(before, reading.threshold))
 
 

@@ -30,7 +30,7 @@ def neurons_of(reading: Reading, name: str, shape: Shape) -> Neuron:
     values: dict[str, Any] = {
         key: value[:, np.newaxis] if np.ndim(value) == 2 and len(shape) == 3 else value
         for key, value in vars(reading).items()
-        if key not in ("comparison", "spike_value", "input_delay", "reset")
+        if isinstance(value, np.ndarray)
     }
     if reading.comparison is None:
         del values["threshold"], values["reset_amount"]
@@ -42,6 +42,7 @@ def neurons_of(reading: Reading, name: str, shape: Shape) -> Neuron:
         reset=reading.reset,
         comparison=reading.comparison,
         spike_value=reading.spike_value,
+        refractory=reading.refractory,
     )
 
 

@@ -28,13 +28,15 @@ def told(reading: Reading) -> str:
         if not is_close(value, usual)
     ]
     if reading.input_delay:
-        parts.append("the input one timestep late")
+        parts.append(f"the input {_timesteps(reading.input_delay)} late")
     if reading.comparison is not None:
         parts += [
             f"threshold {_shown(reading.threshold)}",
             _reset(reading),
             f"v {reading.comparison.value} threshold",
         ]
+        if reading.refractory:
+            parts.append(f"rest for {_timesteps(reading.refractory)} after a spike")
         if reading.spike_value != 1:
             parts.append(f"a spike is worth {reading.spike_value:.6g}")
     return ", ".join(parts)
@@ -48,6 +50,10 @@ def _reset(reading: Reading) -> str:
     if not np.any(reading.reset_amount):
         return "no reset"
     return f"soft reset by {_shown(reading.reset_amount)}"
+
+
+def _timesteps(n: int) -> str:
+    return "one timestep" if n == 1 else f"{n} timesteps"
 
 
 def _shown(values: FloatArray) -> str:
