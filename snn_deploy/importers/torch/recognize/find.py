@@ -19,7 +19,7 @@ from snn_deploy.errors import ModelError
 from snn_deploy.importers.torch.frameworks.cells import Cell
 from snn_deploy.importers.torch.recognize.match import (
     N_READ,
-    Reading,
+    Recognized,
     delay_of,
     matched,
 )
@@ -59,7 +59,7 @@ class FoundNeurons:
 
     name: str
     kind: str  # what the user calls them
-    reading: Reading
+    reading: Recognized
     cell: Cell
     inputs: tuple[Item, ...]  # their sum is the current
     outputs: dict[Item, float]  # which multiple of the cell's output they are
@@ -250,7 +250,7 @@ class _Part:
 
     def _read(
         self, values: Mapping[Item, Sequence[Any]], operations: Operations
-    ) -> tuple[list[Item], dict[Item, Reading], dict[Item, UnreadableError]]:
+    ) -> tuple[list[Item], dict[Item, Recognized], dict[Item, UnreadableError]]:
         """Return all items, what of them is given out, and what of it is no neuron.
 
         What is computed from spikes and is no spike is not theirs.
@@ -273,7 +273,7 @@ class _Part:
 
     def _found(
         self,
-        reading: Reading,
+        reading: Recognized,
         output: Item,
         outputs: dict[Item, float],
         items: Sequence[Item],

@@ -38,7 +38,7 @@ ZERO, ONE = np.zeros(()), np.ones(())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Reading:
+class Recognized:
     """A neuron, in the terms of ``ir.neurons``; with no comparison it never spikes."""
 
     voltage_decay: FloatArray
@@ -71,7 +71,7 @@ class Reading:
                 voltage = voltage - spike * self.reset_amount
 
 
-def matched(outputs: Sequence[Polynomial], gates: Gates) -> Reading:
+def matched(outputs: Sequence[Polynomial], gates: Gates) -> Recognized:
     """Return the neuron that gives ``outputs`` in its first timesteps.
 
     Raises
@@ -143,7 +143,9 @@ def _scaled(value: Polynomial, gain: FloatArray) -> Polynomial:
     )
 
 
-def _spiking(compared: Sequence[Polynomial], spikes: Sequence[Polynomial]) -> Reading:
+def _spiking(
+    compared: Sequence[Polynomial], spikes: Sequence[Polynomial]
+) -> Recognized:
     for reading in _candidates(compared, spikes):
         mine = list(reading.over_threshold(spikes))
         if all(is_same(a, b) for a, b in zip(mine, compared, strict=True)):
@@ -158,7 +160,7 @@ def _spiking(compared: Sequence[Polynomial], spikes: Sequence[Polynomial]) -> Re
 
 def _candidates(
     compared: Sequence[Polynomial], spikes: Sequence[Polynomial]
-) -> Iterator[Reading]:
+) -> Iterator[Recognized]:
     """Yield the neurons that three timesteps may stand for."""
     one, two, three = compared[:3]
     spike = min(spikes[0].gates)
@@ -169,7 +171,7 @@ def _candidates(
     if np.any(two.at(2, gates=(spike,))):
         share = -three.at(2, gates=(spike,))
         bias = silent - share * (start - rest) - rest
-        yield Reading(
+        yield Recognized(
             voltage_decay=1 - share,
             current_decay=1 - (kept - share),
             bias=_tidy(bias, rest),
@@ -183,7 +185,7 @@ def _candidates(
         share = -gated
         drift = silent - share * start
         threshold = np.where(share > 0, _ratio(drift - rest, share), -rest)
-        yield Reading(
+        yield Recognized(
             voltage_decay=1 - share,
             current_decay=1 - (kept - share),
             bias=_tidy(rest + threshold, threshold),
@@ -193,7 +195,7 @@ def _candidates(
         )
         return
     if not np.any(kept) and not np.any(step):
-        yield Reading(voltage_decay=ONE, current_decay=ONE, threshold=-silent)
+        yield Recognized(voltage_decay=ONE, current_decay=ONE, threshold=-silent)
         return
     share = _share(compared)
     if np.any(step):
@@ -224,14 +226,14 @@ def _soft(
     start: FloatArray,
     silent: FloatArray,
     step: FloatArray,
-) -> Iterator[Reading]:
+) -> Iterator[Recognized]:
     """Yield neurons with a soft reset that differ in where the voltage is 0."""
     amount = _tidy(-_ratio(step, share))
     drift = silent - share * start  # bias less what the threshold loses
     lost = np.where(1 - share > TINY, 1 - share, 0.0)
     without_bias = np.where(lost > 0, _ratio(-drift, lost), amount)
     from_rest = _ratio(drift - start, share)
-    plain = Reading(
+    plain = Recognized(
         voltage_decay=1 - share, current_decay=1 - current, reset_amount=amount
     )
     for number, threshold in enumerate((amount, without_bias, from_rest)):
@@ -247,7 +249,7 @@ def _soft(
             )
 
 
-def _integrator(outputs: Sequence[Polynomial]) -> Reading:
+def _integrator(outputs: Sequence[Polynomial]) -> Recognized:
     gain = outputs[0].at(1)
     if np.any(gain == 0):
         raise UnreadableError("gives what does not depend on its latest input")
@@ -258,7 +260,7 @@ def _integrator(outputs: Sequence[Polynomial]) -> Reading:
     share = _share((one, two, three))
     bias = _tidy(two.constant - share * one.constant, one.constant)
     reading = _rescaled(
-        Reading(
+        Recognized(
             voltage_decay=1 - share,
             current_decay=1 - (two.at(1) - share),
             bias=bias,
@@ -273,7 +275,7 @@ def _integrator(outputs: Sequence[Polynomial]) -> Reading:
     return replace(_checked(reading), threshold=ONE)
 
 
-def _checked(reading: Reading) -> Reading:
+def _checked(reading: Recognized) -> Recognized:
     for what, lost in (
         ("voltage", reading.voltage_decay),
         ("current", reading.current_decay),
@@ -294,7 +296,7 @@ def _checked(reading: Reading) -> Reading:
     )
 
 
-def _rescaled(reading: Reading, gain: FloatArray) -> Reading:
+def _rescaled(reading: Recognized, gain: FloatArray) -> Recognized:
     """Return the neuron with voltages in a unit in which an input counts ``gain``."""
     return replace(
         reading,
@@ -306,7 +308,7 @@ def _rescaled(reading: Reading, gain: FloatArray) -> Reading:
     )
 
 
-def _delayed(reading: Reading) -> Reading:
+def _delayed(reading: Recognized) -> Recognized:
     """Return the neuron that began its first timestep before any input acted."""
     before = reading.initial_voltage
     for _ in range(reading.input_delay):

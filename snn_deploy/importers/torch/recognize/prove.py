@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from snn_deploy.arrays import FloatArray, Shape
-from snn_deploy.importers.torch.recognize.match import Reading
+from snn_deploy.importers.torch.recognize.match import Recognized
 from snn_deploy.importers.torch.recognize.operations import each
 from snn_deploy.importers.torch.recognize.polynomials import UnreadableError
 from snn_deploy.importers.torch.recognize.replay import OnTensors, as_array, replayed
@@ -23,7 +23,7 @@ N_VALUES = 4096  # of a timestep, if the layer has no more, in all inputs togeth
 TIE = 1e-9  # of the threshold: closer to it, rounding decides
 
 
-def neurons_of(reading: Reading, name: str, shape: Shape) -> Neuron:
+def neurons_of(reading: Recognized, name: str, shape: Shape) -> Neuron:
     """Return neurons of ``shape``, without the batch; a row of channels is a map."""
     if len(shape) == 2:
         shape = (shape[0], 1, shape[1])
@@ -47,7 +47,7 @@ def neurons_of(reading: Reading, name: str, shape: Shape) -> Neuron:
 
 
 def prove(
-    reading: Reading,
+    reading: Recognized,
     items: Sequence[Item],
     inputs: Sequence[Item],
     output: Item,

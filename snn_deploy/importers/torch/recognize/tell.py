@@ -3,12 +3,12 @@
 import numpy as np
 
 from snn_deploy.arrays import FloatArray
-from snn_deploy.importers.torch.recognize.match import Reading
+from snn_deploy.importers.torch.recognize.match import Recognized
 from snn_deploy.importers.torch.recognize.polynomials import is_close
 from snn_deploy.ir.neurons import Reset
 
 
-def told(reading: Reading) -> str:
+def told(reading: Recognized) -> str:
     """Return a neuron in a few words."""
     is_leaky = bool(np.any(reading.voltage_decay))
     kind = "leaky neurons" if is_leaky else "integrate-and-fire neurons"
@@ -42,7 +42,7 @@ def told(reading: Reading) -> str:
     return ", ".join(parts)
 
 
-def _reset(reading: Reading) -> str:
+def _reset(reading: Recognized) -> str:
     if reading.reset is Reset.HARD:
         return "hard reset"
     if is_close(reading.reset_amount, reading.threshold):
