@@ -7,6 +7,7 @@
 # make sanitize-threads  threads that share a network, a minute, with ThreadSanitizer
 # make fuzz-engine  the engine misused for ten minutes, and one network loaded 10,000 times
 # make fuzz    spoilt files for each reader, SECONDS (600) for each
+# make docs    the documentation, its notebooks run; build/docs/index.html
 # make bench   engine and peers side by side, 12 minutes; writes benchmarks/results;
 #              DATA_DIR="cifar10 nmnist": folders, for the networks trained on these data
 # make bench-scale  time and memory of compiling, up to 10^8 neurons; five minutes
@@ -23,7 +24,7 @@ PYTHONS ?= python3.10 python3.12
 SECONDS ?= 600
 SERVICE ?= pypi
 
-.PHONY: demo test test-fast test-all sanitize sanitize-fuzz sanitize-threads fuzz fuzz-engine bench bench-scale peers audit check-pythons install clean
+.PHONY: docs demo test test-fast test-all sanitize sanitize-fuzz sanitize-threads fuzz fuzz-engine bench bench-scale peers audit check-pythons install clean
 
 demo: $(INSTALLED)
 	$(BIN)/snn-deploy demo -o demo
@@ -33,6 +34,11 @@ test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+docs: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q docs build/docs
+	@echo build/docs/index.html
 
 test-fast: $(INSTALLED)
 	$(BIN)/pytest --fast

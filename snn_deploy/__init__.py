@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from snn_deploy.front.network import Network as Network
     from snn_deploy.front.network import compile as compile
     from snn_deploy.front.network import load as load
+    from snn_deploy.front.network import reference_model as reference_model
+    from snn_deploy.front.network import target_file as target_file
     from snn_deploy.front.profiled import Profiled as Profiled
     from snn_deploy.importers.registry import load_model as load_model
     from snn_deploy.importers.torch.file import save as save
@@ -55,10 +57,12 @@ _HOMES = {
     "read_artifact": "artifact",
     "read_data": "data.data",
     "read_target": "chip.target_file",
+    "reference_model": "front.network",
     "retry": "cutoff.rules.retry",
     "risk": "cutoff.rules.risk",
     "run_inputs": "cutoff.monitor",
     "save": "importers.torch.file",
+    "target_file": "front.network",
     "topk": "cutoff.rules.topk",
     "write_artifact": "artifact",
     "write_profile": "report.profile_files",

@@ -11,13 +11,14 @@ import numpy as np
 from snn_deploy.artifact import Artifact, pack, read_artifact, write_artifact
 from snn_deploy.backends.registry import open_backend
 from snn_deploy.chip.target import Target
-from snn_deploy.chip.target_file import read_target
+from snn_deploy.chip.target_file import read_target, target_names
 from snn_deploy.compiler.fit import Fit, fit
 from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.convert import write_integers
 from snn_deploy.cutoff.calibrate import refuse_used
 from snn_deploy.cutoff.rules.rule import Calibration, Settings
-from snn_deploy.errors import ModelError
+from snn_deploy.errors import ModelError, TargetError
+from snn_deploy.files.writing import packaged_folder
 from snn_deploy.front.inputs import as_array, as_data
 from snn_deploy.front.profiled import Profiled
 from snn_deploy.front.progress import Progress, bar
@@ -293,6 +294,29 @@ def load(path: AnyPath) -> Network:
         If the file is missing, damaged, or of another version.
     """
     return Network(read_artifact(Path(path)))
+
+
+def reference_model(name: str) -> Path:
+    """Return the file of a trained network that comes with snn-deploy.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"mnist_lif"``; README lists them.
+    """
+    folder = packaged_folder("models")
+    names = sorted(path.parent.name for path in folder.glob("*/model.pt"))
+    if name not in names:
+        raise ModelError(f"no trained network {name!r}; choose from {', '.join(names)}")
+    return folder / name / "model.pt"
+
+
+def target_file(name: str) -> Path:
+    """Return the TOML file of a target that comes with snn-deploy, to start from."""
+    names = target_names()
+    if name not in names:
+        raise TargetError(f"no target {name!r}; choose from {', '.join(names)}")
+    return packaged_folder("targets") / f"{name}.toml"
 
 
 def _target(target: str | os.PathLike[str] | Target) -> Target:

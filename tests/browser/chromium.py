@@ -12,6 +12,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import axe_core_python
+
+AXE = Path(axe_core_python.__file__).with_name("axe.min.js")
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = (
     "--headless",
@@ -177,3 +180,11 @@ def open_page(folder: Path) -> Iterator[Page]:
             browser.terminate()
             os.close(commands)
             os.close(answers)
+
+
+def violations(browser: Page) -> list[Any]:
+    """Return what axe-core finds: rule, and the elements that break it."""
+    browser.evaluate(AXE.read_text(encoding="utf-8") + ";0")
+    found: list[Any] = browser.evaluate("""axe.run().then(result =>
+        result.violations.map(v => [v.id, v.nodes.map(node => node.html)]))""")
+    return found

@@ -6,8 +6,8 @@ import pytest
 
 from snn_deploy.profile.summary import summarize
 from snn_deploy.report.html import render
-from tests.browser.chromium import Page
-from tests.browser.test_report_in_chromium import OVERFLOW, THEMES, violations
+from tests.browser.chromium import Page, violations
+from tests.browser.test_report_in_chromium import OVERFLOW, THEMES
 from tests.report.closeups import closeups
 from tests.report.profiles import profile
 

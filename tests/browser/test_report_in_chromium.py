@@ -1,17 +1,14 @@
 """The report in a real browser: its content is there, and everybody can read it."""
 
 from pathlib import Path
-from typing import Any
 
-import axe_core_python
 import numpy as np
 import pytest
 
 from snn_deploy.arrays import IntArray
-from tests.browser.chromium import Page
+from tests.browser.chromium import Page, violations
 from tests.report.profiles import CASES, page, profile, without_cutoff
 
-AXE = Path(axe_core_python.__file__).with_name("axe.min.js")
 THEMES = ("light", "dark")
 # what lies beside the window, of the page as a whole
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -118,14 +115,6 @@ def test_errors_of_a_page_are_heard(browser: Page, folder: Path) -> None:
 
     assert len(browser.errors) == 2
     browser.errors.clear()
-
-
-def violations(browser: Page) -> list[Any]:
-    """Return what axe-core finds: rule, and the elements that break it."""
-    browser.evaluate(AXE.read_text(encoding="utf-8") + ";0")
-    found: list[Any] = browser.evaluate("""axe.run().then(result =>
-        result.violations.map(v => [v.id, v.nodes.map(node => node.html)]))""")
-    return found
 
 
 def _screenshot(browser: Page, report: Path, folder: Path, theme: str) -> IntArray:

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import snn_deploy as sd
 from snn_deploy.arrays import AnyArray
-from snn_deploy.errors import ArtifactError, DataError, ModelError
+from snn_deploy.errors import ArtifactError, DataError, ModelError, TargetError
 from snn_deploy.nn.neurons import Qcfs
 
 N, N_IN, N_OUT = 240, 12, 3
@@ -231,6 +231,15 @@ def test_a_loaded_network_says_what_it_lacks(
         network.save(tmp_path / "net.pt")
     with pytest.raises(ArtifactError, match="no such file"):
         sd.load(tmp_path / "none.snn")
+
+
+def test_what_comes_along_is_found() -> None:
+    assert sd.reference_model("mnist_lif").is_file()
+    assert sd.target_file("loihi2").name == "loihi2.toml"
+    with pytest.raises(ModelError, match="no trained network 'lif'; choose from "):
+        sd.reference_model("lif")
+    with pytest.raises(TargetError, match="no target 'loihi3'; choose from loihi-sim"):
+        sd.target_file("loihi3")
 
 
 def test_the_public_names_are_listed() -> None:

@@ -1,0 +1,58 @@
+"""How Sphinx builds the documentation; ``make docs`` does it."""
+
+import contextlib
+import io
+import sys
+from pathlib import Path
+
+from snn_deploy.cli import COMMANDS, main
+from snn_deploy.version import __version__
+
+HERE = Path(__file__).parent
+project = "snn-deploy"
+author = copyright = "the snn-deploy authors"
+version = release = __version__
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = "snn-deploy"
+html_copy_source = False
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(HERE.parent / "build" / "notebooks")
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_merge_streams = True
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # the docstrings say more
+napoleon_google_docstring = False
+COMMANDS_PAGE = HERE / "reference" / "commands.md"
+COMMANDS_HEAD = """# The command line
+
+What each command prints with `--help`, in the order in which one uses them.
+"""
+
+
+def write_commands() -> None:
+    """Write the page of the command line from the commands themselves."""
+    parts = [COMMANDS_HEAD]
+    for module in COMMANDS:
+        name = module.__name__.rpartition(".")[2]
+        shown = io.StringIO()
+        with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
+            main([name, "--help"])
+        parts.append(f"## {name}\n\n```text\n{shown.getvalue().strip()}\n```\n")
+    text = "\n".join(parts)
+    if not COMMANDS_PAGE.is_file() or COMMANDS_PAGE.read_text("utf-8") != text:
+        COMMANDS_PAGE.write_text(text, encoding="utf-8")
+
+
+if "sphinx" in sys.modules:
+    write_commands()
