@@ -1,6 +1,6 @@
 """Chips: limits, precision, abilities and costs."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -249,6 +249,10 @@ class Target:
                 longest = LONGEST_NAME if name == "name" else LONGEST_TEXT
                 if isinstance(text, str) and (flaw := flaw_of(text, longest)):
                     raise TargetError(f"{name!r} {flaw}")
+
+    def with_weight_bits(self, n: int) -> "Target":
+        """Return the target with weights of ``n`` bits."""
+        return replace(self, precision=replace(self.precision, weight_bits=n))
 
     def stored_bits(self, weights: IntArray) -> int:
         """Return the bits that a layer's weights are stored in.

@@ -7,10 +7,11 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from io import TextIOWrapper
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from snn_deploy.cli import (
@@ -35,10 +36,34 @@ from snn_deploy.cli.console import readable
 from snn_deploy.errors import SnnDeployError
 from snn_deploy.version import __version__
 
-COMMANDS = (
-    fit, compile, convert, calibrate, run, serve, profile, sweep, diff, verify, inspect,
-    targets, data, train, demo, doctor,
-)  # fmt: skip
+# what they are for, and an example of each
+GROUPS: dict[str, dict[ModuleType, str]] = {
+    "first": {
+        demo: "demo -o demo/",
+        doctor: "doctor",
+    },
+    "a network on a chip": {
+        fit: "fit model.pt --target loihi1",
+        compile: "compile model.pt",
+        calibrate: "calibrate model.snn --data calib.npz --budget 1%",
+        profile: "profile model.snn --data test.npz -o profile/",
+        run: "run model.snn --data test.npz --index 7",
+        serve: "serve model.snn --data folder/",
+    },
+    "what became of it": {
+        verify: "verify model.snn --against model.pt --data test.npz",
+        inspect: "inspect model.snn --map map.svg",
+        sweep: "sweep sweep.toml",
+        diff: "diff before/ after/",
+    },
+    "models, data, chips": {
+        train: "train recipe.toml -o trained/",
+        data: "data mnist5k -o data/",
+        convert: "convert model.pt model.nir",
+        targets: "targets loihi-sim --costs",
+    },
+}
+COMMANDS = tuple(command for group in GROUPS.values() for command in group)
 WRONG_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 PACKAGE = Path(__file__).parents[1]
 INTERRUPTED = 130  # what shells give for Ctrl-C
@@ -120,14 +145,19 @@ def _fail(message: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="snn-deploy",
+        usage="snn-deploy COMMAND ...",
         description="Compile a trained spiking network for a Loihi-style chip, run it, "
         "stop it early, and price every input.",
     )
     version = f"snn-deploy {__version__}"
     parser.add_argument("--version", action="version", version=version)
     parser.add_argument("--debug", action="store_true", help=DEBUG)
+    parser.set_defaults(call=lambda options: parser.print_help())
     commands = parser.add_subparsers(
-        title="commands", metavar="COMMAND", required=True, parser_class=_Command
+        metavar="COMMAND",
+        parser_class=_Command,
+        prog="snn-deploy",
+        help=argparse.SUPPRESS,
     )
     for command in COMMANDS:
         command.add_to(commands)
@@ -135,7 +165,22 @@ def _parser() -> argparse.ArgumentParser:
         command_parser.add_argument(
             "--debug", action="store_true", default=argparse.SUPPRESS, help=DEBUG
         )
+    helps = {action.dest: action.help for action in commands._choices_actions}
+    parser.epilog = "\n".join(_sorted(helps))
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     return parser
+
+
+def _sorted(helps: dict[str, str | None]) -> Iterator[str]:
+    """Yield the commands in groups, each with what it does and an example."""
+    for title, group in GROUPS.items():
+        yield f"{title}:"
+        for command, example in group.items():
+            name = command.__name__.rpartition(".")[2]
+            yield f"  {name:10} {helps[name]}"
+            yield f"  {'':10}   snn-deploy {example}"
+        yield ""
+    yield "snn-deploy COMMAND --help tells a command's options"
 
 
 class _Command(argparse.ArgumentParser):

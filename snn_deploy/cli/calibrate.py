@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snn_deploy.cli.reading import positive
+from snn_deploy.cli.reading import positive, share
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
@@ -33,12 +33,12 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument(
         "--budget",
-        type=float,
-        help="loss allowed, as a fraction (default 0.01); epsilon of topk",
+        type=share,
+        help="loss allowed, such as 0.01 or 1%% (the default); epsilon of topk",
     )
     parser.add_argument(
         "--confidence",
-        type=float,
+        type=share,
         help="probability with which the bound holds (default 0.9)",
     )
     parser.add_argument(

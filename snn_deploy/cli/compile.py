@@ -5,7 +5,12 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snn_deploy.cli.reading import add_model_options, read_model, show_gap
+from snn_deploy.cli.reading import (
+    DEFAULT_TARGET,
+    add_model_options,
+    read_model,
+    show_gap,
+)
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
@@ -29,7 +34,7 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument(
         "--target",
-        required=True,
+        default=DEFAULT_TARGET,
         help="a chip (see snn-deploy targets) or a .toml file",
     )
     parser.add_argument(
@@ -61,6 +66,12 @@ def add_to(commands: Any) -> None:
         metavar="KIND,...",
         help="refuse every such step but those of these kinds, as inspect names them "
         "(round weights, round bias, ...)",
+    )
+    parser.add_argument(
+        "--weight-bits",
+        type=int,
+        metavar="N",
+        help="store weights in fewer bits than the chip has (2 to 8)",
     )
     parser.add_argument(
         "--optimize",
@@ -150,6 +161,8 @@ def call(options: argparse.Namespace) -> None:
     if path.suffix != ".snn":  # never over a model, or anything else
         raise ArtifactError(f"{path}: a compiled network ends in .snn; rename it")
     target = read_target(options.target)
+    if options.weight_bits is not None:
+        target = target.with_weight_bits(options.weight_bits)
     graph = read_model(options.model, options)
     if options.balance_on is not None:
         show_gap(graph, options.balance_on)

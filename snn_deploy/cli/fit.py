@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snn_deploy.cli.reading import add_model_options, read_shapes
+from snn_deploy.cli.reading import DEFAULT_TARGET, add_model_options, read_shapes
 
 if TYPE_CHECKING:
     from snn_deploy.compiler.fit import Fit
@@ -27,7 +27,7 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument(
         "--target",
-        required=True,
+        default=DEFAULT_TARGET,
         help="a chip (see snn-deploy targets) or a .toml file",
     )
     parser.add_argument("--json", action="store_true", help="print it as JSON")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from snn_deploy.ir.quantized import QuantizedGraph
     from snn_deploy.profile.workers import Workers
 
+DEFAULT_TARGET = "loihi-sim"
+
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add what a model's file may leave out."""
@@ -55,6 +57,19 @@ def workers_of(
     from snn_deploy.profile.workers import open_workers
 
     return open_workers(options.workers or 0, options.scheduler)
+
+
+def share(text: str) -> float:
+    """Return a share such as 0.01 or 1%."""
+    number = text.strip()
+    try:
+        if number.endswith("%"):
+            return float(number[:-1]) / 100
+        return float(number)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no share; write it like 0.01 or 1%"
+        ) from None
 
 
 def positive(text: str) -> int:

@@ -71,8 +71,7 @@ class Bench:
             training = replace(graph.training, timesteps=point.timesteps)
             graph = replace(graph, training=training)
         if point.weight_bits:
-            precision = replace(target.precision, weight_bits=point.weight_bits)
-            target = replace(target, precision=precision)
+            target = target.with_weight_bits(point.weight_bits)
         artifact = pack(compile_model(graph, target))
         settings = Settings(budget=point.budget, confidence=self.sweep.confidence)
         inputs = self._data(self.sweep.calibration, graph)

@@ -1,4 +1,4 @@
-"""The documentation: it builds without a warning, its notebooks run, pages are readable."""
+"""The documentation builds without a warning, notebooks and all, and is readable."""
 
 import re
 import subprocess

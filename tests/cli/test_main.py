@@ -30,7 +30,7 @@ def test_help_lists_every_command(command: Command) -> None:
 
     assert result.status == 0
     for name in COMMANDS:
-        assert f"\n    {name}" in result.out
+        assert f"\n  {name:10} " in result.out
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -44,10 +44,8 @@ def test_every_command_has_help(command: Command, name: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "",
         "compil",
         "compile",
-        "compile model.pt",
         "compile model.pt --target loihi2 --timesteps 0",
         "compile model.pt --target loihi2 --timesteps eight",
         "compile model.pt --target loihi2 --optimise",
