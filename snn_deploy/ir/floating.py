@@ -223,7 +223,9 @@ def over_positions(bias: FloatArray, node: Node) -> FloatArray:
 def pooled(node: AvgPool2d | MaxPool2d, x: FloatArray) -> FloatArray:
     """Return the weighted sum, or the largest value, of each window of a batch."""
     rows, columns = node.padding
-    x = np.pad(x, ((0, 0), (0, 0), (rows, rows), (columns, columns)))
+    margins = ((0, 0), (0, 0), (rows, rows), (columns, columns))
+    outside = -np.inf if isinstance(node, MaxPool2d) else 0.0
+    x = np.pad(x, margins, constant_values=outside)
     dilation = node.dilation
     span = tuple((k - 1) * d + 1 for k, d in zip(node.kernel, dilation, strict=True))
     windows = np.lib.stride_tricks.sliding_window_view(x, span, axis=(2, 3))

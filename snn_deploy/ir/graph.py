@@ -267,14 +267,8 @@ def _check_edge(graph: Graph, edge: Edge) -> None:
     if target.accepts is not None and emits is not target.accepts:
         raise ModelError(
             f"{target.name}: {type(target).__name__} takes {target.accepts.value}, but "
-            f"{source.name} gives {emits.value}" + _advice(emits)
+            f"{source.name} gives {emits.value}; put a weight layer between the two"
         )
-
-
-def _advice(emits: Signal) -> str:
-    if emits is Signal.CURRENT:
-        return "; put a neuron between the two layers, or merge them into one"
-    return "; put a weight layer between the two"
 
 
 def signal_of(graph: Graph, node: Node) -> Signal:

@@ -270,7 +270,7 @@ class Tebn(SameShape):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pool2d(Node):
-    """One value for each window; zeros around the input count as values."""
+    """One value for each window."""
 
     kernel: tuple[int, int]
     stride: tuple[int, int]
@@ -306,7 +306,7 @@ class Pool2d(Node):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AvgPool2d(Pool2d):
-    """The mean, or the sum, of each window."""
+    """The mean, or the sum, of each window; zeros around the input are values."""
 
     is_sum: bool = False
 
@@ -323,13 +323,22 @@ class AvgPool2d(Pool2d):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MaxPool2d(Pool2d):
-    """The largest value of each window.
+    """The largest value of each window; what is around the input is no value.
 
     Of spikes that are all worth the same: a spike where any input spikes.
     """
 
-    accepts = Signal.SPIKES
-    emits = Signal.SPIKES
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for kernel, padding, step in zip(
+            self.kernel, self.padding, self.dilation, strict=True
+        ):
+            if padding > ((kernel - 1) * step + 1) // 2:
+                raise ModelError(
+                    f"{self.name}: padding {self.padding} around windows of "
+                    f"{self.kernel}; half a window is the most, so that each holds a "
+                    "value"
+                )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

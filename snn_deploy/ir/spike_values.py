@@ -62,8 +62,6 @@ def _through(node: Node, values: tuple[Values, ...]) -> tuple[Values, ...]:
         case Channels():
             behind = node.n_channels - node.first - len(values)
             return (NOTHING,) * node.first + values + (NOTHING,) * behind
-        case MaxPool2d() if any(node.padding):
-            return tuple(v | NOTHING for v in values)
         case Flatten():
             size = n_neurons(node.shape[1:])
             return tuple(v for v in values for _ in range(size))

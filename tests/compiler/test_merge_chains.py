@@ -279,6 +279,46 @@ def test_sum_of_layers_is_weighed_part_by_part() -> None:
     assert {node.name for node in after.nodes} >= {"a+c", "c"}
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(sizes, st.integers(0, 2), st.integers(1, 2)), min_size=2, max_size=3
+    ),
+    st.integers(1, 2),
+    st.sampled_from([1, 2]),
+)
+def test_convolutions_side_by_side_are_one(
+    kernels: list[tuple[int, int, int]], stride: int, groups: int
+) -> None:
+    layers: list[Conv2d] = []
+    for number, (size, padding, dilation) in enumerate(kernels):
+        settings = {
+            "kernel": (size, size),
+            "padding": (padding, padding),
+            "dilation": (dilation, dilation),
+            "stride": (stride, stride),
+            "groups": groups,
+        }
+        layers.append(conv(f"c{number}", (2, 8, 8), 4, seed=number, **settings))
+    least = [min(n.output_shape[axis] for n in layers) for axis in (1, 2)]
+    layers = [
+        replace(n, cropped=(n.output_shape[1] - least[0], n.output_shape[2] - least[1]))
+        for n in layers
+    ]
+    total = Add(name="sum", shape=layers[0].output_shape)
+    arrows = [f"input>c{i} c{i}>sum" for i in range(len(layers))]
+    before = graph(
+        [*layers, total, lif("out", total.shape)],
+        " ".join([*arrows, "sum>out"]),
+        shape=(2, 8, 8),
+        training=RATE,
+    )
+
+    after = assert_merged(before)
+
+    assert len(after.nodes_of(Conv2d)) == 1
+
+
 def test_layer_that_feeds_two_is_merged_into_both() -> None:
     nodes = [
         linear("a", 5, 4),

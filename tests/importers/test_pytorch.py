@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import snn_deploy
 from snn_deploy.compiler.pipeline import to_spiking
-from snn_deploy.errors import ModelError
+from snn_deploy.errors import ModelError, PassError
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Relu
@@ -487,13 +487,18 @@ def test_a_state_that_is_used_outside_its_neurons_is_refused(
     assert words in refusal(module, tmp_path, (7,))
 
 
-def test_max_pooling_of_currents_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(2))
+def test_max_pooling_of_currents_is_read_and_lowered(tmp_path: Path) -> None:
+    act = Qcfs(4, 1.0)
+    layers = (nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3))
 
-    message = refusal(model, tmp_path, (1, 6, 6))
+    check(nn.Sequential(*layers), tmp_path, (1, 6, 6))
 
-    assert message.startswith("1: MaxPool2d takes spikes, but 0 gives current")
-    assert "put a neuron between" in message
+    module = nn.Sequential(*layers[:2], act, *layers[2:])
+    graph = snn_deploy.save(
+        module, tmp_path / "q.pt", input_shape=(1, 6, 6), timesteps=4
+    )
+    with pytest.raises(PassError, match="1: max pooling of 0"):  # of rates, not spikes
+        to_spiking(graph)
 
 
 def test_an_output_that_is_thrown_away_is_refused(tmp_path: Path) -> None:

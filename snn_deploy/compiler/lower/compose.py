@@ -275,6 +275,70 @@ def _joined(
     return found
 
 
+def added(one: Weights, other: Weights) -> Weights | None:
+    """Return the layer, with the name of ``one``, that gives the sum of both.
+
+    Both have one input; ``None`` if they are too unlike.
+    """
+    bias = one.bias.reshape(*one.bias.shape, *(1,) * (other.bias.ndim - one.bias.ndim))
+    total = bias + other.bias.reshape(
+        *other.bias.shape, *(1,) * (bias.ndim - other.bias.ndim)
+    )
+    if isinstance(one, Linear) and isinstance(other, Linear):
+        return replace(one, weight=one.weight + other.weight, bias=total)
+    if not isinstance(one, Conv2d) or not isinstance(other, Conv2d):
+        return None
+    if (one.stride, one.groups) != (other.stride, other.groups):
+        return None
+    found = _over_each_other(one, other)
+    rest = [
+        mine - wanted
+        for mine, wanted in zip(
+            found.output_shape[1:], one.output_shape[1:], strict=True
+        )
+    ]
+    return replace(found, bias=total, cropped=(rest[0], rest[1]))
+
+
+def _over_each_other(one: Conv2d, other: Conv2d) -> Conv2d:
+    """Return the convolution with both kernels, each where its padding puts it."""
+    above, beside = (max(a, b) for a, b in zip(one.padding, other.padding, strict=True))
+    dilation = one.dilation if one.dilation == other.dilation else (1, 1)
+    placed = []
+    for layer in (one, other):
+        top, left = above - layer.padding[0], beside - layer.padding[1]
+        if dilation != (1, 1) and (top % dilation[0] or left % dilation[1]):
+            return _over_each_other(*(_undilated(layer) for layer in (one, other)))
+        if dilation != layer.dilation:
+            layer = _undilated(layer)
+        placed.append((layer.weight, top // dilation[0], left // dilation[1]))
+    size = [
+        max(w.shape[axis] + start[axis - 2] for w, *start in placed) for axis in (2, 3)
+    ]
+    weight = np.zeros((*one.weight.shape[:2], *size))
+    for kernel, top, left in placed:
+        rows = slice(top, top + kernel.shape[2])
+        weight[:, :, rows, left : left + kernel.shape[3]] += kernel
+    return replace(
+        one,
+        weight=weight,
+        bias=np.zeros(len(weight)),
+        padding=(above, beside),
+        dilation=dilation,
+        cropped=(0, 0),
+    )
+
+
+def _undilated(layer: Conv2d) -> Conv2d:
+    """Return the same convolution, with zeros in its kernel for a dilation."""
+    *channels, height, width = layer.weight.shape
+    down, along = layer.dilation
+    size = (height - 1) * down + 1, (width - 1) * along + 1
+    weight = np.zeros((*channels, *size))
+    weight[..., ::down, ::along] = layer.weight
+    return replace(layer, weight=weight, dilation=(1, 1))
+
+
 def matrix(layer: Weights, name: str) -> sparse.csr_array:
     """Return the weights of a layer ``(n_out, n_in)``, values of maps in a row.
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from snn_deploy.compiler.lower.largest_current import takes_currents, with_differences
 from snn_deploy.errors import PassError
 from snn_deploy.ir.graph import Edge, Graph
 from snn_deploy.ir.neurons import memoryless
@@ -30,6 +31,9 @@ def convert_max_pooling(graph: Graph) -> Graph:
     """
     pools = [node for node in graph.order if isinstance(node, MaxPool2d)]
     for pool in pools:
+        if takes_currents(graph, pool):
+            graph = with_differences(graph, pool)
+            continue
         unit, n_levels = _levels(graph, pool)
         graph = _converted(graph, pool, unit, n_levels)
     logger.info("converted %d max poolings", len(pools))

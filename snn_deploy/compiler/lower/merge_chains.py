@@ -9,6 +9,7 @@ import numpy as np
 
 from snn_deploy.compiler.lower.compose import (
     Weights,
+    added,
     as_weights,
     composed,
     misread,
@@ -55,6 +56,8 @@ def merge_chains(graph: Graph) -> Graph:
     order = _order(graph)
     for name in order:
         graph = _merged(graph, name, names)
+    if not graph.is_on_grid:  # where a sum of weights may leave the grid
+        graph = _with_parallel_added(graph)
     logger.info("merged the chains of %d weight layers", len(order))
     return graph
 
@@ -99,6 +102,32 @@ def _order(graph: Graph) -> list[str]:
         loop = " -> ".join(source for source, _ in nx.find_cycle(between))
         raise PassError(f"{loop}: a loop without neurons; put some into it") from None
     return [name for name in names if isinstance(inner[name], Weights)]
+
+
+def _with_parallel_added(graph: Graph) -> Graph:
+    """Return the graph in which layers from one sender to one sum are one layer."""
+    layers: dict[tuple[frozenset[tuple[str, int]], ...], Weights] = {}
+    for node in graph.nodes:
+        if not isinstance(node, Weights):
+            continue
+        before = [(e.source, e.delay) for e in graph.edges_into(node)]
+        behind = [(e.target, e.delay) for e in graph.edges if e.source == node.name]
+        key = (frozenset(before), frozenset(behind))
+        one = layers.get(key)
+        both = added(one, node) if one is not None else None
+        is_single = len({*before}) == len(before) and len({*behind}) == len(behind)
+        if one is None or both is None or not is_single:
+            layers[key] = node
+            continue
+        graph = _without(graph, node).replace(one, by=both)
+        layers[key] = both
+    return graph
+
+
+def _without(graph: Graph, node: Node) -> Graph:
+    edges = [e for e in graph.edges if node.name not in (e.source, e.target)]
+    nodes = [n for n in graph.nodes if n is not node]
+    return replace(graph, nodes=tuple(nodes), edges=tuple(edges))
 
 
 def _ways(graph: Graph, node: Node) -> Iterator[Way]:
