@@ -28,6 +28,80 @@ LOGIC = {
 }
 
 
+# a layer's name, or a constant; of the shape of an output, or one that broadcasts
+Operand = str | float | FloatArray
+ARITHMETIC = ("add", "sub", "mul", "div", "neg", "logical_not", "bitwise_not")
+
+
+def arithmetic(
+    layers: Layers, name: str, operation: str, operands: Sequence[Operand]
+) -> str:
+    """Add what an operation of ``ARITHMETIC`` or ``LOGIC`` makes of its operands.
+
+    Raises
+    ------
+    ModelError
+        If it is neither a weighted sum nor logic of spikes.
+    """
+    sources = [operand for operand in operands if isinstance(operand, str)]
+    if len(sources) == 2:
+        return _of_two(layers, name, operation, *sources)
+    if len(sources) != 1 or len(operands) > 2:
+        raise ModelError(f"{name}: {operation} of constants alone; leave it out")
+    (source,) = sources
+    if len(operands) == 1:
+        if operation in ("logical_not", "bitwise_not"):
+            _check_ones(layers, name, operation, source)
+            return scaled(layers, name, source, -1.0, 1.0)
+        return scaled(layers, name, source, -1.0)
+    is_first = operands[0] is source
+    constant = np.asarray(operands[1 if is_first else 0], np.float64)
+    return scaled(layers, name, source, *_affine(name, operation, constant, is_first))
+
+
+def _affine(
+    name: str, operation: str, constant: FloatArray, is_first: bool
+) -> tuple[FloatArray, FloatArray]:
+    """Return gain and offset of an output and a constant, of which one is first."""
+    none, one = np.array(0.0), np.array(1.0)
+    match operation:
+        case "add":
+            return one, constant
+        case "sub":
+            return (one, -constant) if is_first else (-one, constant)
+        case "mul":
+            return constant, none
+        case "div" if is_first and np.all(constant != 0):
+            return 1 / constant, none
+    raise ModelError(
+        f"{name}: {operation} of an output and a constant, which is no weighted sum; "
+        "only constants can be added, subtracted and multiplied, and divided by"
+    )
+
+
+def _of_two(layers: Layers, name: str, operation: str, one: str, other: str) -> str:
+    if operation in LOGIC:
+        return logic(layers, name, operation, one, other)
+    shapes = layers.shape_of(one), layers.shape_of(other)
+    if shapes[0] != shapes[1] or operation not in ("add", "sub"):
+        raise ModelError(
+            f"{name}: {operation} of {one} and {other}, outputs of {shapes[0]} and "
+            f"{shapes[1]}; only sums and differences of equal shapes, and logic of "
+            f"spikes ({', '.join(LOGIC)}) can be deployed"
+        )
+    if operation == "sub":
+        other = scaled(layers, f"{name}_minus", other, -1.0)
+    return layers.sum(name, [one, other])
+
+
+def _check_ones(layers: Layers, name: str, operation: str, source: str) -> None:
+    if _worth(layers, source) != 1:
+        raise ModelError(
+            f"{name}: {operation} of {source}, which gives no spikes worth 1; make it "
+            "1 - x"
+        )
+
+
 def concatenated(layers: Layers, name: str, sources: Sequence[str]) -> str:
     """Add the outputs of layers behind one another, along their channels."""
     shapes = [layers.shape_of(source) for source in sources]
