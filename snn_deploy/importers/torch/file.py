@@ -28,6 +28,8 @@ from snn_deploy.importers.byte_weights import (
     integers_and_scales,
 )
 from snn_deploy.importers.options import NO_OPTIONS, ReadOptions
+from snn_deploy.importers.torch.frameworks.declared import Declarations, declare
+from snn_deploy.importers.torch.frameworks.registry import copied
 from snn_deploy.importers.torch.module import trace, unwrapped
 from snn_deploy.ir.codec import CodecError, decode, encode
 from snn_deploy.ir.graph import Functional, Graph, Training
@@ -65,6 +67,7 @@ def save(
     functional: str = "sum",
     example_inputs: AnyArray | None = None,
     training_inputs: AnyArray | None = None,
+    neurons: Declarations | None = None,
 ) -> Graph:
     """Write a trained module to ``path``, in the form that ``compile`` reads.
 
@@ -96,6 +99,15 @@ def save(
         Data that the model was trained on, in the form of the calibration data. Their
         hashes are stored: a promise on them would not hold, so ``calibrate`` refuses
         these inputs, and those of ``example_inputs``.
+    neurons : dict, optional
+        What neurons of your own are, by their type, where they are not recognized:
+        ``{LIFSpike: dict(decay=0.5, threshold=1.0, reset="hard", comparison=">")}``, or
+        a function that returns this for a module. ``decay`` is the share of the voltage
+        that a timestep loses; ``reset`` is ``"hard"`` (to 0) or ``"soft"`` (by
+        ``reset_amount``, else the threshold). Further settings, with what they are
+        otherwise: ``current_decay`` (1: no current), ``input_gain`` (1), ``bias``,
+        ``initial_voltage``, ``refractory`` (0), ``spike_value`` (1). Every one is a
+        number, or an array that broadcasts against the neurons.
 
     Returns
     -------
@@ -123,6 +135,7 @@ def save(
         functional=functional,
         example_inputs=example_inputs,
         training_inputs=training_inputs,
+        neurons=neurons,
     )
     write_model(graph, path)
     return graph
@@ -141,6 +154,7 @@ def read_module(
     functional: str = "sum",
     example_inputs: AnyArray | None = None,
     training_inputs: AnyArray | None = None,
+    neurons: Declarations | None = None,
 ) -> Graph:
     """Return the network called ``name`` that ``save`` would write; see there."""
     training = Training(
@@ -153,7 +167,11 @@ def read_module(
     )
     sizes = [input_shape] if isinstance(input_shape, int) else input_shape
     shape = tuple(map(operator.index, sizes))
-    graph = trace(unwrapped(model), shown(name), shape, training, example_inputs)
+    model = unwrapped(model)
+    if neurons is not None:
+        model = copied(model)
+        declare(model, neurons)
+    graph = trace(model, shown(name), shape, training, example_inputs)
     used = [x for x in (example_inputs, training_inputs) if x is not None]
     return with_used_inputs(graph, *used)
 

@@ -73,14 +73,16 @@ def spiking(
     spike_value: float = 1.0,
     refractory: int = 0,
     max_spikes: int = 1,
+    bias: FloatArray = ZERO,
+    initial_voltage: FloatArray = ZERO,
 ) -> Lif:
-    """Return neurons without bias that start at 0; a soft reset takes the threshold."""
+    """Return neurons whose soft reset takes the threshold off, if nothing else."""
     return Lif(
         name=name,
         shape=shape,
         **vars(dynamics),
-        bias=ZERO,
-        initial_voltage=ZERO,
+        bias=bias,
+        initial_voltage=initial_voltage,
         threshold=threshold,
         reset=reset,
         reset_amount=threshold if reset_amount is None else reset_amount,

@@ -8,6 +8,7 @@ from torch import nn
 from snn_deploy.arrays import Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.torch.frameworks.cells import Cell
+from snn_deploy.importers.torch.frameworks.declared import Declared, is_declared
 from snn_deploy.importers.torch.frameworks.framework import Framework, TimeAxis
 from snn_deploy.importers.torch.frameworks.norse import Norse
 from snn_deploy.importers.torch.frameworks.own import Own
@@ -17,7 +18,7 @@ from snn_deploy.importers.torch.frameworks.spikingjelly import SpikingJelly
 from snn_deploy.importers.torch.layers import DEPLOYABLE as LAYERS
 from snn_deploy.ir.graph import Functional
 
-OWN, PYTORCH = Own(), Framework()
+OWN, PYTORCH, DECLARED = Own(), Framework(), Declared()
 FRAMEWORKS: tuple[Framework, ...] = (
     Norse(),
     SnnTorch(),
@@ -32,6 +33,8 @@ HARMLESS = ("__init__", "__doc__", "__repr__", "__str__", "extra_repr")
 
 def framework_of(module: nn.Module) -> Framework:
     """Return the framework that a module's type, or one it derives from, is of."""
+    if is_declared(module):
+        return DECLARED
     known = (*FRAMEWORKS, OWN)
     kinds = type(module).__mro__
     return next((f for k in kinds for f in known if f.owns(k)), PYTORCH)

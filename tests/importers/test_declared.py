@@ -1,0 +1,113 @@
+"""Neurons of one's own that save is told of."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import snn_deploy
+from snn_deploy.errors import ModelError
+from snn_deploy.ir.neurons import Comparison, Lif, Reset
+
+
+class Rounded(nn.Module):
+    """Leaky neurons whose arithmetic says nothing: it goes through a table."""
+
+    def __init__(self, keep: float = 0.5) -> None:
+        super().__init__()
+        self.keep = keep
+        self.v: Any = 0.0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.v = self.v * self.keep + x
+        index = torch.bucketize(self.v, torch.tensor([1.0], dtype=x.dtype))
+        spikes = torch.tensor([0.0, 1.0], dtype=x.dtype)[index]
+        self.v = self.v * (1 - spikes)
+        return spikes
+
+
+def network(keep: float = 0.5) -> nn.Module:
+    torch.manual_seed(0)
+    first = nn.Linear(8, 6)
+    with torch.no_grad():
+        first.weight.mul_(3)
+    return nn.Sequential(first, Rounded(keep), nn.Linear(6, 3))
+
+
+PLAIN = {"decay": 0.5, "threshold": 1.0, "reset": "hard"}
+
+
+def save(folder: Path, model: nn.Module, neurons: Any) -> Any:
+    path = folder / "net.pt"
+    return snn_deploy.save(model, path, input_shape=8, timesteps=8, neurons=neurons)
+
+
+def test_a_declared_neuron_is_taken_as_what_it_is_said_to_be(tmp_path: Path) -> None:
+    graph = save(tmp_path, network(), {Rounded: PLAIN})
+
+    (node,) = graph.nodes_of(Lif)
+    assert (node.name, node.reset, node.comparison) == (
+        "1",
+        Reset.HARD,
+        Comparison.GREATER,
+    )
+    assert (node.voltage_decay, node.threshold) == (0.5, 1.0)
+
+
+def test_a_declaration_may_depend_on_the_module(tmp_path: Path) -> None:
+    graph = save(
+        tmp_path,
+        network(keep=0.25),
+        {Rounded: lambda module: {**PLAIN, "decay": 1 - module.keep}},
+    )
+
+    (node,) = graph.nodes_of(Lif)
+    assert node.voltage_decay == 0.75
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"decay": 0.4},
+        {"threshold": 1.2},
+        {"reset": "soft"},
+        {"initial_voltage": 0.5},
+        {"input_gain": 0.5},
+    ],
+)
+def test_a_declaration_that_is_not_true_is_refused(
+    tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(ModelError, match="1: gives other outputs at timestep"):
+        save(tmp_path, network(), {Rounded: {**PLAIN, **wrong}})
+
+
+@pytest.mark.parametrize(
+    ("neurons", "message"),
+    [
+        ({nn.GRU: PLAIN}, "no module of the type GRU; it has Linear, Rounded"),
+        ({Rounded: {"decay": 0.5}}, "Rounded has no 'threshold'"),
+        ({Rounded: {**PLAIN, "tau": 2}}, "Rounded has 'tau'; known are decay"),
+        ({Rounded: {**PLAIN, "reset": "zero"}}, "'zero'; choose from hard, soft"),
+        ({Rounded: {**PLAIN, "comparison": "<"}}, "'<'; choose from >, >="),
+        ({Rounded: 3}, "is given int; give a dict"),
+    ],
+)
+def test_a_wrong_declaration_is_refused(
+    tmp_path: Path, neurons: Any, message: str
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        save(tmp_path, network(), neurons)
+
+
+def test_a_declaration_holds_for_one_save_only(tmp_path: Path) -> None:
+    model = network()
+    before = model.state_dict()
+    save(tmp_path, model, {Rounded: PLAIN})
+
+    with pytest.raises(ModelError, match=r"deployed|a constant"):
+        save(tmp_path, model, None)
+    np.testing.assert_array_equal(before["0.weight"], model.state_dict()["0.weight"])
