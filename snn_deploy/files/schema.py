@@ -8,7 +8,8 @@ have a ``key`` is called so in files.
 """
 
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from enum import Enum
@@ -139,13 +140,31 @@ class Schema:
         return self.error(f"{self.file}: {f'[{path}]: ' if path else ''}{text}")
 
     def check_keys(self, table: object, known: Collection[str], path: str) -> None:
-        """Raise an error for a key that is not ``known``, and say what it may mean."""
-        for key in table if isinstance(table, Mapping) else ():
-            if key not in known:
-                raise self.fault(path, f"unknown key {key!r}; {hint(key, known)}")
+        """Raise an error for keys that are not ``known``: what they may mean."""
+        self._raise(
+            self.fault(path, f"unknown key {key!r}; {hint(key, known)}")
+            for key in (table if isinstance(table, Mapping) else ())
+            if key not in known
+        )
+
+    @contextmanager
+    def _caught(self, faults: list[Exception]) -> Iterator[None]:
+        try:
+            yield
+        except self.error as error:
+            faults.append(error)
+
+    def _raise(self, faults: Iterable[Exception]) -> None:
+        """Raise all faults as one error, a line each, if there are any."""
+        if lines := [str(fault) for fault in faults]:
+            raise self.error("\n".join(lines))
 
     def build(self, kind: type[T], table: object, path: str = "") -> T:
-        """Return a dataclass of this kind from the table at ``path``."""
+        """Return a dataclass of this kind from the table at ``path``.
+
+        The error tells everything that is wrong there and in the tables inside, but
+        for what is missing beside an unknown key, which may be meant.
+        """
         if not isinstance(table, Mapping):
             raise self.fault(path, f"is {table!r}; write a table")
         types = get_type_hints(kind, include_extras=True)
@@ -154,16 +173,26 @@ class Schema:
             for item in fields(kind)  # type: ignore[arg-type]
             for key in _keys(item.metadata.get("key", item.name), types[item.name])
         }
-        self.check_keys(table, known, path)
+        faults: list[Exception] = []
+        with self._caught(faults):
+            self.check_keys(table, known, path)
+        is_known = not faults
         values: dict[str, Any] = {}
-        for key, value in table.items():
+        for key in [key for key in table if key in known]:
             name = known[key]
             if name in values:
-                raise self.fault(path, f"{key!r} is given in two units; give one")
-            values[name] = self._value(value, types[name], key, path)
-        for item in fields(kind):  # type: ignore[arg-type]
-            if item.name not in values and item.default is MISSING:
-                raise self.fault(path, f"has no {item.name!r}; add it")
+                faults.append(
+                    self.fault(path, f"{key!r} is given in two units; give one")
+                )
+            values[name] = None
+            with self._caught(faults):
+                values[name] = self._value(table[key], types[name], key, path)
+        faults += [
+            self.fault(path, f"has no {item.name!r}; add it")
+            for item in fields(kind)  # type: ignore[arg-type]
+            if is_known and item.name not in values and item.default is MISSING
+        ]
+        self._raise(faults)
         try:
             return kind(**values)
         except self.error as error:
@@ -182,10 +211,9 @@ class Schema:
         if get_origin(item) is tuple:  # pairs of a name and what stands there
             if not isinstance(value, Mapping):
                 raise self.fault(inner, f"is {value!r}; write a table")
-            return tuple(
-                (name, self._value(value[name], get_args(item)[1], name, inner))
-                for name in sorted(value)
-            )
+            parts = {name: value[name] for name in sorted(value)}
+            found = self._every(parts, get_args(item)[1], inner)
+            return tuple(zip(parts, found, strict=True))
         is_table = item in self.kinds or is_dataclass(item)
         if not is_table:
             return self._plain_list(value, item, key, path)
@@ -193,10 +221,19 @@ class Schema:
             raise self.fault(
                 path, f"{key!r} is not a list of tables; write [[{inner}]]"
             )
-        return tuple(
-            self._value(part, item, str(index), inner)
-            for index, part in enumerate(value)
-        )
+        return self._every({str(i): part for i, part in enumerate(value)}, item, inner)
+
+    def _every(
+        self, parts: Mapping[str, object], wanted: Any, path: str
+    ) -> tuple[object, ...]:
+        """Return all of these, each as the wanted type."""
+        faults: list[Exception] = []
+        found = []
+        for key, part in parts.items():
+            with self._caught(faults):
+                found.append(self._value(part, wanted, key, path))
+        self._raise(faults)
+        return tuple(found)
 
     def _of_a_kind(self, kinds: Mapping[str, type], value: object, path: str) -> object:
         if not isinstance(value, Mapping):

@@ -101,3 +101,28 @@ def test_check_refuses_a_number_that_is_missing_or_cannot_be(
 
     assert "mine.toml: [" in error
     assert words in error
+
+
+def test_check_tells_everything_that_is_wrong_at_once(
+    command: Command, tmp_path: Path
+) -> None:
+    path = edited(tmp_path / "mine.toml", "compartments = 1024", "")
+    text = path.read_text(encoding="utf-8")
+    for old, new in (
+        ("index_bits = 10", "index_bits = 1.5"),
+        ("energy_pj = 23.6", "energy_pj = -1"),
+        ("[cost.access]\nenergy_pj = 52", "[cost.access]\nenergy_pi = 52"),
+    ):
+        assert old in text
+        text = text.replace(old, new, 1)
+    path.write_text(text, encoding="utf-8")
+
+    result = command("targets", "--check", path)
+
+    assert result.status == 1
+    assert {line.partition("]: ")[2] for line in result.err.splitlines()} == {
+        "'index_bits' is 1.5; give a whole number",
+        "has no 'compartments'; add it",
+        "unknown key 'energy_pi'; did you mean 'energy_pj'?",
+        "'energy_pj' is -1; give a number, 0 or more",
+    }
