@@ -18,6 +18,7 @@ from snn_deploy.compiler.lower.quantize import quantize
 from snn_deploy.compiler.lower.retime import late, retime
 from snn_deploy.compiler.map.blocks import Cut
 from snn_deploy.compiler.map.loads import Bounds, LoadModel, cut_apart
+from snn_deploy.compiler.map.pack import pack
 from snn_deploy.compiler.map.partition import partition
 from snn_deploy.compiler.map.rules import fan_limits, largest_fans
 from snn_deploy.compiler.pipeline import to_spiking
@@ -68,7 +69,7 @@ class Fit:
     network: str
     target: str
     layers: tuple[LayerFit, ...]
-    n_cores: int
+    n_cores: int  # each layer on its own; shared, where these are too many
     n_cores_allowed: int
     n_cores_of_chip: int
     n_chips_allowed: int  # on the board
@@ -126,12 +127,15 @@ def fit(graph: Graph, target: Target) -> Fit:
     layers = tuple(_layer(bounds, p, cut.cuts) for p in integers.populations)
     for layer in layers:
         problems += _over(integers, layer)
-    problems += _too_many(target, layers)
+    n_cores = len(cut.pieces)
+    if n_cores > target.neurocores:
+        n_cores = len(pack(cut, target).together)
+        problems += _too_many(target, layers, n_cores)
     return Fit(
         network=graph.name,
         target=target.name,
         layers=layers,
-        n_cores=len(cut.pieces),
+        n_cores=n_cores,
         n_cores_allowed=target.neurocores,
         n_cores_of_chip=target.mesh.neurocores,
         n_chips_allowed=target.board.chips,
@@ -242,8 +246,10 @@ def _advice(
     return f"{fewer} of its {n_in} inputs would fit: pool, or use fewer, before it"
 
 
-def _too_many(target: Target, layers: tuple[LayerFit, ...]) -> list[Problem]:
-    allowed, found = target.neurocores, sum(layer.n_cores for layer in layers)
+def _too_many(
+    target: Target, layers: tuple[LayerFit, ...], found: int
+) -> list[Problem]:
+    allowed = target.neurocores
     if found <= allowed:
         return []
     largest = sorted(layers, key=lambda layer: -layer.n_cores)[:3]

@@ -12,6 +12,8 @@ from snn_deploy import cli
 from snn_deploy.chip.target import Board, Target
 from snn_deploy.chip.target_file import read_target
 from snn_deploy.compiler.fit import Fit, fit
+from snn_deploy.compiler.map.partition import partition
+from snn_deploy.compiler.map.place import place
 from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.files.writing import packaged_folder
 from snn_deploy.importers.torch.file import write_model
@@ -67,7 +69,8 @@ def texts(found: Fit) -> list[str]:
 def test_network_that_fits_has_no_problem_and_the_cores_it_gets() -> None:
     found = fit(fitting(), loihi1())
 
-    network = compile_model(fitting(), loihi1())
+    compiled = compile_model(fitting(), loihi1()).graph
+    network = place(partition(compiled, loihi1()), loihi1())
     assert found.problems == ()
     assert found.n_cores == len(network.cores)
     assert found.least_cores == found.n_cores
@@ -78,6 +81,18 @@ def test_network_that_fits_has_no_problem_and_the_cores_it_gets() -> None:
         taken = [core.taken(loihi1().neurocore) for core in cores]
         for use in layer.uses:
             assert use.used == max(amounts[use.what] for amounts in taken)
+
+
+def test_what_fits_where_layers_share_neurocores_fits() -> None:
+    alone = fit(fitting(), loihi1(compartments=500))
+    one = replace(loihi1(compartments=500), board=Board())
+    target = replace(one, mesh=replace(one.mesh, neurocores=1))
+
+    found = fit(fitting(), target)
+
+    assert (alone.n_cores, found.n_cores) == (2, 1)
+    assert found.problems == ()
+    assert len(compile_model(fitting(), target).cores) == 1
 
 
 def test_least_cores_are_the_ceiling_of_the_binding_resource() -> None:
