@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,9 @@ def measure(name: str) -> dict[str, Any]:
 def _hops(network: MappedNetwork) -> dict[str, float]:
     """Return the hops of all packets as shares of those in other orders."""
     pieces = tuple(piece for core in network.cores for piece in core.pieces)
-    alone = tuple((index,) for index in range(len(pieces)))
-    cut = Partition(graph=network.graph, cuts={}, pieces=pieces, together=alone)
+    ends = np.cumsum([0, *(len(core.pieces) for core in network.cores)])
+    groups = tuple(tuple(range(a, b)) for a, b in pairwise(ends))
+    cut = Partition(graph=network.graph, cuts={}, pieces=pieces, together=groups)
     packets = traffic(cut).tocoo()
 
     def hops(places: IntArray) -> float:
@@ -107,7 +109,7 @@ def _hops(network: MappedNetwork) -> dict[str, float]:
         return float((packets.data * ways).sum())
 
     here = hops(np.array([(core.x, core.y) for core in network.cores]))
-    slots = slots_of(network.target, len(pieces))
+    slots = slots_of(network.target, len(network.cores))
     rows = hops(slots[np.lexsort((slots[:, 1], slots[:, 0]))])
     drawn = [hops(np.random.default_rng(seed).permutation(slots)) for seed in SEEDS]
     return {

@@ -14,9 +14,14 @@ from snn_deploy.cli.reading import (
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
+    from snn_deploy.compiler.map.effort import Effort
+    from snn_deploy.compiler.map.goals import Choice
     from snn_deploy.compiler.pipeline import Dump
     from snn_deploy.ir.quantized import QuantizedGraph
     from snn_deploy.ir.text import Stage
+    from snn_deploy.profile.traffic import Traffic
+
+SPIKING = "if a tenth of the neurons spike"  # compiler.map.effort.ACTIVITY
 
 
 def add_to(commands: Any) -> None:
@@ -78,14 +83,14 @@ def add_to(commands: Any) -> None:
         choices=("energy", "latency", "cores"),
         help="spread layers over the chips that are needed anyway, for the least "
         "modelled energy or time; or let layers share neurocores, for the fewest "
-        "(default: each layer on few of its own)",
+        "(default: energy, or cores where the target lacks its prices)",
     )
     parser.add_argument(
         "--traffic",
         type=Path,
         metavar="PROFILE",
-        help="the folder of a profile of this network: layers that send many spikes "
-        "lie near, and get more neurocores (default: all neurons spike alike)",
+        help="the folder of a profile --detail of this network: layers that send many "
+        "spikes lie near, and get more neurocores (default: all neurons spike alike)",
     )
     parser.add_argument(
         "--placement",
@@ -154,7 +159,7 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.compiler.map.placement import read_placement
     from snn_deploy.compiler.pipeline import compile_model, keep_quiet
     from snn_deploy.errors import ArtifactError
-    from snn_deploy.profile.traffic import saved_spikes
+    from snn_deploy.profile.traffic import read_traffic
 
     behind = "_one_pass" if options.one_pass else ""
     path = options.output or Path(f"{options.model.stem}{behind}.snn")
@@ -167,6 +172,11 @@ def call(options: argparse.Namespace) -> None:
     if options.balance_on is not None:
         show_gap(graph, options.balance_on)
     is_strict = options.strict or bool(options.allow)
+    traffic = None if options.traffic is None else read_traffic(options.traffic)
+    dump = keep_quiet if options.dump is None else into(options.dump)
+    if traffic is not None:
+        dump = checking(traffic, dump)
+    choices: list[Choice] = []
     network = compile_model(
         graph,
         target,
@@ -174,12 +184,13 @@ def call(options: argparse.Namespace) -> None:
         is_strict=is_strict,
         allow=options.allow,
         optimize=options.optimize,
-        spikes=None if options.traffic is None else saved_spikes(options.traffic),
+        spikes=None if traffic is None else traffic.spikes,
         seconds=options.time_budget,
         placement=None
         if options.placement is None
         else read_placement(options.placement),
-        dump=keep_quiet if options.dump is None else into(options.dump),
+        dump=dump,
+        tell=choices.append,
     )
     artifact = _kept_calibration(pack(network), path, options)
     write_artifact(artifact, path)
@@ -191,6 +202,8 @@ def call(options: argparse.Namespace) -> None:
         f"{_chips(target.name, network.n_chips)}, pipeline depth "
         f"{integers.depth}, {_time(integers)} per input"
     )
+    for choice in choices:
+        out(mapped_for(choice))
     readout = "spike counts" if integers.readout.spikes else "voltages"
     out(
         f"read-out: {readout} of {integers.output}, "
@@ -215,6 +228,18 @@ def _time(graph: "QuantizedGraph") -> str:
     return f"{n} timesteps"
 
 
+def checking(traffic: "Traffic", dump: "Dump") -> "Dump":
+    """Return ``dump``, which refuses integers that the traffic is not of."""
+    from snn_deploy.ir.quantized import QuantizedGraph
+
+    def checked(name: str, stage: "Stage") -> None:
+        if isinstance(stage, QuantizedGraph) and name == "retimed":
+            traffic.check(stage)
+        dump(name, stage)
+
+    return checked
+
+
 def into(folder: Path) -> "Dump":
     """Return what writes each stage into ``folder``: ``1-read.txt`` and so on."""
     from snn_deploy.compiler.pipeline import STAGES
@@ -228,6 +253,40 @@ def into(folder: Path) -> "Dump":
         write_whole(path, text_writer(as_text(stage)))
 
     return dump
+
+
+def mapped_for(choice: "Choice") -> str:
+    """Return a sentence: the goal of a mapping, and what the others would take."""
+    from snn_deploy.compiler.map.goals import ENERGY, LATENCY, unknown_for
+
+    goal, efforts, target = choice.goal, dict(choice.efforts), choice.target
+    chosen = efforts.pop(goal)
+    knows = {known: not unknown_for(known, target) for known in (ENERGY, LATENCY)}
+    n = chosen.n_cores
+    words = f"mapped for {goal}: {n} neurocore{'s' if n > 1 else ''}"
+    if lacks := ", ".join(unknown_for(ENERGY, target)):
+        counted = ", which counts as 0" if goal == ENERGY else ""
+        words += f"; for energy {target.name} lacks {lacks}{counted}"
+    if not any(knows.values()):
+        return words
+    share = "at the spikes of --traffic" if choice.is_measured else SPIKING
+    words += f", {_taken(chosen, knows)}, modelled {share}"
+    for other, effort in efforts.items():
+        is_same = effort == chosen
+        takes = f"{effort.n_cores}, {_taken(effort, knows)}"
+        words += f"; --optimize {other}: {'the same' if is_same else takes}"
+    return words
+
+
+def _taken(effort: "Effort", knows: dict[str, bool]) -> str:
+    """Return what an input, and a timestep, takes, as far as prices are known."""
+    from snn_deploy.report.units import with_prefix
+
+    found = {
+        "energy": f"{with_prefix(effort.energy_j, 'J')} an input",
+        "latency": f"{with_prefix(effort.time_s, 's')} a timestep",
+    }
+    return " and ".join(text for goal, text in found.items() if knows[goal])
 
 
 def _kept_calibration(

@@ -148,6 +148,7 @@ def show_artifact(artifact: "Artifact") -> None:
             f"one pass: the twin of a network of {graph.one_pass_of} timesteps, each "
             "spike a packet with its number"
         )
+    out(f"mapped for {network.goal}" if network.goal else "laid out by a placement")
     out(f"timestep: {time_of(graph.training.dt)}; in each {', '.join(UPDATE_ORDER)}")
     show_table(
         "populations",

@@ -58,15 +58,14 @@ def show_targets(profile: "Profile", targets: "Sequence[OnTarget]") -> None:
     able = [target for target in targets if not target.refusal]
     runs = [target.found["schedules"][schedule.value] for target in able]
     places = [
-        (name, *(f"{target.found[name]}" for target in able))
-        for name in ("neurocores", "tiles", "chips")
+        (name.replace("_", " "), *(f"{target.found[name]}" for target in able))
+        for name in ("mapped_for", "neurocores", "tiles", "chips")
     ]
     show_table(
         f"the same integers on each target, {runs[0]['text']}",
         ("", *(target.target for target in able)),
         [*places, *_costs(runs)],
     )
-    out("the others are mapped without a goal of compile --optimize")
     for target in targets:
         if target.refusal:
             out(f"not on {target.target}: {target.refusal}")

@@ -15,8 +15,7 @@ from snn_deploy.compiler.lower.move_flatten import move_flatten
 from snn_deploy.compiler.lower.one_pass import one_pass as in_one_pass
 from snn_deploy.compiler.lower.quantize import quantize
 from snn_deploy.compiler.lower.retime import retime
-from snn_deploy.compiler.map.pack import pack, spread
-from snn_deploy.compiler.map.partition import Partition, partition
+from snn_deploy.compiler.map.goals import Choice, checked_goal, choose, goal_on
 from snn_deploy.compiler.map.place import laid_out, place
 from snn_deploy.compiler.map.placement import Placement, cut_by, slots_by
 from snn_deploy.compiler.map.rules import REMEDY, check_rules
@@ -28,12 +27,12 @@ from snn_deploy.ir.text import Stage
 
 logger = logging.getLogger(__name__)
 
-GOALS = ("energy", "latency", "cores")
 CUT_FINER = "cut these layers finer in the placement"
 STAGES = ("read", "neurons", "spiking", "integers", "retimed", "mapped")
 
 # takes each stage with its name, in the order of STAGES
 Dump = Callable[[str, Stage], None]
+Tell = Callable[[Choice], None]
 
 
 def keep_quiet(name: str, stage: Stage) -> None:
@@ -70,6 +69,7 @@ def compile_model(
     seconds: float = math.inf,
     placement: Placement | None = None,
     dump: Dump = keep_quiet,
+    tell: Tell | None = None,
 ) -> MappedNetwork:
     """Return the network of ``graph``, placed on the neurocores of ``target``.
 
@@ -85,9 +85,10 @@ def compile_model(
     allow : collection of str
         except those of these kinds (``LOSSY_STEPS``).
     optimize : str, optional
-        One of ``GOALS``: the least modelled energy, or time, of a timestep on the chips
-        that are needed anyway; or few neurocores, which layers share. Without one each
-        layer takes few neurocores for itself.
+        The goal of the mapping: ``"energy"`` or ``"latency"``, the least that is
+        modelled, on the chips that are needed anyway; or ``"cores"``, few neurocores,
+        which layers share. By default energy, if the target has the prices for it;
+        else few neurocores.
     spikes : mapping, optional
         How many spikes each population sends for an input. Those that send many lie
         near, and get more neurocores. As if all spiked alike if it is not given.
@@ -98,6 +99,8 @@ def compile_model(
         ``snn_deploy.compiler.map.placement``.
     dump : callable
         Is given each stage, as it comes: ``snn_deploy.ir.text.as_text`` shows it.
+    tell : callable, optional
+        Is given how the network was cut, and what cuts for other goals would take.
 
     Raises
     ------
@@ -109,10 +112,7 @@ def compile_model(
         If it does not fit the target, listing everything that is over; or has no
         one-pass twin, listing why.
     """
-    if optimize not in (None, *GOALS):
-        raise PassError(
-            f"optimize: there is no goal {optimize!r}; choose from {', '.join(GOALS)}"
-        )
+    goal = goal_on(target) if optimize is None else checked_goal(optimize)
     if optimize is not None and placement is not None:
         raise PassError(
             f"optimize: the placement already says how layers are cut; leave "
@@ -136,31 +136,22 @@ def compile_model(
         _refuse_changes(quantized, allow)
     quantized = retime(quantized, target)
     dump("retimed", quantized)
+    slots = None
     if placement is None:
-        cut = _cut(quantized, target, optimize, spikes)
-        network = place(cut, target, spikes=spikes, seconds=seconds)
+        choice = choose(quantized, target, goal, spikes, compares=tell is not None)
+        if tell is not None:
+            tell(choice)
+        cut = choice.cut
     else:
         cut = cut_by(placement, quantized, target)
         slots = slots_by(placement, target, len(cut.together))
-        if slots is None:
-            network = place(cut, target, spikes=spikes, seconds=seconds)
-        else:
-            network = laid_out(cut, target, slots)
+    if slots is None:
+        network = place(cut, target, spikes=spikes, seconds=seconds)
+    else:
+        network = laid_out(cut, target, slots)
     dump("mapped", network)
     check_rules(network, remedy=REMEDY if placement is None else CUT_FINER)
     return network
-
-
-def _cut(
-    graph: QuantizedGraph,
-    target: Target,
-    optimize: str | None,
-    spikes: Mapping[str, float] | None,
-) -> Partition:
-    if optimize in ("energy", "latency"):
-        return spread(graph, target, optimize, spikes)
-    cut = partition(graph, target)
-    return pack(cut, target) if optimize == "cores" else cut
 
 
 def _refuse_changes(graph: QuantizedGraph, allow: Collection[str]) -> None:

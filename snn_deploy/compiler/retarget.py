@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from snn_deploy.chip.target import Precision, Target
-from snn_deploy.compiler.map.partition import partition
+from snn_deploy.compiler.map.goals import choose, goal_on
 from snn_deploy.compiler.map.place import place
 from snn_deploy.compiler.map.rules import check_rules
 from snn_deploy.errors import FitError
@@ -14,12 +14,21 @@ from snn_deploy.ir.quantized import Population, QuantizedGraph
 from snn_deploy.ir.ranges import arriving_range
 
 
-def retarget(graph: QuantizedGraph, target: Target) -> MappedNetwork:
+def retarget(
+    graph: QuantizedGraph, target: Target, *, goal: str | None = None
+) -> MappedNetwork:
     """Return a compiled ``graph`` on ``target``, where it gives the same spikes.
 
     The integers stay as they are, and so do answers and timesteps; pieces and places,
     and with them packets and hops, become those that ``target`` needs. Compiling the
     trained model for it may use other integers.
+
+    Parameters
+    ----------
+    graph, target
+    goal : str, optional
+        Of the mapping, if the target has the prices that it needs; by default, and
+        else, that of ``compile_model``.
 
     Raises
     ------
@@ -33,7 +42,8 @@ def retarget(graph: QuantizedGraph, target: Target) -> MappedNetwork:
             f"{'; '.join(missing)}; compile the model for {target.name}"
         )
     moved = replace(graph, precision=target.precision)
-    network = place(partition(moved, target), target)
+    choice = choose(moved, target, goal_on(target, goal))
+    network = place(choice.cut, target)
     check_rules(network)
     return network
 

@@ -18,8 +18,10 @@ from snn_deploy.chip.target import Target
 from snn_deploy.errors import PassError
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.synapses import counted
+from snn_deploy.names import shown
 
 Chip = tuple[int, int]  # column and row on the board
+GOALS = ("energy", "latency", "cores")  # that a network can be mapped for
 HOST: Chip = (0, 0)  # where inputs come from, and outputs go to
 
 
@@ -114,8 +116,13 @@ class MappedNetwork:
     graph: QuantizedGraph
     target: Target
     cores: tuple[Neurocore, ...]
+    goal: str = ""  # one of ``GOALS``, or none: laid out by hand
 
     def __post_init__(self) -> None:
+        if self.goal not in ("", *GOALS):
+            raise PassError(
+                f"mapped for {shown(self.goal)}, but goals are {', '.join(GOALS)}"
+            )
         _ = self.core_of
 
     def check_stored(self) -> None:

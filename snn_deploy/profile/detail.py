@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
+from snn_deploy.artifact import sha256_of
 from snn_deploy.backends.results import Counts
-from snn_deploy.chip.events import CHIP_EVENTS, CORE_EVENTS, EVENTS, LINKS
+from snn_deploy.chip.events import CHIP_EVENTS, CORE_EVENTS, EVENTS, INJECTION, LINKS
 from snn_deploy.chip.target import BAND, end_name
 from snn_deploy.costs.energy import dynamic_energy
 from snn_deploy.costs.prices import Prices, prices_for
@@ -36,6 +37,7 @@ COLUMNS = {
     },
 }  # fmt: skip
 TEXTS, INTEGERS = ("layer",), ("chip_timestep", "neurocore")
+NOTED = ("graph_sha256", "input_name", "input_spikes")  # beside the table
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,6 +48,9 @@ class Detail:
     counts as 0.
     """
 
+    graph_sha256: str  # of the integers, however they are mapped
+    input_name: str
+    input_spikes: float  # of an input, as far as the packets that the host sends tell
     layers: tuple[str, ...]  # (n_cores,)
     neurocores: IntArray  # (n_cores,), their indices
     cores: FloatArray  # (n_chip_timesteps, n_cores, n), of CORE_EVENTS
@@ -83,7 +88,13 @@ def detail(
     """Return where the events of ``n_inputs`` happened, with their energy."""
     prices, n = prices_for(network, monitor), n_inputs
     cores, chip = totals.cores, totals.chip
+    name, routes = network.graph.source.name, network.routes
+    sent = routes[name].packets.sum()  # if every value of the input spikes once
+    n_values = routes[name].packets.shape[0]
     return Detail(
+        graph_sha256=sha256_of(network.graph),
+        input_name=name,
+        input_spikes=float(chip[:, INJECTION].sum() / n * n_values / max(sent, 1)),
         layers=tuple(_layer(core) for core in network.cores),
         neurocores=np.array([core.index for core in network.cores]),
         cores=cores / n,

@@ -71,7 +71,10 @@ def table_of(rows: Rows) -> Any:
 
 
 def write_detail(found: Detail, path: Path, form: str = "parquet") -> None:
-    """Write one row for each chip timestep and neurocore, as ``write_rows`` does."""
+    """Write one row for each chip timestep and neurocore, as ``write_rows`` does.
+
+    A Parquet file says in its notes of which network, and what the input sent.
+    """
     import pyarrow as pa
 
     types = dict.fromkeys(detail.TEXTS, pa.string())
@@ -80,6 +83,8 @@ def write_detail(found: Detail, path: Path, form: str = "parquet") -> None:
         _field(name, types.get(name, pa.float64()), *about)
         for name, about in detail.COLUMNS.items()
     )
+    notes = {name: getattr(found, name) for name in detail.NOTED}
+    schema = schema.with_metadata({NOTES: json.dumps(notes)})
     with _opened(path, schema, form) as writer:
         writer.write_table(_cells(pa.table(found.columns(), schema=schema), form))
 

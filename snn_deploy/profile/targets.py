@@ -15,6 +15,7 @@ from snn_deploy.profile.profile import Profile
 from snn_deploy.profile.schedules import schedules, winners
 
 Measure = Callable[[Artifact], Profile]
+BY_HAND = "a placement"  # no goal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,9 @@ class LaidOut:
 def lay_out(artifact: Artifact, targets: Sequence[Target]) -> tuple[LaidOut, ...]:
     """Return the integers of ``artifact`` on those of the targets that are not its own.
 
+    They are mapped for the goal that ``artifact`` is mapped for, where the target has
+    the prices that it needs.
+
     Raises
     ------
     FitError
@@ -52,7 +56,7 @@ def lay_out(artifact: Artifact, targets: Sequence[Target]) -> tuple[LaidOut, ...
 
 def _laid_out(network: MappedNetwork, target: Target) -> LaidOut:
     try:
-        moved = pack(retarget(network.graph, target))
+        moved = pack(retarget(network.graph, target, goal=network.goal or None))
     except FitError as error:
         return LaidOut(target=target.name, artifact=None, refusal=str(error))
     return LaidOut(target=target.name, artifact=moved)
@@ -100,6 +104,7 @@ def _measured(profile: Profile) -> OnTarget:
     network = profile.artifact.network
     runs = schedules(profile)
     found = {
+        "mapped_for": network.goal or BY_HAND,
         "neurocores": len(network.cores),
         "tiles": network.n_tiles,
         "chips": network.n_chips,

@@ -1,9 +1,17 @@
 """How many spikes each layer sends, from a profile."""
 
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from snn_deploy.artifact import sha256_of
 from snn_deploy.errors import DataError
+from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.profile.detail import NOTED
+from snn_deploy.profile.tables import NOTES
 
 DETAIL = "detail.parquet"
 LAYER, FIRED = "layer", "fire"  # its columns
@@ -11,7 +19,25 @@ MOST_ROWS, MOST_BYTES = 10**7, 1 << 30  # a profile of thousands of neurocores h
 BLOCK = 1 << 16  # rows read at once
 
 
-def saved_spikes(folder: Path) -> dict[str, float]:
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """The spikes that layers, and the input, send in one input, and whose they are."""
+
+    path: Path
+    spikes: Mapping[str, float]  # by layer; those that share a neurocore together
+    graph_sha256: str
+
+    def check(self, graph: QuantizedGraph) -> None:
+        """Raise a ``DataError`` unless the spikes are those of this network."""
+        if sha256_of(graph) != self.graph_sha256:
+            raise DataError(
+                f"{self.path}: its spikes are those of another network than "
+                f"{graph.name} with these integers; give a profile --detail of this "
+                "one, compiled for the same target with the same options"
+            )
+
+
+def read_traffic(folder: Path) -> Traffic:
     """Return the mean number of spikes of each layer in one input.
 
     Parameters
@@ -31,7 +57,7 @@ def saved_spikes(folder: Path) -> dict[str, float]:
     found: dict[str, float] = {}
     try:
         with pq.ParquetFile(path) as file:
-            _check(file)
+            sha256, input_name, input_spikes = _checked(file)
             for batch in file.iter_batches(BLOCK, columns=[LAYER, FIRED]):
                 sums = pa.table(batch).group_by(LAYER).aggregate([(FIRED, "sum")])
                 for layer, fired in zip(*sums.to_pydict().values(), strict=True):
@@ -41,15 +67,16 @@ def saved_spikes(folder: Path) -> dict[str, float]:
             f"{path}: no such file; give the folder that snn-deploy profile --detail "
             "has written"
         ) from None
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (AttributeError, OSError, ValueError, pa.ArrowException) as error:
         raise DataError(
             f"{path}: no table of a profile ({error}); profile again"
         ) from None
-    return found
+    spikes = found | {input_name: input_spikes}
+    return Traffic(path=path, spikes=spikes, graph_sha256=sha256)
 
 
-def _check(file: Any) -> None:
-    """Raise an error unless a file is of moderate size and has our columns."""
+def _checked(file: Any) -> tuple[str, str, float]:
+    """Return what ``NOTED`` names, if a file is of moderate size with our columns."""
     import pyarrow as pa
 
     about = file.metadata
@@ -64,3 +91,10 @@ def _check(file: Any) -> None:
     for name, type_ in ((LAYER, pa.string()), (FIRED, pa.float64())):
         if types.get(name) != type_:
             raise ValueError(f"has no {name} of {type_}")
+    notes = json.loads((file.schema_arrow.metadata or {}).get(NOTES, b"{}"))
+    sha256, name, spikes = (notes.get(noted) for noted in NOTED)
+    if not (isinstance(sha256, str) and isinstance(name, str)):
+        raise ValueError("does not say of which network it is")
+    if not (isinstance(spikes, float) and 0 <= spikes < math.inf):
+        raise ValueError(f"{spikes!r} spikes of the input")
+    return sha256, name, spikes

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from snn_deploy.artifact import read_artifact
 from snn_deploy.files.writing import packaged_folder
 from snn_deploy.ir.stimuli import Encoding
-from snn_deploy.profile.traffic import saved_spikes
+from snn_deploy.profile.traffic import read_traffic
 from tests.cli.conftest import MODEL, Command, files_in
 from tests.importers.builders import network
 
@@ -23,7 +24,13 @@ def test_compile_writes_the_network_and_says_where_it_fits(
 
     assert result.status == 0
     assert result.err == ""
-    assert "5770 neurons on 4 of 128 neurocores of loihi-sim" in result.out
+    assert "5770 neurons on 47 of 128 neurocores of loihi-sim" in result.out
+    assert re.search(
+        r"mapped for energy: 47 neurocores, \S+ µJ an input and \S+ µs a timestep, "
+        r"modelled if a tenth of the neurons spike; --optimize latency: the same; "
+        r"--optimize cores: 1, \S+ µJ an input and \S+ µs a timestep\n",
+        result.out,
+    )
     assert "8 timesteps per input" in result.out
     assert f"wrote {path}" in result.out
     assert files_in(tmp_path) == ["net.snn"]
@@ -171,7 +178,7 @@ def test_a_network_that_takes_several_chips_says_how_many(
     assert "5770 neurons on 4 of 4 neurocores of 2 chips loihi-sim" in result.out
 
 
-@pytest.mark.parametrize(("goal", "n_cores"), [("latency", 100), ("cores", 1)])
+@pytest.mark.parametrize(("goal", "n_cores"), [("latency", 40), ("cores", 1)])
 def test_optimize_uses_many_neurocores_or_few(
     command: Command, tmp_path: Path, goal: str, n_cores: int
 ) -> None:
@@ -212,6 +219,40 @@ def test_goals_take_less_of_what_they_name_than_few_neurocores(
         assert 5 * time["mean_latency_s"] < cores["mean_latency_s"]
 
 
+def test_without_prices_for_energy_few_neurocores_are_taken_and_that_is_said(
+    command: Command, tmp_path: Path
+) -> None:
+    text = (packaged_folder("targets") / "loihi-sim.toml").read_text(encoding="utf-8")
+    start, end = text.index("[cost.static]"), text.index("[cost.reset]")
+    target, path = tmp_path / "chip.toml", tmp_path / "net.snn"
+    target.write_text(text[:start] + text[end:], encoding="utf-8")
+
+    result = command("compile", MODEL, "--target", target, "-o", path)
+    asked = command(
+        "compile", MODEL, "--target", target, "-o", path, "--optimize", "energy"
+    )
+
+    lacks = "for energy loihi-sim lacks power of static"
+    said = f"mapped for cores: 1 neurocore; {lacks}, "
+    assert re.search(said + r"\S+ µs a timestep, modelled", result.out)
+    assert f"; {lacks}, which counts as 0, " in asked.out
+    assert read_artifact(path).network.goal == "energy"
+
+
+def test_traffic_of_another_network_with_the_same_layers_is_refused(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    profile, other = tmp_path / "profile", tmp_path / "other.snn"
+    asked = ("--data", home / "test.npz", "--detail", "-o", profile)
+    assert command("profile", home / "plain.snn", *asked).status == 0
+    told = ("--target", "loihi-sim", "--traffic", profile, "-o", other)
+
+    refused = command("compile", MODEL, *told, "--timesteps", 3).error()
+
+    assert "its spikes are those of another network than mnist_lif" in refused
+    assert not other.exists()
+
+
 def test_traffic_comes_from_a_detailed_profile(
     command: Command, home: Path, tmp_path: Path
 ) -> None:
@@ -228,7 +269,7 @@ def test_traffic_comes_from_a_detailed_profile(
     )  # fmt: skip
 
     assert result.status == 0
-    assert saved_spikes(profile).keys() >= {
+    assert read_traffic(profile).spikes.keys() >= {
         p.name for p in read_artifact(tmp_path / "net.snn").network.graph.populations
     }
 
@@ -267,7 +308,7 @@ def test_dump_writes_each_stage_as_text(command: Command, tmp_path: Path) -> Non
         "5-retimed.txt", "6-mapped.txt",
     ]  # fmt: skip
     text = (tmp_path / "stages" / "6-mapped.txt").read_text(encoding="utf-8")
-    assert sum(line.startswith("neurocore ") for line in text.splitlines()) == 4
+    assert sum(line.startswith("neurocore ") for line in text.splitlines()) == 47
 
 
 def test_the_calibration_of_the_same_network_is_kept(

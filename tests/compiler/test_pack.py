@@ -1,12 +1,10 @@
-"""pack and spread: layers that share neurocores, and neurocores that share the work."""
+"""pack: layers that share neurocores, and none is over its limits."""
 
 from dataclasses import replace
 
-import numpy as np
-
 from snn_deploy.compiler.lower.quantize import quantize
 from snn_deploy.compiler.lower.retime import retime
-from snn_deploy.compiler.map.pack import pack, spread
+from snn_deploy.compiler.map.pack import pack
 from snn_deploy.compiler.map.partition import partition
 from snn_deploy.compiler.map.place import place
 from snn_deploy.compiler.map.rules import check_rules
@@ -33,12 +31,6 @@ def graph() -> QuantizedGraph:
     return retime(quantize(layers, TARGET), TARGET)
 
 
-def busiest(network: MappedNetwork) -> int:
-    """Return the most synapses that a neurocore reads if every neuron spikes."""
-    per_core = sum(routes.synapses.sum(axis=0) for routes in network.routes.values())
-    return int(np.max(per_core))
-
-
 def problems(network: MappedNetwork) -> list[str]:
     chip = table()
     chip["neurocore"]["compartments"] = 150
@@ -55,31 +47,3 @@ def test_layers_share_neurocores_and_none_is_over_its_limits() -> None:
     network = place(together, TARGET)
     check_rules(network)
     assert problems(network) == []
-
-
-def test_spread_cut_uses_the_neurocores_of_the_chip_and_the_busiest_does_less() -> None:
-    few = TARGET.mesh
-    target = replace(TARGET, mesh=replace(few, neurocores=16))
-    coarse = place(partition(graph(), target), target)
-
-    fine = place(spread(graph(), target, "latency"), target)
-
-    assert len(coarse.cores) < len(fine.cores) <= 16
-    assert fine.n_chips == 1
-    assert 2 * busiest(fine) <= busiest(coarse)
-    assert problems(fine) == []
-
-
-def test_what_needs_more_neurocores_than_there_are_is_not_spread() -> None:
-    board = replace(TARGET.board, height=1, width=1)
-    target = replace(TARGET, mesh=replace(TARGET.mesh, neurocores=2), board=board)
-
-    assert len(spread(graph(), target, "energy").pieces) == 4
-
-
-def test_without_prices_of_time_nothing_is_spread() -> None:
-    target = replace(TARGET, costs=())
-
-    for goal in ("energy", "latency"):
-        found = spread(graph(), target, goal)
-        assert len(found.pieces) == len(partition(graph(), target).pieces)

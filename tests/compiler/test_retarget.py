@@ -175,7 +175,8 @@ def test_the_largest_sum_of_a_convolution_is_that_of_its_kernels() -> None:
 def test_what_does_not_fit_is_refused_by_the_rules() -> None:
     chip = simulator()
     mesh = replace(chip.mesh, neurocores=1)
-    chip = replace(chip, mesh=mesh, board=Board())
+    small = replace(chip.neurocore, compartments=1)
+    chip = replace(chip, mesh=mesh, board=Board(), neurocore=small)
 
     with pytest.raises(FitError, match="does not fit"):
         retarget(graph(), chip)

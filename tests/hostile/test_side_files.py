@@ -21,8 +21,8 @@ from snn_deploy.errors import ArtifactError, DataError
 from snn_deploy.profile.diff import read_profile
 from snn_deploy.profile.sweep import MEASURED, _kept
 from snn_deploy.profile.sweep_file import Point, read_sweep
-from snn_deploy.profile.tables import write_rows
-from snn_deploy.profile.traffic import DETAIL, saved_spikes
+from snn_deploy.profile.tables import NOTES, write_rows
+from snn_deploy.profile.traffic import DETAIL, read_traffic
 from snn_deploy.training.checkpoint import read_checkpoint
 from tests.data.test_cifar10 import write_binaries, write_jpegs
 from tests.data.test_streams import graph
@@ -182,18 +182,22 @@ def test_a_kept_way_that_is_none_is_measured_again(tmp_path: Path) -> None:
 # profiles
 
 
-def detail(path: Path, n: int = 3, **columns: pa.Array) -> Path:
+NOTED = {"graph_sha256": "ab", "input_name": "in", "input_spikes": 2.0}
+
+
+def detail(path: Path, n: int = 3, notes: object = NOTED, **columns: pa.Array) -> Path:
     """Write a table of one layer, which a dictionary packs into a few bytes."""
     layer = pa.array(["conv"]).take(pa.array(np.zeros(n, np.int8)))
     table = {"layer": layer, "fire": pa.array(np.ones(n)), **columns}
-    pq.write_table(pa.table(table), path / DETAIL, compression="zstd")
+    noted = pa.table(table).replace_schema_metadata({NOTES: json.dumps(notes)})
+    pq.write_table(noted, path / DETAIL, compression="zstd")
     return path
 
 
 def test_spikes_are_added_up(tmp_path: Path) -> None:
     fired = pa.array([0.5, None, 1.0])
 
-    assert saved_spikes(detail(tmp_path, fire=fired)) == {"conv": 1.5}
+    assert read_traffic(detail(tmp_path, fire=fired)).spikes == {"conv": 1.5, "in": 2.0}
 
 
 def test_a_table_of_millions_of_rows_in_a_few_bytes(tmp_path: Path) -> None:
@@ -201,7 +205,7 @@ def test_a_table_of_millions_of_rows_in_a_few_bytes(tmp_path: Path) -> None:
 
     assert (tmp_path / DETAIL).stat().st_size < 1 << 20
     with pytest.raises(DataError, match="10000001 rows of"):
-        saved_spikes(tmp_path)
+        read_traffic(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -209,10 +213,31 @@ def test_a_table_of_millions_of_rows_in_a_few_bytes(tmp_path: Path) -> None:
 )
 def test_a_table_of_other_columns(tmp_path: Path, columns: dict[str, pa.Array]) -> None:
     with pytest.raises(DataError, match="no table of a profile"):
-        saved_spikes(detail(tmp_path, **columns))
+        read_traffic(detail(tmp_path, **columns))
     pq.write_table(pa.table({"x": [1]}), tmp_path / DETAIL)
     with pytest.raises(DataError, match="has no layer of string"):
-        saved_spikes(tmp_path)
+        read_traffic(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"graph_sha256": None}, "does not say of which network it is"),
+        ({"input_name": ["in"]}, "does not say of which network it is"),
+        ({"input_spikes": "2"}, "'2' spikes of the input"),
+        ({"input_spikes": -1.0}, "-1.0 spikes of the input"),
+        ({"input_spikes": float("inf")}, "inf spikes of the input"),
+    ],
+)
+def test_a_table_with_other_notes(
+    tmp_path: Path, change: dict[str, object], why: str
+) -> None:
+    with pytest.raises(DataError, match=why):
+        read_traffic(detail(tmp_path, notes={**NOTED, **change}))
+    others: list[object] = [[], {}, None, "x"]
+    for notes in others:
+        with pytest.raises(DataError, match="no table of a profile"):
+            read_traffic(detail(tmp_path, notes=notes))
 
 
 @pytest.mark.parametrize("change", [{"cutoff": 3}, {"cutoff": {}}, {"target": [1]}])

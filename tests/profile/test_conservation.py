@@ -70,7 +70,7 @@ def ran(name: str) -> Ran:
     graph = load_model(packaged_folder("models") / name / "model.pt")
     chip = read_target("loihi-sim")
     small = replace(chip, neurocore=replace(chip.neurocore, compartments=512))
-    compiled = compile_model(graph, chip)
+    compiled = compile_model(graph, chip, optimize="cores")
     artifact = pack(retarget(compiled.graph, small))
     network, data = artifact.network, inputs(name, artifact)
     assert len(network.cores) > len(compiled.cores)

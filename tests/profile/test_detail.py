@@ -18,7 +18,8 @@ from snn_deploy.chip.events import (
     PACKET,
     SYNAPTIC_OPERATION,
 )
-from snn_deploy.compiler.retarget import retarget
+from snn_deploy.compiler.map.partition import partition
+from snn_deploy.compiler.map.place import place
 from snn_deploy.cutoff.rules.risk import risk
 from snn_deploy.profile.detail import COLUMNS, MESH
 from snn_deploy.profile.profile import Profile, profile_inputs
@@ -64,7 +65,7 @@ def test_layers_are_those_that_lie_on_the_neurocores() -> None:
     graph = artifact().network.graph
     chip = simulator()
     small = replace(chip, neurocore=replace(chip.neurocore, compartments=8))
-    network = retarget(graph, small)
+    network = place(partition(graph, small), small)
     found = profile_inputs(pack(network), open_backend("cpu"), data(), cutoff=None)
 
     parts = found.detail

@@ -11,6 +11,7 @@ from snn_deploy.chip.target_file import read_target
 from snn_deploy.compiler.retarget import retarget
 from snn_deploy.cutoff.rules.risk import risk
 from snn_deploy.errors import FitError
+from snn_deploy.ir.mapped import GOALS
 from snn_deploy.profile.profile import Profile, Schedule, profile_inputs
 from snn_deploy.profile.summary import summarize
 from snn_deploy.profile.targets import lay_out, on_targets
@@ -35,9 +36,9 @@ def small(chip: Target) -> Target:
 
 
 def tiny(chip: Target) -> Target:
-    """Return a single chip with a single neurocore."""
+    """Return a single chip with a single neurocore, of four neurons."""
     mesh = replace(chip.mesh, neurocores=1)
-    return replace(chip, name="few", mesh=mesh, board=Board())
+    return replace(small(chip), name="few", mesh=mesh, board=Board())
 
 
 def test_prices_are_those_of_each_target() -> None:
@@ -76,6 +77,20 @@ def test_neurocores_are_those_of_each_target() -> None:
         assert two["mean_latency_s"] != one["mean_latency_s"]
     assert (own.found["tiles"], other.found["tiles"]) == (1, 3)
     assert (own.found["chips"], other.found["chips"]) == (1, 1)
+
+
+@pytest.mark.parametrize("goal", [*GOALS, ""])
+def test_each_target_is_mapped_for_the_goal_of_the_network(goal: str) -> None:
+    chip = simulator()
+    network = retarget(artifact().network.graph, chip, goal=goal or None)
+    network = replace(network, goal=goal)  # none: as if by a placement
+    costs = tuple(pair for pair in chip.costs if pair[0] not in ("access", "static"))
+    bare = replace(small(chip), name="bare", costs=costs)
+
+    others = lay_out(pack(network), [small(chip), bare])
+
+    found = [other.artifact.network.goal for other in others if other.artifact]
+    assert found == [goal or "energy", "cores"]
 
 
 def test_a_target_that_cannot_is_told_and_the_others_are_not_lost() -> None:

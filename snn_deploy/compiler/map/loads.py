@@ -6,7 +6,7 @@ axes. Only single synapses, and several projections from one sender, are looked 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from math import ceil
 
 import numpy as np
@@ -28,7 +28,7 @@ class Load:
     synapse_bits: IntArray
     n_input_axons: IntArray
     n_output_axons: IntArray
-    n_packets: dict[str, int]  # from each sender, if all its neurons spike once
+    n_packets: dict[str, IntArray]  # from each sender, if all its neurons spike once
 
     def fits(self, limits: NeurocoreLimits) -> bool:
         """Return whether every block fits a neurocore."""
@@ -49,8 +49,8 @@ class SenderLoad:
 
     bits: IntArray
     axons: IntArray
-    synapses: IntArray  # read if all its neurons spike once
-    packets: int
+    count_synapses: Callable[[], IntArray]  # read if all its neurons spike once
+    packets: IntArray  # if all its neurons spike once
     receivers: tuple[IntArray, ...]  # blocks that a neuron sends to; see Cut.sums
 
 
@@ -128,8 +128,8 @@ class LoadModel:
         return SenderLoad(
             bits=_each(bits, cut.n_neurons),
             axons=np.full(cut.n_blocks, sum(runs.values())),
-            synapses=self._dense_reads(projection, cut),
-            packets=n_sources * cut.n_blocks,
+            count_synapses=partial(self._dense_reads, projection, cut),
+            packets=np.full(cut.n_blocks, n_sources),
             receivers=(channels * cut.n_blocks, *others),
         )
 
@@ -159,7 +159,9 @@ class LoadModel:
         self, projection: Projection, synapses: ConvSynapses, cut: Cut
     ) -> SenderLoad:
         shape = self.graph.shape_of(projection.source)
-        windows = self._windows.setdefault(projection.name, Windows(synapses, shape))
+        if projection.name not in self._windows:
+            self._windows[projection.name] = Windows(synapses, shape)
+        windows = self._windows[projection.name]
         rows, columns = (windows.window(axis, cut.bands[1 + axis]) for axis in (0, 1))
         shared = self.target.neurocore.neurons_per_axon
         n_in = synapses.weights.shape[1]  # channels of a group
@@ -180,8 +182,8 @@ class LoadModel:
         return SenderLoad(
             bits=bits,
             axons=boxes * -(-n_in // shared),
-            synapses=self._reads(synapses, cut, rows, columns),
-            packets=int(boxes.sum()) * n_in,
+            count_synapses=partial(self._reads, synapses, cut, rows, columns),
+            packets=boxes * n_in,
             receivers=(np.repeat(readers, n_in), rows.n_readers, columns.n_readers),
         )
 
@@ -231,19 +233,24 @@ class LoadModel:
             (p.synapses, (places, cut.n_blocks, self.graph.shape_of(p.source)))
             for p in between
         ]
-        found = reads = sum(synapses.read_on(*there) for synapses, there in where)
-        if not self.target.neurocore.reads_zeros:
-            reads = sum(synapses.effective_read_on(*there) for synapses, there in where)
+        found = sum(synapses.read_on(*there) for synapses, there in where)
         lists = found.tocsc()
         width = self.weight_bits(between)
         bits = _each(lambda n: self._indexed(n, width), lists.data)
         ends = np.concatenate([[0], np.cumsum(bits)])[lists.indptr]
         pattern = reached(found)
+
+        def count() -> IntArray:
+            reads = found
+            if not self.target.neurocore.reads_zeros:
+                reads = sum(s.effective_read_on(*there) for s, there in where)
+            return np.asarray(reads.sum(axis=0))
+
         return SenderLoad(
             bits=np.diff(ends),
             axons=np.asarray(pattern.sum(axis=0)),
-            synapses=np.asarray(reads.sum(axis=0)),
-            packets=int(pattern.sum()),
+            count_synapses=count,
+            packets=np.asarray(pattern.sum(axis=0)),
             receivers=(np.asarray(pattern.sum(axis=1)),),
         )
 

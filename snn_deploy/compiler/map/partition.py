@@ -21,10 +21,15 @@ class Partition:
     cuts: Mapping[str, Cut]  # by population
     pieces: tuple[Piece, ...]  # of one population after another
     together: tuple[tuple[int, ...], ...]  # which pieces each neurocore gets
+    goal: str = ""  # that it was cut for, if any
 
 
 def partition(
-    graph: QuantizedGraph, target: Target, *, at_least: Mapping[str, int] | None = None
+    graph: QuantizedGraph,
+    target: Target,
+    *,
+    at_least: Mapping[str, int] | None = None,
+    bounds: Bounds | None = None,
 ) -> Partition:
     """Return ``graph`` cut into pieces, each small enough for a neurocore.
 
@@ -41,9 +46,11 @@ def partition(
     graph, target
     at_least : mapping, optional
         How many pieces populations, by name, have at least.
+    bounds : Bounds, optional
+        Of the same graph and target, where a cut before has found them.
     """
-    loads = LoadModel(graph=graph, target=target)
-    return _partition(loads, _cuts(loads, at_least or {}))
+    bounds = bounds or Bounds(LoadModel(graph=graph, target=target))
+    return _partition(bounds.loads, _cuts(bounds, at_least or {}))
 
 
 def partition_as(
@@ -62,29 +69,50 @@ def _partition(loads: LoadModel, cuts: Mapping[str, Cut]) -> Partition:
     return Partition(graph=loads.graph, cuts=cuts, pieces=pieces, together=alone)
 
 
-def _cuts(loads: LoadModel, at_least: Mapping[str, int]) -> dict[str, Cut]:
+def most_blocks(
+    bounds: Bounds,
+    population: Population,
+    others: Mapping[str, Cut],
+    sender: str,
+    allowed: int,
+    wanted: int,
+) -> int:
+    """Return into how many blocks a population may be cut, up to ``wanted``.
+
+    So that ``sender`` sends at most ``allowed`` packets if all its neurons spike once;
+    the other populations are cut as ``others`` say.
+    """
+    low, high = 1, wanted + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        cut = _cut(bounds, population, others, middle)
+        arriving = bounds.loads.part(sender, population, cut).packets
+        low, high = (middle, high) if arriving.sum() <= allowed else (low, middle)
+    return low
+
+
+def _cuts(bounds: Bounds, at_least: Mapping[str, int]) -> dict[str, Cut]:
     """Return the cut of each population."""
-    bounds = Bounds(loads)
-    found: dict[str, Cut] = {}
+    loads, found = bounds.loads, dict[str, Cut]()
     in_time = sorted(loads.graph.populations, key=lambda population: population.offset)
     for population in reversed(in_time):
         fewest = max(bounds.least(population), at_least.get(population.name, 1))
-        found[population.name] = _cut(loads, bounds, population, found, fewest)
+        found[population.name] = _cut(bounds, population, found, fewest)
     for population in reversed(in_time):  # what is fed back was not cut by then
         load = loads.of(population, found[population.name], found)
         if not load.fits(loads.target.neurocore):
             fewest = found[population.name].n_blocks
-            found[population.name] = _cut(loads, bounds, population, found, fewest)
+            found[population.name] = _cut(bounds, population, found, fewest)
     return found
 
 
 def _cut(
-    loads: LoadModel,
     bounds: Bounds,
     population: Population,
-    others: dict[str, Cut],
+    others: Mapping[str, Cut],
     fewest: int,
 ) -> Cut:
+    loads = bounds.loads
     limits = loads.target.neurocore
     sizes = three_axes(population.shape)
     apart = cut_apart(population.shape)
@@ -100,7 +128,7 @@ def _cut(
         if not load.fits(limits):
             continue
         cost = cut.n_blocks + _cores_of_senders(bounds, load, senders)
-        n_packets = sum(load.n_packets.values())
+        n_packets = sum(int(arriving.sum()) for arriving in load.n_packets.values())
         if (cost, n_packets) < (least_cost, least_packets):
             best, least_cost, least_packets = cut, cost, n_packets
     return best
@@ -124,7 +152,7 @@ def _cores_of_senders(
     found = 0.0
     for name, least in senders.items():
         sender = bounds.loads.graph.population(name)
-        filled = bounds.filled(sender, load.n_packets[name])
+        filled = bounds.filled(sender, int(load.n_packets[name].sum()))
         found += max(least, *filled.values())
     return found
 

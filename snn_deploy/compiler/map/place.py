@@ -58,7 +58,7 @@ def laid_out(cut: Partition, target: Target, slots: IntArray) -> MappedNetwork:
             zip(cut.together, slots, strict=False)
         )
     )
-    return MappedNetwork(graph=cut.graph, target=target, cores=cores)
+    return MappedNetwork(graph=cut.graph, target=target, cores=cores, goal=cut.goal)
 
 
 def traffic(
@@ -87,7 +87,8 @@ def traffic(
         if spikes is None or piece.population not in spikes:
             raise DataError(
                 f"{piece.population}: its traffic is not known; give a profile of this "
-                "network, in which each layer has neurocores of its own"
+                "network in which each layer has neurocores of its own, as it has "
+                "compiled with --optimize energy"
             )
         size = cut.graph.population(piece.population).size
         shares[index] = spikes[piece.population] / size
@@ -101,28 +102,49 @@ def traffic(
 
 def packets_of(cut: Partition) -> sparse.csr_array:
     """Return the packets that each piece sends to each neurocore, ``(n, n_cores)``."""
-    home = np.zeros(len(cut.pieces), np.int64)
-    for core, numbers in enumerate(cut.together):
-        home[list(numbers)] = core
-    piece_of = {p.name: np.zeros(p.size, np.int64) for p in cut.graph.populations}
-    for index, piece in enumerate(cut.pieces):
-        piece_of[piece.population][piece.neurons] = index
     n, n_cores = len(cut.pieces), len(cut.together)
+    piece_of = _pieces_of(cut)
     total = sparse.csr_array((n, n_cores), dtype=np.int64)
     for name, pieces in piece_of.items():
-        leaving = [p for p in cut.graph.projections if p.source == name]
-        if leaving:
-            read = sum(
-                p.synapses.read_on(
-                    home[piece_of[p.target]], n_cores, cut.graph.shape_of(name)
-                )
-                for p in leaving
-            )
+        read = _read(cut, piece_of, name)
+        if read is not None:
             ones = np.ones(len(pieces), np.int64)
             rows = np.arange(len(pieces))
             lies = sparse.csr_array((ones, (pieces, rows)), (n, len(pieces)))
-            total += lies @ reached(read.tocsr())
+            total += lies @ reached(read)
     return total
+
+
+def injected_by(cut: Partition) -> int:
+    """Return the packets that the host sends if every neuron of the input spikes."""
+    read = _read(cut, _pieces_of(cut), cut.graph.source.name)
+    return 0 if read is None else reached(read).nnz
+
+
+def _pieces_of(cut: Partition) -> dict[str, IntArray]:
+    """Return for each population the number of the piece of each neuron."""
+    found: dict[str, IntArray] = {
+        p.name: np.zeros(p.size, np.int64) for p in cut.graph.populations
+    }
+    for index, piece in enumerate(cut.pieces):
+        found[piece.population][piece.neurons] = index
+    return found
+
+
+def _read(
+    cut: Partition, piece_of: Mapping[str, IntArray], name: str
+) -> sparse.csr_array | None:
+    """Return what a spike of each neuron reads on each neurocore, if it sends any."""
+    home = np.zeros(len(cut.pieces), np.int64)
+    for core, numbers in enumerate(cut.together):
+        home[list(numbers)] = core
+    shape = cut.graph.shape_of(name)
+    leaving = [p for p in cut.graph.projections if p.source == name]
+    read = [
+        p.synapses.read_on(home[piece_of[p.target]], len(cut.together), shape)
+        for p in leaving
+    ]
+    return sparse.csr_array(sum(read)) if read else None
 
 
 def slots_of(target: Target, n: int) -> IntArray:
