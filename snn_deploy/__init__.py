@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from snn_deploy.backends.registry import open_backend as open_backend
     from snn_deploy.chip.target_file import read_target as read_target
     from snn_deploy.compiler.pipeline import compile_model as compile_model
+    from snn_deploy.compiler.twin import one_pass_twin as one_pass_twin
     from snn_deploy.cutoff.calibrate import calibrate as calibrate
     from snn_deploy.cutoff.decision import never as never
     from snn_deploy.cutoff.evidence import Evidence as Evidence
@@ -51,6 +52,7 @@ _HOMES = {
     "load": "front.network",
     "load_model": "importers.registry",
     "never": "cutoff.decision",
+    "one_pass_twin": "compiler.twin",
     "open_backend": "backends.registry",
     "pack": "artifact",
     "profile_inputs": "profile.profile",
