@@ -17,7 +17,7 @@ from snn_deploy.compiler.twin import one_pass_twin
 from snn_deploy.errors import FitError
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Graph, Training
-from snn_deploy.ir.neurons import Comparison, Lif, Qcfs, Relu, Reset
+from snn_deploy.ir.neurons import Comparison, Lif, Qcfs, Relu, Reset, memoryless
 from snn_deploy.ir.nodes import Add, Linear
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
@@ -229,6 +229,7 @@ def test_too_many_levels_for_the_registers_are_refused() -> None:
     ("neurons", "reason"),
     [
         (adding("a", 5, voltage_decay=np.array(0.25)), "a: its neurons leak"),
+        (memoryless("a", (5,), np.array(0.5), 1.0), "a: decides in each timestep by"),
         (adding("a", 5, current_decay=np.array(0.5)), "a: its synaptic current lasts"),
         (adding("a", 5, reset=Reset.HARD), "a: resets hard"),
         (adding("a", 5, refractory=2), "a: rests 2 timesteps after a spike"),

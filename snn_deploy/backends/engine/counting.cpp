@@ -10,7 +10,8 @@ void Runner::count_spikes(int sender, int row) {
   if (tally.by_kind.words.empty()) {
     const int32_t* neurons = spikes_of(sender).neurons.data();
     int n = sender < 0 ? n_input_ : live_[sender].n_spikes;
-    for (int i = 0; i < n; ++i) ++of_kind[tally.kind_of[neurons[i]]];
+    for (int i = 0; i < n; ++i)  // one that is listed several times sends one packet
+      if (i == 0 || neurons[i] != neurons[i - 1]) ++of_kind[tally.kind_of[neurons[i]]];
   } else {
     kernels_.count(tally.by_kind.sets(), live_[sender].spiked.data(), of_kind, 1);
   }

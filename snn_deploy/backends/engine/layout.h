@@ -26,10 +26,14 @@ constexpr int32_t kVoltageLimit = (1 << (kStateBits - 1)) - 1;
 constexpr int kDecayBits = 12;
 constexpr int kInputShift = 6;
 
+// Neurons that spike at most so often in a timestep are listed as often as they do: sums
+// without values are so much faster that a few more of them take less time.
+constexpr int kMostRepeated = 8;
+
 // The spikes of one timestep, ascending. Those of pixel i are begin[i] to begin[i + 1].
 struct Events {
   int32_t* neurons;
-  int32_t* values;  // null: every spike is a 1
+  int32_t* values;  // null: every spike is a 1; a neuron may have several
   int32_t* begin;   // height * width + 1
 };
 

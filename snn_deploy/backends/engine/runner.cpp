@@ -12,23 +12,26 @@ void clear(Vector& values) {
   std::fill(values.begin(), values.end(), 0);
 }
 
+// How often a neuron is listed that spikes up to `most` times in a timestep.
+size_t repeats(int most) { return most > kMostRepeated ? 1 : (size_t)most; }
+
 void unite(const std::vector<uint8_t>& from, std::vector<uint8_t>& to) {
   for (size_t i = 0; i < from.size(); ++i) to[i] |= from[i];
 }
 
 }  // namespace
 
-void Spikes::allocate(const Grid& grid, bool is_graded) {
-  neurons.resize(size_of(grid) + kSlack);
-  if (is_graded) values.resize(size_of(grid) + kSlack);
+void Spikes::allocate(const Grid& grid, int most) {
+  has_values = most > kMostRepeated;
+  neurons.resize(size_of(grid) * repeats(most) + kSlack);
+  if (has_values) values.resize(size_of(grid) + kSlack);
   begin.resize((size_t)grid.height * grid.width + 1 + kSlack);
-  has_values = is_graded;
-  events = {neurons.data(), is_graded ? values.data() : nullptr, begin.data()};
+  events = {neurons.data(), has_values ? values.data() : nullptr, begin.data()};
 }
 
 Runner::Runner(const Network& network, const Kernels& kernels, const Counting* counting)
     : network_(network), kernels_(kernels), counting_(counting) {
-  input_spikes_.allocate(network.source, true);
+  input_spikes_.allocate(network.source, kMostRepeated + 1);
   live_.resize(network.populations.size());
   size_t widest = 0, most_pixels = 0, most_kinds = 0;
   for (size_t i = 0; i < live_.size(); ++i) {
@@ -43,7 +46,7 @@ Runner::Runner(const Network& network, const Kernels& kernels, const Counting* c
     live.reached.resize(n_bytes);
     live.spiked.resize(n_bytes + sizeof(uint64_t));
     live.neurons = population.neurons;
-    live.spikes.allocate(population.grid, population.neurons.max_spikes > 1);
+    live.spikes.allocate(population.grid, population.neurons.max_spikes);
     widest = std::max(widest, (size_t)population.grid.width * population.grid.channels);
     most_pixels = std::max(most_pixels, (size_t)population.grid.width);
   }
@@ -54,6 +57,8 @@ Runner::Runner(const Network& network, const Kernels& kernels, const Counting* c
     int width = std::max(by.single.kernel_width, by.blocks.kernel_width);
     size_t n_events = (size_t)by.kernel_height * width * by.source.channels;
     if (!by.is_conv) n_events = size_of(by.source);
+    if (p.source >= 0)
+      n_events *= repeats(network.populations[p.source].neurons.max_spikes);
     size_t n_columns = (size_t)by.source.width + 2 * by.padding_x + 1;  // see mark_row
     n_events = std::max(n_events, n_columns) + kSlack;
     if (2 * n_events > list_.size()) list_.resize(2 * n_events);
@@ -316,7 +321,7 @@ void Runner::read_out(int64_t* values) const {
   std::fill(values, values + population.position.size(), 0);
   for (int i = 0; i < live.n_spikes; ++i) {
     int place = population.place[live.spikes.neurons[i]];
-    values[place] = live.spikes.has_values ? live.spikes.values[i] : 1;
+    values[place] += live.spikes.has_values ? live.spikes.values[i] : 1;
   }
 }
 

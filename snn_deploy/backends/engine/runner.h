@@ -24,7 +24,7 @@ struct Spikes {
   Events events;
   bool has_values = false;
 
-  void allocate(const Grid& grid, bool is_graded);
+  void allocate(const Grid& grid, int most);  // spikes of a neuron
 };
 
 // What arrives in time: sums of each timestep until the latest arrival.

@@ -39,10 +39,14 @@ struct Loaded {
         current_keep(Simd::load(of.current_keep, lane)) {}
 };
 
+// What a spike takes off the voltage: all, the amount, or one amount for each of several.
+enum Resets { kToZero, kByAmount, kSeveral };
+
 // The registers of a row of neurons.
 struct Row {
   State state;
-  const int32_t* sums;
+  int32_t* sums;  // and then, of kSeveral, how often each neuron spikes
+  int max_spikes;
   uint8_t* spikes;
   uint8_t* reached;
   int32_t* limited;
@@ -50,6 +54,7 @@ struct Row {
   Row(const Step& step, int y)
       : state(step.state),
         sums(step.row),
+        max_spikes(step.neurons->max_spikes),
         spikes(step.spikes),
         reached(step.reached),
         limited(step.limited) {
@@ -79,7 +84,7 @@ inline int n_wraps(Simd::I32 sums, Simd::I32 kept) {
 
 // Updates a vector of neurons, the first of which is `first` of its row; with the mark of
 // its pixel.
-template <bool keeps_current, bool is_hard, bool is_counted, bool is_watched>
+template <bool keeps_current, Resets resets, bool is_counted, bool is_watched>
 inline void update(const Loaded& of, const Row& row, int first, int32_t mark) {
   const Simd::I32 half = Simd::set(kVoltageLimit), lowest = Simd::set(-kVoltageLimit);
   const State& state = row.state;
@@ -100,10 +105,23 @@ inline void update(const Loaded& of, const Row& row, int first, int32_t mark) {
   if (is_watched) row.limited[0] += n_outside(voltage, -kVoltageLimit, kVoltageLimit);
   voltage = Simd::max(Simd::min(voltage, half), lowest);
   Simd::Mask spikes = Simd::greater(voltage, of.threshold);
-  if (is_hard)
+  if (resets == kToZero) {
     voltage = Simd::unless(spikes, voltage);
-  else
-    voltage = Simd::max(Simd::sub(voltage, Simd::where(spikes, of.amount)), lowest);
+  } else {
+    Simd::I32 taken = of.amount;
+    if (resets == kSeveral) {
+      const Simd::I32 one = Simd::set(1);
+      Simd::I32 level = Simd::where(spikes, of.threshold), number = one;
+      for (int i = 1; i < row.max_spikes; ++i) {
+        level = Simd::add(level, of.amount);
+        Simd::Mask more = Simd::greater(voltage, level);
+        taken = Simd::add(taken, Simd::where(more, of.amount));
+        number = Simd::add(number, Simd::where(more, one));
+      }
+      Simd::store(row.sums + first, Simd::where(spikes, number));
+    }
+    voltage = Simd::max(Simd::sub(voltage, Simd::where(spikes, taken)), lowest);
+  }
   Simd::store(state.voltage + first, voltage);
   Simd::put_bits(spikes, row.spikes + first / 8);
   if (is_counted) {
@@ -120,7 +138,7 @@ inline const Registers* registers_of(const Neurons& of, int y) {
 }
 
 // Updates a row of neurons; step.spikes tells which of them spike.
-template <bool keeps_current, bool is_hard, bool is_counted, bool is_watched>
+template <bool keeps_current, Resets resets, bool is_counted, bool is_watched>
 void update_vectors(const Step& step, int y) {
   const Neurons& of = *step.neurons;
   const Registers* registers = registers_of(of, y);
@@ -130,14 +148,14 @@ void update_vectors(const Step& step, int y) {
     for (int x = 0, i = 0; x < of.width; ++x)
       for (int end = i + of.channels; i < end; i += Simd::kLanes) {
         Loaded loaded(registers[i / kChannels], i % kChannels);
-        update<keeps_current, is_hard, is_counted, is_watched>(loaded, row, i, step.marks[x]);
+        update<keeps_current, resets, is_counted, is_watched>(loaded, row, i, step.marks[x]);
       }
     return;
   }
   for (int channel = 0; channel < of.channels; channel += Simd::kLanes) {
     Loaded loaded(registers[channel / kChannels], channel % kChannels);
     for (int x = 0, i = channel; i < n; ++x, i += of.channels)
-      update<keeps_current, is_hard, is_counted, is_watched>(loaded, row, i, step.marks[x]);
+      update<keeps_current, resets, is_counted, is_watched>(loaded, row, i, step.marks[x]);
   }
 }
 
@@ -161,6 +179,29 @@ int emit_row(const Step& step, int y, int n_spikes) {
   return n_spikes;
 }
 
+// The same where neurons spike several times; step.row tells how often.
+int emit_several(const Step& step, int y, int n_spikes) {
+  static_assert(Simd::kLanes >= kMostRepeated && kSlack >= Simd::kLanes, "");
+  const Neurons& of = *step.neurons;
+  int32_t neuron = y * of.width * of.channels;
+  int32_t* begin = step.out.begin + (ptrdiff_t)y * of.width + 1;
+  const int32_t* numbers = step.row;
+  for (int x = 0; x < of.width; ++x) {
+    for (int i = 0; i < of.channels; i += kChannels) {
+      uint16_t spikes;
+      memcpy(&spikes, step.spikes + neuron / 8, sizeof spikes);
+      for (; spikes; spikes &= (uint16_t)(spikes - 1)) {
+        int lane = __builtin_ctz(spikes);
+        Simd::store(step.out.neurons + n_spikes, Simd::set(neuron + lane));
+        n_spikes += numbers[lane];
+      }
+      neuron += kChannels, numbers += kChannels;
+    }
+    *begin++ = n_spikes;
+  }
+  return n_spikes;
+}
+
 inline int32_t decay_one(int32_t value, int32_t keep) {
   int64_t kept = (int64_t)(value < 0 ? -value : value) * keep >> kDecayBits;
   return (int32_t)(value < 0 ? -kept : kept);
@@ -171,7 +212,7 @@ inline int32_t limited(int32_t voltage) {
   return voltage > -kVoltageLimit ? voltage : -kVoltageLimit;
 }
 
-// One neuron, with a refractory period and graded spikes; returns its spikes.
+// One neuron, with a refractory period or many spikes; returns its spikes.
 inline int32_t update_one(const Neurons& of, const Registers& registers, int lane,
                           const State& state, ptrdiff_t neuron, int32_t arriving,
                           int32_t* counts) {
@@ -211,6 +252,17 @@ inline void put_bit(bool is_set, ptrdiff_t neuron, uint8_t* bits) {
   bits[neuron / 8] = (uint8_t)((bits[neuron / 8] & ~bit) | (is_set ? bit : 0));
 }
 
+// Writes the events of one neuron; returns the number of events so far.
+inline int emit_one(const Events& out, int32_t neuron, int32_t spikes, int n_events) {
+  if (out.values) {
+    out.neurons[n_events] = neuron;
+    out.values[n_events] = spikes;
+    return n_events + (spikes != 0);
+  }
+  for (int i = 0; i < spikes; ++i) out.neurons[n_events++] = neuron;
+  return n_events;
+}
+
 int update_singly(const Step& step, int y, int n_spikes) {
   const Neurons& of = *step.neurons;
   const State& state = step.state;
@@ -223,9 +275,7 @@ int update_singly(const Step& step, int y, int n_spikes) {
       const Registers& own = registers[channel / kChannels];
       int lane = channel % kChannels;
       int32_t spikes = update_one(of, own, lane, state, neuron, *sums++, step.limited);
-      step.out.neurons[n_spikes] = (int32_t)neuron;
-      if (step.out.values) step.out.values[n_spikes] = spikes;
-      n_spikes += spikes != 0;
+      n_spikes = emit_one(step.out, (int32_t)neuron, spikes, n_spikes);
       put_bit(spikes != 0, neuron, step.spikes);
       put_bit(state.current[neuron] || state.voltage[neuron] || own.bias[lane], neuron,
               state.busy);
@@ -236,27 +286,31 @@ int update_singly(const Step& step, int y, int n_spikes) {
   return n_spikes;
 }
 
-template <bool keeps_current, bool is_hard>
+template <bool keeps_current, Resets resets>
 void update_counted(const Step& step, int y) {
   if (step.limited)
-    update_vectors<keeps_current, is_hard, true, true>(step, y);
+    update_vectors<keeps_current, resets, true, true>(step, y);
   else if (step.reached)
-    update_vectors<keeps_current, is_hard, true, false>(step, y);
+    update_vectors<keeps_current, resets, true, false>(step, y);
   else
-    update_vectors<keeps_current, is_hard, false, false>(step, y);
+    update_vectors<keeps_current, resets, false, false>(step, y);
 }
 
 // Updates a row of neurons from their sums; returns the number of spikes so far.
 int update_row(const Step& step, int y, int n_spikes) {
   const Neurons& of = *step.neurons;
-  if (of.refractory || of.max_spikes > 1) return update_singly(step, y, n_spikes);
-  switch (of.keeps_current * 2 + of.is_hard) {
-    case 0: update_counted<false, false>(step, y); break;
-    case 1: update_counted<false, true>(step, y); break;
-    case 2: update_counted<true, false>(step, y); break;
-    default: update_counted<true, true>(step, y); break;
+  if (of.refractory || of.max_spikes > kMostRepeated)
+    return update_singly(step, y, n_spikes);
+  Resets resets = of.max_spikes > 1 ? kSeveral : of.is_hard ? kToZero : kByAmount;
+  switch (of.keeps_current * 3 + resets) {
+    case 0: update_counted<false, kToZero>(step, y); break;
+    case 1: update_counted<false, kByAmount>(step, y); break;
+    case 2: update_counted<false, kSeveral>(step, y); break;
+    case 3: update_counted<true, kToZero>(step, y); break;
+    case 4: update_counted<true, kByAmount>(step, y); break;
+    default: update_counted<true, kSeveral>(step, y); break;
   }
-  return emit_row(step, y, n_spikes);
+  return resets == kSeveral ? emit_several(step, y, n_spikes) : emit_row(step, y, n_spikes);
 }
 
 }  // namespace

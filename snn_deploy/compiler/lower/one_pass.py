@@ -129,9 +129,15 @@ def _of_neurons(graph: QuantizedGraph, population: Population) -> Iterator[Probl
     most = levels_of(graph, population) * population.max_spikes
     limit = (1 << PAYLOAD_BITS) - 1
     integrate = "train with QCFS or ReLU, or with neurons that only add up"
+    has_memory = bool(np.any(population.voltage_decay < 1 << DECAY_BITS))
     for is_so, what, advice in (
         (
-            population.voltage_decay.any(),
+            not has_memory,
+            "decides in each timestep by itself, as max pooling does",
+            "use average pooling, and neurons that only add up",
+        ),
+        (
+            has_memory and population.voltage_decay.any(),
             "its neurons leak, so that the order of spikes counts",
             integrate,
         ),
@@ -141,9 +147,9 @@ def _of_neurons(graph: QuantizedGraph, population: Population) -> Iterator[Probl
             integrate,
         ),
         (
-            population.spikes and population.reset is Reset.HARD,
+            has_memory and population.spikes and population.reset is Reset.HARD,
             "resets hard, which drops what is over the threshold",
-            "train with a soft reset, and average instead of max pooling",
+            "train with a soft reset",
         ),
         (
             population.refractory,
