@@ -8,8 +8,8 @@ from snn_deploy.ir.mapped import MappedNetwork
 def one_pass_twin(network: MappedNetwork) -> MappedNetwork:
     """Return what ``compile --one-pass`` gives for the model of ``network``.
 
-    Of the same integers on the same target, laid out anew: ``one_pass`` says how, and
-    ``obstacles`` beside it whether there is one.
+    Of the same integers on the same target, laid out anew for the same goal:
+    ``one_pass`` says how, and ``obstacles`` beside it whether there is one.
 
     Raises
     ------
@@ -17,4 +17,4 @@ def one_pass_twin(network: MappedNetwork) -> MappedNetwork:
         If there is none, or it does not fit.
     """
     target = network.target
-    return retarget(one_pass(network.graph, target), target)
+    return retarget(one_pass(network.graph, target), target, goal=network.goal)

@@ -280,10 +280,11 @@ def test_events_a_chip_without_numbers_and_a_twin_are_refused() -> None:
     assert str(reason).startswith("chain: runs in one pass already")
 
 
-def test_twin_of_an_artifact_is_what_the_model_compiles_to() -> None:
-    compiled = compile_model(network(), TARGET)
+@pytest.mark.parametrize("goal", [None, "latency", "cores"])
+def test_twin_of_an_artifact_is_what_the_model_compiles_to(goal: str | None) -> None:
+    compiled = compile_model(network(), TARGET, optimize=goal)
 
     twin = one_pass_twin(compiled)
 
-    wanted = compile_model(network(), TARGET, one_pass=True)
+    wanted = compile_model(network(), TARGET, one_pass=True, optimize=goal)
     assert pack(twin).sha256 == pack(wanted).sha256
