@@ -164,29 +164,22 @@ class Recorder:
     ) -> None:
         self._exits.close()
 
-    def call(self, *arguments: Any, **options: Any) -> Any:
-        """Call the module; return what it returns.
+    def call(self, x: torch.Tensor, *others: Any) -> Any:
+        """Call the module with an input; return what it returns.
 
-        Tensors that it has not given itself are inputs.
+        The others may be what it has returned before; tensors that are not are
+        constants.
         """
         self._is_paused = True
-        given = mapped(self._given, (arguments, options))
-        self.record.inputs.append((*given[0], *given[1].values()))
+        value = TracedValue(shape=tuple(x.shape), dtype=x.dtype, name="input")
+        self._note(x, value)
+        given = mapped(self._value_or_plain, others)
+        self.record.inputs.append((value, *given))
         self._is_paused = False
-        returned = self.model(*arguments, **options)
+        returned = self.model(x, *others)
         self._is_paused = True
         self.record.outputs.append(mapped(self._value_or_plain, returned))
         return returned
-
-    def _given(self, item: Any) -> Any:
-        if not isinstance(item, torch.Tensor):
-            return item
-        known = self._known(item)
-        if known is not None:
-            return known
-        value = TracedValue(shape=tuple(item.shape), dtype=item.dtype, name="input")
-        self._note(item, value)
-        return value
 
     # modules
 

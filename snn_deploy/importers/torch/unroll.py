@@ -1,0 +1,222 @@
+"""Take a recorded forward apart into items, each a value of one timestep.
+
+A loop over timesteps and an axis of timesteps give the same items: a layer that is
+called with ``(time, batch, ...)`` gives one for each timestep.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from snn_deploy.errors import ModelError
+from snn_deploy.importers.torch import calls as rules
+from snn_deploy.importers.torch.calls import Maker
+from snn_deploy.importers.torch.frameworks.framework import TimeAxis
+from snn_deploy.importers.torch.frameworks.registry import framework_of, is_cell
+from snn_deploy.importers.torch.record import (
+    LAYER,
+    Call,
+    Record,
+    TracedValue,
+    mapped,
+    values_in,
+)
+from snn_deploy.importers.torch.signals import (
+    Signal,
+    refused,
+    regrouped,
+)
+from snn_deploy.importers.torch.timestep import Item
+
+OWN_STATES = (
+    "hand every neuron layer its own state back, as in: out, state1 = lif1(x, state1); "
+    "return out, states"
+)
+INPUT_AXES = {
+    TimeAxis.NONE: ("N",),
+    TimeAxis.FIRST: ("T", "N"),
+    TimeAxis.SECOND: ("N", "T"),
+    TimeAxis.MERGED: ("NT",),
+}
+
+
+class Unrolled:
+    """The items of a record.
+
+    Parameters
+    ----------
+    record : Record
+    axis : TimeAxis
+        Where the inputs have their timesteps.
+    n, n_timesteps : int
+        Inputs in the batch, and timesteps on that axis.
+    """
+
+    def __init__(
+        self, record: Record, axis: TimeAxis, n: int, n_timesteps: int
+    ) -> None:
+        self.n = n
+        self.items: list[Item] = []  # in the order in which they were computed
+        self.outputs: list[Signal | ModelError] = []
+        self._signals: dict[TracedValue, Signal | ModelError] = {}
+        self._last: dict[nn.Module, Item] = {}  # of each module of neurons
+        self._n_calls = len(record.inputs)
+        for index, values in enumerate(record.inputs):
+            self._input(values[0], index, axis, n_timesteps)
+        for call in record.calls:
+            self._read(call)
+        for returned in record.outputs:
+            self.outputs.append(self._output(returned))
+
+    def _input(
+        self, value: TracedValue, index: int, axis: TimeAxis, n_timesteps: int
+    ) -> None:
+        axes = INPUT_AXES[axis]
+        n_axes = len(axes)
+        shape = value.shape[n_axes:]
+        is_constant = axis is TimeAxis.NONE and self._n_calls == 1
+        times: Sequence[int | None] = [None] if is_constant else [index]
+        if axis is not TimeAxis.NONE:
+            times = range(n_timesteps)
+        items = tuple(
+            Item(operation="input", options={"timestep": t}, shape=shape) for t in times
+        )
+        self.items += items
+        self._signals[value] = Signal(
+            items=items, axes=(*axes, *("F" for _ in shape)), n=self.n
+        )
+
+    def _output(self, returned: Any) -> Signal | ModelError:
+        """Return what a forward gives first: the output, before its states."""
+        while isinstance(returned, tuple | list | dict) and returned:
+            parts = returned.values() if isinstance(returned, dict) else returned
+            returned = next(iter(parts))
+        if not isinstance(returned, TracedValue) or returned.constant is not None:
+            return ModelError(
+                "forward returns no layer's output; return it, or it and the states"
+            )
+        return self._signals[returned]
+
+    # calls
+
+    def _read(self, call: Call) -> None:
+        results = list(values_in(call.results))
+        found: Any
+        poisoned = [
+            given
+            for value in call.values
+            if isinstance(given := self._signals.get(value), ModelError)
+        ]
+        try:
+            if poisoned:
+                raise poisoned[0]
+            found = self._layer(call) if call.module else self._function(call)
+        except ModelError as error:
+            where = call.path if call.module else f"forward calls {call.operation}"
+            found = error if poisoned else ModelError(f"{where}: {error}")
+        if isinstance(found, ModelError | Signal):
+            for value in results:
+                self._signals.setdefault(value, found)
+            return
+        for value, signal in zip(results, found, strict=True):
+            self._signals.setdefault(value, signal)
+
+    def signal(self, value: TracedValue) -> Signal | torch.Tensor:
+        """Return what a value is: a constant, or a tensor of the forward."""
+        if value.constant is not None:
+            return value.constant
+        found = self._signals[value]
+        assert isinstance(found, Signal)
+        return found
+
+    def _function(self, call: Call) -> Signal | list[Signal | ModelError]:
+        arguments = mapped(self._resolved, call.arguments)
+        options = mapped(self._resolved, dict(call.options))
+        make = Maker(self.items, call, self.n)
+        rule = rules.rule_of(call.operation)
+        if rule is None:
+            raise ModelError("cannot be deployed")
+        try:
+            return rule(make, *arguments, **options)
+        except TypeError as error:
+            raise ModelError(
+                f"is called with arguments that cannot be deployed ({error}); give it "
+                "plain numbers"
+            ) from error
+
+    def _resolved(self, item: Any) -> Any:
+        return self.signal(item) if isinstance(item, TracedValue) else item
+
+    # modules that are taken whole
+
+    def _layer(self, call: Call) -> Signal | list[Signal | ModelError]:
+        module = call.module
+        assert module is not None
+        if not call.arguments:
+            raise ModelError("names its argument; call it as layer(x)")
+        first, *others = call.arguments
+        make = Maker(self.items, call, self.n)
+        x = self._resolved(first)
+        if not isinstance(x, Signal):
+            raise ModelError("is fed a constant; feed it an output")
+        if is_cell(module):
+            return self._cell(call, x, others, make)
+        framework = framework_of(module)
+        if framework.is_sum(module):
+            return rules.elementwise(make, "add", [x, *map(self._resolved, others)])
+        if framework.is_passed(module):
+            return x
+        if isinstance(module, nn.Flatten):
+            (result,) = values_in(call.results)
+            return regrouped(x, result.shape, make.flatten_of(module))
+        (result,) = values_in(call.results)
+        return rules.layer(make, x, module, result.shape)
+
+    def _cell(
+        self, call: Call, x: Signal, states: Sequence[Any], make: Maker
+    ) -> list[Signal | ModelError]:
+        """Return what neurons give: their output, and states of the last timestep."""
+        module = call.module
+        assert module is not None
+        axis = framework_of(module).time_axis(module)
+        wanted = INPUT_AXES[axis]
+        if x.axes[: len(wanted)] != wanted or set(x.axes[len(wanted) :]) != {"F"}:
+            raise refused(rules.other_time(axis))
+        self._check_states(module, list(values_in((states, dict(call.options)))))
+        results = list(values_in(call.results))
+        is_list = isinstance(call.results, list) and len(results) == len(x.items)
+        n_axes = 1 if is_list else len(wanted)  # a tensor for each timestep
+        features = results[0].shape[n_axes:]
+        cells = tuple(make(LAYER, (item,), features) for item in x.items)
+        self._last[module] = cells[-1]
+        axes = (*wanted[:n_axes], *("F" for _ in features))
+        if is_list:
+            axes = ("N", *axes[1:])
+            return [Signal(items=(cell,), axes=axes, n=self.n) for cell in cells]
+        signals: list[Signal | ModelError] = []
+        signals.append(Signal(items=cells, axes=axes, n=self.n))
+        for index, value in enumerate(results[1:], start=1):
+            part = make("part", cells[-1:], value.shape[1:], index=index)
+            axes = ("N", *("F" for _ in value.shape[1:]))
+            signals.append(Signal(items=(part,), axes=axes, n=self.n))
+        return signals
+
+    def _check_states(self, module: nn.Module, values: Sequence[TracedValue]) -> None:
+        """Raise an error unless states are those that the module gave last, or rest."""
+        before = self._last.get(module)
+        for value in values:
+            found = self.signal(value)
+            if isinstance(found, torch.Tensor):
+                if before is not None:
+                    raise refused("starts anew from given states; " + OWN_STATES)
+                continue
+            (item, *_) = found.items
+            is_own = item is before or (
+                isinstance(item, Item)
+                and item.operation == "part"
+                and item.sources[0] is before
+            )
+            if not is_own or len(found.items) > 1:
+                raise refused("is given a state that is not its own; " + OWN_STATES)
