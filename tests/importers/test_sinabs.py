@@ -216,19 +216,6 @@ def test_a_leak_bounds_the_voltage(tmp_path: Path) -> None:
         ),
         (iaf(spike_fn=SINGLE, reset_fn=np.add), "reset_fn is ufunc"),
         (iaf(spike_fn=activation.Quantize), "spike_fn is Quantize"),
-        (sl.ALIF(2.0, 2.0), "sinabs' ALIF cannot be deployed"),
-        (
-            sl.LIFRecurrent(2.0, nn.Identity()),
-            "the connection is Identity, which cannot be deployed; use Linear",
-        ),
-        (
-            sl.LIFRecurrent(2.0, nn.Conv2d(4, 4, 3)),
-            "leads from (4, 4, 4) to (4, 2, 2); it must lead back",
-        ),
-        (
-            sl.LIFRecurrent(2.0, nn.Conv2d(4, 4, 1)),
-            "a bias is left out at the first timestep",
-        ),
         (sl.SpikingMaxPooling2dLayer((2, 2)), "SpikingMaxPooling2dLayer cannot"),
         (sl.QuantizeLayer(), "QuantizeLayer cannot be deployed"),
     ],
@@ -243,6 +230,35 @@ def test_a_refusal_names_the_parameter(
     assert str(caught.value).startswith("1")
     assert words in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        (sl.ALIF(2.0, 2.0), "sinabs' ALIF cannot be deployed"),
+        (
+            sl.LIFRecurrent(2.0, nn.Identity()),
+            "the connection is Identity, which cannot be deployed; use Linear",
+        ),
+        (
+            sl.LIFRecurrent(2.0, nn.Sequential(nn.Flatten(), nn.Linear(16, 8))),
+            "the connection is Sequential, which cannot be deployed; use Linear",
+        ),
+        (
+            sl.LIFRecurrent(2.0, nn.Conv2d(4, 4, 1)),
+            "a bias is left out at the first timestep",
+        ),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
+)
+def test_a_refusal_names_the_parameter_of_all_timesteps(
+    tmp_path: Path, cell: nn.Module, words: str
+) -> None:
+    with pytest.raises(ModelError) as caught:
+        saved(nn.Sequential(nn.Identity(), cell), tmp_path, (4, 2, 2))
+
+    assert str(caught.value).startswith("1")
+    assert words in str(caught.value)
 
 
 def test_states_left_over_from_training_do_not_matter(tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_a_read_out_of_all_timesteps_behind_single_steps_is_refused(
     module = louder(nn.Sequential(*layers, neuron.NonSpikingLIFNode()))
 
     with pytest.raises(
-        ModelError, match=r"1: gives other.*set_step_mode\(model, 'm'\)"
+        ModelError, match=r"1: is one timestep.*set_step_mode\(model, 'm'\)"
     ):
         saved(module, tmp_path, (4,))
 
@@ -310,7 +310,7 @@ def test_states_left_over_from_training_do_not_matter(tmp_path: Path) -> None:
         ),
         (layer.NeuNorm(4, 4, 4, 1), "NeuNorm cannot be deployed"),
         (layer.SynapseFilter(tau=2.0), "SynapseFilter cannot be deployed"),
-        (layer.WSConv2d(4, 4, 1), "WSConv2d is a Conv2d with a forward of its own"),
+        (layer.WSConv2d(4, 4, 1), "Conv2d takes spikes, but 0 gives current"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
 )
@@ -330,7 +330,7 @@ def test_single_steps_that_are_given_all_timesteps_are_refused(tmp_path: Path) -
         nn.Linear(6, 6), neuron.IFNode(step_mode="s"),
     )  # fmt: skip
 
-    with pytest.raises(ModelError, match="gives other outputs at timestep"):
+    with pytest.raises(ModelError, match="4: is one timestep, and is given all"):
         saved(louder(module), tmp_path, SHAPE)
 
 

@@ -35,6 +35,7 @@ from snn_deploy.importers.torch.signals import (
 from snn_deploy.importers.torch.timestep import Item
 
 Rule = Callable[..., Any]
+FLATTEN = nn.Flatten()  # all of one timestep
 _RULES: dict[str, Rule] = {}
 # what is computed from each element alone; of the first argument, or of the others too
 _OPERANDS = {
@@ -82,11 +83,10 @@ class Maker:
 
     def flatten_of(self, module: nn.Module) -> Callable[..., Item]:
         """Return what makes items of a module that flattens."""
-        known = {"flatten": nn.Flatten()}  # of one timestep, all of it
 
         def make(name: str, sources: Sequence[Part], shape: Shape) -> Item:
             item = self(LAYER, sources, shape)
-            item.module = known.get(name, module)
+            item.module = FLATTEN if name == "flatten" else module
             return item
 
         return make
@@ -290,12 +290,12 @@ def layer(make: Maker, x: Signal, module: nn.Module, result: Shape) -> Signal:
     )
 
 
-def other_time(axis: TimeAxis) -> str:
+def other_time(axis: TimeAxis, advice: str) -> str:
     """Return what is wrong where neurons are given other axes than they take."""
     if axis is TimeAxis.NONE:
         return (
             "is one timestep, and is given all of them at once, so that it has no "
-            "memory; give it one timestep after the other"
+            f"memory; {advice or 'give it one timestep after the other'}"
         )
     return f"takes ({axis.value}, ...), and is given other axes; it {MIXED}"
 

@@ -6,7 +6,7 @@ And which values of the forward are one tensor, so that in place all of them cha
 import logging
 from collections.abc import Hashable, Iterable
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -223,6 +223,10 @@ class Layers:
 
 def _check_unchanged(module: nn.Module, name: str) -> None:
     """Raise a ``ModelError`` if a known layer has been made to do something else."""
+    if is_cell(module) and (module._forward_hooks or module._forward_pre_hooks):
+        raise ModelError(
+            f"{name}: hooks change what these neurons do; remove them before saving"
+        )
     kinds = [kind for kind in type(module).__mro__ if kind in read_layer.registry]
     known: Any = kinds[0]
     if known is object:  # of no known type: refused, or handled, by name
@@ -234,52 +238,3 @@ def _check_unchanged(module: nn.Module, name: str) -> None:
             f"{name}: {type(module).__name__} is a {known.__name__} with a forward of "
             f"its own, which cannot be deployed; use {known.__name__}"
         )
-    if module._forward_hooks or module._forward_pre_hooks:
-        raise ModelError(
-            f"{name}: hooks change what this layer does; remove them (as "
-            "torch.nn.utils.remove_weight_norm does) before saving"
-        )
-
-
-class Aliases(Generic[Value]):
-    """The layer that each value of a forward comes from.
-
-    As in PyTorch: behind ``skip = out; out += x``, ``skip`` is the sum as well.
-    """
-
-    def __init__(self, layers: Layers) -> None:
-        self.layers = layers
-        self.ends: dict[Value, str] = {}  # layer, or what a value stands for
-        self.made_by: dict[Value, Value] = {}  # the value that the tensor was made as
-
-    def note(
-        self, value: Value, end: str, first: Value | None, *, is_written: bool
-    ) -> None:
-        """Note that a call of ``first`` gives ``value``, of the layer ``end``.
-
-        Raises
-        ------
-        ModelError
-            If it is written in place where the next timestep finds it.
-        """
-        self.ends[value], self.made_by[value] = end, value
-        if first is None or first not in self.ends or end not in self.layers.nodes:
-            return
-        before, maker = self.ends[first], self.made_by[first]
-        is_changed = is_written and end != before
-        if is_changed:
-            self._check_writable(value, maker)
-        if is_changed or end == before or self.layers.is_view(end, of=before):
-            self.made_by[value] = maker
-        same = [v for v, m in self.made_by.items() if m == maker and v != value]
-        for other in same if is_changed else ():
-            self.ends[other] = end if self.ends[other] == before else CHANGED
-
-    def _check_writable(self, value: Value, maker: Value) -> None:
-        end = self.ends[maker]
-        if end == INPUT_NAME or self.layers.is_kept(end):
-            what = "input" if end == INPUT_NAME else f"state of {end}"
-            raise ModelError(
-                f"{value}: forward changes its {what} in place, so that the next "
-                f"timestep finds it changed; {OUT_OF_PLACE}"
-            )

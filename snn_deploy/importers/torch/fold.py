@@ -60,10 +60,19 @@ class _Operand:
     delay: int
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OneTimestep:
+    """The items of one timestep, in order, and what they are in each of them."""
+
+    items: tuple[Item, ...]
+    output: Item
+    rows: Mapping[Item, Mapping[int, Item]]
+
+
 def fold(
-    outputs: Sequence[Part], items: Sequence[Item], seeds: Iterable[Sequence[Item]]
-) -> tuple[list[Item], Item]:
-    """Return the items of one timestep, in order, and the one that is its output.
+    outputs: Sequence[Part], items: Sequence[Item], seeds: Sequence[Sequence[Item]] = ()
+) -> OneTimestep:
+    """Return the one timestep that all of them are.
 
     Parameters
     ----------
@@ -71,7 +80,7 @@ def fold(
         What the timesteps give; or what the last one gives, where there are ``seeds``.
     items : sequence of Item
         In the order in which they were computed.
-    seeds : iterable
+    seeds : sequence
         Rows of items that are known to be the same layer at every timestep.
 
     Raises
@@ -100,7 +109,7 @@ def fold(
             "timestep gives"
         )
     _check_counts(streams, n)
-    return _built(streams, last.stream, folding.order)
+    return _built(streams, last.stream, folding.order, n)
 
 
 class _Folding:
@@ -219,8 +228,7 @@ class _Folding:
                 if not _same(there, part):
                     raise ModelError(f"{_where(part)}: {_DIFFERENT}")
                 continue
-            is_new = isinstance(part, Item) and part not in self.places
-            if is_new and _alike(stream.example, part):
+            if isinstance(part, Item) and self._fits(stream, part):
                 stream.items[index] = part
                 self.places[part] = stream, index
                 if _is_swapped(stream.example, part):
@@ -233,6 +241,10 @@ class _Folding:
                 raise ModelError(f"{_where(part)}: {_DIFFERENT}")
             stream.early[index] = part
 
+    def _fits(self, stream: _Stream, item: Item) -> bool:
+        """Return whether an item in no stream yet is like those of one."""
+        return item not in self.places and _alike(stream.example, item)
+
     def complete(self, stream: _Stream, first: Part | None = None) -> bool:
         """Find what the first timestep has, where it has no state to add to it yet.
 
@@ -241,23 +253,22 @@ class _Folding:
         first = first if first is not None else stream.early.get(0)
         if not isinstance(first, Item) or stream.example.operation not in NEUTRAL:
             return False
-        for operand in _operands(stream):
-            other = operand.stream
-            if operand.delay or other.is_static:
-                if other.example is first:
-                    return True
-                continue
-            if other.items.get(0) is first:
-                return True
-            if 0 in other.items or other.early:
-                continue
-            if first not in self.places and _alike(other.example, first):
-                self._join(other, 0, first)
-                return True
-            if self.complete(other, first):
-                other.early[0] = first
-                return True
-        return False
+        return any(self._begins(o, first) for o in _operands(stream))
+
+    def _begins(self, operand: _Operand, first: Item) -> bool:
+        """Return whether an operand could be ``first`` in the first timestep."""
+        stream = operand.stream
+        if operand.delay or stream.is_static:
+            return stream.example is first
+        if 0 in stream.items or stream.early:
+            return stream.items.get(0) is first
+        if self._fits(stream, first):
+            self._join(stream, 0, first)
+            return True
+        if not self.complete(stream, first):
+            return False
+        stream.early[0] = first
+        return True
 
     def _sources(self, item: Item) -> tuple[Any, ...]:
         return item.sources[::-1] if item in self._swapped else item.sources
@@ -396,8 +407,8 @@ def _check_counts(streams: Sequence[_Stream], n: int) -> None:
 
 
 def _built(
-    streams: Sequence[_Stream], last: _Stream, order: Mapping[Item, int]
-) -> tuple[list[Item], Item]:
+    streams: Sequence[_Stream], last: _Stream, order: Mapping[Item, int], n: int
+) -> OneTimestep:
     items: dict[_Stream, Item] = {}
     for stream in streams:
         it = stream.example
@@ -410,7 +421,14 @@ def _built(
         )
     for stream, item in items.items():
         item.sources = tuple(_source(o, stream, items) for o in stream.operands or ())
-    return [items[s] for s in _sorted(streams, order)], items[last]
+    return OneTimestep(
+        items=tuple(items[s] for s in _sorted(streams, order)),
+        output=items[last],
+        rows={
+            item: dict.fromkeys(range(n), s.example) if s.is_static else s.items
+            for s, item in items.items()
+        },
+    )
 
 
 def _source(

@@ -1,53 +1,34 @@
-"""Read a PyTorch module whose forward is one timestep.
+"""Read a PyTorch module: its forward is recorded, and cut into timesteps.
 
-Conventions: the first axis of every tensor is the batch; layers are traced with
-torch.fx, in evaluation mode (batch normalizations use their running statistics, dropout
-does nothing). Containers are walked through; every other module is one layer, chosen by
-its type, and refused by name if its type or one of its parameters has no counterpart.
-A row of several channels is a map of height 1, so that 1d layers are 2d ones. Modules
-of frameworks that take all timesteps at once are read as their timestep.
+Conventions: the module runs in evaluation mode (batch normalizations use their running
+statistics, dropout does nothing). Known layers and neurons of frameworks are taken
+whole, by their type, and refused by name if the type or one of their parameters has no
+counterpart; every other module is looked into. A row of several channels is a map of
+height 1, so that 1d layers are 2d ones.
 """
 
-import operator
+from collections.abc import Collection
+from dataclasses import replace
 
+import numpy as np
 import torch
-import torch.fx
 from torch import nn
 
-from snn_deploy.arrays import AnyArray, Shape
+from snn_deploy.arrays import AnyArray, FloatArray, IntArray, Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.balance import measured
-from snn_deploy.importers.torch.check import check_against_module
-from snn_deploy.importers.torch.collected import (
-    CHANGED,
-    INPUT_NAME,
-    OUT_OF_PLACE,
-    Aliases,
-    Layers,
-)
-from snn_deploy.importers.torch.frameworks.framework import TimeAxis
+from snn_deploy.importers.torch.assembly import Assembly
+from snn_deploy.importers.torch.check import check_reading
+from snn_deploy.importers.torch.collected import Layers
+from snn_deploy.importers.torch.forms import Reading, read_forward
 from snn_deploy.importers.torch.frameworks.registry import (
-    DEPLOYABLE,
     check_answer,
     copied,
-    framework_of,
-    is_cell,
-    is_sequence,
     time_axis,
 )
-from snn_deploy.importers.torch.tracing import (
-    ADDITIONS,
-    ADDITIONS_IN_PLACE,
-    RESHAPES,
-    called,
-    is_flattening,
-    is_idle_dropout,
-    layer_of,
-    output_of,
-    size_of,
-    traced,
-)
+from snn_deploy.importers.torch.record import LAYER
 from snn_deploy.ir.graph import Graph, Training
+from snn_deploy.ir.stimuli import GRAY_LEVELS, Encoding
 
 # what holds a module, by the name it has there
 INNER = {
@@ -55,7 +36,7 @@ INNER = {
     "DistributedDataParallel": "module",
     "OptimizedModule": "_orig_mod",  # of torch.compile
 }
-STATE = "state of neurons"  # stands for values that only neurons may take
+LOUDER = 8  # half of the inputs, so that layers that hardly spike do
 
 
 def trace(
@@ -66,191 +47,117 @@ def trace(
     example_inputs: AnyArray | None = None,
     *,
     is_balanced: bool = True,
+    given: Collection[str] = ("timesteps", "functional"),
 ) -> Graph:
     """Return the graph of ``model``, which has been seen to compute the same.
 
     Parameters
     ----------
     model : nn.Module
-        Its forward takes ``(batch, input_shape...)`` and is one timestep. A
-        framework's row of layers is read child by child.
+        Its forward is one timestep, or goes through all of them: for one input, or for
+        one that has an axis of timesteps.
     name : str
         Becomes the graph's name.
     input_shape : tuple of int
-        Without the batch; ``(channel, length)`` becomes ``(channel, 1, length)``.
+        Without batch and time; ``(channel, length)`` becomes ``(channel, 1, length)``.
     training : Training
         What the model was trained for.
     example_inputs : array, (n, input_shape...), optional
         Data on which the largest values of ReLUs are measured.
     is_balanced : bool
         Refuse ReLUs whose largest value is neither known nor measured.
+    given : collection of str
+        What the user says of ``training``; the rest is what the module says, if it
+        does.
 
     Raises
     ------
     ModelError
-        If a layer cannot be deployed, forward loops over timesteps, or the model
-        computes something else than its layers say.
+        If a layer cannot be deployed, no timestep can be cut out, or the model computes
+        something else than its layers say.
     """
     check_answer(model, training.functional)
-    axis, _ = time_axis(model)
-    has_time = axis in (TimeAxis.FIRST, TimeAxis.SECOND)
+    axis, framework = time_axis(model)
+    ours = copied(model).double().eval()
+    values: list[IntArray] = []
+
+    def draw(n: int, n_timesteps: int) -> FloatArray:
+        values.append(_integers(training.encoding, (n, n_timesteps, *input_shape)))
+        return _scaled(values[-1], training)
+
+    timesteps = training.timesteps if "timesteps" in given else None
+    reading = read_forward(ours, input_shape, timesteps, axis, framework, draw)
+    training = _told(training, reading, given)
     needs_maxima = is_balanced and example_inputs is None
-    layers = Layers(input_shape, has_time=has_time, is_balanced=needs_maxima)
-    if is_sequence(model):
-        last = layers.sequence(model, "", INPUT_NAME)
-    else:
-        last = _Forward(model, layers).read(traced(model))
+    layers = Layers(input_shape, is_balanced=needs_maxima)
+    paths = [path for path, _ in model.named_modules()]
+    assembly = Assembly(layers, model.get_submodule, paths)
+    last = assembly.add(reading.timestep)
     graph = layers.graph(name, last, training)
-    check_against_module(graph, model, input_shape, layers.dropped)
+    shown = values[-1][:, : reading.inputs.shape[1]]
+    check_reading(graph, reading, assembly.names, shown, layers.dropped, framework)
     if example_inputs is None:
         return graph
     return measured(graph, example_inputs, modules=layers.relus)
 
 
-class _Forward:
-    """Walks through the calls of a traced forward and collects the layers."""
+def _integers(encoding: Encoding, shape: Shape) -> IntArray:
+    """Return random inputs, half of them larger than data are."""
+    rng = np.random.default_rng(0)
+    largest = GRAY_LEVELS if encoding is Encoding.DIRECT else 1
+    values = rng.integers(0, largest, shape, endpoint=True)
+    values[len(values) // 2 :] *= LOUDER
+    return values
 
-    def __init__(self, model: nn.Module, layers: Layers) -> None:
-        self.model = model
-        self.layers = layers
-        self.aliases: Aliases[torch.fx.Node] = Aliases(layers)
-        self.ends = self.aliases.ends
-        self.pairs: dict[torch.fx.Node, nn.Module] = {}  # calls that may give states
-        self.voltages: dict[torch.fx.Node, str] = {}  # states that are a voltage
 
-    def read(self, graph: torch.fx.Graph) -> str:
-        """Add everything that the forward does; return its last layer."""
-        *calls, output = graph.nodes
-        for item in calls:
-            end = self._end(item)
-            first = item.args[0] if item.args else None
-            self.aliases.note(
-                item,
-                end,
-                first if isinstance(first, torch.fx.Node) else None,
-                is_written=self._writes(item),
+def _scaled(values: IntArray, training: Training) -> FloatArray:
+    """Return what the module is given for integers."""
+    largest = GRAY_LEVELS if training.encoding is Encoding.DIRECT else 1
+    scaled = values / largest * training.input_scale + training.input_offset
+    return np.asarray(scaled, dtype=np.float64)
+
+
+def _looped(reading: Reading) -> str:
+    """Return what shows that a forward has all timesteps inside."""
+    number = reading.n_timesteps
+    for item in reading.timestep.items:
+        row = reading.timestep.rows[item]
+        if item.operation == LAYER and len({*row.values()}) == number:
+            times = f"{number} times, as a loop over timesteps does"
+            return f"{item.path}: forward calls this layer {times}"
+    return f"forward runs {number} timesteps"
+
+
+def _told(training: Training, reading: Reading, given: Collection[str]) -> Training:
+    """Return what the module says of its training, where the user does not.
+
+    Raises
+    ------
+    ModelError
+        If the two differ.
+    """
+    if reading.has_all:
+        if "timesteps" in given and training.timesteps != reading.n_timesteps:
+            raise ModelError(
+                f"{_looped(reading)}; give timesteps={reading.n_timesteps}, not "
+                f"{training.timesteps}, or save a module whose forward is one timestep"
             )
-        return self._last(output_of(output))
-
-    def _writes(self, item: torch.fx.Node) -> bool:
-        """Return whether a call changes its first argument in place."""
-        if item.op == "call_module":
-            module: nn.Module | None = self.model.get_submodule(str(item.target))
-            while module is not None and is_sequence(module):
-                busy = (m for m in module.children() if not self.layers.is_passed(m))
-                module = next(busy, None)
-        else:
-            module = layer_of(item)
-        is_addition = item.op != "call_module" and item.target in ADDITIONS_IN_PLACE
-        return is_addition or bool(getattr(module, "inplace", False))
-
-    def _end(self, item: torch.fx.Node) -> str:
-        match item.op:
-            case "placeholder":  # further ones are states
-                return STATE if self.ends else INPUT_NAME
-            case "call_module":
-                module = self.model.get_submodule(str(item.target))
-                if is_cell(module) or is_sequence(module):
-                    self.pairs[item] = module
-                return self._call_module(item, module)
-            case "call_function" | "call_method":
-                return self._call(item)
+        training = replace(training, timesteps=reading.n_timesteps)
+    elif "timesteps" not in given:
         raise ModelError(
-            f"{item.name}: forward uses {item.target}, which is not a layer; only "
-            "layers, sums and flatten can be deployed"
+            "forward does not say for how many timesteps an input is shown; give "
+            "timesteps"
         )
-
-    def _last(self, item: torch.fx.Node) -> str:
-        """Return the layer that a forward gives; for a voltage, make it one."""
-        if self.ends[item] == CHANGED:
-            raise ModelError(f"forward returns a {CHANGED}; {OUT_OF_PLACE}")
-        if self.ends[item] != STATE:
-            return self.ends[item]
-        name = self.voltages.get(item, "")
-        if not self.layers.read_voltage(name):
-            raise ModelError(
-                "forward returns the state of neurons first; return the output, or the "
-                "output and its states (a voltage can be read out where no spike "
-                "resets it and nothing takes the spikes)"
-            )
-        return name
-
-    def _call_module(self, item: torch.fx.Node, module: nn.Module) -> str:
-        if framework_of(module).is_sum(module):
-            return self._sum(item)
-        return self.layers.module(module, str(item.target), self._signal(item))
-
-    def _call(self, item: torch.fx.Node) -> str:
-        first = item.args[0] if item.args else None
-        of = self.ends.get(first, "") if isinstance(first, torch.fx.Node) else ""
-        size = size_of(item, of)
-        if size is not None or item.target is operator.getitem:
-            return size or self._item(item)
-        if item.target in ADDITIONS:
-            return self._sum(item)
-        if is_idle_dropout(item):
-            return self._signal(item)
-        if item.target in RESHAPES:
-            return self._reshaped(item)
-        layer = layer_of(item)
-        if layer is not None:
-            return self.layers.module(layer, item.name, self._signal(item))
+    if reading.answer is None:
+        return training
+    functional = reading.answer.functional
+    if "functional" in given and training.functional is not functional:
         raise ModelError(
-            f"{item.name}: forward calls {called(item)}, which cannot be deployed; use "
-            f"one of {', '.join(DEPLOYABLE)}"
+            f"functional is {training.functional.value!r}, but forward returns the "
+            f"{functional.value} of all timesteps; give "
+            f"functional={functional.value!r}"
         )
-
-    def _reshaped(self, item: torch.fx.Node) -> str:
-        source = self._signal(item)
-        if is_flattening(item, self.layers.shape_of(source), self.ends):
-            return self.layers.module(nn.Flatten(), item.name, source)
-        return source
-
-    def _sum(self, item: torch.fx.Node) -> str:
-        terms = [self.ends[a] for a in item.args if isinstance(a, torch.fx.Node)]
-        known = {*self.layers.nodes, *self.layers.ends}
-        if CHANGED in terms:
-            raise ModelError(f"{item.name}: forward adds a {CHANGED}; {OUT_OF_PLACE}")
-        if len(terms) != 2 or item.kwargs or not {*terms} <= known:
-            raise ModelError(
-                f"{item.name}: forward adds a constant or a state to a layer's "
-                "output, only two outputs can be added; make a constant a bias"
-            )
-        return self.layers.sum(item.name, terms)
-
-    def _item(self, item: torch.fx.Node) -> str:
-        """Return what an item of ``(output, state)`` stands for."""
-        first, index = item.args
-        assert isinstance(first, torch.fx.Node)
-        if self.ends[first] == STATE:
-            return STATE
-        module = self.pairs.get(first)
-        if module is not None and index in (0, 1, 2):
-            framework = framework_of(module)
-            if framework.returns_state(module):
-                if index == framework.voltage_index(module):
-                    self.voltages[item] = self.ends[first]
-                return self.ends[first] if index == 0 else STATE
-        raise ModelError(
-            f"{item.name}: forward takes a part of {first.name}, which cannot be "
-            "deployed; use whole outputs"
-        )
-
-    def _signal(self, item: torch.fx.Node) -> str:
-        """Return the layer that feeds ``item``."""
-        first = item.args[0] if item.args else None
-        if not isinstance(first, torch.fx.Node):
-            raise ModelError(
-                f"{item.name}: forward feeds this layer a constant, or names its "
-                "argument; call it as layer(x)"
-            )
-        end = self.ends[first]
-        if end not in self.layers.nodes and end not in self.layers.ends:
-            remedy = OUT_OF_PLACE if end == CHANGED else "feed it an output"
-            raise ModelError(
-                f"{item.name}: forward feeds this layer the {end}; {remedy}"
-            )
-        return end
+    return replace(training, functional=functional)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

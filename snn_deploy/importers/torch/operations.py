@@ -97,6 +97,10 @@ FACTS = {
     "stride",
     "_version",
 }
+COMPARISONS = {"eq", "ge", "gt", "heaviside", "le", "lt", "ne", "sign", "bernoulli"}
+# what gives the same values in another shape, or a part of them
+VIEWS = {"detach", "flatten", "getitem", "permute", "select", "squeeze", "transpose"}
+VIEWS |= {"unbind", "unsqueeze", "view"}
 _RANDOM = {
     "bernoulli",
     "dropout",

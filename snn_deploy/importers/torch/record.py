@@ -9,7 +9,6 @@ has, as in PyTorch. Decisions and numbers that are taken from values are refused
 would be other ones for another input.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -21,11 +20,13 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from snn_deploy.arrays import Shape
+from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.torch.operations import (
+    COMPARISONS,
     FACTS,
     NUMBERS,
+    VIEWS,
     canonical,
     is_random,
     name_of,
@@ -46,6 +47,7 @@ class TracedValue:
     constant: torch.Tensor | None = None  # where no input went into it: its values
     name: str = ""  # of a parameter or a buffer, or of an input
     call: "Call | None" = None  # that gave it; none gives inputs and constants
+    kept: FloatArray | None = None  # its values, of a layer, a comparison or an output
 
     @property
     def is_input(self) -> bool:
@@ -178,8 +180,22 @@ class Recorder:
         self._is_paused = False
         returned = self.model(x, *others)
         self._is_paused = True
-        self.record.outputs.append(mapped(self._value_or_plain, returned))
+        self.record.outputs.append(mapped(self._kept, returned))
         return returned
+
+    def _kept(self, item: Any) -> Any:
+        value = self._value_or_plain(item)
+        if isinstance(value, TracedValue) and value.kept is None:
+            value.kept = _values(item)
+        return value
+
+    @property
+    def inside(self) -> tuple[str, nn.Module, Shape] | None:
+        """The module taken whole that is being run, and the shape of what it got."""
+        if self._whole is None:
+            return None
+        values = list(values_in(self._before[0]))
+        return self._path[-1], self._whole, values[0].shape if values else ()
 
     # modules
 
@@ -329,7 +345,13 @@ class Recorder:
             self._write(tensor, instead[id(tensor)])
 
     def _made(self, call: Call, tensor: torch.Tensor) -> TracedValue:
-        return TracedValue(shape=tuple(tensor.shape), dtype=tensor.dtype, call=call)
+        is_kept = call.module is not None or call.operation in COMPARISONS
+        return TracedValue(
+            shape=tuple(tensor.shape),
+            dtype=tensor.dtype,
+            call=call,
+            kept=_values(tensor) if is_kept else None,
+        )
 
     # tensors and what they stand for
 
@@ -345,7 +367,7 @@ class Recorder:
         found: TracedValue = note[1]
         if not self._writes:
             return found
-        writes = self._writes.get(tensor.untyped_storage()._cdata, [])
+        writes: list[_Write] = self._writes.get(tensor.untyped_storage()._cdata, [])
         if not writes or writes[-1][0] <= note[2]:
             return found
         _, other, new = writes[-1]
@@ -392,7 +414,7 @@ class Recorder:
         if value.is_input:
             return True
         call = value.call
-        if call is None or call.operation not in _VIEWS:
+        if call is None or call.operation not in VIEWS:
             return False
         return any(self._is_of_input(of) for of in call.values[:1])
 
@@ -400,9 +422,6 @@ class Recorder:
         for tensor in self._constants:
             if hasattr(tensor, "_recorded"):
                 del tensor._recorded
-
-
-_VIEWS = ("detach", "view", "flatten", "getitem", "permute", "transpose", "unsqueeze")
 
 
 class _Through(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -454,6 +473,12 @@ def _memory(module: nn.Module) -> list[Any]:
     ]
 
 
+def _values(tensor: torch.Tensor) -> FloatArray:
+    """Return a copy of values, which may yet change in place."""
+    values: FloatArray = tensor.detach().double().numpy().copy()
+    return values
+
+
 def _geometry(tensor: torch.Tensor) -> tuple[Any, ...]:
     return tensor.storage_offset(), tuple(tensor.shape), tensor.stride()
 
@@ -462,10 +487,3 @@ def _names(model: nn.Module) -> dict[int, str]:
     """Return the names of parameters and buffers, by the ids of the tensors."""
     named = (*model.named_parameters(), *model.named_buffers())
     return {id(tensor): name for name, tensor in named}
-
-
-def free_size(model: nn.Module, input_shape: Shape, *taken: int) -> int:
-    """Return a number of inputs that no layer of ``model`` could take for a size."""
-    sizes = {*input_shape, *taken, math.prod(input_shape)}
-    sizes |= {size for tensor in model.parameters() for size in tensor.shape}
-    return next(n for n in range(2, 1000) if n not in sizes)

@@ -81,37 +81,39 @@ def refused(what: str) -> ModelError:
 def regrouped(signal: Signal, target: Shape, make: Make) -> Signal:
     """Return a tensor whose values, in their order, are put into another shape."""
     tokens = [token for axis in _tokens(signal) for token in axis]
-    axes: list[str] = []
-    features: list[int] = []
-    for size in target:
-        label, taken = "", 1
-        if size == 1 and tokens and tokens[0] == ("F", 1):
-            tokens.pop(0)
-            label = "F"
-        while taken < size:
-            if not tokens:
-                raise refused(MIXED)
-            kind, length = tokens.pop(0)
-            if kind != "F" and taken * length > size:
-                raise refused(MIXED)
-            if taken * length > size:  # a part of the axis
-                part = size // taken
-                if size % taken or length % part:
-                    raise refused(MIXED)
-                tokens.insert(0, ("F", length // part))
-                length = part
-            taken *= length
-            if "F" in (kind, label) and label not in ("", kind):
-                raise refused(MIXED)
-            label = "F" if kind == "F" else label + kind
-        axes.append(label)
-        if label == "F":
-            features.append(size)
-    shape = tuple(features)
+    axes = tuple(_taken(tokens, size) for size in target)
+    shape = tuple(size for size, axis in zip(target, axes, strict=True) if axis == "F")
     if shape == signal.shape:
-        return replace(signal, axes=tuple(axes))
+        return replace(signal, axes=axes)
     name = "flatten" if len(shape) == 1 else "view"
-    return signal.each(lambda item: make(name, (item,), shape), axes=tuple(axes))
+    return signal.each(lambda item: make(name, (item,), shape), axes=axes)
+
+
+def _taken(tokens: list[tuple[str, int]], size: int) -> str:
+    """Take what fills an axis of this size off the front; return what is on it."""
+    label, taken = "", 1
+    if size == 1 and tokens and tokens[0][1] == 1:
+        return tokens.pop(0)[0]
+    while taken < size:
+        if not tokens:
+            raise refused(MIXED)
+        kind, length = tokens.pop(0)
+        if kind == "F" and taken * length > size:
+            tokens.insert(0, ("F", _rest_of(length, size, taken)))
+            length = size // taken
+        taken *= length
+        if taken > size or ("F" in (kind, label) and label not in ("", kind)):
+            raise refused(MIXED)
+        label = "F" if kind == "F" else label + kind
+    return label
+
+
+def _rest_of(length: int, size: int, taken: int) -> int:
+    """Return what is left of an axis of which a part completes another one."""
+    part = size // taken
+    if size % taken or length % part:
+        raise refused(MIXED)
+    return length // part
 
 
 def _tokens(signal: Signal) -> list[list[tuple[str, int]]]:

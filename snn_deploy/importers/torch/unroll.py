@@ -4,17 +4,23 @@ A loop over timesteps and an axis of timesteps give the same items: a layer that
 called with ``(time, batch, ...)`` gives one for each timestep.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
+from snn_deploy.arrays import FloatArray
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.torch import calls as rules
 from snn_deploy.importers.torch.calls import Maker
 from snn_deploy.importers.torch.frameworks.framework import TimeAxis
-from snn_deploy.importers.torch.frameworks.registry import framework_of, is_cell
+from snn_deploy.importers.torch.frameworks.registry import (
+    DEPLOYABLE,
+    framework_of,
+    is_cell,
+)
 from snn_deploy.importers.torch.record import (
     LAYER,
     Call,
@@ -27,6 +33,7 @@ from snn_deploy.importers.torch.signals import (
     Signal,
     refused,
     regrouped,
+    stacked,
 )
 from snn_deploy.importers.torch.timestep import Item
 
@@ -38,6 +45,7 @@ INPUT_AXES = {
     TimeAxis.NONE: ("N",),
     TimeAxis.FIRST: ("T", "N"),
     TimeAxis.SECOND: ("N", "T"),
+    TimeAxis.LAST: ("N", "T"),  # behind the features
     TimeAxis.MERGED: ("NT",),
 }
 
@@ -61,6 +69,7 @@ class Unrolled:
         self.items: list[Item] = []  # in the order in which they were computed
         self.outputs: list[Signal | ModelError] = []
         self._signals: dict[TracedValue, Signal | ModelError] = {}
+        self._kept: dict[Item, tuple[FloatArray, tuple[str, ...], int]] = {}
         self._last: dict[nn.Module, Item] = {}  # of each module of neurons
         self._n_calls = len(record.inputs)
         for index, values in enumerate(record.inputs):
@@ -73,9 +82,12 @@ class Unrolled:
     def _input(
         self, value: TracedValue, index: int, axis: TimeAxis, n_timesteps: int
     ) -> None:
-        axes = INPUT_AXES[axis]
-        n_axes = len(axes)
+        n_axes = len(INPUT_AXES[axis])
         shape = value.shape[n_axes:]
+        axes = (*INPUT_AXES[axis], *("F" for _ in shape))
+        if axis is TimeAxis.LAST:
+            shape = value.shape[1:-1]
+            axes = ("N", *("F" for _ in shape), "T")
         is_constant = axis is TimeAxis.NONE and self._n_calls == 1
         times: Sequence[int | None] = [None] if is_constant else [index]
         if axis is not TimeAxis.NONE:
@@ -84,20 +96,39 @@ class Unrolled:
             Item(operation="input", options={"timestep": t}, shape=shape) for t in times
         )
         self.items += items
-        self._signals[value] = Signal(
-            items=items, axes=(*axes, *("F" for _ in shape)), n=self.n
-        )
+        self._signals[value] = Signal(items=items, axes=axes, n=self.n)
 
     def _output(self, returned: Any) -> Signal | ModelError:
         """Return what a forward gives first: the output, before its states."""
         while isinstance(returned, tuple | list | dict) and returned:
+            if isinstance(returned, list) and self._n_calls == 1:
+                whole = self._stacked(returned)
+                if whole is not None:
+                    return whole
             parts = returned.values() if isinstance(returned, dict) else returned
             returned = next(iter(parts))
         if not isinstance(returned, TracedValue) or returned.constant is not None:
             return ModelError(
                 "forward returns no layer's output; return it, or it and the states"
             )
-        return self._signals[returned]
+        signal = self._signals[returned]
+        self._keep(returned, signal)
+        return signal
+
+    def _stacked(self, values: Sequence[Any]) -> Signal | None:
+        """Return the outputs of all timesteps, if that is what a list holds."""
+        signals = [self._signals.get(v) for v in values if isinstance(v, TracedValue)]
+        known = [s for s in signals if isinstance(s, Signal)]
+        shapes = {(s.axes, s.shape) for s in known}
+        if len(known) != len(values) or len(known) < 2 or len(shapes) > 1:
+            return None
+        for value, signal in zip(values, known, strict=True):
+            self._keep(value, signal)
+        return stacked(known, 0)
+
+    def signals(self) -> Iterable[Signal | ModelError]:
+        """Return what all values of the forward are, or why they are nothing."""
+        return self._signals.values()
 
     # calls
 
@@ -119,9 +150,11 @@ class Unrolled:
         if isinstance(found, ModelError | Signal):
             for value in results:
                 self._signals.setdefault(value, found)
+                self._keep(value, found)
             return
         for value, signal in zip(results, found, strict=True):
             self._signals.setdefault(value, signal)
+            self._keep(value, signal)
 
     def signal(self, value: TracedValue) -> Signal | torch.Tensor:
         """Return what a value is: a constant, or a tensor of the forward."""
@@ -137,9 +170,11 @@ class Unrolled:
         make = Maker(self.items, call, self.n)
         rule = rules.rule_of(call.operation)
         if rule is None:
-            raise ModelError("cannot be deployed")
+            raise ModelError(f"cannot be deployed; use one of {', '.join(DEPLOYABLE)}")
         try:
-            return rule(make, *arguments, **options)
+            found: Signal | list[Signal | ModelError]
+            found = rule(make, *arguments, **options)
+            return found
         except TypeError as error:
             raise ModelError(
                 f"is called with arguments that cannot be deployed ({error}); give it "
@@ -148,6 +183,31 @@ class Unrolled:
 
     def _resolved(self, item: Any) -> Any:
         return self.signal(item) if isinstance(item, TracedValue) else item
+
+    def _keep(self, value: TracedValue, signal: Signal | ModelError) -> None:
+        """Note what the items of a value are in numbers, where those are known."""
+        if value.kept is None or not isinstance(signal, Signal):
+            return
+        for index, item in enumerate(signal.items):
+            if isinstance(item, Item):
+                self._kept.setdefault(item, (value.kept, signal.axes, index))
+
+    def numbers(self, item: Item) -> FloatArray | None:
+        """Return the values of an item, ``(n, shape...)``, if they were kept."""
+        if item not in self._kept:
+            return None
+        values, axes, index = self._kept[item]
+        n = self.n
+        for axis, label in reversed(list(enumerate(axes))):
+            if label == "T":
+                values = np.take(values, [index], axis)
+            elif label in ("TN", "NT"):
+                times = values.shape[axis] // n
+                split = (times, n) if label == "TN" else (n, times)
+                sizes = (*values.shape[:axis], *split, *values.shape[axis + 1 :])
+                times_axis = axis if label == "TN" else axis + 1
+                values = np.take(values.reshape(sizes), [index], times_axis)
+        return values.reshape(n, -1)
 
     # modules that are taken whole
 
@@ -171,8 +231,10 @@ class Unrolled:
         if isinstance(module, nn.Flatten):
             (result,) = values_in(call.results)
             return regrouped(x, result.shape, make.flatten_of(module))
-        (result,) = values_in(call.results)
-        return rules.layer(make, x, module, result.shape)
+        result, *others = values_in(call.results)
+        unknown = ModelError(f"{call.path}: forward takes more than one result")
+        found = rules.layer(make, x, module, result.shape)
+        return [found, *(unknown for _ in others)]
 
     def _cell(
         self, call: Call, x: Signal, states: Sequence[Any], make: Maker
@@ -183,7 +245,7 @@ class Unrolled:
         axis = framework_of(module).time_axis(module)
         wanted = INPUT_AXES[axis]
         if x.axes[: len(wanted)] != wanted or set(x.axes[len(wanted) :]) != {"F"}:
-            raise refused(rules.other_time(axis))
+            raise refused(rules.other_time(axis, framework_of(module).advice))
         self._check_states(module, list(values_in((states, dict(call.options)))))
         results = list(values_in(call.results))
         is_list = isinstance(call.results, list) and len(results) == len(x.items)

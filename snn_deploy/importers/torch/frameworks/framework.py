@@ -20,6 +20,7 @@ class TimeAxis(Enum):
     NONE = "none"  # forward is one timestep
     FIRST = "time, batch"
     SECOND = "batch, time"
+    LAST = "batch, ..., time"
     MERGED = "batch * time"
 
 
@@ -93,6 +94,10 @@ class Framework:
 
     def is_walked(self, module: nn.Module) -> bool:
         """Return whether a module of the framework holds a network of the user."""
+        return False
+
+    def is_whole(self, module: nn.Module) -> bool:
+        """Return whether a module of the framework is a layer, not looked into."""
         return False
 
     def is_passed(self, module: nn.Module) -> bool:

@@ -42,7 +42,7 @@ from snn_deploy.ir.nodes import Conv2d, Linear
 PACKAGE = "sinabs"
 READABLE = ("IAF", "LIF", "ExpLeak", "IAFRecurrent", "LIFRecurrent")
 SQUEEZE = "Squeeze"  # ends the names of layers that take (batch * time, ...)
-RESHAPING = ("FlattenTime", "UnflattenTime")  # of batch and time, which we go through
+WALKED = ("Network", "Repeat", "FlattenTime", "UnflattenTime")  # looked into
 MOST_SPIKES = (1 << PAYLOAD_BITS) - 1  # what one graded spike carries
 
 
@@ -74,14 +74,8 @@ class Sinabs(Framework):
             lowest_voltage=floor,
         )
 
-    def is_sequence(self, module: nn.Module) -> bool:
-        return self._is(module, "Repeat")
-
-    def is_walked(self, module: nn.Module) -> bool:
-        return self._is(module, "Network")
-
-    def is_passed(self, module: nn.Module) -> bool:
-        return self._is(module, *RESHAPING) or super().is_passed(module)
+    def is_whole(self, module: nn.Module) -> bool:
+        return self.owns(type(module)) and not self._is(module, *WALKED)
 
     def is_sum(self, module: nn.Module) -> bool:
         return self._is(module, "Merge")

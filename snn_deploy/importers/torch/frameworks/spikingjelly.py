@@ -101,6 +101,14 @@ class SpikingJelly(Framework):
     def is_sequence(self, module: nn.Module) -> bool:
         return _is_layer(module, *CONTAINERS)
 
+    def is_whole(self, module: nn.Module) -> bool:
+        if any(True for _ in module.children()):
+            return False
+        has_memory = hasattr(module, "_memories")  # refused by name
+        return has_memory or _is_layer(
+            module, "VotingLayer", *THRESHOLD_NORMS, *DROPOUTS
+        )
+
     def is_passed(self, module: nn.Module) -> bool:
         return _is_layer(module, *DROPOUTS) or super().is_passed(module)
 

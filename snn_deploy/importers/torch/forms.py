@@ -1,0 +1,461 @@
+"""How a forward is called, and what one of its timesteps is.
+
+A forward may be one timestep, which is called again and again; or have all of them
+inside, for an input that it shows to itself; or take them on an axis of its input. Each
+form is tried, the likely one first: the module is run on random inputs, and the record
+of what it did is cut into timesteps.
+"""
+
+import inspect
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from snn_deploy.arrays import FloatArray, Shape
+from snn_deploy.errors import ModelError
+from snn_deploy.importers.torch.collected import INPUT_NAME, Layers
+from snn_deploy.importers.torch.fold import OneTimestep, fold
+from snn_deploy.importers.torch.frameworks.framework import Framework, TimeAxis
+from snn_deploy.importers.torch.frameworks.registry import (
+    framework_of,
+    is_cell,
+    rest,
+)
+from snn_deploy.importers.torch.layers import is_known, read_layer
+from snn_deploy.importers.torch.record import LAYER, Record, Recorder
+from snn_deploy.importers.torch.signals import Part, Signal
+from snn_deploy.importers.torch.timestep import Item
+from snn_deploy.importers.torch.unroll import OWN_STATES, Unrolled
+from snn_deploy.ir.graph import Functional
+
+SMALL = 4096  # values of an input, up to which more inputs are tried
+MANY, FEW = (6, 8), (2, 4)  # inputs and timesteps
+CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+OVER = {"sum": Functional.SUM, "mean": Functional.SUM, "max": Functional.MAX}
+ENDS = ("softmax", "log_softmax", "sigmoid")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Answer:
+    """What a forward makes of the outputs of all timesteps."""
+
+    functional: Functional
+    scale: float  # times which it is: a mean is a sum
+    ends: tuple[Item, ...]  # what it does behind that, first first
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reading:
+    """A forward that is understood, and the run that it was understood from."""
+
+    timestep: OneTimestep
+    axis: TimeAxis
+    n_timesteps: int  # of the run
+    has_all: bool  # forward has all timesteps inside, so that their number is fixed
+    answer: Answer | None  # of all timesteps; without, forward gives that of each
+    inputs: FloatArray  # (n, n_timesteps, input_shape...)
+    unrolled: Unrolled
+    returned: tuple[Item, ...]  # of each timestep; or the answer
+
+    def numbers(self, item: Item, index: int) -> FloatArray | None:
+        """Return what an item of the timestep was in timestep ``index``, if known."""
+        row = self.timestep.rows[item]
+        return self.unrolled.numbers(row[index]) if index in row else None
+
+
+Draw = Callable[[int, int], FloatArray]  # (n, n_timesteps) to inputs
+
+
+def is_whole(module: nn.Module) -> bool:
+    """Return whether a module is a layer, which is not looked into."""
+    kind = type(module)
+    if is_cell(module):
+        return True
+    if module._forward_hooks or module._forward_pre_hooks:
+        return False
+    if kind.__module__.startswith("torch.nn."):
+        return not issubclass(kind, CONTAINERS)
+    framework = framework_of(module)
+    if framework.is_whole(module):
+        return True
+    if not is_known(module):
+        return False
+    known: Any = next(k for k in kind.__mro__ if k in read_layer.registry)
+    return kind.forward is known.forward or framework.repeats(module, known)
+
+
+def read_forward(
+    model: nn.Module,
+    input_shape: Shape,
+    timesteps: int | None,
+    axis: TimeAxis,
+    framework: Framework,
+    draw: Draw,
+) -> Reading:
+    """Return how ``model`` is called, and one timestep of it.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A copy in double precision, in evaluation mode; it is left at rest.
+    input_shape : tuple of int
+    timesteps : int, optional
+        As the user says.
+    axis, framework : TimeAxis, Framework
+        Where its layers take timesteps, and the framework that says so.
+    draw : callable
+        Returns random inputs, ``(n, n_timesteps)`` of them.
+
+    Raises
+    ------
+    ModelError
+        If it can be read in no form; the error is that of the likely one.
+    """
+    reader = _Reader(model, input_shape, timesteps, draw)
+    others = (TimeAxis.FIRST, TimeAxis.SECOND, TimeAxis.LAST)
+    forms = [axis, *(a for a in (TimeAxis.NONE, *others) if a is not axis)]
+    errors: list[tuple[int, ModelError]] = []
+    for form in forms:
+        try:
+            return reader.read(form)
+        except _CallError as error:
+            errors.append((1, error))
+        except ModelError as error:
+            errors.append((0, error))
+    raise min(errors, key=lambda pair: pair[0])[1]
+
+
+class _CallError(ModelError):
+    """The module's own code has raised an error."""
+
+
+class _Reader:
+    def __init__(
+        self, model: nn.Module, input_shape: Shape, timesteps: int | None, draw: Draw
+    ) -> None:
+        self.model, self.timesteps, self.draw = model, timesteps, draw
+        self.input_shape = input_shape
+        is_small = math.prod(input_shape) <= SMALL
+        n, n_timesteps = MANY if is_small else FEW
+        self.n = _free_size(model, input_shape, n)
+        self.n_timesteps = _free_size(model, input_shape, n_timesteps, self.n)
+
+    def read(self, axis: TimeAxis) -> Reading:
+        """Return the forward as it is read where timesteps lie on ``axis``."""
+        if axis is TimeAxis.NONE:
+            return self._without_axis()
+        try:
+            return self._with_axis(axis, self.n_timesteps)
+        except _OtherNumberError as error:
+            return self._with_axis(axis, error.number, has_all=True)
+        except ModelError:
+            if self.timesteps in (None, self.n_timesteps):
+                raise
+            assert self.timesteps is not None
+            return self._with_axis(axis, self.timesteps, has_all=True)
+
+    # timesteps on an axis of the input
+
+    def _with_axis(
+        self, axis: TimeAxis, n_timesteps: int, *, has_all: bool = False
+    ) -> Reading:
+        inputs = self.draw(self.n, n_timesteps)
+        x = torch.as_tensor(inputs)
+        match axis:
+            case TimeAxis.FIRST:
+                x = x.transpose(0, 1)
+            case TimeAxis.LAST:
+                x = x.movedim(1, -1)
+            case TimeAxis.MERGED:
+                x = x.flatten(0, 1)
+        for module in self.model.modules():
+            framework_of(module).set_sizes(module, self.n, n_timesteps)
+        record = self._record(lambda recorder: recorder.call(x.contiguous()))
+        unrolled = Unrolled(record, axis, self.n, n_timesteps)
+        output = _signal(unrolled.outputs[0])
+        return self._of_all(unrolled, output, axis, n_timesteps, inputs, has_all)
+
+    def _of_all(
+        self,
+        unrolled: Unrolled,
+        output: Signal,
+        axis: TimeAxis,
+        n_timesteps: int,
+        inputs: FloatArray,
+        has_all: bool,
+    ) -> Reading:
+        """Return a reading of one call that goes through all timesteps."""
+        answer, column = None, output.items
+        if not output.has_time:
+            (whole,) = output.items
+            counts = _counts(unrolled)
+            most = n_timesteps if axis is not TimeAxis.NONE else max(counts.values())
+            answer, column = _answer(whole, most)
+        number = len(column)
+        seeds: Sequence[Sequence[Item]] = ()
+        if answer is not None and answer.functional is Functional.LAST:
+            rows = _rows(unrolled)
+            number = max(map(len, rows), default=1)
+            seeds = [row for row in rows if len(row) == number]
+        if axis is not TimeAxis.NONE and number != n_timesteps:
+            raise _OtherNumberError(number)
+        return Reading(
+            timestep=_folded(column, unrolled, seeds),
+            axis=axis,
+            n_timesteps=number,
+            has_all=has_all or axis is TimeAxis.NONE,
+            answer=answer,
+            inputs=inputs,
+            unrolled=unrolled,
+            returned=tuple(i for i in output.items if isinstance(i, Item)),
+        )
+
+    # one timestep, or all of them inside
+
+    def _without_axis(self) -> Reading:
+        inputs = self.draw(self.n, self.n_timesteps)
+        x = torch.as_tensor(inputs)
+        states = self._initial_states()
+        record = self._record(lambda r: r.call(x[:, 0].contiguous(), *states))
+        unrolled = Unrolled(record, TimeAxis.NONE, self.n, 1)
+        output = unrolled.outputs[0]
+        if not isinstance(output, Signal) or not _has_all(unrolled, output):
+            return self._stepped(inputs)
+        try:
+            return self._of_all(
+                unrolled, output, TimeAxis.NONE, 1, inputs[:, :1], has_all=True
+            )
+        except ModelError as error:
+            counts = [(n, path) for path, n in _counts(unrolled).items() if n > 1]
+            if not counts:
+                raise
+            times, path = max(counts)
+            raise ModelError(
+                f"{path}: forward calls this layer {times} times, as a loop over "
+                f"timesteps does, but none can be cut out: {error}"
+            ) from error
+
+    def _stepped(self, inputs: FloatArray) -> Reading:
+        x = torch.as_tensor(inputs)
+
+        def run(recorder: Recorder) -> None:
+            states = self._initial_states()
+            for index in range(self.n_timesteps):
+                returned = recorder.call(x[:, index].contiguous(), *states)
+                states = self._states_of(returned)
+
+        try:
+            record = self._record(run, "forward(x, states)")
+        except _CallError as error:
+            raise ModelError(f"{error}, and {OWN_STATES}") from error
+        unrolled = Unrolled(record, TimeAxis.NONE, self.n, self.n_timesteps)
+        signals = [_signal(output) for output in unrolled.outputs]
+        if any(signal.has_time for signal in signals):
+            raise ModelError(
+                "forward gives several timesteps for one; return one output"
+            )
+        column = [signal.items[0] for signal in signals]
+        return Reading(
+            timestep=_folded(column, unrolled),
+            axis=TimeAxis.NONE,
+            n_timesteps=self.n_timesteps,
+            has_all=False,
+            answer=None,
+            inputs=inputs,
+            unrolled=unrolled,
+            returned=tuple(i for i in column if isinstance(i, Item)),
+        )
+
+    def _initial_states(self) -> tuple[Any, ...]:
+        """Return what a first timestep is given beside the input."""
+        needed = [p for p in self._parameters() if p.default is inspect.Parameter.empty]
+        return (None,) * len(needed)
+
+    def _states_of(self, returned: Any) -> tuple[Any, ...]:
+        """Return what the next timestep is given of what this one returned."""
+        may_be = [p for p in self._parameters() if p.default in (None, p.empty)]
+        if not may_be or not isinstance(returned, tuple | list):
+            return ()
+        states = tuple(returned[1:])
+        return states[: len(may_be)]
+
+    def _parameters(self) -> list[inspect.Parameter]:
+        """Return what forward takes beside the input."""
+        positional = (
+            inspect.Parameter.POSITIONAL_ONLY,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        )
+        parameters = inspect.signature(self.model.forward).parameters.values()
+        return [p for p in parameters if p.kind in positional][1:]
+
+    # running it
+
+    def _record(
+        self, run: Callable[[Recorder], Any], how: str = "forward(x)"
+    ) -> Record:
+        """Return what is recorded of a run, which leaves the module as it was."""
+        before = [(module, dict(vars(module))) for module in self.model.modules()]
+        recorder = Recorder(self.model, is_whole)
+        try:
+            with recorder:
+                run(recorder)
+        except ModelError:
+            raise
+        except Exception as error:  # the user's code may raise anything
+            raise _CallError(self._explained(recorder, error, how)) from error
+        finally:
+            for module, attributes in before:  # also those that the forward has set
+                vars(module).clear()
+                vars(module).update(attributes)
+            rest(self.model)
+        return recorder.record
+
+    def _explained(self, recorder: Recorder, error: Exception, how: str) -> str:
+        """Return why a forward came to no end."""
+        plain = _plain_tensor(self.model)
+        if plain:
+            return (
+                f"{plain} is a plain tensor, which keeps its type; wrap it in "
+                "torch.nn.Parameter, or register it as a buffer"
+            )
+        try:
+            for signal in Unrolled(recorder.record, TimeAxis.NONE, self.n, 1).signals():
+                _signal(signal)
+            if recorder.inside is not None:
+                path, module, shape = recorder.inside
+                layers = Layers(shape[1:] or (1,), is_balanced=False)
+                layers.module(module, path, INPUT_NAME)
+        except ModelError as reason:
+            return str(reason)
+        kind = type(self.model).__name__
+        shape = ", ".join(("batch", *map(str, self.input_shape)))
+        return (
+            f"{kind}: forward cannot be traced, {how} fails ({error}); write it as one "
+            f"timestep, which takes ({shape})"
+        )
+
+
+def _plain_tensor(model: nn.Module) -> str:
+    """Return the name of a tensor of single precision that is not registered.
+
+    The module was made double, and such tensors stay behind. Empty: there is none.
+    """
+    for path, module in model.named_modules():
+        for name, value in vars(module).items():
+            if isinstance(value, torch.Tensor) and value.dtype is torch.float32:
+                return f"{path}.{name}" if path else name
+    return ""
+
+
+class _OtherNumberError(ModelError):
+    """A forward runs another number of timesteps than it was given."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"forward runs {number} timesteps")
+        self.number = number
+
+
+def _signal(output: Signal | ModelError) -> Signal:
+    if isinstance(output, ModelError):
+        raise output
+    return output
+
+
+def _folded(
+    column: Sequence[Part], unrolled: Unrolled, seeds: Sequence[Sequence[Item]] = ()
+) -> OneTimestep:
+    timestep = fold(column, unrolled.items, seeds)
+    used = {item.path for item in timestep.items if item.operation == LAYER}
+    idle = [path for path in _counts(unrolled) if path not in used]
+    if idle:
+        raise ModelError(
+            f"one layer must be the output, but {', '.join(idle)} lead nowhere beside "
+            f"{timestep.output.path}; leave out what the output does not need"
+        )
+    return timestep
+
+
+def _has_all(unrolled: Unrolled, output: Signal) -> bool:
+    """Return whether one call goes through several timesteps."""
+    is_over = any(isinstance(i, Item) and i.options.get("over") for i in unrolled.items)
+    counts = _counts(unrolled)
+    return output.has_time or is_over or max(counts.values(), default=1) > 1
+
+
+def _counts(unrolled: Unrolled) -> Counter[str]:
+    """Return how often each layer is called that has weights or states."""
+    rows = _rows(unrolled)
+    return Counter({row[0].path: len(row) for row in rows})
+
+
+def _rows(unrolled: Unrolled) -> list[list[Item]]:
+    """Return the items of each layer that has weights or states."""
+    rows: dict[str, list[Item]] = {}
+    for item in unrolled.items:
+        module = item.module
+        if item.operation != LAYER or module is None:
+            continue
+        if is_cell(module) or any(True for _ in module.parameters()):
+            rows.setdefault(item.path, []).append(item)
+    return list(rows.values())
+
+
+def _answer(whole: Part, most: int) -> tuple[Answer, tuple[Part, ...]]:
+    """Return what one output is of the outputs of all timesteps, and those."""
+    scale = 1.0
+    ends: list[Item] = []
+    while isinstance(whole, Item):
+        rest, *others = whole.sources
+        if whole.operation in ENDS:
+            ends.insert(0, whole)
+        elif whole.operation in ("mul", "div") and isinstance(others[0], float):
+            factor = others[0] if whole.operation == "mul" else 1 / others[0]
+            scale *= factor
+        elif whole.operation == "mul" and isinstance(rest, float):
+            scale *= rest
+            rest = others[0]
+        else:
+            break
+        whole = rest  # type: ignore[assignment] # none is a Before yet
+    assert isinstance(whole, Item)
+    if whole.options.get("over") and whole.operation in OVER:
+        if whole.operation == "mean":
+            scale /= len(whole.sources)
+        functional = OVER[whole.operation]
+        parts: Sequence[Any] = whole.sources
+    else:
+        functional, parts = Functional.SUM, _terms(whole, most)
+        if len(parts) == 1:
+            functional = Functional.LAST
+    answer = Answer(functional=functional, scale=scale, ends=tuple(ends))
+    return answer, tuple(parts)
+
+
+def _terms(whole: Item, most: int) -> list[Part]:
+    """Return the terms of a running sum, one for each timestep; or the whole."""
+    terms: list[Part] = []
+    now: Any = whole
+    while isinstance(now, Item) and now.operation == "add" and len(terms) < most - 1:
+        now, term = now.sources
+        if not isinstance(now, Item):  # 0 + x, as sum() begins
+            now, term = term, now
+        if isinstance(term, Item):
+            terms.insert(0, term)
+        elif term != 0.0:
+            return [whole]
+    while isinstance(now, Item) and now.operation == "add" and now.sources[1] == 0.0:
+        now = now.sources[0]
+    terms.insert(0, now)
+    return terms if len(terms) == most else [whole]
+
+
+def _free_size(model: nn.Module, input_shape: Shape, least: int, *taken: int) -> int:
+    """Return a number, ``least`` or more, that no layer could take for a size."""
+    sizes = {*input_shape, *taken, math.prod(input_shape)}
+    sizes |= {size for tensor in model.parameters() for size in tensor.shape}
+    return next(n for n in range(least, 1000) if n not in sizes)
