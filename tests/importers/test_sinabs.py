@@ -216,7 +216,6 @@ def test_a_leak_bounds_the_voltage(tmp_path: Path) -> None:
         ),
         (iaf(spike_fn=SINGLE, reset_fn=np.add), "reset_fn is ufunc"),
         (iaf(spike_fn=activation.Quantize), "spike_fn is Quantize"),
-        (sl.SpikingMaxPooling2dLayer((2, 2)), "SpikingMaxPooling2dLayer cannot"),
         (sl.QuantizeLayer(), "QuantizeLayer cannot be deployed"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
@@ -236,6 +235,7 @@ def test_a_refusal_names_the_parameter(
     ("cell", "words"),
     [
         (sl.ALIF(2.0, 2.0), "sinabs' ALIF cannot be deployed"),
+        (sl.SpikingMaxPooling2dLayer((2, 2)), "SpikingMaxPooling2dLayer cannot"),
         (
             sl.LIFRecurrent(2.0, nn.Identity()),
             "the connection is Identity, which cannot be deployed; use Linear",

@@ -7,7 +7,7 @@ from torch import nn
 
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.torch.collected import INPUT_NAME, Layers
-from snn_deploy.importers.torch.fold import OneTimestep
+from snn_deploy.importers.torch.delays import OneTimestep
 from snn_deploy.importers.torch.frameworks.registry import DEPLOYABLE, framework_of
 from snn_deploy.importers.torch.functions import layer_of
 from snn_deploy.importers.torch.record import LAYER

@@ -18,8 +18,10 @@ from torch import nn
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.torch.axes import Part, TimedTensor
 from snn_deploy.importers.torch.collected import INPUT_NAME, Layers
-from snn_deploy.importers.torch.fold import OneTimestep, fold
+from snn_deploy.importers.torch.delays import OneTimestep
+from snn_deploy.importers.torch.fold import fold
 from snn_deploy.importers.torch.frameworks.framework import Framework, TimeAxis
 from snn_deploy.importers.torch.frameworks.registry import (
     framework_of,
@@ -28,7 +30,6 @@ from snn_deploy.importers.torch.frameworks.registry import (
 )
 from snn_deploy.importers.torch.layers import is_known, read_layer
 from snn_deploy.importers.torch.record import LAYER, Record, Recorder
-from snn_deploy.importers.torch.signals import Part, Signal
 from snn_deploy.importers.torch.timestep import Item
 from snn_deploy.importers.torch.unroll import OWN_STATES, Unrolled
 from snn_deploy.ir.graph import Functional
@@ -183,7 +184,7 @@ class _Reader:
     def _of_all(
         self,
         unrolled: Unrolled,
-        output: Signal,
+        output: TimedTensor,
         axis: TimeAxis,
         n_timesteps: int,
         inputs: FloatArray,
@@ -224,7 +225,7 @@ class _Reader:
         record = self._record(lambda r: r.call(x[:, 0].contiguous(), *states))
         unrolled = Unrolled(record, TimeAxis.NONE, self.n, 1)
         output = unrolled.outputs[0]
-        if not isinstance(output, Signal) or not _has_all(unrolled, output):
+        if not isinstance(output, TimedTensor) or not _has_all(unrolled, output):
             return self._stepped(inputs)
         try:
             return self._of_all(
@@ -360,7 +361,7 @@ class _OtherNumberError(ModelError):
         self.number = number
 
 
-def _signal(output: Signal | ModelError) -> Signal:
+def _signal(output: TimedTensor | ModelError) -> TimedTensor:
     if isinstance(output, ModelError):
         raise output
     return output
@@ -380,7 +381,7 @@ def _folded(
     return timestep
 
 
-def _has_all(unrolled: Unrolled, output: Signal) -> bool:
+def _has_all(unrolled: Unrolled, output: TimedTensor) -> bool:
     """Return whether one call goes through several timesteps."""
     is_over = any(isinstance(i, Item) and i.options.get("over") for i in unrolled.items)
     counts = _counts(unrolled)

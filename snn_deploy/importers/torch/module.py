@@ -77,6 +77,8 @@ def trace(
         something else than its layers say.
     """
     check_answer(model, training.functional)
+    needs_maxima = is_balanced and example_inputs is None
+    layers = Layers(input_shape, is_balanced=needs_maxima)
     axis, framework = time_axis(model)
     ours = copied(model).double().eval()
     values: list[IntArray] = []
@@ -88,8 +90,6 @@ def trace(
     timesteps = training.timesteps if "timesteps" in given else None
     reading = read_forward(ours, input_shape, timesteps, axis, framework, draw)
     training = _told(training, reading, given)
-    needs_maxima = is_balanced and example_inputs is None
-    layers = Layers(input_shape, is_balanced=needs_maxima)
     paths = [path for path, _ in model.named_modules()]
     assembly = Assembly(layers, model.get_submodule, paths)
     last = assembly.add(reading.timestep)

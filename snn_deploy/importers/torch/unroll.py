@@ -14,6 +14,12 @@ from torch import nn
 from snn_deploy.arrays import FloatArray
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.torch import calls as rules
+from snn_deploy.importers.torch.axes import (
+    TimedTensor,
+    refused,
+    regrouped,
+    stacked,
+)
 from snn_deploy.importers.torch.calls import Maker
 from snn_deploy.importers.torch.frameworks.framework import TimeAxis
 from snn_deploy.importers.torch.frameworks.registry import (
@@ -29,14 +35,10 @@ from snn_deploy.importers.torch.record import (
     mapped,
     values_in,
 )
-from snn_deploy.importers.torch.signals import (
-    Signal,
-    refused,
-    regrouped,
-    stacked,
-)
+from snn_deploy.importers.torch.shapes import SHAPES
 from snn_deploy.importers.torch.timestep import Item
 
+RULES = {**rules.RULES, **SHAPES}
 OWN_STATES = (
     "hand every neuron layer its own state back, as in: out, state1 = lif1(x, state1); "
     "return out, states"
@@ -67,8 +69,8 @@ class Unrolled:
     ) -> None:
         self.n = n
         self.items: list[Item] = []  # in the order in which they were computed
-        self.outputs: list[Signal | ModelError] = []
-        self._signals: dict[TracedValue, Signal | ModelError] = {}
+        self.outputs: list[TimedTensor | ModelError] = []
+        self._signals: dict[TracedValue, TimedTensor | ModelError] = {}
         self._kept: dict[Item, tuple[FloatArray, tuple[str, ...], int]] = {}
         self._last: dict[nn.Module, Item] = {}  # of each module of neurons
         self._n_calls = len(record.inputs)
@@ -96,9 +98,9 @@ class Unrolled:
             Item(operation="input", options={"timestep": t}, shape=shape) for t in times
         )
         self.items += items
-        self._signals[value] = Signal(items=items, axes=axes, n=self.n)
+        self._signals[value] = TimedTensor(items=items, axes=axes, n=self.n)
 
-    def _output(self, returned: Any) -> Signal | ModelError:
+    def _output(self, returned: Any) -> TimedTensor | ModelError:
         """Return what a forward gives first: the output, before its states."""
         while isinstance(returned, tuple | list | dict) and returned:
             if isinstance(returned, list) and self._n_calls == 1:
@@ -115,10 +117,10 @@ class Unrolled:
         self._keep(returned, signal)
         return signal
 
-    def _stacked(self, values: Sequence[Any]) -> Signal | None:
+    def _stacked(self, values: Sequence[Any]) -> TimedTensor | None:
         """Return the outputs of all timesteps, if that is what a list holds."""
         signals = [self._signals.get(v) for v in values if isinstance(v, TracedValue)]
-        known = [s for s in signals if isinstance(s, Signal)]
+        known = [s for s in signals if isinstance(s, TimedTensor)]
         shapes = {(s.axes, s.shape) for s in known}
         if len(known) != len(values) or len(known) < 2 or len(shapes) > 1:
             return None
@@ -126,7 +128,7 @@ class Unrolled:
             self._keep(value, signal)
         return stacked(known, 0)
 
-    def signals(self) -> Iterable[Signal | ModelError]:
+    def signals(self) -> Iterable[TimedTensor | ModelError]:
         """Return what all values of the forward are, or why they are nothing."""
         return self._signals.values()
 
@@ -147,7 +149,7 @@ class Unrolled:
         except ModelError as error:
             where = call.path if call.module else f"forward calls {call.operation}"
             found = error if poisoned else ModelError(f"{where}: {error}")
-        if isinstance(found, ModelError | Signal):
+        if isinstance(found, ModelError | TimedTensor):
             for value in results:
                 self._signals.setdefault(value, found)
                 self._keep(value, found)
@@ -156,23 +158,23 @@ class Unrolled:
             self._signals.setdefault(value, signal)
             self._keep(value, signal)
 
-    def signal(self, value: TracedValue) -> Signal | torch.Tensor:
+    def signal(self, value: TracedValue) -> TimedTensor | torch.Tensor:
         """Return what a value is: a constant, or a tensor of the forward."""
         if value.constant is not None:
             return value.constant
         found = self._signals[value]
-        assert isinstance(found, Signal)
+        assert isinstance(found, TimedTensor)
         return found
 
-    def _function(self, call: Call) -> Signal | list[Signal | ModelError]:
+    def _function(self, call: Call) -> TimedTensor | list[TimedTensor | ModelError]:
         arguments = mapped(self._resolved, call.arguments)
         options = mapped(self._resolved, dict(call.options))
         make = Maker(self.items, call, self.n)
-        rule = rules.rule_of(call.operation)
+        rule = RULES.get(call.operation)
         if rule is None:
             raise ModelError(f"cannot be deployed; use one of {', '.join(DEPLOYABLE)}")
         try:
-            found: Signal | list[Signal | ModelError]
+            found: TimedTensor | list[TimedTensor | ModelError]
             found = rule(make, *arguments, **options)
             return found
         except TypeError as error:
@@ -184,9 +186,9 @@ class Unrolled:
     def _resolved(self, item: Any) -> Any:
         return self.signal(item) if isinstance(item, TracedValue) else item
 
-    def _keep(self, value: TracedValue, signal: Signal | ModelError) -> None:
+    def _keep(self, value: TracedValue, signal: TimedTensor | ModelError) -> None:
         """Note what the items of a value are in numbers, where those are known."""
-        if value.kept is None or not isinstance(signal, Signal):
+        if value.kept is None or not isinstance(signal, TimedTensor):
             return
         for index, item in enumerate(signal.items):
             if isinstance(item, Item):
@@ -211,7 +213,7 @@ class Unrolled:
 
     # modules that are taken whole
 
-    def _layer(self, call: Call) -> Signal | list[Signal | ModelError]:
+    def _layer(self, call: Call) -> TimedTensor | list[TimedTensor | ModelError]:
         module = call.module
         assert module is not None
         if not call.arguments:
@@ -219,7 +221,7 @@ class Unrolled:
         first, *others = call.arguments
         make = Maker(self.items, call, self.n)
         x = self._resolved(first)
-        if not isinstance(x, Signal):
+        if not isinstance(x, TimedTensor):
             raise ModelError("is fed a constant; feed it an output")
         if is_cell(module):
             return self._cell(call, x, others, make)
@@ -237,8 +239,8 @@ class Unrolled:
         return [found, *(unknown for _ in others)]
 
     def _cell(
-        self, call: Call, x: Signal, states: Sequence[Any], make: Maker
-    ) -> list[Signal | ModelError]:
+        self, call: Call, x: TimedTensor, states: Sequence[Any], make: Maker
+    ) -> list[TimedTensor | ModelError]:
         """Return what neurons give: their output, and states of the last timestep."""
         module = call.module
         assert module is not None
@@ -256,13 +258,13 @@ class Unrolled:
         axes = (*wanted[:n_axes], *("F" for _ in features))
         if is_list:
             axes = ("N", *axes[1:])
-            return [Signal(items=(cell,), axes=axes, n=self.n) for cell in cells]
-        signals: list[Signal | ModelError] = []
-        signals.append(Signal(items=cells, axes=axes, n=self.n))
+            return [TimedTensor(items=(cell,), axes=axes, n=self.n) for cell in cells]
+        signals: list[TimedTensor | ModelError] = []
+        signals.append(TimedTensor(items=cells, axes=axes, n=self.n))
         for index, value in enumerate(results[1:], start=1):
             part = make("part", cells[-1:], value.shape[1:], index=index)
             axes = ("N", *("F" for _ in value.shape[1:]))
-            signals.append(Signal(items=(part,), axes=axes, n=self.n))
+            signals.append(TimedTensor(items=(part,), axes=axes, n=self.n))
         return signals
 
     def _check_states(self, module: nn.Module, values: Sequence[TracedValue]) -> None:

@@ -25,7 +25,7 @@ MIXED = (
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Signal:
+class TimedTensor:
     """A tensor of a forward."""
 
     items: tuple[Part, ...]  # one for each timestep on the axis "T"; else one
@@ -56,7 +56,7 @@ class Signal:
         """Return which axis of an item an axis is."""
         return self.features.index(axis)
 
-    def each(self, function: Callable[[Part], Part], **changes: Any) -> "Signal":
+    def each(self, function: Callable[[Part], Part], **changes: Any) -> "TimedTensor":
         """Return what ``function`` makes of every item; of the same ones, the same."""
         made: dict[int, Part] = {}
         for item in self.items:
@@ -78,7 +78,7 @@ def refused(what: str) -> ModelError:
     return ModelError(what)
 
 
-def regrouped(signal: Signal, target: Shape, make: Make) -> Signal:
+def regrouped(signal: TimedTensor, target: Shape, make: Make) -> TimedTensor:
     """Return a tensor whose values, in their order, are put into another shape."""
     tokens = [token for axis in _tokens(signal) for token in axis]
     axes = tuple(_taken(tokens, size) for size in target)
@@ -116,7 +116,7 @@ def _rest_of(length: int, size: int, taken: int) -> int:
     return length // part
 
 
-def _tokens(signal: Signal) -> list[list[tuple[str, int]]]:
+def _tokens(signal: TimedTensor) -> list[list[tuple[str, int]]]:
     """Return what is on each axis, outermost first, and how many of it."""
     sizes = {"T": len(signal.items), "N": signal.n}
     left = list(signal.shape)
@@ -126,7 +126,7 @@ def _tokens(signal: Signal) -> list[list[tuple[str, int]]]:
     ]
 
 
-def permuted(signal: Signal, order: Sequence[int], make: Make) -> Signal:
+def permuted(signal: TimedTensor, order: Sequence[int], make: Make) -> TimedTensor:
     """Return a tensor with its axes in another order."""
     axes = tuple(signal.axes[i] for i in order)
     features = tuple(signal.feature(i) for i in order if signal.axes[i] == "F")
@@ -138,13 +138,13 @@ def permuted(signal: Signal, order: Sequence[int], make: Make) -> Signal:
     )
 
 
-def with_axis(signal: Signal, axis: int) -> Signal:
+def with_axis(signal: TimedTensor, axis: int) -> TimedTensor:
     """Return a tensor with one more axis, of length 1."""
     axes = (*signal.axes[:axis], "", *signal.axes[axis:])
     return replace(signal, axes=axes)
 
 
-def without_axes(signal: Signal, axes: Sequence[int], make: Make) -> Signal:
+def without_axes(signal: TimedTensor, axes: Sequence[int], make: Make) -> TimedTensor:
     """Return a tensor without some axes, all of length 1."""
     kept = tuple(a for i, a in enumerate(signal.axes) if i not in axes)
     gone = [signal.feature(i) for i in axes if signal.axes[i] == "F"]
@@ -156,7 +156,9 @@ def without_axes(signal: Signal, axes: Sequence[int], make: Make) -> Signal:
     return signal.each(lambda item: make("view", (item,), shape), axes=kept)
 
 
-def repeated(signal: Signal, target: Shape, make: Make, *, tile: bool) -> Signal:
+def repeated(
+    signal: TimedTensor, target: Shape, make: Make, *, tile: bool
+) -> TimedTensor:
     """Return a tensor that is repeated along some axes, to ``target``.
 
     Along an axis of length 1 that is no feature, the same value becomes timesteps.
@@ -171,8 +173,8 @@ def repeated(signal: Signal, target: Shape, make: Make, *, tile: bool) -> Signal
 
 
 def _repeated_along(
-    signal: Signal, axis: int, times: int, make: Make, *, tile: bool
-) -> Signal:
+    signal: TimedTensor, axis: int, times: int, make: Make, *, tile: bool
+) -> TimedTensor:
     label = signal.axes[axis]
     if label == "F":
         i = signal.feature(axis)
@@ -187,12 +189,12 @@ def _repeated_along(
     return replace(signal, items=signal.items * times, axes=axes)
 
 
-def length(signal: Signal, axis: int) -> int:
+def length(signal: TimedTensor, axis: int) -> int:
     """Return how long an axis is."""
     return math.prod(size for _, size in _tokens(signal)[axis])
 
 
-def stacked(signals: Sequence[Signal], axis: int) -> Signal:
+def stacked(signals: Sequence[TimedTensor], axis: int) -> TimedTensor:
     """Return tensors of one timestep each, along a new axis."""
     first = signals[0]
     if any(s.has_time or s.axes != first.axes for s in signals):
@@ -204,7 +206,7 @@ def stacked(signals: Sequence[Signal], axis: int) -> Signal:
     return replace(first, items=tuple(s.items[0] for s in signals), axes=axes)
 
 
-def joined(signals: Sequence[Signal], axis: int, make: Make) -> Signal:
+def joined(signals: Sequence[TimedTensor], axis: int, make: Make) -> TimedTensor:
     """Return tensors one behind the other along an axis."""
     first = signals[0]
     labels = {s.axes[axis] for s in signals}
@@ -220,7 +222,9 @@ def joined(signals: Sequence[Signal], axis: int, make: Make) -> Signal:
     return replace(first, items=items, axes=axes)
 
 
-def _joined_features(signals: Sequence[Signal], axis: int, make: Make) -> Signal:
+def _joined_features(
+    signals: Sequence[TimedTensor], axis: int, make: Make
+) -> TimedTensor:
     aligned = aligned_items(signals)
     first, i = signals[0], signals[0].feature(axis)
     total = sum(s.shape[i] for s in signals)
@@ -230,7 +234,7 @@ def _joined_features(signals: Sequence[Signal], axis: int, make: Make) -> Signal
     return replace(longest, items=items)
 
 
-def aligned_items(signals: Sequence[Signal]) -> list[tuple[Part, ...]]:
+def aligned_items(signals: Sequence[TimedTensor]) -> list[tuple[Part, ...]]:
     """Return the items of several tensors side by side, timestep by timestep."""
     n_items = max(len(s.items) for s in signals)
     if any(len(s.items) not in (1, n_items) for s in signals):
@@ -240,7 +244,7 @@ def aligned_items(signals: Sequence[Signal]) -> list[tuple[Part, ...]]:
     return list(zip(*whole, strict=True))
 
 
-def common_axes(signals: Sequence[Signal]) -> tuple[str, ...]:
+def common_axes(signals: Sequence[TimedTensor]) -> tuple[str, ...]:
     """Return the layout of what is computed from tensors element by element."""
     n_axes = max(len(s.axes) for s in signals)
     padded = [("",) * (n_axes - len(s.axes)) + s.axes for s in signals]

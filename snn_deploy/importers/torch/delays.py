@@ -1,0 +1,231 @@
+"""Put states where they are kept, and build one timestep of streams."""
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from snn_deploy.errors import ModelError
+from snn_deploy.importers.torch.axes import Part
+from snn_deploy.importers.torch.record import LAYER
+from snn_deploy.importers.torch.streams import (
+    COMMUTATIVE,
+    DIFFERENT,
+    NEUTRAL,
+    Operand,
+    Stream,
+    operands_of,
+    place_of,
+)
+from snn_deploy.importers.torch.timestep import Before, Item, Source
+
+# what is computed in the timestep that it acts in; other calls, as early as they can be
+ANCHORED = (
+    LAYER,
+    "input",
+    "part",
+    "linear",
+    "conv1d",
+    "conv2d",
+    "conv_transpose2d",
+    "batch_norm",
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OneTimestep:
+    """The items of one timestep, in order, and what they are in each of them."""
+
+    items: tuple[Item, ...]
+    output: Item
+    rows: Mapping[Item, Mapping[int, Item]]
+
+
+def move(streams: Sequence[Stream], last: Operand) -> None:
+    """Let everything act as early as it can, so that states are what is late."""
+    into: dict[Stream, list[Operand]] = {stream: [] for stream in streams}
+    into[last.stream].append(last)
+    for stream in streams:
+        for operand in operands_of(stream):
+            into[operand.stream].append(operand)
+    todo = deque(streams)
+    for _ in range(len(streams) ** 2 + len(streams)):
+        if not todo:
+            break
+        stream = todo.popleft()
+        delay = _spare(stream)
+        if not delay:
+            continue
+        stream.items = {i - delay: item for i, item in stream.items.items()}
+        stream.early = {i - delay: part for i, part in stream.early.items()}
+        for operand in operands_of(stream):
+            operand.delay -= delay
+        for operand in into[stream]:
+            operand.delay += delay
+        todo += [s for s in streams if any(o.stream is stream for o in operands_of(s))]
+
+
+def start(streams: Sequence[Stream]) -> None:
+    """Let what is added to nothing in the first timestep be nothing there."""
+    for stream in streams:
+        if not isinstance(stream.early.get(0), Item):
+            continue
+        for operand in operands_of(stream):
+            other = operand.stream
+            if not (operand.delay or other.is_static or 0 in other.items):
+                nothing = NEUTRAL.get(stream.example.operation, 0.0)
+                other.early.setdefault(0, nothing)
+
+
+def _spare(stream: Stream) -> int:
+    """Return how many timesteps earlier a stream could be computed."""
+    if stream.is_static or stream.example.operation in ANCHORED:
+        return 0
+    return min((operand.delay for operand in operands_of(stream)), default=0)
+
+
+def check_counts(streams: Sequence[Stream], n: int) -> None:
+    for stream in streams:
+        item = stream.example
+        is_layer = item.operation in ANCHORED and item.operation != "part"
+        n_calls = len(stream.items) + _is_started(stream)
+        if is_layer and not stream.is_static and n_calls != n:
+            raise ModelError(
+                f"{place_of(item)}: forward calls this layer {n_calls} times "
+                f"in {n} timesteps; call it once in each"
+            )
+
+
+def built(
+    streams: Sequence[Stream], last: Stream, order: Mapping[Item, int], n: int
+) -> OneTimestep:
+    items: dict[Stream, Item] = {}
+    for stream in streams:
+        it = stream.example
+        items[stream] = Item(
+            operation=it.operation,
+            options={k: v for k, v in it.options.items() if k != "timestep"},
+            module=it.module,
+            path=it.path,
+            shape=it.shape,
+        )
+    for stream, item in items.items():
+        item.sources = tuple(_source(o, stream, items) for o in stream.operands or ())
+    return OneTimestep(
+        items=tuple(items[s] for s in _sorted(streams, order)),
+        output=items[last],
+        rows={
+            item: dict.fromkeys(range(n), s.example) if s.is_static else s.items
+            for s, item in items.items()
+        },
+    )
+
+
+def _source(
+    operand: "Operand | Part", stream: Stream, items: Mapping[Stream, Item]
+) -> Source:
+    if not isinstance(operand, Operand):
+        return operand
+    item, source = items[operand.stream], operand.stream
+    if operand.delay == 0:
+        if 0 in source.early and not _is_started(source):
+            raise ModelError(f"{place_of(item)}: {DIFFERENT}")
+        return item
+    if operand.delay > 1:
+        raise ModelError(
+            f"{place_of(item)}: forward uses what was computed {operand.delay} timesteps "
+            "before, which cannot be deployed; use that of the timestep before"
+        )
+    if -1 in source.early:
+        initial = source.early[-1]
+    elif _is_started(stream):
+        initial = NEUTRAL.get(stream.example.operation, 0.0)
+    else:
+        raise ModelError(f"{place_of(item)}: {DIFFERENT}")
+    if isinstance(initial, Item):
+        raise ModelError(f"{place_of(item)}: {DIFFERENT}")
+    return Before(item, initial)
+
+
+def _is_started(stream: Stream) -> bool:
+    """Return whether what stands for a first timestep is what a state of 0 gives.
+
+    So it is where the first timestep has no state yet,
+    ``mem = x if mem is None else mem * decay + x``, and where it gives a layer none.
+    """
+    if 0 not in stream.early:
+        return False
+    first, operands = stream.early[0], operands_of(stream)
+    if not isinstance(first, Item):
+        is_late = len(operands) == 1 and operands[0].delay == 1
+        is_late = is_late and not operands[0].stream.early
+        return is_late and _is_bias(stream.example, first)
+    if stream.example.operation not in NEUTRAL or len(operands) != 2:
+        return False
+    given = [_at_first(operand) for operand in operands]
+    nothing = NEUTRAL[stream.example.operation]
+    is_commutative = stream.example.operation in COMMUTATIVE
+    return (given[0] is first and given[1] in (None, nothing)) or (
+        is_commutative and given[1] is first and given[0] in (None, nothing)
+    )
+
+
+def _at_first(operand: Operand) -> Part | None:
+    """Return what an operand is in the first timestep; ``None`` if that is open."""
+    if operand.stream.is_static:
+        return operand.stream.example
+    index = -operand.delay
+    return operand.stream.items.get(index, operand.stream.early.get(index))
+
+
+def _is_bias(item: Item, value: Part) -> bool:
+    """Return whether a layer of weights gives ``value`` where it is given 0."""
+    held: Any = item.module or item.options.get
+    weight, bias = (
+        (held("weight"), held("bias"))
+        if item.module is None
+        else (getattr(held, "weight", None), getattr(held, "bias", None))
+    )
+    if weight is None or not isinstance(value, float | torch.Tensor):
+        return False
+    if bias is None:
+        return not torch.as_tensor(value).any()
+    rows = bias.detach().reshape(-1, *(1 for _ in item.shape[1:]))
+    return bool((torch.as_tensor(value) == rows).all())
+
+
+def _sorted(streams: Sequence[Stream], order: Mapping[Item, int]) -> list[Stream]:
+    """Return streams in an order in which each follows what feeds it."""
+    before = {
+        stream: {o.stream for o in operands_of(stream) if o.delay == 0}
+        for stream in streams
+    }
+    number = {stream: i for i, stream in enumerate(streams)}
+
+    def rank(stream: Stream) -> tuple[int, int]:
+        return min(order[i] for i in _all_items(stream)), number[stream]
+
+    ready = [(*rank(s), s) for s in streams if not before[s]]
+    heapq.heapify(ready)
+    behind: dict[Stream, list[Stream]] = {stream: [] for stream in streams}
+    for stream, sources in before.items():
+        for source in sources:
+            behind[source].append(stream)
+    found = []
+    while ready:
+        *_, stream = heapq.heappop(ready)
+        found.append(stream)
+        for other in behind[stream]:
+            before[other].discard(stream)
+            if not before[other]:
+                heapq.heappush(ready, (*rank(other), other))
+    if len(found) < len(streams):
+        raise ModelError(f"forward: {DIFFERENT}")
+    return found
+
+
+def _all_items(stream: Stream) -> Iterable[Item]:
+    return (stream.example,) if stream.is_static else stream.items.values()

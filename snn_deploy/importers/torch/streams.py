@@ -1,0 +1,72 @@
+"""Streams: the items that stand for the same in every timestep."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from snn_deploy.importers.torch.axes import Part
+from snn_deploy.importers.torch.record import LAYER
+from snn_deploy.importers.torch.timestep import Item
+
+REWRITE = (
+    "write forward as one timestep, which takes what one timestep gives to the next "
+    "and returns it, or keeps it on self"
+)
+DIFFERENT = f"the timesteps of forward differ, so that none can be cut out; {REWRITE}"
+COMMUTATIVE = ("add", "mul", "maximum", "minimum")
+NEUTRAL = {"add": 0.0, "sub": 0.0, "mul": 1.0, "div": 1.0}
+
+
+@dataclass(eq=False)
+class Stream:
+    """The items that are the same in every timestep."""
+
+    example: Item
+    items: dict[int, Item] = field(default_factory=dict)
+    # what stands for the one before the first: an initial value, or something else
+    early: dict[int, Part] = field(default_factory=dict)
+    operands: "list[Operand | Part] | None" = None  # not looked at yet
+    is_static: bool = False  # one item, for all timesteps
+
+
+@dataclass(eq=False)
+class Operand:
+    """A stream, so many timesteps late."""
+
+    stream: Stream
+    delay: int
+
+
+def place_of(part: Any) -> str:
+    if not isinstance(part, Item):
+        return "forward"
+    return part.path or f"forward calls {part.operation}"
+
+
+def are_same(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
+    if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
+        return a.shape == b.shape and torch.equal(a, b)
+    return type(a) is type(b) and bool(a == b)
+
+
+def are_alike(a: Item, b: Item) -> bool:
+    """Return whether two items are made by the same call of different values."""
+    if (a.operation, a.module, len(a.sources)) != (
+        b.operation,
+        b.module,
+        len(b.sources),
+    ):
+        return False
+    if a.operation == LAYER and a.path != b.path:
+        return False
+    return a.options.keys() == b.options.keys() and all(
+        key == "timestep" or are_same(value, b.options[key])
+        for key, value in a.options.items()
+    )
+
+
+def operands_of(stream: Stream) -> list[Operand]:
+    return [o for o in stream.operands or () if isinstance(o, Operand)]
