@@ -87,7 +87,7 @@ class Assembly:
     def _layer(self, item: Item) -> str:
         module = item.module
         assert module is not None
-        if type(module) is not nn.Flatten:
+        if "is_of_timestep" not in item.options:
             module = self._module_at(item.path)
         if framework_of(module).is_sum(module):
             return self._sum(item)

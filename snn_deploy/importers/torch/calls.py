@@ -76,7 +76,7 @@ class Maker:
         """Return what makes items of a module that flattens."""
 
         def make(name: str, sources: Sequence[Part], shape: Shape) -> Item:
-            item = self(LAYER, sources, shape)
+            item = self(LAYER, sources, shape, is_of_timestep=True)
             item.module = FLATTEN if name == "flatten" else module
             return item
 
@@ -285,6 +285,21 @@ def layer(make: Maker, x: TimedTensor, module: nn.Module, result: Shape) -> Time
         lambda item: make(LAYER, (item,), shape),
         axes=(*x.axes[:n_axes], *("F" for _ in shape)),
     )
+
+
+def softmax(make: Maker, x: TimedTensor, module: Any) -> TimedTensor:
+    """Return what a module that is taken whole gives, which is a softmax."""
+    axis = None if module.dim is None else module.dim % len(x.axes)
+    if axis is not None and x.axes[axis] != "F":
+        raise refused(f"over axis {module.dim} {MIXED}")
+    inner = type(module)(None if axis is None else x.feature(axis) + 1)
+
+    def made(part: Part) -> Part:
+        item = make(LAYER, (part,), x.shape, is_of_timestep=True)
+        item.module = inner
+        return item
+
+    return x.each(made)
 
 
 def other_time(axis: TimeAxis, advice: str) -> str:

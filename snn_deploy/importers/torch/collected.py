@@ -1,12 +1,9 @@
-"""The layers of a PyTorch module, collected in the order of its forward pass.
-
-And which values of the forward are one tensor, so that in place all of them change.
-"""
+"""The layers of a PyTorch module, collected in the order of its forward pass."""
 
 import logging
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from torch import nn
 
@@ -18,21 +15,17 @@ from snn_deploy.importers.torch.frameworks.registry import (
     DEPLOYABLE,
     framework_of,
     is_cell,
-    is_sequence,
     read_cell,
 )
 from snn_deploy.importers.torch.layers import read_layer
 from snn_deploy.ir.graph import Edge, Graph, Training
 from snn_deploy.ir.neurons import Integrator, Relu
-from snn_deploy.ir.nodes import Add, Flatten, Input, Node
+from snn_deploy.ir.nodes import Add, Input, Node
 from snn_deploy.names import free_name
 
 logger = logging.getLogger(__name__)
 INPUT_NAME = "input"
-OUT_OF_PLACE = "write the change out of place, as in out = out + x"
-CHANGED = "value that a later call has changed in place, under another shape"
 ENDS = (nn.Softmax, nn.LogSoftmax, nn.Sigmoid)  # behind which the largest is the same
-Value = TypeVar("Value", bound=Hashable)
 
 
 class Layers:
@@ -42,17 +35,12 @@ class Layers:
     ----------
     input_shape : tuple of int
         ``(channel, length)`` becomes ``(channel, 1, length)``.
-    has_time : bool
-        Every tensor has an axis of timesteps beside that of the batch.
     is_balanced : bool
         The largest values of ReLUs must be known; otherwise they are ``UNKNOWN`` until
         ``balance`` measures them.
     """
 
-    def __init__(
-        self, input_shape: Shape, *, has_time: bool = False, is_balanced: bool = True
-    ) -> None:
-        self.has_time = has_time
+    def __init__(self, input_shape: Shape, *, is_balanced: bool = True) -> None:
         self.is_balanced = is_balanced
         self.relus: dict[str, str] = {}  # that have no upper end, and their modules
         self.ends: dict[str, tuple[str, nn.Module]] = {}  # and the layers before them
@@ -113,12 +101,8 @@ class Layers:
 
     def module(self, module: nn.Module, name: str, source: str) -> str:
         """Add the layer of one module; return the name of the layer that it ends in."""
-        if is_sequence(module):
-            return self.sequence(module, name + ".", source)
-        if self.is_passed(module):
+        if framework_of(module).is_passed(module):
             return source
-        if isinstance(module, nn.Flatten) and self.has_time and module.start_dim == 2:
-            module = nn.Flatten(1, module.end_dim)  # behind time and batch
         _check_unchanged(module, name)
         shape = self.shape_of(source)
         if isinstance(module, nn.ReLU):
@@ -136,12 +120,6 @@ class Layers:
             )
         return self.add(layer, (source,))
 
-    def is_passed(self, module: nn.Module) -> bool:
-        """Return whether a module does nothing to one timestep of a trained network."""
-        if isinstance(module, nn.Flatten):
-            return self.has_time and (module.start_dim, module.end_dim) == (0, 1)
-        return framework_of(module).is_passed(module)
-
     def _cell(self, module: nn.Module, name: str, source: str) -> str:
         cell = read_cell(module, name, self.shape_of(source))
         if cell.weights is not None:
@@ -156,16 +134,6 @@ class Layers:
         if cell.lowest_voltage is not None:
             self.floors[name] = cell.lowest_voltage
         return name
-
-    def is_view(self, name: str, of: str) -> bool:
-        """Return whether a layer gives the same values as another in another shape."""
-        is_fed = Edge(source=of, target=name) in self.edges
-        return is_fed and isinstance(self.nodes[name], Flatten)
-
-    def is_kept(self, name: str) -> bool:
-        """Return whether neurons keep what they give for the next timestep."""
-        is_fed_back = any(e.source == name and e.delay for e in self.edges)
-        return is_fed_back or isinstance(self.nodes[name], Integrator)
 
     def _free(self, name: str) -> str:
         """Return a name for a layer: a module without parameters may serve twice."""
@@ -187,26 +155,15 @@ class Layers:
 
     def _end(self, module: nn.Module, name: str, source: str) -> str:
         """Note what a forward does to its outputs, which leaves the largest largest."""
-        axis = 2 if self.has_time else 1
-        axes = (-1, axis) if self.has_time else (-1, axis, None)
         is_row = len(self.shape_of(source)) == 1
-        if not is_row or getattr(module, "dim", -1) not in axes:
+        if not is_row or getattr(module, "dim", -1) not in (-1, 1, None):
             raise ModelError(
                 f"{name}: {type(module).__name__} cannot be deployed but over the "
-                f"outputs of the last layer, in a row, dim={axis}; it is dropped "
+                f"outputs of the last layer, in a row, dim=1; it is dropped "
                 "there, or leave it out"
             )
         self.ends[name] = source, module
         return name
-
-    def sequence(self, sequence: nn.Module, prefix: str, source: str) -> str:
-        """Add the children of a sequence one after another."""
-        for name, child in sequence.named_children():
-            if type(child) is nn.Sequential:
-                source = self.sequence(child, f"{prefix}{name}.", source)
-            else:
-                source = self.module(child, prefix + name, source)
-        return source
 
     def sum(self, name: str, terms: list[str]) -> str:
         """Add the sum of two outputs."""

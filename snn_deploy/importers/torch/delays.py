@@ -88,6 +88,7 @@ def _spare(stream: Stream) -> int:
 
 
 def check_counts(streams: Sequence[Stream], n: int) -> None:
+    """Raise an error unless each layer is called once in each of ``n`` timesteps."""
     for stream in streams:
         item = stream.example
         is_layer = item.operation in ANCHORED and item.operation != "part"
@@ -102,6 +103,7 @@ def check_counts(streams: Sequence[Stream], n: int) -> None:
 def built(
     streams: Sequence[Stream], last: Stream, order: Mapping[Item, int], n: int
 ) -> OneTimestep:
+    """Return the timestep that streams repeat; ``order`` is that of the calls."""
     items: dict[Stream, Item] = {}
     for stream in streams:
         it = stream.example
@@ -136,8 +138,8 @@ def _source(
         return item
     if operand.delay > 1:
         raise ModelError(
-            f"{place_of(item)}: forward uses what was computed {operand.delay} timesteps "
-            "before, which cannot be deployed; use that of the timestep before"
+            f"{place_of(item)}: forward uses what was computed {operand.delay} "
+            "timesteps before; use what the timestep before has computed"
         )
     if -1 in source.early:
         initial = source.early[-1]

@@ -56,7 +56,7 @@ def fold(
     ModelError
         If the timesteps do not do the same.
     """
-    folding = _Folding(items)
+    folding = _StreamFinder(items)
     for seed in seeds:
         folding.seed(seed)
     n = max([len(outputs), *(len(s) for s in seeds)])
@@ -80,7 +80,7 @@ def fold(
     return built(streams, last.stream, folding.order, n)
 
 
-class _Folding:
+class _StreamFinder:
     def __init__(self, items: Sequence[Item]) -> None:
         self.order = {item: i for i, item in enumerate(items)}
         self.places: dict[Item, tuple[Stream, int | None]] = {}

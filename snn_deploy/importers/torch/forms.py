@@ -24,6 +24,7 @@ from snn_deploy.importers.torch.delays import OneTimestep
 from snn_deploy.importers.torch.fold import fold
 from snn_deploy.importers.torch.frameworks.framework import Framework, TimeAxis
 from snn_deploy.importers.torch.frameworks.registry import (
+    DEPLOYABLE,
     framework_of,
     is_cell,
     rest,
@@ -42,7 +43,7 @@ ENDS = ("softmax", "log_softmax", "sigmoid")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Answer:
+class WholeAnswer:
     """What a forward makes of the outputs of all timesteps."""
 
     functional: Functional
@@ -58,7 +59,7 @@ class Reading:
     axis: TimeAxis
     n_timesteps: int  # of the run
     has_all: bool  # forward has all timesteps inside, so that their number is fixed
-    answer: Answer | None  # of all timesteps; without, forward gives that of each
+    answer: WholeAnswer | None  # of all timesteps; without, forward gives that of each
     inputs: FloatArray  # (n, n_timesteps, input_shape...)
     unrolled: Unrolled
     returned: tuple[Item, ...]  # of each timestep; or the answer
@@ -88,6 +89,12 @@ def is_whole(module: nn.Module) -> bool:
         return False
     known: Any = next(k for k in kind.__mro__ if k in read_layer.registry)
     return kind.forward is known.forward or framework.repeats(module, known)
+
+
+def _is_readable(module: nn.Module) -> bool:
+    """Return whether a module that is taken whole may have a counterpart."""
+    framework = framework_of(module)
+    return is_cell(module) or is_known(module) or framework.is_passed(module)
 
 
 def read_forward(
@@ -324,6 +331,12 @@ class _Reader:
                 f"{plain} is a plain tensor, which keeps its type; wrap it in "
                 "torch.nn.Parameter, or register it as a buffer"
             )
+        if recorder.inside is not None and not _is_readable(recorder.inside[1]):
+            where, unknown, _ = recorder.inside
+            raise ModelError(
+                f"{where}: {type(unknown).__name__} cannot be deployed; use one of "
+                f"{', '.join(DEPLOYABLE)}"
+            )
         try:
             for signal in Unrolled(recorder.record, TimeAxis.NONE, self.n, 1).signals():
                 _signal(signal)
@@ -334,10 +347,10 @@ class _Reader:
         except ModelError as reason:
             return str(reason)
         kind = type(self.model).__name__
-        shape = ", ".join(("batch", *map(str, self.input_shape)))
+        taken = ", ".join(("batch", *map(str, self.input_shape)))
         return (
             f"{kind}: forward cannot be traced, {how} fails ({error}); write it as one "
-            f"timestep, which takes ({shape})"
+            f"timestep, which takes ({taken})"
         )
 
 
@@ -357,7 +370,7 @@ class _OtherNumberError(ModelError):
     """A forward runs another number of timesteps than it was given."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"forward runs {number} timesteps")
+        super().__init__(f"forward gives {number} timesteps; give as many as it takes")
         self.number = number
 
 
@@ -406,7 +419,7 @@ def _rows(unrolled: Unrolled) -> list[list[Item]]:
     return list(rows.values())
 
 
-def _answer(whole: Part, most: int) -> tuple[Answer, tuple[Part, ...]]:
+def _answer(whole: Part, most: int) -> tuple[WholeAnswer, tuple[Part, ...]]:
     """Return what one output is of the outputs of all timesteps, and those."""
     scale = 1.0
     ends: list[Item] = []
@@ -433,7 +446,7 @@ def _answer(whole: Part, most: int) -> tuple[Answer, tuple[Part, ...]]:
         functional, parts = Functional.SUM, _terms(whole, most)
         if len(parts) == 1:
             functional = Functional.LAST
-    answer = Answer(functional=functional, scale=scale, ends=tuple(ends))
+    answer = WholeAnswer(functional=functional, scale=scale, ends=tuple(ends))
     return answer, tuple(parts)
 
 

@@ -39,12 +39,14 @@ class Operand:
 
 
 def place_of(part: Any) -> str:
+    """Return what messages call an item by."""
     if not isinstance(part, Item):
         return "forward"
     return part.path or f"forward calls {part.operation}"
 
 
 def are_same(a: Any, b: Any) -> bool:
+    """Return whether two constants or items are equal."""
     if a is b:
         return True
     if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
@@ -69,4 +71,5 @@ def are_alike(a: Item, b: Item) -> bool:
 
 
 def operands_of(stream: Stream) -> list[Operand]:
+    """Return the streams that feed a stream."""
     return [o for o in stream.operands or () if isinstance(o, Operand)]

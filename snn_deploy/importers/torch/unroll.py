@@ -230,6 +230,8 @@ class Unrolled:
             return rules.elementwise(make, "add", [x, *map(self._resolved, others)])
         if framework.is_passed(module):
             return x
+        if isinstance(module, nn.Softmax | nn.LogSoftmax):
+            return rules.softmax(make, x, module)
         if isinstance(module, nn.Flatten):
             (result,) = values_in(call.results)
             return regrouped(x, result.shape, make.flatten_of(module))

@@ -92,10 +92,6 @@ class Framework:
         """Return whether ``module`` calls its children one after another."""
         return False
 
-    def is_walked(self, module: nn.Module) -> bool:
-        """Return whether a module of the framework holds a network of the user."""
-        return False
-
     def is_whole(self, module: nn.Module) -> bool:
         """Return whether a module of the framework is a layer, not looked into."""
         return False

@@ -43,8 +43,5 @@ class Own(Framework):
         )
         return Cell(neurons=replace(neurons, initial_voltage=threshold / 2))
 
-    def is_walked(self, module: nn.Module) -> bool:
-        return True
-
     def returns_state(self, module: nn.Module) -> bool:
         return isinstance(module, IntegrateAndFire)

@@ -50,11 +50,6 @@ def is_cell(module: nn.Module) -> bool:
     return framework_of(module).is_cell(module)
 
 
-def is_sequence(module: nn.Module) -> bool:
-    """Return whether ``module`` is a framework's row of layers."""
-    return framework_of(module).is_sequence(module)
-
-
 def read_cell(module: nn.Module, name: str, shape: Shape) -> Cell:
     """Return the neurons that ``module`` simulates, for an input of ``shape``.
 
