@@ -250,6 +250,7 @@ def compile(
     model: Any,
     target: str | os.PathLike[str] | Target = "loihi-sim",
     *,
+    one_pass: bool = False,
     strict: bool = False,
     optimize: str | None = None,
     **options: Any,
@@ -262,6 +263,8 @@ def compile(
         A ``torch.nn.Module``; a graph of NIR or ONNX; the file of a model.
     target : str, path or Target
         The name of a target, or a TOML file that describes a chip.
+    one_pass : bool
+        Fold all timesteps into one, with graded spikes, if the network allows it.
     strict : bool
         Refuse every step that loses something.
     optimize : {"energy", "latency", "cores"}, optional
@@ -281,7 +284,13 @@ def compile(
     2
     """
     graph = _graph(model, options)
-    network = compile_model(graph, _target(target), is_strict=strict, optimize=optimize)
+    network = compile_model(
+        graph,
+        _target(target),
+        one_pass=one_pass,
+        is_strict=strict,
+        optimize=optimize,
+    )
     return Network(pack(network), graph)
 
 

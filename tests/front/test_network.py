@@ -185,6 +185,22 @@ def test_progress_is_a_bar_of_ones_own(
     assert seen[1][1] == "verify"
 
 
+def test_a_network_in_one_pass_gives_the_activations_themselves(
+    module: nn.Module, inputs: tuple[AnyArray, AnyArray]
+) -> None:
+    x, y = inputs
+
+    network = sd.compile(module, one_pass=True, input_shape=N_IN, timesteps=8)
+
+    assert network(x[0]).n_timesteps == 1
+    assert network.verify(x, y, progress=False).is_faithful
+    gray = torch.tensor(np.rint(x * 255) / 255, dtype=torch.float32)
+    levels = module(gray).argmax(dim=1).numpy()
+    rows = network.profile(x, y, progress=False).rows
+    answers = [row.prediction for row in rows]
+    assert np.mean(answers == levels) > 0.98  # others are ties, or nearly
+
+
 def test_models_of_every_kind_compile(module: nn.Module, tmp_path: Path) -> None:
     path = tmp_path / "net.pt"
     graph = sd.save(module, path, input_shape=N_IN, timesteps=8)
