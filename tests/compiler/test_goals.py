@@ -12,6 +12,8 @@ from snn_deploy.compiler.map.goals import MOST_INJECTED, choose, goal_on, unknow
 from snn_deploy.compiler.map.partition import partition
 from snn_deploy.compiler.map.place import place
 from snn_deploy.compiler.pipeline import compile_model
+from snn_deploy.files.writing import packaged_folder
+from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.mapped import GOALS, MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph
@@ -129,6 +131,23 @@ def test_packets_without_a_price_are_at_most_twice_those_of_few_neurocores(
     assert injected(unknown) == MOST_INJECTED * 400  # no more though it would be faster
     assert injected(free) > MOST_INJECTED * 400
     assert len(few.cores) < len(unknown.cores)
+
+
+@pytest.mark.parametrize("n_rows", [28, 14])
+def test_packets_of_the_middle_of_an_image_are_no_more_than_twice_as_many_either(
+    n_rows: int,
+) -> None:
+    model = load_model(packaged_folder("models") / "mnist_lif" / "model.pt")
+    inside = slice((28 - n_rows) // 2, (28 + n_rows) // 2)
+
+    sent = {}
+    for goal in ("cores", "energy"):
+        network = compile_model(model, simulator(), optimize=goal)
+        packets = network.routes[network.graph.source.name].packets.sum(axis=1)
+        image = np.asarray(packets).reshape(28, 28)
+        sent[goal] = image[inside, inside].sum()
+
+    assert sent["cores"] < sent["energy"] <= MOST_INJECTED * sent["cores"]
 
 
 def test_a_price_of_packets_is_part_of_the_goal() -> None:

@@ -13,11 +13,11 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray, n_neurons
 from snn_deploy.chip.target import Target
-from snn_deploy.compiler.map.blocks import Cut
+from snn_deploy.compiler.map.blocks import Cut, outer, three_axes
 from snn_deploy.compiler.map.loads import Bounds, LoadModel, cut_whole
 from snn_deploy.compiler.map.partition import Partition
 from snn_deploy.compiler.map.place import injected_by, laid_out, slots_of
-from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.ir.quantized import Population, QuantizedGraph
 from snn_deploy.ir.stimuli import Encoding
 
 ACTIVITY = 0.1  # neurons that spike in a timestep, where no profile says
@@ -49,6 +49,8 @@ class Efforts:
         self.bounds = Bounds(LoadModel(graph=graph, target=target))
         self.shares = _shares(graph, spikes or {})
         self.in_time = sorted(graph.populations, key=lambda p: p.offset)
+        source, loads = graph.source.name, self.bounds.loads
+        self.readers = [p for p in self.in_time if source in loads.senders(p)]
 
     def busy(self) -> dict[str, float]:
         """Return the time that each layer would take on one neurocore [s]."""
@@ -93,16 +95,27 @@ class Efforts:
 
     def injected(self, cut: Partition) -> float:
         """Return how many packets the host sends in a timestep."""
-        source = self.graph.source.name
+        return float(self.sent(cut).sum()) * self.shares[self.graph.source.name]
+
+    def sent(self, cut: Partition) -> IntArray:
+        """Return how many packets the host sends for each value of the input.
+
+        Channels, rows and columns, as ``three_axes`` has them.
+        """
+        sizes = three_axes(self.graph.source.shape)
         if len(cut.together) < len(cut.pieces):
-            return injected_by(cut) * self.shares[source]
-        loads = self.bounds.loads
-        arriving = [
-            loads.part(source, population, cut.cuts[population.name]).packets.sum()
-            for population in self.in_time
-            if source in loads.senders(population)
-        ]
-        return float(sum(arriving)) * self.shares[source]
+            return injected_by(cut).reshape(sizes)
+        return sum(
+            (self.sent_to(p, cut.cuts[p.name]) for p in self.readers),
+            np.zeros(sizes, np.int64),
+        )
+
+    def sent_to(self, reader: Population, cut: Cut) -> IntArray:
+        """Return the part of ``sent`` that goes to one population."""
+        source = self.graph.source
+        factors = self.bounds.loads.part(source.name, reader, cut).receivers
+        found = outer(*factors) if len(factors) > 1 else factors[0]
+        return found.reshape(three_axes(source.shape))
 
     def _of_cores(self, cut: Partition) -> dict[str, FloatArray]:
         """Return the counts of each neurocore, by event."""

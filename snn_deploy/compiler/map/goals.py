@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 
+from snn_deploy.arrays import IntArray
 from snn_deploy.chip.target import Target
+from snn_deploy.compiler.map.blocks import Cut
 from snn_deploy.compiler.map.effort import Effort, Efforts
 from snn_deploy.compiler.map.pack import pack
 from snn_deploy.compiler.map.partition import Partition, most_blocks, partition
 from snn_deploy.errors import PassError
 from snn_deploy.ir.mapped import GOALS
-from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.ir.quantized import Population, QuantizedGraph
 
 ENERGY, LATENCY, CORES = GOALS
 # prices without which a model of a timestep says nothing
@@ -106,7 +108,11 @@ def choose(
     if compares:
         wanted |= {other for other in GOALS if not unknown_for(other, target)}
     if wanted != {CORES}:
-        cuts = (apart, *_finer(efforts, apart, few))
+        sent = efforts.sent(few)
+        cuts = [apart, *_finer(efforts, apart, sent)]
+        if not target.cost("injection").time_s:
+            most = MOST_INJECTED
+            cuts = [c for c in cuts if _times_more(efforts.sent(c), sent) <= most]
         known = [found[CORES], *((efforts.of(cut), cut) for cut in cuts)]
         fits = [pair for pair in known if pair[0].n_cores <= target.neurocores]
         for other in wanted - {CORES}:
@@ -128,13 +134,28 @@ def _best(known: list[tuple[Effort, Partition]], goal: str) -> tuple[Effort, Par
     return min(best, key=lambda pair: pair[0].n_cores)
 
 
-def _finer(efforts: Efforts, apart: Partition, few: Partition) -> Iterator[Partition]:
-    """Yield cuts that divide the work of the layers ever finer."""
-    target, least = efforts.target, efforts.injected(few)
-    yield from _divided(efforts, apart, lambda time: MOST_INJECTED * least)
-    price = target.cost("injection").time_s
+def _finer(efforts: Efforts, apart: Partition, sent: IntArray) -> Iterator[Partition]:
+    """Yield cuts that divide the work of the layers ever finer.
+
+    ``sent`` is how many packets few neurocores need for each value of the input.
+    """
+    base = efforts.sent(apart)
+    most = MOST_INJECTED / max(_times_more(base, sent), 1)
+    yield from _divided(efforts, apart, lambda time: most)
+    price = efforts.target.cost("injection").time_s
     if price:
-        yield from _divided(efforts, apart, lambda time: max(least, time / price))
+        injecting = efforts.injected(apart) * price
+        yield from _divided(efforts, apart, lambda time: max(1, time / injecting))
+
+
+def _times_more(sent: IntArray, few: IntArray) -> float:
+    """Return how many times more packets are sent: of all values, or of the middle.
+
+    What an image shows often lies there, and there more blocks read the same values.
+    """
+    middle = tuple(slice(n // 4, n - n // 4) for n in sent.shape[1:])
+    parts = (..., (slice(None), *middle))
+    return max(float(sent[part].sum() / max(few[part].sum(), 1)) for part in parts)
 
 
 def _divided(
@@ -142,8 +163,8 @@ def _divided(
 ) -> Iterator[Partition]:
     """Yield cuts into as many pieces as the chips of ``apart`` hold, or fewer.
 
-    ``allowed`` says how many packets the host may send, by the time that the work of
-    a timestep is to take.
+    ``allowed`` says how many times more packets than for ``apart`` the host may send,
+    by the time that the work of a timestep is to take.
     """
     busy, target = efforts.busy(), efforts.target
     total, bounds = sum(busy.values()), efforts.bounds
@@ -171,19 +192,15 @@ def _readers(
     efforts: Efforts, apart: Partition, at_least: Mapping[str, int], allowed: float
 ) -> dict[str, int]:
     """Return how many blocks those that read the input have, so that few are sent."""
-    loads, source = efforts.bounds.loads, efforts.graph.source.name
-    share = allowed / efforts.injected(apart)
     found = {}
-    for population in efforts.in_time:
-        if source in loads.senders(population):
-            here = apart.cuts[population.name]
-            sent = loads.part(source, population, here).packets.sum()
-            found[population.name] = most_blocks(
-                efforts.bounds,
-                population,
-                apart.cuts,
-                source,
-                int(sent * share),
-                at_least[population.name],
-            )
+    for reader in efforts.readers:
+        base = efforts.sent_to(reader, apart.cuts[reader.name])
+
+        def may(cut: Cut, reader: Population = reader, base: IntArray = base) -> bool:
+            return _times_more(efforts.sent_to(reader, cut), base) <= allowed
+
+        wanted = at_least[reader.name]
+        found[reader.name] = most_blocks(
+            efforts.bounds, reader, apart.cuts, may, wanted
+        )
     return found

@@ -1,7 +1,7 @@
 """Cut populations into pieces that fit a neurocore."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from snn_deploy.chip.target import Target
@@ -73,21 +73,18 @@ def most_blocks(
     bounds: Bounds,
     population: Population,
     others: Mapping[str, Cut],
-    sender: str,
-    allowed: int,
+    is_allowed: Callable[[Cut], bool],
     wanted: int,
 ) -> int:
     """Return into how many blocks a population may be cut, up to ``wanted``.
 
-    So that ``sender`` sends at most ``allowed`` packets if all its neurons spike once;
-    the other populations are cut as ``others`` say.
+    The other populations are cut as ``others`` say.
     """
     low, high = 1, wanted + 1
     while high - low > 1:
         middle = (low + high) // 2
-        cut = _cut(bounds, population, others, middle)
-        arriving = bounds.loads.part(sender, population, cut).packets
-        low, high = (middle, high) if arriving.sum() <= allowed else (low, middle)
+        may = is_allowed(_cut(bounds, population, others, middle))
+        low, high = (middle, high) if may else (low, middle)
     return low
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import sparse
 
-from snn_deploy.arrays import IntArray
+from snn_deploy.arrays import IntArray, n_neurons
 from snn_deploy.chip.target import Target
 from snn_deploy.compiler.map.anneal import annealed
 from snn_deploy.compiler.map.partition import Partition
@@ -115,10 +115,12 @@ def packets_of(cut: Partition) -> sparse.csr_array:
     return total
 
 
-def injected_by(cut: Partition) -> int:
-    """Return the packets that the host sends if every neuron of the input spikes."""
+def injected_by(cut: Partition) -> IntArray:
+    """Return how many packets the host sends for each value of the input, ``(n,)``."""
     read = _read(cut, _pieces_of(cut), cut.graph.source.name)
-    return 0 if read is None else reached(read).nnz
+    if read is None:
+        return np.zeros(n_neurons(cut.graph.source.shape), np.int64)
+    return np.asarray(reached(read).sum(axis=1))
 
 
 def _pieces_of(cut: Partition) -> dict[str, IntArray]:
