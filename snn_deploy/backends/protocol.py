@@ -86,6 +86,9 @@ class Program(Protocol):
     ) -> Recording:
         """Run one input for ``n_timesteps`` from rest; return what its neurons did.
 
+        Populations run on until the last one has done these timesteps, whatever the
+        target's neurons can do.
+
         Parameters
         ----------
         stimulus : Stimulus

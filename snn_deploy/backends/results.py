@@ -97,6 +97,11 @@ class Activity:
     cut short. In a stream every layer computes exactly the timesteps of the input:
     ``tail`` is what follows its last one.
 
+    A layer for which the network's last timestep is over runs on until the answer is
+    out: ``run_on`` is the part of ``cores`` and ``chip`` that is done then. On a chip
+    that counts timesteps it rests, and what is left are updates: of neurons that come
+    to rest, that have a bias, or that a late spike reaches.
+
     A voltage that saturates and a current that wraps are counted in the timesteps that
     the answer rests on, the same in a stream.
     """
@@ -106,16 +111,21 @@ class Activity:
     chip: IntArray  # (timesteps + depth, n + n_links), see CHIP_EVENTS and LINKS
     tail_cores: IntArray  # (lag, n_cores, n), mapped neurons left out
     tail_chip: IntArray  # (lag, n + n_links)
+    run_on_cores: IntArray  # (depth, n_cores, n), mapped neurons left out
+    run_on_chip: IntArray  # (depth, n + n_links)
     saturations: int = 0
     wraps: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("cores", "chip", "tail_cores", "tail_chip"):
-            values = read_only(getattr(self, name), np.int64)
-            object.__setattr__(self, name, values)
+        for part in ("", "tail_", "run_on_"):
+            for name in (f"{part}cores", f"{part}chip"):
+                values = read_only(getattr(self, name), np.int64)
+                object.__setattr__(self, name, values)
 
     @classmethod
-    def of(cls, timesteps: int, whole: Counts, tail: Counts) -> "Activity":
+    def of(
+        cls, timesteps: int, whole: Counts, tail: Counts, run_on: Counts
+    ) -> "Activity":
         """Return the counts of an input up to its answer, with its tail in a stream."""
         return cls(
             timesteps=timesteps,
@@ -123,6 +133,8 @@ class Activity:
             chip=whole.chip,
             tail_cores=tail.cores,
             tail_chip=tail.chip,
+            run_on_cores=run_on.cores,
+            run_on_chip=run_on.chip,
             saturations=int(whole.limits[:, SATURATION].sum()),
             wraps=int(whole.limits[:, WRAP].sum()),
         )
@@ -184,13 +196,18 @@ class Failure:
     reason: str
 
 
+def n_rows_of(n_timesteps: int, depth: int, lag: int) -> int:
+    """Return the rows of counts of an input: those of ``Block``, in its order."""
+    return n_timesteps + depth + lag + depth
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Block:
     """What a machine did with inputs in a row, each until its stop."""
 
     scores: IntArray  # (n, n_timesteps, n_out), accumulated; undefined behind the stop
     timesteps: IntArray  # (n,), of each input; 0: interrupted before its end
-    counts: Counts  # (n, n_timesteps + depth + lag, n_columns); (0, ...): not counted
+    counts: Counts  # (n, n_rows_of, n_columns); (0, ...): not counted
     depth: int  # of the pipeline
     failure: str = ""  # why the machine cannot run the one input that this is
     interrupt: BaseException | None = None  # Ctrl-C, to be raised with the rest used
@@ -221,6 +238,13 @@ class Block:
     def tail(self) -> Counts:
         """What follows the last timestep in a stream, ``(n, lag, n_columns)``."""
         start = self.n_timesteps + self.depth
+        end = self.counts.values.shape[1] - self.depth
+        return Counts(self.counts.values[:, start:end], self.counts.n_cores)
+
+    @property
+    def run_on(self) -> Counts:
+        """What layers do behind their last timestep, ``(n, depth, n_columns)``."""
+        start = self.counts.values.shape[1] - self.depth
         return Counts(self.counts.values[:, start:], self.counts.n_cores)
 
     @property
@@ -235,7 +259,9 @@ class Block:
     def activity(self, position: int) -> Activity:
         """Return what one input made the chip do."""
         t = int(self.timesteps[position])
-        whole, tail = self.whole.values[position], self.tail.values[position]
-        n_cores = self.counts.n_cores
-        whole = whole[: t + self.depth if t else 0]
-        return Activity.of(t, Counts(whole, n_cores), Counts(tail, n_cores))
+        whole, tail, run_on = (
+            Counts(part.values[position], part.n_cores)
+            for part in (self.whole, self.tail, self.run_on)
+        )
+        whole = Counts(whole.values[: t + self.depth if t else 0], whole.n_cores)
+        return Activity.of(t, whole, tail, run_on)

@@ -93,6 +93,7 @@ def _list(targets: "list[Target]") -> None:
                 ("spikes at the threshold", precision.greater_equal),
                 ("graded spikes", precision.graded_spikes),
                 ("per-neuron parameters", precision.per_neuron_parameters),
+                ("rest after the input", precision.counts_timesteps),
             )
             if has
         ]

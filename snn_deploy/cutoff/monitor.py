@@ -7,7 +7,7 @@ import numpy as np
 
 from snn_deploy.arrays import BoolArray, IntArray
 from snn_deploy.backends.protocol import BatchProgram, Program, Session
-from snn_deploy.backends.results import Activity, Block, Counts, RunResult
+from snn_deploy.backends.results import Activity, Block, Counts, RunResult, n_rows_of
 from snn_deploy.cutoff.decision import Cutoff, GapCutoff, looks_of, never
 from snn_deploy.cutoff.oracle import answers, gaps
 from snn_deploy.ir.graph import Functional
@@ -72,10 +72,7 @@ def block_of(
     """Return the results of ``n`` inputs as one; 0 for those that are missing."""
     graph, n = network.graph, len(results) if n is None else n
     n_timesteps = graph.training.timesteps
-    n_rows, n_links = (
-        n_timesteps + graph.depth + graph.lag,
-        len(network.crossings.links),
-    )
+    n_rows, n_links = _n_rows(network), len(network.crossings.links)
     block = Block(
         scores=np.zeros((n, n_timesteps, graph.readout.size), np.int64),
         timesteps=np.zeros(n, np.int64),
@@ -91,6 +88,8 @@ def block_of(
         block.whole.limits[i, 0] = activity.saturations, activity.wraps
         block.tail.cores[i] = activity.tail_cores
         block.tail.chip[i] = activity.tail_chip
+        block.run_on.cores[i] = activity.run_on_cores
+        block.run_on.chip[i] = activity.run_on_chip
     return block
 
 
@@ -104,10 +103,13 @@ def bytes_of_input(network: MappedNetwork) -> int:
 
 
 def _bytes_of_counts(network: MappedNetwork) -> int:
-    graph = network.graph
-    n_rows = graph.training.timesteps + graph.depth + graph.lag
     none = Counts.none((1,), len(network.cores), len(network.crossings.links), np.int32)
-    return n_rows * none.values.nbytes
+    return _n_rows(network) * none.values.nbytes
+
+
+def _n_rows(network: MappedNetwork) -> int:
+    graph = network.graph
+    return n_rows_of(graph.training.timesteps, graph.depth, graph.lag)
 
 
 def _stimuli(batch: Sequence[tuple[int, Stimulus]]) -> list[Stimulus]:

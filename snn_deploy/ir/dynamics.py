@@ -1,6 +1,6 @@
 """The integer neuron and the weighted sum: one timestep, for a batch of inputs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +66,13 @@ class Neurons:
             resting=np.zeros((n, size), np.int64),
             wraps=np.zeros(n, np.int64),
             saturations=np.zeros(n, np.int64),
+        )
+
+    def held(self, state: State) -> State:
+        """Return the state at rest behind the input's last timestep: all is 0."""
+        nothing = np.zeros_like(state.voltage)
+        return replace(
+            state, current=nothing, voltage=nothing, spikes=nothing, resting=nothing
         )
 
     def update(

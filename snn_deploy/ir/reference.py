@@ -1,8 +1,9 @@
 """What a network in chip integers computes, by definition: NumPy, timestep by timestep.
 
 One simulation serves a graph before ``retime`` (all layers within one timestep) and
-behind it (each spike takes at least one timestep, populations are held until their
-local timestep 1). It runs a batch of inputs in step and can drop inputs at any time.
+behind it: each spike takes at least one timestep, populations are held until their
+local timestep 1 and, on a chip that counts timesteps, behind their last one. It runs a
+batch of inputs in step and can drop inputs at any time.
 """
 
 from collections.abc import Sequence
@@ -34,6 +35,8 @@ class Simulation:
         With a period: the stimuli are inputs in a row, so spikes that would arrive in
         another period than they were sent in are dropped. Otherwise they arrive, as on
         a chip that resets its neurons only.
+    holds : bool
+        Every population rests once its local timestep ``n_timesteps`` is over.
     """
 
     def __init__(
@@ -44,12 +47,14 @@ class Simulation:
         n_timesteps: int | None = None,
         period: int | None = None,
         is_stream: bool = False,
+        holds: bool = False,
     ) -> None:
         self.graph = graph
         self.stimuli = list(stimuli)
         self.n_timesteps = n_timesteps or graph.training.timesteps
         self.period = period
         self.is_stream = is_stream
+        self.holds = holds
         self.timestep = 0
         offset = graph.precision.current_decay_offset
         self.neurons = {p.name: Neurons(p, offset) for p in graph.populations}
@@ -81,11 +86,14 @@ class Simulation:
             if local == 1 or (self.period and (local - 1) % self.period == 0):
                 self.states[population.name] = neurons.rest(len(self.stimuli))
             before = self.states[population.name]
-            state = neurons.update(
-                before,
-                self._arriving(population),
-                self.bias(population),
-            )
+            if self.holds and local > self.n_timesteps:
+                state = neurons.held(before)
+            else:
+                state = neurons.update(
+                    before,
+                    self._arriving(population),
+                    self.bias(population),
+                )
             self.states[population.name] = state
             self.limited[population.name] = state.limited_since(before)
             self.sent[-1][population.name] = state.spikes

@@ -132,9 +132,10 @@ def lengths(most: int, *, may_be_long: bool = True) -> st.SearchStrategy[int]:
 def precisions(populations: Sequence[Population]) -> list[Any]:
     """Return the precisions that allow these decays of the current."""
     own = TARGET.precision
+    found = [own, replace(own, counts_timesteps=False)]
     if any((p.current_decay < 0).any() for p in populations):
-        return [own]
-    return [own, replace(own, current_decay_offset=0)]
+        return found
+    return found + [replace(precision, current_decay_offset=0) for precision in found]
 
 
 @st.composite

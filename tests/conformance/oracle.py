@@ -33,12 +33,14 @@ class Oracle:
         n_timesteps: int,
         period: int | None = None,
         is_stream: bool = False,
+        holds: bool = False,
     ) -> None:
         self.graph = graph
         self.stimulus = stimulus
         self.n_timesteps = n_timesteps
         self.period = period
         self.is_stream = is_stream
+        self.holds = holds  # populations rest behind their last timestep
         self.offsets = {p.name: p.offset for p in graph.populations}
         self.offsets[graph.source.name] = 0
         self.synapses = {p.name: _arriving(graph, p) for p in graph.projections}
@@ -94,7 +96,12 @@ class Oracle:
         for i, neuron in enumerate(self._neurons(population)):
             was_busy = self.current[name][i] or self.voltage[name][i] or neuron.bias
             self.busy[name].append(bool(was_busy) or is_reached[i])
-            sent.append(neuron.update(self, i, arriving[i]))
+            if self.holds and local > self.n_timesteps:
+                self.current[name][i] = self.voltage[name][i] = 0
+                self.resting[name][i] = 0
+                sent.append(0)
+            else:
+                sent.append(neuron.update(self, i, arriving[i]))
         self.history[now][name] = sent
 
     def _neurons(self, population: Population) -> "list[Neuron]":

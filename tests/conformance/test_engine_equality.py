@@ -5,6 +5,7 @@ host and running alone.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,15 +17,18 @@ from snn_deploy.backends.engine.compiled import Engine, available
 from snn_deploy.backends.engine.cpu import CpuProgram, ReferenceSession
 from snn_deploy.backends.engine.grid import UnsupportedError
 from snn_deploy.backends.results import Block, RunResult
+from snn_deploy.chip.events import UPDATE
 from snn_deploy.compiler.lower.retime import retime
 from snn_deploy.cutoff.decision import never
 from snn_deploy.cutoff.monitor import run_inputs
+from snn_deploy.cutoff.rules.fixed import fixed
 from snn_deploy.cutoff.rules.topk import topk
+from snn_deploy.ir.graph import Training
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
-from snn_deploy.ir.stimuli import Stimulus
+from snn_deploy.ir.stimuli import Encoding, Stimulus
 from tests.build import dense, integers, population, trains
 from tests.conformance.networks import ROOMY, Case, cases, mapped
 from tests.conformance.tally import TALLY, examples
@@ -121,6 +125,66 @@ def test_engine_stops_and_counts_as_the_reference(
             check_equal(found, wanted)
         n = sum(result.chip_timesteps for result in wanted)
         TALLY.add("engine counts = reference", n, n * 6 * len(network.cores))
+
+
+@examples(120)
+@given(case=cases(n_stimuli=3, max_timesteps=10), stop=st.integers(1, 10))
+def test_held_layers_change_no_answer_and_do_less(case: Case, stop: int) -> None:
+    graph = retime(case.graph, ROOMY)
+    last, depth = case.n_timesteps, graph.depth
+    found: dict[bool, list[RunResult]] = {}
+    for holds in (True, False):
+        precision = replace(graph.precision, counts_timesteps=holds)
+        network = mapped(replace(graph, precision=precision))
+        inputs = enumerate(case.stimuli)
+        found[holds] = [
+            *run_inputs(CpuProgram(network), network, inputs, fixed(min(stop, last)))
+        ]
+
+    for held, free in zip(found[True], found[False], strict=True):
+        np.testing.assert_array_equal(held.scores, free.scores)
+        one, other = held.activity, free.activity
+        for part in ("cores", "chip"):
+            fewer, more = getattr(one, part), getattr(other, part)
+            assert (fewer <= more).all()
+            np.testing.assert_array_equal(fewer[:last], more[:last])
+            own = f"run_on_{part}"
+            late, free_late = (  # nothing else differs
+                np.zeros_like(more[last:]) + getattr(of, own)[: len(more) - last]
+                for of in (one, other)
+            )
+            np.testing.assert_array_equal(fewer[last:] - late, more[last:] - free_late)
+            assert not np.delete(one.run_on_cores, UPDATE, axis=-1).any()
+            assert not one.run_on_chip.any()
+        for name in ("tail_cores", "tail_chip", "saturations", "wraps"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    TALLY.add("held = free, less what runs on", last, 3 * (last + depth))
+
+
+def test_neurons_that_rest_are_updated_for_a_bias_or_a_late_spike() -> None:
+    """Depth 5, two timesteps: a layer in front rests for four chip timesteps."""
+    biased = population("a", (3,), bias_mantissa=np.array([0, 7, 0]))
+    chain = [population(name, (3,)) for name in "bcde"]
+    links = [
+        dense("input", "a", 2 * np.eye(3, dtype=np.int64), delay=0),
+        dense("input", "b", np.full((3, 3), 2), delay=3),
+        *(dense(*ends, 40 * np.ones((3, 3), np.int64)) for ends in ("ab", "bc")),
+        *(dense(*ends, 40 * np.ones((3, 3), np.int64)) for ends in ("cd", "de")),
+    ]
+    training = Training(timesteps=2, encoding=Encoding.RATE)
+    graph = integers([biased, *chain], links, shape=(3,), training=training)
+    network = mapped(retime(graph, ROOMY))
+    values = np.array([[1, 0, 0], [0, 0, 0]])
+    stimuli = [Stimulus(values=values, is_constant=False)]
+    assert network.graph.precision.counts_timesteps
+
+    (found,) = run_inputs(Reference(network), network, enumerate(stimuli), never)
+
+    # in chip timestep 4 "a" comes to rest: of it neuron 0 had a voltage, and neuron 1 has
+    # a bias; to "b", at rest since 5, the only spike of the input comes in 6
+    late = found.activity.run_on_cores
+    assert late[..., UPDATE].tolist() == [[0, 0], [1, 1], [0, 1], [2, 2], [0, 1]]
+    assert late.sum() == late[..., UPDATE].sum()
 
 
 def check_equal(found: Sequence[RunResult], wanted: Sequence[RunResult]) -> None:

@@ -5,7 +5,7 @@ is a second, plain implementation; the reference, before and behind ``retime``, 
 cpu backend have to agree with it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import numpy as np
@@ -102,6 +102,7 @@ def test_reference_equals_the_oracle(
         "n_timesteps": case.n_timesteps,
         "period": period,
         "is_stream": is_stream,
+        "holds": not is_stream and graph.precision.counts_timesteps,
     }
     simulation = Simulation(graph, case.stimuli, **settings)  # type: ignore[arg-type]
     oracle = Oracle(graph, case.stimuli[0], **settings)  # type: ignore[arg-type]
@@ -289,16 +290,24 @@ def observed(
     """Return read-outs and counts of one input up to a stop, by the oracle."""
     graph = network.graph
     readout = graph.readout
-    oracle = Oracle(graph, stimulus, n_timesteps=graph.training.timesteps)
+    last, holds = graph.training.timesteps, graph.precision.counts_timesteps
+    oracle = Oracle(graph, stimulus, n_timesteps=last, holds=holds)
     n = graph.depth + stop
     cores = np.zeros((n, len(network.cores), len(CORE_EVENTS)), np.int64)
     chip = no_chip_events(network, n)
+    run_on_cores = np.zeros((graph.depth, *cores.shape[1:]), np.int64)
+    run_on_chip = no_chip_events(network, graph.depth)
     reads = {name: packets(network, name) for name in oracle.offsets}
     scores = []
     limited: dict[str, tuple[int, int]] = {}
     for row in range(n):
         oracle.step()
         _count(network, oracle, reads, cores[row], chip[row])
+        if row >= last:
+            over = [name for name, o in oracle.offsets.items() if row + 1 - o > last]
+            late = run_on_cores[row - last], run_on_chip[row - last]
+            _count(network, oracle, reads, *late, over)
+            late[0][:, ACCESS] = 0  # in `cores`, whatever a layer does
         for name, n_wraps in oracle.wraps.items():
             if row + 1 - oracle.offsets[name] <= stop:  # a timestep of the input's own
                 limited[name] = oracle.saturations[name], n_wraps
@@ -316,6 +325,8 @@ def observed(
         chip=chip,
         tail_cores=tail,
         tail_chip=chip_in_stream[stop:],
+        run_on_cores=run_on_cores,
+        run_on_chip=run_on_chip,
         saturations=sum(n_saturations for n_saturations, _ in limited.values()),
         wraps=sum(n_wraps for _, n_wraps in limited.values()),
     )
@@ -338,11 +349,9 @@ def alone_in_stream(
     reads = {name: packets(network, name) for name in oracle.offsets}
     for row in range(n):
         oracle.step()
-        over = [name for name, o in oracle.offsets.items() if row + 1 - o > stop]
-        for name in over:  # at the next input, which is none of ours
-            oracle.busy.pop(name, None)
-        spikes = {k: v for k, v in oracle.history[-1].items() if k not in over}
-        _count(network, oracle, reads, cores[row], chip[row], spikes)
+        # the others are at the next input, which is none of ours
+        mine = [name for name, o in oracle.offsets.items() if row + 1 - o <= stop]
+        _count(network, oracle, reads, cores[row], chip[row], mine)
     return cores, chip
 
 
@@ -352,16 +361,17 @@ def _count(
     reads: dict[str, list[dict[int, int]]],
     cores: IntArray,
     chip: IntArray,
-    sent: dict[str, list[int]] | None = None,
+    names: Sequence[str] | None = None,
 ) -> None:
     """Count what a chip timestep of the oracle did, or what some senders did."""
     readout = network.graph.readout
+    names = [*oracle.offsets] if names is None else names
     for index, core in enumerate(network.cores):
         cores[index, ACCESS] = core.n_compartments
-    for name, busy in oracle.busy.items():
-        for neuron in np.flatnonzero(busy).tolist():
+    for name in names:
+        for neuron in np.flatnonzero(oracle.busy.get(name, [])).tolist():
             cores[network.core_of[name][neuron], UPDATE] += 1
-    for name, spikes in (oracle.history[-1] if sent is None else sent).items():
+        spikes = oracle.history[-1].get(name, [])
         for neuron in (i for i, spike in enumerate(spikes) if spike):
             is_read = name == readout.name and readout.spikes
             _send(network, name, neuron, reads[name][neuron], is_read, cores, chip)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.backends.results import Block, Counts
+from snn_deploy.backends.results import Block, Counts, n_rows_of
 from snn_deploy.chip.events import (
     ACCESS,
     CHIP_EVENTS,
@@ -107,7 +107,7 @@ def block(
 ) -> Block:
     """Return inputs as a machine gives them, each by what it causes in a stream."""
     n, lag = len(inputs), depth + N_BEHIND_MOST
-    counts = Counts.none((n, n_timesteps + depth + lag), N_CORES, 0)
+    counts = Counts.none((n, n_rows_of(n_timesteps, depth, lag)), N_CORES, 0)
     found = Block(
         scores=np.zeros((n, n_timesteps, 2), np.int64),
         timesteps=np.full(n, n_timesteps),

@@ -71,7 +71,8 @@ def test_a_block_of_single_results_is_that_of_the_machine() -> None:
     block = run_block(program, network, [stimulus for _, stimulus in stimuli], never)
     np.testing.assert_array_equal(stepped.scores, block.scores)
     np.testing.assert_array_equal(stepped.timesteps, block.timesteps)
-    for mine, other in ((stepped.whole, block.whole), (stepped.tail, block.tail)):
+    for part in ("whole", "tail", "run_on"):
+        mine, other = getattr(stepped, part), getattr(block, part)
         np.testing.assert_array_equal(mine.cores, other.cores)
         np.testing.assert_array_equal(mine.chip, other.chip)
     np.testing.assert_array_equal(

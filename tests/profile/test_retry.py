@@ -105,6 +105,8 @@ def result(index: int, n_timesteps: int, n_fired: int, gap: int) -> RunResult:
             chip=chip,
             tail_cores=cores[n_timesteps:],
             tail_chip=chip[n_timesteps:],
+            run_on_cores=np.zeros_like(cores[n_timesteps:]),
+            run_on_chip=np.zeros_like(chip[n_timesteps:]),
         ),
     )
 

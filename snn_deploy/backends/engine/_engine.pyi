@@ -12,7 +12,14 @@ class Builder:
     """Makes a network, part by part."""
 
     def __init__(
-        self, *, height: int, width: int, channels: int, timesteps: int, functional: str
+        self,
+        *,
+        height: int,
+        width: int,
+        channels: int,
+        timesteps: int,
+        functional: str,
+        holds: bool = False,
     ) -> None: ...
     def add_population(
         self,

@@ -138,9 +138,9 @@ Functional functional_of(const std::string& name) {
 }
 
 void make_builder(Builder* builder, int height, int width, int channels,
-                  int n_timesteps, std::string functional) {
+                  int n_timesteps, std::string functional, bool holds) {
   Grid source{height, width, channels};
-  new (builder) Builder(source, n_timesteps, functional_of(functional));
+  new (builder) Builder(source, n_timesteps, functional_of(functional), holds);
 }
 
 }  // namespace
@@ -149,7 +149,7 @@ void bind_builder(nb::module_& m) {
   nb::exception<LimitError>(m, "LimitError", PyExc_ValueError);
   nb::class_<Builder>(m, "Builder")
       .def("__init__", &make_builder, nb::kw_only(), "height"_a, "width"_a,
-           "channels"_a, "timesteps"_a, "functional"_a)
+           "channels"_a, "timesteps"_a, "functional"_a, "holds"_a = false)
       .def("add_population", &add_population, nb::kw_only(), "height"_a, "width"_a,
            "channels"_a, "current_keep"_a.noconvert(), "voltage_keep"_a.noconvert(),
            "bias"_a.noconvert(), "threshold"_a.noconvert(),

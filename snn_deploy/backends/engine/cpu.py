@@ -121,7 +121,8 @@ class ReferenceSession:
         graph = program.network.graph
         self.program = program
         self.graph = graph
-        self.simulation = Simulation(graph, stimuli)
+        holds = graph.precision.counts_timesteps
+        self.simulation = Simulation(graph, stimuli, holds=holds)
         self.timestep = 0  # of the host
         self.readouts: deque[IntArray] = deque()  # of later ones
         self.turn = Turn()
@@ -162,15 +163,19 @@ class ReferenceSession:
     def activity(self, position: int) -> Activity:
         """Return the counts of one input of the batch."""
         counter, t = self.program.counter, int(self.ended[position])
-        n = t + self.graph.depth if t else 0
+        last, depth = self.graph.training.timesteps, self.graph.depth
+        n = t + depth if t else 0
         whole, tail = counter.start(n), counter.start(self.graph.lag)
+        run_on = counter.start(depth)
         whole.cores[..., ACCESS] = counter.mapped
         for offset, counts in self.counts.items():
             mine = counts.values[position]
             whole.values[:] += mine[:n]
             tail.values[:offset] += mine[t : t + offset]
+            if last + offset < n:
+                run_on.values[offset : n - last] += mine[last + offset : n]
         whole.limits[-1:] += self.limited[position, : t + 1].sum(axis=0)
-        return Activity.of(t, whole, tail)
+        return Activity.of(t, whole, tail, run_on)
 
     def close(self) -> None:
         """Nothing to free."""

@@ -64,6 +64,7 @@ class Layout:
                 channels=source.channels,
                 timesteps=graph.training.timesteps,
                 functional=graph.training.functional.value,
+                holds=graph.precision.counts_timesteps,
             )
             for population in self.order:
                 self._add_population(builder, population)

@@ -133,8 +133,8 @@ Aligned<Registers> blocks_of(const Rows& rows, const std::vector<int32_t>& biase
   return blocks;
 }
 
-std::vector<uint8_t> busy_at_rest(const Aligned<int32_t>& voltages,
-                                  const std::vector<int32_t>& biases) {
+std::vector<uint8_t> busy_bits(const Aligned<int32_t>& voltages,
+                               const std::vector<int32_t>& biases) {
   std::vector<uint8_t> busy((voltages.size() / 8 + 7) / 8 * 8);
   for (size_t i = 0; i < voltages.size(); ++i)
     if (voltages[i] || biases[i % biases.size()]) busy[i / 8] |= (uint8_t)(1 << i % 8);
@@ -159,13 +159,14 @@ void check_registers(const Rows& rows, int max_spikes) {
 
 }  // namespace
 
-Builder::Builder(Grid source, int n_timesteps, Functional functional)
+Builder::Builder(Grid source, int n_timesteps, Functional functional, bool holds)
     : network_(new Network{}) {
   check_grid(source);
   require(n_timesteps >= 1, "timesteps must be at least 1");
   network_->source = source;
   network_->n_timesteps = n_timesteps;
   network_->functional = functional;
+  network_->holds = holds;
   network_->from.resize(1);
 }
 
@@ -217,7 +218,8 @@ int Builder::add(Population population) {
   neurons.is_per_neuron = n > per_channel;
   neurons.keeps_current = false;
   for (int32_t keep : kept.rows.current_keep) neurons.keeps_current |= keep != 0;
-  kept.busy = busy_at_rest(kept.initial_voltage, kept.rows.bias);
+  kept.busy = busy_bits(kept.initial_voltage, kept.rows.bias);
+  kept.biased = busy_bits(Aligned<int32_t>(kept.size()), kept.rows.bias);
   to.into.emplace_back();
   to.from.emplace_back();
   return (int)to.populations.size() - 1;

@@ -25,8 +25,8 @@ struct Rows {
 };
 
 // The bits of neurons whose voltage or bias is not 0, and a word behind them.
-std::vector<uint8_t> busy_at_rest(const Aligned<int32_t>& voltages,
-                                  const std::vector<int32_t>& biases);
+std::vector<uint8_t> busy_bits(const Aligned<int32_t>& voltages,
+                               const std::vector<int32_t>& biases);
 
 // Blocks of registers, `biases` in place of those of the rows if there are some.
 Aligned<Registers> blocks_of(const Rows& rows, const std::vector<int32_t>& biases,
@@ -39,6 +39,7 @@ struct Population {
   Neurons neurons;
   Aligned<int32_t> initial_voltage;  // of every neuron
   std::vector<uint8_t> busy;         // a bit for each neuron, at rest
+  std::vector<uint8_t> biased;       // and for each that has a bias
   std::vector<int32_t> position;         // of each neuron as numbered outside
   std::vector<int32_t> place;            // and back, 0 for padding
   bool spikes, takes_bias;
@@ -93,7 +94,7 @@ struct Network {
   const Population& output() const { return populations[output_index]; }
   int n_out() const { return (int)output().position.size(); }
   int depth() const { return output().offset; }
-  int n_rows() const { return n_timesteps + depth() + lag; }  // of counts
+  int n_rows() const { return n_timesteps + lag + 2 * depth(); }  // of counts
   const Grid& grid_of(int sender) const {
     return sender < 0 ? source : populations[sender].grid;
   }
@@ -101,6 +102,7 @@ struct Network {
   Grid source;
   int n_timesteps;
   Functional functional;
+  bool holds;  // populations are at rest after their last timestep
   // in an order in which each follows those that reach it within a timestep; addresses
   // of what they hold stay as they are
   std::deque<Population> populations;
@@ -113,7 +115,7 @@ struct Network {
 // Makes a network, part by part.
 class Builder {
  public:
-  Builder(Grid source, int n_timesteps, Functional functional);
+  Builder(Grid source, int n_timesteps, Functional functional, bool holds);
 
   int add(Population population);
   void add(Projection projection);

@@ -104,7 +104,10 @@ void Runner::start(const Input& input, int32_t* counts) {
     Live& live = live_[i];
     if (population.neurons.keeps_current) clear(live.current);
     clear(live.resting);
-    if (counts) live.busy = population.busy;
+    if (counts) {
+      live.busy = population.busy;
+      live.biased = population.biased;
+    }
     live.n_spikes = 0;
     use_bias(population, live);
   }
@@ -129,7 +132,9 @@ void Runner::use_bias(const Population& population, Live& live) {
   live.registers = blocks_of(population.rows, biases, biases.size());
   live.neurons.registers = live.registers.data();
   live.neurons.is_per_neuron = true;
-  if (counts_) live.busy = busy_at_rest(population.initial_voltage, biases);
+  if (!counts_) return;
+  live.busy = busy_bits(population.initial_voltage, biases);
+  live.biased = busy_bits(Aligned<int32_t>(population.size()), biases);
 }
 
 void Runner::advance() {
@@ -152,7 +157,12 @@ void Runner::finish() {
   for (int i = 0; i < last; ++i)
     for (size_t core = 0; core < mapped.size(); ++core)
       row_of_counts(i)[core * columns.of_core + columns.access] += mapped[core];
-  for (int local = timestep_ + 1; local <= last; ++local) advance(local, last);
+  for (int local = timestep_ + 1; local <= last; ++local) {
+    if (network_.holds && local > network_.n_timesteps)
+      hold(local, last);
+    else
+      advance(local, last);
+  }
 }
 
 // Advances what has a chip timestep up to the last one at its own timestep `local`.
@@ -168,6 +178,28 @@ void Runner::advance(int local, int last) {
     if (!counts_) continue;
     count_updates(i, chip_timestep - 1);
     count_spikes(i, chip_timestep - 1);
+    if (local <= network_.n_timesteps) continue;
+    count_updates(i, row_of_running_on(chip_timestep));
+    count_spikes(i, row_of_running_on(chip_timestep));
+  }
+}
+
+// Counts what has a chip timestep up to the last one at its own timestep `local`, in which
+// it is at rest: neurons that come to rest, or that a bias or a late spike keeps busy.
+void Runner::hold(int local, int last) {
+  for (int i = 0; i < (int)live_.size(); ++i) {
+    int chip_timestep = local + network_.populations[i].offset;
+    if (chip_timestep > last) continue;
+    Live& live = live_[i];
+    live.reached = live.busy;
+    live.busy = live.biased;
+    addends_.clear();
+    for (int projection : live.later) {
+      add_arriving(projection, local, live);
+      free_arrived(projection, local);
+    }
+    count_updates(i, chip_timestep - 1);
+    count_updates(i, row_of_running_on(chip_timestep));
   }
 }
 

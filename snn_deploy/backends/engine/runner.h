@@ -47,16 +47,18 @@ class Runner {
   // What the host reads: spikes or voltages of the output.
   void read_out(int64_t* values) const;
   // Ends an input, which cannot go on. The counts are then those of its chip timesteps
-  // up to the stop, in which upstream populations run ahead; in the last `lag` rows, for
-  // the chip timesteps since its last one, those of a stream of inputs, in which each
-  // population ends with the input; and zeros between.
+  // up to the stop, in which upstream populations run ahead; behind those of all chip
+  // timesteps, in `lag` rows for those since its last one, the counts of a stream of
+  // inputs, in which each population ends with the input; in the last `depth` rows, for
+  // the chip timesteps behind the network's last one, what populations do that are
+  // beyond it in their own time; and zeros between.
   void finish();
 
  private:
   struct Live {
     Aligned<int32_t> current, voltage, resting;
     Aligned<Registers> registers;  // with the bias of this input
-    std::vector<uint8_t> busy, reached, spiked;  // bits
+    std::vector<uint8_t> busy, biased, reached, spiked;  // bits
     Neurons neurons;
     Spikes spikes;
     int n_spikes;
@@ -70,6 +72,7 @@ class Runner {
   };
 
   void advance(int local, int last);
+  void hold(int local, int last);
   void read_input(int local);
   void read_row(int row);
   void sum_input();
@@ -90,6 +93,10 @@ class Runner {
   void use_bias(const Population& population, Live& live);
   int32_t* row_of_counts(int row) const {
     return counts_ + (size_t)row * counting_->columns.n;
+  }
+  // The row of a chip timestep in which a population runs on, behind the last timestep.
+  int row_of_running_on(int chip_timestep) const {
+    return network_.n_rows() - network_.depth() + chip_timestep - network_.n_timesteps - 1;
   }
   void count_spikes(int sender, int row);
   void count_updates(int index, int row);

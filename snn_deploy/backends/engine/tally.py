@@ -8,7 +8,7 @@ from snn_deploy.arrays import IntArray
 from snn_deploy.backends.counting import Counter
 from snn_deploy.backends.engine.grid import Grid, packed
 from snn_deploy.backends.engine.layout import Layout
-from snn_deploy.backends.results import Activity, Counts
+from snn_deploy.backends.results import Activity, Block, Counts
 from snn_deploy.chip.events import ACCESS, CORE_EVENTS, UPDATE
 from snn_deploy.ir.mapped import MappedNetwork
 
@@ -44,14 +44,14 @@ def counting_of(layout: Layout, network: MappedNetwork) -> "Counting":
 def activity(counts: IntArray, timesteps: int, network: MappedNetwork) -> Activity:
     """Return the counts of one input, of which the engine gives ``counts``.
 
-    They are ``(n_timesteps + depth + lag, n_columns)``; the last ``lag`` rows are those
-    of ``Activity.tail_cores`` and ``tail_chip``.
+    They are the rows of a ``Block``.
     """
-    graph, n_cores = network.graph, len(network.cores)
-    n = timesteps + graph.depth if timesteps else 0
-    tail = counts[graph.training.timesteps + graph.depth :]
-    whole, tail_ = Counts(counts[:n], n_cores), Counts(tail, n_cores)
-    return Activity.of(timesteps, whole, tail_)
+    return Block(
+        scores=np.zeros((1, network.graph.training.timesteps, 0), np.int64),
+        timesteps=np.array([timesteps]),
+        counts=Counts(counts[np.newaxis], len(network.cores)),
+        depth=network.graph.depth,
+    ).activity(0)
 
 
 def _tally(per_spike: Any, core: IntArray | None, grid: Grid) -> "Tally":

@@ -251,23 +251,35 @@ class LavaSession:
         t = self.n_computed if self.sent else 0
         n = t + graph.depth if t else 0
         whole, tail = counter.start(n), counter.start(graph.lag)
+        run_on = counter.start(graph.depth)
         whole.cores[:, :, ACCESS] = counter.mapped
         for name, spikes in self.sent.items():
             counter.add_spikes(whole, name, spikes[:n])
             counter.add_spikes(tail, name, self._tail(name, spikes))
+            counter.add_spikes(run_on, name, self._run_on(name, spikes))
         for name, busy in self.busy.items():
             updated = busy | self._reached(name)
             updated[: graph.population(name).offset] = False  # held
             counter.add_updates(whole, name, updated[:n])
             counter.add_updates(tail, name, self._tail(name, updated))
+            counter.add_updates(run_on, name, self._run_on(name, updated))
         whole.limits[-1:] += self.limited
-        return Activity.of(t, whole, tail)
+        return Activity.of(t, whole, tail, run_on)
 
     def _tail(self, name: str, rows: BoolArray) -> BoolArray:
         """Return the rows behind the input's last timestep, up to the sender's own."""
         tail = rows[self.n_computed :].copy()
         tail[self.program.network.graph.offset_of(name) :] = False
         return tail
+
+    def _run_on(self, name: str, rows: BoolArray) -> BoolArray:
+        """Return the rows of the chip timesteps in which a sender runs on."""
+        graph = self.program.network.graph
+        last, offset = graph.training.timesteps, graph.offset_of(name)
+        found = np.zeros((graph.depth, rows.shape[1]), np.bool_)
+        mine = rows[last + offset : self.n_computed + graph.depth]
+        found[offset : offset + len(mine)] = mine
+        return found
 
     def _reached(self, name: str) -> BoolArray:
         graph = self.program.network.graph

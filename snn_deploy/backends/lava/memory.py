@@ -35,6 +35,11 @@ class Job:
         """Return the chip timesteps of an input that is not stopped."""
         return self.n_timesteps + graph.lag
 
+    def held_after(self, graph: QuantizedGraph) -> int | None:
+        """Return the local timestep after which populations rest, if they do."""
+        holds = graph.precision.counts_timesteps and not self.is_recording
+        return self.n_timesteps if holds else None
+
     def n_silent(self, graph: QuantizedGraph) -> int:
         """Return the chip timesteps before the first that the host hears of."""
         return 0 if self.is_recording else graph.depth

@@ -95,6 +95,7 @@ class LavaNetwork:
             population=population,
             current_decay_offset=self.graph.precision.current_decay_offset,
             reset_every=self.job.reset_every,
+            held_after=self.job.held_after(self.graph),
             feed=self.feed,
             sent=self.sent[name],
             busy=self.busy[name],

@@ -21,7 +21,8 @@ from snn_deploy.ir.quantized import (
 class PopulationProcess(AbstractProcess):
     """Sums what arrives, updates its neurons, sends spikes; held until its offset.
 
-    With ``reset_every`` it returns to rest after so many timesteps, again and again.
+    With ``reset_every`` it returns to rest after so many timesteps, again and again;
+    with ``held_after`` once, and stays there.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class PopulationProcess(AbstractProcess):
         population: Population,
         current_decay_offset: int,
         reset_every: int | None,
+        held_after: int | None,
         feed: Feed,
         sent: Raster,
         busy: Raster,
@@ -41,6 +43,7 @@ class PopulationProcess(AbstractProcess):
             population=population,
             current_decay_offset=current_decay_offset,
             reset_every=reset_every,
+            held_after=held_after,
             feed=feed,
             sent=sent,
             busy=busy,
@@ -67,6 +70,7 @@ class PyPopulationModel(TimedModel):
         super().__init__(proc_params)
         self.population: Population = proc_params["population"]
         self.reset_every: int | None = proc_params["reset_every"]
+        self.held_after: int | None = proc_params["held_after"]
         self.feed: Feed = proc_params["feed"]
         self.sent: Raster = proc_params["sent"]
         self.busy: Raster = proc_params["busy"]
@@ -85,18 +89,21 @@ class PyPopulationModel(TimedModel):
         if local >= 1:
             if self.reset_every and (local - 1) % self.reset_every == 0:
                 self.rest()
-            self._update(arriving)
+            self._update(arriving, local)
         self.tape.write(self.timestep, self.state)
         self.sent.write(self.timestep, self.state.spikes[0])
         self.spikes.send(self.state.spikes[0].astype(np.int32))
         self.voltage.send(self.state.voltage[0])
 
-    def _update(self, arriving: IntArray) -> None:
+    def _update(self, arriving: IntArray, local: int) -> None:
         before = self.state
         bias = self.feed.bias(self.population)
         mantissas = self.neurons.bias if bias is None else bias
         busy = (before.current != 0) | (before.voltage != 0)
         self.busy.write(self.timestep, busy[0] | (mantissas != 0))
+        if self.held_after is not None and local > self.held_after:
+            self.state = self.neurons.held(before)
+            return
         brought = None if bias is None else bias[np.newaxis]
         self.state = self.neurons.update(before, arriving[np.newaxis], brought)
         self.limited[self.timestep - 1] = self.state.limited_since(before)[0]
