@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 Row = tuple[str, ...]
 _ENERGIES = ("dynamic energy, low", "central", "high")
+LATE = "  after a layer's last timestep"  # a part of the row before
 UNKNOWN = "unknown"  # as ``units.with_prefix`` says it
 
 
@@ -152,9 +153,12 @@ def _answers(runs: Sequence[dict[str, Any]]) -> list[Row]:
 def _costs(runs: Sequence[dict[str, Any]]) -> list[Row]:
     rows = [
         _row(runs, "synaptic operations", "mean_synaptic_operations"),
+        _row(runs, LATE, "mean_run_on_synaptic_operations"),
         _row(runs, "packets", "mean_packets"),
         _row(runs, "hops", "mean_hops"),
     ]
+    if not any(means["mean_run_on_synaptic_operations"] for means in runs):
+        del rows[1]
     if any(means["mean_crossings"] for means in runs):  # several chips
         rows.append(_row(runs, "  from chip to chip", "mean_crossings"))
     for name in ("saturations", "wraps"):
@@ -162,6 +166,8 @@ def _costs(runs: Sequence[dict[str, Any]]) -> list[Row]:
             rows.append(_row(runs, name, f"mean_{name}"))
     for part in ("dynamic", "static", "reset", "host"):
         rows += _band(runs, f"energy, {part}", f"mean_energy_{part}_j", "J")
+        if part == "dynamic" and any(means["mean_energy_run_on_j"] for means in runs):
+            rows.append(_row(runs, LATE, "mean_energy_run_on_j", "J"))
     rows += _band(runs, "energy, all", "mean_energy_j", "J")
     rows += _band(runs, "latency", "mean_latency_s", "s")
     rows.append(_row(runs, "inputs in a second", "throughput_per_s"))

@@ -6,9 +6,9 @@ import numpy as np
 
 from snn_deploy.arrays import AnyArray, FloatArray, IntArray
 from snn_deploy.backends.results import Block, Counts
-from snn_deploy.chip.events import EVENTS
+from snn_deploy.chip.events import EVENTS, SYNAPTIC_OPERATION
 from snn_deploy.chip.target import BAND, end_name
-from snn_deploy.costs.energy import PARTS, energies
+from snn_deploy.costs.energy import PARTS, dynamic_energy, energies
 from snn_deploy.costs.latency import stream_times, timestep_durations
 from snn_deploy.costs.prices import prices_for
 from snn_deploy.cutoff.oracle import answers, gaps
@@ -55,7 +55,19 @@ class Pricing:
         wall_s = durations.sum(axis=1) + n_polls[:, np.newaxis] * self.prices.poll
         found = self._rows(indices, block, counts.sum(axis=1), wall_s, wall_s)
         found["chip_timesteps"] = n_chip_timesteps
+        self._add_run_on(found, block.run_on.sum(axis=1))
         return found
+
+    def _add_run_on(self, found: AnyArray, run_on: Counts) -> None:
+        """Add what of the events is that of layers that run on, to rows."""
+        operations = run_on.cores[..., SYNAPTIC_OPERATION]
+        found["run_on_synaptic_operations"] = operations.sum(axis=1)
+        of_chip = run_on.chip[:, np.newaxis]  # see ``costs.energy.energies``
+        energy_j = dynamic_energy(
+            run_on.cores.sum(axis=1, keepdims=True), of_chip, self.prices
+        )
+        for i, end in enumerate(BAND):
+            found[end_name("energy_run_on_j", end)] = energy_j[:, 0, i]
 
     def in_a_stream(self, indices: IntArray, blocks: Sequence[Block]) -> AnyArray:
         """Return the rows of inputs that follow one another without a gap.

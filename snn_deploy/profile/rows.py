@@ -53,6 +53,11 @@ COLUMNS = {
     "stopped_early": ("", "whether it ended before the last timestep"),
     "gap": ("", "largest less second largest score at the stop"),
     **{name: ("events", meaning) for name, meaning in COUNTED.items()},
+    "run_on_synaptic_operations": (
+        "events",
+        "synaptic operations for spikes of layers after their last timestep, until the "
+        "answer is out; among the others",
+    ),
     **{
         end_name(f"energy_{part}_j", end): ("J", f"{meaning}, {end} prices")
         for part, meaning in zip(
@@ -64,6 +69,14 @@ COLUMNS = {
                 "power of the processor that feeds and polls the chip, times that time",
             ),
             strict=True,
+        )
+        for end in BAND
+    },
+    **{
+        end_name("energy_run_on_j", end): (
+            "J",
+            "energy of the events of layers after their last timestep, until the "
+            f"answer is out; part of the others', {end} prices",
         )
         for end in BAND
     },

@@ -18,7 +18,8 @@ GOALS = {
     "throughput": ("throughput_per_s", True),
     "energy": ("mean_energy_j", False),
 }
-COUNTS = ("timesteps", "chip_timesteps", *COUNTED)
+COUNTS = ("timesteps", "chip_timesteps", *COUNTED, "run_on_synaptic_operations")
+RUN_ON = "run_on"  # a part of "dynamic": layers after their last timestep
 # at the other end of the prices of what takes time
 THROUGHPUTS = {"low": "throughput_high_per_s", "central": "throughput_per_s",
                "high": "throughput_low_per_s"}  # fmt: skip
@@ -33,7 +34,7 @@ def means(rows: Rows) -> dict[str, Any]:
         latency = end_name("latency_s", end)
         found[f"mean_{latency}"] = known(rows.column(latency).mean())
         found[end_name("mean_energy_j", end)] = known(rows.energy(end).mean())
-        for part in PARTS:
+        for part in (*PARTS, RUN_ON):
             mean = known(rows.part(part, end).mean())
             found[end_name(f"mean_energy_{part}_j", end)] = mean
         period = known(rows.column(end_name("period_s", end)).mean())

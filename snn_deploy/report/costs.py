@@ -5,12 +5,14 @@ from typing import Any
 
 from snn_deploy.chip.target import BAND, CENTRAL, end_name
 from snn_deploy.costs.energy import PARTS
-from snn_deploy.profile.schedules import COUNTS
+from snn_deploy.profile.schedules import COUNTS, RUN_ON
 from snn_deploy.report.markup import Html, folded, section, table
 from snn_deploy.report.units import UNKNOWN, number, percent, with_prefix
 
 Summary = dict[str, Any]
-RARE = ("crossings", "saturations", "wraps")  # shown only if there are any
+# shown only if there are any
+RARE = ("crossings", "saturations", "wraps", "run_on_synaptic_operations")
+LATE = "after a layer's last timestep"  # what is shown of ``RUN_ON``
 
 
 def costs(summary: Summary) -> Html:
@@ -29,6 +31,9 @@ def _prices(runs: Sequence[tuple[str, Summary]]) -> Html:
     ]
     quantities = [(f"energy, {part}", f"mean_energy_{part}_j", "J") for part in PARTS]
     quantities.append(("latency", "mean_latency_s", "s"))
+    if any(run[f"mean_energy_{RUN_ON}_j"] for _, run in runs):
+        key = f"mean_energy_{RUN_ON}_j"
+        quantities.insert(1, (f"energy, dynamic, {LATE}", key, "J"))
     rows = []
     for name, key, unit in quantities:
         bands = [tuple(run[end_name(key, end)] for end in BAND) for _, run in runs]
@@ -37,7 +42,7 @@ def _prices(runs: Sequence[tuple[str, Summary]]) -> Html:
     if known:
         name = "energy, all" if len(known) == len(PARTS) else "energy, known parts"
         sums = [tuple(_sum(run, known, end) for end in BAND) for _, run in runs]
-        rows.insert(len(PARTS), _compared(name, sums, "J"))
+        rows.insert(-1, _compared(name, sums, "J"))
     if len(runs) == 2:
         columns.append("saved, central")
     return table("Energy and latency of an input, modelled, mean", columns, rows)
@@ -64,7 +69,10 @@ def _activity(runs: Sequence[tuple[str, Summary]]) -> Html:
         values = [run[f"mean_{name}"] for _, run in runs]
         if name in RARE and not any(values):
             continue
-        row = [name.replace("_", " "), *(number(value) for value in values)]
+        words = name.replace("_", " ")
+        if name == "run_on_synaptic_operations":
+            words = f"synaptic operations {LATE}"
+        row = [words, *(number(value) for value in values)]
         rows.append([*row, _saved(*values)] if len(runs) == 2 else row)
     if len(runs) == 2:
         columns.append("saved")

@@ -180,8 +180,8 @@ def test_neurons_that_rest_are_updated_for_a_bias_or_a_late_spike() -> None:
 
     (found,) = run_inputs(Reference(network), network, enumerate(stimuli), never)
 
-    # in chip timestep 4 "a" comes to rest: of it neuron 0 had a voltage, and neuron 1 has
-    # a bias; to "b", at rest since 5, the only spike of the input comes in 6
+    # in chip timestep 4 "a" comes to rest: of it neuron 0 had a voltage, neuron 1 has a
+    # bias; to "b", at rest since 5, the only spike of the input comes in 6
     late = found.activity.run_on_cores
     assert late[..., UPDATE].tolist() == [[0, 0], [1, 1], [0, 1], [2, 2], [0, 1]]
     assert late.sum() == late[..., UPDATE].sum()

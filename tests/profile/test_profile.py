@@ -9,7 +9,7 @@ import pytest
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends.registry import open_backend
 from snn_deploy.chip.events import ACCESS, CORE_EVENTS, INJECTION, PACKET, PACKET_IN
-from snn_deploy.chip.target import CENTRAL
+from snn_deploy.chip.target import BAND, CENTRAL, end_name
 from snn_deploy.costs.latency import timestep_durations
 from snn_deploy.costs.prices import prices_for
 from snn_deploy.cutoff.decision import Cutoff
@@ -26,6 +26,7 @@ from tests.conformance.networks import mapped
 from tests.conformance.test_equality import alone_in_stream, no_chip_events
 
 N = 12
+SERIAL = (Schedule.CUTOFF, Schedule.SERIAL, Schedule.SERIAL_FIXED)
 
 
 def artifact(output_threshold: int = 60) -> Artifact:
@@ -166,6 +167,41 @@ def test_sums_over_neurocores_and_timesteps_are_those_of_the_rows() -> None:
     assert counts[CORE_EVENTS.index("synaptic_operation")] == operations
     packets = found.rows.column("packets").sum()
     assert counts[PACKET] + found.totals.chip[:, INJECTION].sum() == packets
+
+
+@pytest.mark.parametrize("cutoff", [None, risk(20)], ids=["all", "risk"])
+def test_what_layers_do_after_their_last_timestep_is_a_part_of_its_own(
+    cutoff: Cutoff | None,
+) -> None:
+    network, backend = artifact().network, open_backend("cpu")
+    hidden, *behind = network.graph.populations
+    spontaneous = replace(hidden, bias_mantissa=np.array(2000))
+    runs = {}
+    for counts in (True, False):
+        precision = replace(network.graph.precision, counts_timesteps=counts)
+        graph = replace(
+            network.graph, populations=(spontaneous, *behind), precision=precision
+        )
+        own = pack(replace(network, graph=graph))
+        runs[counts] = profile_inputs(own, backend, data(), cutoff=cutoff).runs
+
+    for schedule, rows in runs[True].items():
+        others = runs[False][schedule]
+        late, fewer = (of.column("run_on_synaptic_operations") for of in (others, rows))
+        operations = rows.column("synaptic_operations")
+        assert (operations == others.column("synaptic_operations") - late).all()
+        assert not fewer.any()
+        assert bool(late.any()) == (schedule in SERIAL)
+        for end in BAND:
+            for one, other in zip(rows, others, strict=True):
+                dynamic, run_on = (
+                    end_name(f"energy_{part}_j", end) for part in ("dynamic", "run_on")
+                )
+                kept = [getattr(x, dynamic) - getattr(x, run_on) for x in (one, other)]
+                assert kept[0] == pytest.approx(kept[1])
+                assert 0 <= getattr(one, run_on) <= getattr(other, run_on)
+        if schedule not in SERIAL:
+            np.testing.assert_array_equal(rows.table, others.table)
 
 
 def test_the_other_monitor_is_what_a_profile_with_it_gives() -> None:

@@ -28,6 +28,18 @@ def test_parts_and_their_sum_are_compared() -> None:
     assert "latency 1.00 ms 2.00 ms 4.00 ms 3.00 ms 6.00 ms 12.0 ms 66.7 %" in text
     assert "synaptic operations 2,000 6,000 66.7 %" in text
     assert "hops 0 0 \N{EN DASH}" in text
+    late = "after a layer's last timestep"
+    assert f"synaptic operations {late} 600 1,800 66.7 %" in text
+    assert f"energy, dynamic, {late} 200 nJ 600 nJ 1.00 µJ 600 nJ" in text
+
+
+def test_what_is_done_after_the_last_timestep_is_shown_if_there_is_any() -> None:
+    nothing = {"run_on_synaptic_operations": 0} | {
+        f"energy_run_on_{end}": 0.0 for end in ("low_j", "j", "high_j")
+    }
+    held = profile(rows=early_rows(9, **nothing), fixed_rows=fixed_rows(9, **nothing))
+
+    assert "last timestep" not in means(held)
 
 
 def test_links_between_chips_are_listed_where_there_are_several() -> None:
