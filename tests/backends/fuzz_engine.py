@@ -327,7 +327,9 @@ def fuzz_sessions(seconds: float, rng: np.random.Generator) -> Counter[str]:
         network = mapped(network_of(int(rng.integers(1 << 31))))
         n_timesteps = int(rng.integers(1, 8))
         training = replace(network.graph.training, timesteps=n_timesteps)
-        graph = replace(network.graph, training=training)
+        holds = bool(rng.random() < 0.5)  # layers behind their last timestep
+        precision = replace(network.graph.precision, counts_timesteps=holds)
+        graph = replace(network.graph, training=training, precision=precision)
         program = Engine(replace(network, graph=graph), sets[rng.integers(len(sets))])
         n = graph.source.size
         inputs: list[EngineInput] = []

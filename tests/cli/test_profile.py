@@ -7,8 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from snn_deploy.cli import main
+from snn_deploy.cli.profile_tables import show
 from tests.cli.conftest import N_TEST, Command, files_in
 from tests.hostile.networks import write_all
+from tests.report.profiles import early_rows, fixed_rows, profile
 
 COUNTS = [
     "index",
@@ -153,6 +155,18 @@ def test_the_table_on_the_terminal_shows_both_runs(
     assert "best for " in result.out
     assert "modelled" in result.out
     assert len(read(tmp_path / "p" / "inputs.parquet")) == 2
+
+
+def test_the_table_shows_what_is_done_after_the_last_timestep_if_anything_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show(profile())
+    running_on = capsys.readouterr().out
+    nothing = {"run_on_synaptic_operations": 0, "energy_run_on_j": 0.0}
+    show(profile(rows=early_rows(9, **nothing), fixed_rows=fixed_rows(9, **nothing)))
+
+    assert running_on.count("after a layer's last timestep") == 2
+    assert "last timestep" not in capsys.readouterr().out
 
 
 def test_without_the_cutoff_there_is_one_run(

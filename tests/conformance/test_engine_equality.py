@@ -168,8 +168,10 @@ def test_neurons_that_rest_are_updated_for_a_bias_or_a_late_spike() -> None:
     links = [
         dense("input", "a", 2 * np.eye(3, dtype=np.int64), delay=0),
         dense("input", "b", np.full((3, 3), 2), delay=3),
-        *(dense(*ends, 40 * np.ones((3, 3), np.int64)) for ends in ("ab", "bc")),
-        *(dense(*ends, 40 * np.ones((3, 3), np.int64)) for ends in ("cd", "de")),
+        *(
+            dense(source, target, 40 * np.ones((3, 3), np.int64))
+            for source, target in ("ab", "bc", "cd", "de")
+        ),
     ]
     training = Training(timesteps=2, encoding=Encoding.RATE)
     graph = integers([biased, *chain], links, shape=(3,), training=training)

@@ -149,6 +149,8 @@ def drawn(seed: int) -> tuple[MappedNetwork, Stimulus]:
         projections = [p for p in projections if p.source != populations[-1].name]
     training = replace(RATE, timesteps=TIMESTEPS)
     graph = integers(populations, projections, shape=(n_in,), training=training)
+    runs_on = replace(graph.precision, counts_timesteps=False)
+    graph = replace(graph, precision=runs_on)
     values = (rng.random((TIMESTEPS, n_in)) < 0.4).astype(np.int32)
     network = MappedNetwork(
         graph=graph,

@@ -159,7 +159,10 @@ def profile(n: int = 30, **changes: Any) -> Profile:
 def in_stream(row: Row) -> Row:
     """Return the input in a stream, which takes three quarters of the time."""
     period = None if row.period_s is None else 0.75 * row.period_s
-    return changed(row, chip_timesteps=row.timesteps, period_s=period)
+    nothing = {"run_on_synaptic_operations": 0} | {
+        f"energy_run_on_{end}": 0.0 for end in ("low_j", "j", "high_j")
+    }
+    return changed(row, chip_timesteps=row.timesteps, period_s=period, **nothing)
 
 
 def without_cutoff(n: int = 30, **changes: Any) -> Profile:

@@ -163,6 +163,9 @@ void Runner::finish() {
     else
       advance(local, last);
   }
+  for (int row = network_.n_timesteps; row < last; ++row)  // a part of the whole
+    for (int i = 0; i < columns.n; ++i)
+      row_of_counts(row)[i] += row_of_counts(row + running_on())[i];
 }
 
 // Advances what has a chip timestep up to the last one at its own timestep `local`.
@@ -176,11 +179,9 @@ void Runner::advance(int local, int last) {
     advance_population(i, local, limited_by(i, local));
     send(i, local);
     if (!counts_) continue;
-    count_updates(i, chip_timestep - 1);
-    count_spikes(i, chip_timestep - 1);
-    if (local <= network_.n_timesteps) continue;
-    count_updates(i, row_of_running_on(chip_timestep));
-    count_spikes(i, row_of_running_on(chip_timestep));
+    int row = chip_timestep - 1 + (local > network_.n_timesteps ? running_on() : 0);
+    count_updates(i, row);
+    count_spikes(i, row);
   }
 }
 
@@ -198,8 +199,7 @@ void Runner::hold(int local, int last) {
       add_arriving(projection, local, live);
       free_arrived(projection, local);
     }
-    count_updates(i, chip_timestep - 1);
-    count_updates(i, row_of_running_on(chip_timestep));
+    count_updates(i, chip_timestep - 1 + running_on());
   }
 }
 

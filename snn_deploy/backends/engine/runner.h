@@ -94,10 +94,8 @@ class Runner {
   int32_t* row_of_counts(int row) const {
     return counts_ + (size_t)row * counting_->columns.n;
   }
-  // The row of a chip timestep in which a population runs on, behind the last timestep.
-  int row_of_running_on(int chip_timestep) const {
-    return network_.n_rows() - network_.depth() + chip_timestep - network_.n_timesteps - 1;
-  }
+  // From the row of a chip timestep to that of what is beyond its last timestep in it.
+  int running_on() const { return network_.depth() + network_.lag; }
   void count_spikes(int sender, int row);
   void count_updates(int index, int row);
   const Spikes& spikes_of(int sender) const {
