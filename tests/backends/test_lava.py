@@ -342,7 +342,7 @@ def test_spikes_equal_the_reference_at_every_chip_timestep(
 
     run(session)
 
-    simulation = Simulation(program.network.graph, [stimulus])
+    simulation = Simulation(program.network.graph, [stimulus], holds=True)
     for chip_timestep in range(program.network.graph.depth + N_TIMESTEPS):
         simulation.step()
         for name, raster in session.sent.items():
