@@ -59,7 +59,8 @@ def add_to(commands: Any) -> None:
         "--one-pass",
         action="store_true",
         help="fold all timesteps into one, with graded spikes: the quantized network "
-        "that QCFS, ReLU or neurons that only add up stand for",
+        "that QCFS, ReLU or neurons that only add up stand for (ReLU in as many levels "
+        "as timesteps)",
     )
     parser.add_argument(
         "--strict", action="store_true", help="refuse every step that loses something"
