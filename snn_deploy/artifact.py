@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,19 @@ class Artifact:
 def pack(network: MappedNetwork, calibration: Calibration | None = None) -> Artifact:
     """Return ``network`` with its hash."""
     return Artifact(network=network, sha256=sha256_of(network), calibration=calibration)
+
+
+def priced(artifact: Artifact, price_set: str) -> Artifact:
+    """Return the same network, whose events cost what other sources say.
+
+    Raises
+    ------
+    TargetError
+        If its target has no prices of that name.
+    """
+    network = artifact.network
+    target = network.target.with_prices(price_set)
+    return replace(artifact, network=replace(network, target=target))
 
 
 def write_artifact(artifact: Artifact, path: str | os.PathLike[str]) -> None:

@@ -62,7 +62,7 @@ class Counter:
         is_input = name == graph.source.name
         tiles = np.array([(core.x, core.y) for core in cores])
         n_packets, hops = _travel(routes, tiles, is_input=is_input)
-        injected = n_packets if is_input else np.zeros_like(n_packets)
+        no_core = sparse.csr_array(routes.packets.shape, dtype=np.int64)
         if name == graph.output and graph.readout.spikes:  # one more packet to the host
             n_packets = n_packets + 1
             hops = hops + tiles[routes.core]
@@ -74,13 +74,13 @@ class Counter:
             "packet": lies * n_packets[:, np.newaxis],
             "packet_in": routes.packets,
             "synaptic_operation": routes.operations,
+            "injection": routes.packets if is_input else no_core,
         }
         of_chip = {
             "hop_east_west": hops[:, 0],
             "hop_north_south": hops[:, 1],
-            "injection": injected,
         }
-        none, no_core = np.zeros_like(injected), sparse.csr_array(lies.shape, dtype=int)
+        none = np.zeros_like(n_packets)
         chip = [of_chip.get(event, none) for event in CHIP_EVENTS]
         blocks = [
             *(of_cores.get(event, no_core) for event in CORE_EVENTS),

@@ -31,21 +31,16 @@ class Event:
     """One kind of event.
 
     Its prices are those of ``[cost.NAME]`` in the file of a target. A price that is
-    unknown makes what it is part of unknown, unless it is ``left_out`` there.
+    unknown makes what it is part of unknown, unless it ``is_left_out`` of sums, which
+    then say so.
     """
 
     name: str  # of its counter, its prices, and its column of detail.parquet
     place: Place
     meaning: str
     column: str = ""  # of inputs.parquet, to which it is added
-    energy: str = ""  # whose energy it takes, if not its own
     work: Work | None = None  # ``None``: takes no time
-    left_out: tuple[str, ...] = ()  # of "energy" and "time"
-
-    @property
-    def energy_name(self) -> str:
-        """The name of the price of its energy."""
-        return self.energy or self.name
+    is_left_out: bool = False
 
     @property
     def is_priced(self) -> bool:
@@ -64,13 +59,14 @@ EVENTS = (
     Event("packet_in", _AT_CORE, "packets received", work=Work.RECEIVING),
     Event("synaptic_operation", _AT_CORE, WORDS_OF_READS,
           "synaptic_operations", work=Work.RECEIVING),
+    # at the neurocore that receives it, where it is a packet received as well
+    Event("injection", _AT_CORE, "packets that the host sends", "packets",
+          work=Work.INJECTING, is_left_out=True),
     Event("hop_east_west", _ON_CHIP, "steps from tile to tile along x", "hops"),
     Event("hop_north_south", _ON_CHIP, "steps from tile to tile along y", "hops"),
-    Event("injection", _ON_CHIP, "packets that the host sends", "packets",
-          energy="packet", work=Work.INJECTING, left_out=("time",)),
     # beside the hop that it is, too
     Event("chip_crossing", _AT_LINK, "packets on links between chips", "crossings",
-          work=Work.CROSSING, left_out=("energy", "time")),
+          work=Work.CROSSING, is_left_out=True),
     Event("saturation", _IN_REGISTERS,
           "voltages that stopped at the largest the chip holds", "saturations"),
     Event("wrap", _IN_REGISTERS,
@@ -94,20 +90,21 @@ def names_at(place: Place) -> tuple[str, ...]:
     return tuple(event.name for event in EVENTS if event.place is place)
 
 
+LEFT_OUT = tuple(event.name for event in EVENTS if event.is_left_out)
 CORE_EVENTS = names_at(Place.NEUROCORE)
 CHIP_EVENTS = names_at(Place.CHIP)
 (LINK_EVENT,) = names_at(Place.LINK)
 LIMIT_EVENTS = names_at(Place.REGISTERS)
 # positions among the counters of a neurocore, and among those of the chip
-ACCESS, UPDATE, FIRE, PACKET, PACKET_IN, SYNAPTIC_OPERATION = (
+ACCESS, UPDATE, FIRE, PACKET, PACKET_IN, SYNAPTIC_OPERATION, INJECTION = (
     CORE_EVENTS.index(name)
     for name in (
-        "access", "update", "fire", "packet", "packet_in", "synaptic_operation"
+        "access", "update", "fire", "packet", "packet_in", "synaptic_operation",
+        "injection",
     )
 )  # fmt: skip
-HOP_EAST_WEST, HOP_NORTH_SOUTH, INJECTION = (
-    CHIP_EVENTS.index(name)
-    for name in ("hop_east_west", "hop_north_south", "injection")
+HOP_EAST_WEST, HOP_NORTH_SOUTH = (
+    CHIP_EVENTS.index(name) for name in ("hop_east_west", "hop_north_south")
 )
 LINKS = slice(len(CHIP_EVENTS), None)  # behind them
 SATURATION, WRAP = (LIMIT_EVENTS.index(name) for name in ("saturation", "wrap"))

@@ -1,12 +1,13 @@
 """Chips: limits, precision, abilities and costs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from snn_deploy.arrays import IntArray
-from snn_deploy.chip.events import EVENTS
+from snn_deploy.chip.events import EVENTS, LEFT_OUT
 from snn_deploy.chip.neurocore import NeurocoreLimits, check_counts
 from snn_deploy.errors import TargetError
 from snn_deploy.names import LONGEST_NAME, LONGEST_TEXT, flaw_of, shown
@@ -136,6 +137,7 @@ class Cost:
     power_low_w: float | None = None
     power_w: float | None = None
     power_high_w: float | None = None
+    per_chip: bool | None = None  # else of the board; not given: see ``OF_EACH_CHIP``
     source: str
 
     def __post_init__(self) -> None:
@@ -170,13 +172,14 @@ class Barrier:
 
     tiles: tuple[int, ...]  # ascending
     time_s: tuple[float, ...]
-    time_high_s: tuple[float, ...]
     source: str
     time_low_s: tuple[float, ...] = ()  # none given: the central ones
+    time_high_s: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.time_low_s:
-            object.__setattr__(self, "time_low_s", self.time_s)
+        for name in ("time_low_s", "time_high_s"):
+            if not getattr(self, name):
+                object.__setattr__(self, name, self.time_s)
         sizes = {len(self.tiles), *map(len, self.times.values())}
         if len(sizes) > 1 or not self.tiles or [*self.tiles] != sorted(self.tiles):
             raise TargetError(
@@ -204,13 +207,35 @@ class Barrier:
         return self.times[end][below[-1] if below else 0]
 
 
-PRICED_EVENTS = tuple(
-    event.name for event in EVENTS if event.is_priced and not event.energy
-)
+PRICED_EVENTS = tuple(event.name for event in EVENTS if event.is_priced)
+# of one source, or of several that belong together: a set of prices has no others
+FAMILY = tuple(name for name in PRICED_EVENTS if name not in LEFT_OUT)
 OTHER_COSTS = (
-    "static", "reset", "injection", "poll_embedded", "poll_host", "host",
+    "static", "reset", "embedded", "host", "poll_embedded", "poll_host",
     "barrier_of_chips",
 )  # fmt: skip
+OF_EACH_CHIP = {"static": True, "reset": True, "embedded": False}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriceSet:
+    """What the events of neurocores and mesh cost by another family of sources."""
+
+    costs: tuple[tuple[str, Cost], ...] = field(metadata={"key": "cost"})
+    barrier: Barrier
+
+    def __post_init__(self) -> None:
+        check_names(self.costs, FAMILY)
+
+
+def check_names(costs: Sequence[tuple[str, Cost]], known: Sequence[str]) -> None:
+    """Raise a ``TargetError`` for prices of what is not known, or given twice."""
+    names = [name for name, _ in costs]
+    if len({*names}) < len(names) or not {*names} <= {*known}:
+        raise TargetError(
+            f"prices of {shown(', '.join(names))[:1000]}; give each of them once, "
+            f"known are {', '.join(known)}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,14 +251,25 @@ class Target:
     barrier: Barrier
     costs: tuple[tuple[str, Cost], ...] = field(metadata={"key": "cost"})
     board: Board = Board()
+    price_set: str = ""  # the name of the sources of ``costs`` of events, and barrier
+    price_sets: tuple[tuple[str, PriceSet], ...] = field(
+        default=(), metadata={"key": "prices"}
+    )
 
     def __post_init__(self) -> None:
         self._check_texts()
-        names = [name for name, _ in self.costs]
-        if len({*names}) < len(names) or not {*names} <= {*PRICED_EVENTS, *OTHER_COSTS}:
+        check_names(self.costs, (*PRICED_EVENTS, *OTHER_COSTS))
+        for name, cost in self.costs:
+            if cost.per_chip is not None and name not in OF_EACH_CHIP:
+                raise TargetError(
+                    f"[cost.{name}]: 'per_chip' is for {', '.join(OF_EACH_CHIP)}; "
+                    "remove it"
+                )
+        names = [name for name, _ in self.price_sets]
+        if names and (not self.price_set or self.price_set in names):
             raise TargetError(
-                f"prices of {shown(', '.join(names))[:1000]}; give each of them once, "
-                f"known are {', '.join((*PRICED_EVENTS, *OTHER_COSTS))}"
+                f"'price_set' is {self.price_set!r}; give the prices of [cost] a name "
+                f"other than {', '.join(names)}"
             )
         formats, bits = self.neurocore.weight_formats, self.precision.weight_bits
         if formats and formats[-1] < bits:
@@ -244,10 +280,16 @@ class Target:
 
     def _check_texts(self) -> None:
         """Raise a ``TargetError`` for a text that cannot be shown, or is too long."""
-        parts = (self, self.neurocore, self.mesh, self.precision, self.barrier)
-        for part in (*parts, self.board, *(cost for _, cost in self.costs)):
+        parts: list[object] = [
+            self, self.neurocore, self.mesh, self.precision, self.board, self.barrier
+        ]  # fmt: skip
+        parts += [cost for _, cost in self.costs]
+        for _, found in self.price_sets:
+            parts += [found.barrier, *(cost for _, cost in found.costs)]
+        for part in parts:
             for name, text in vars(part).items():
-                longest = LONGEST_NAME if name == "name" else LONGEST_TEXT
+                is_name = name in ("name", "price_set")
+                longest = LONGEST_NAME if is_name else LONGEST_TEXT
                 if isinstance(text, str) and (flaw := flaw_of(text, longest)):
                     raise TargetError(f"{name!r} {flaw}")
 
@@ -284,3 +326,42 @@ class Target:
     def cost(self, name: str) -> Cost:
         """Return a price; everything in it is unknown where the file has none."""
         return dict(self.costs).get(name, Cost(source="unknown"))
+
+    def number_of(self, name: str, n_chips: int) -> int:
+        """Return how many times a network on so many chips pays a price."""
+        per_chip = self.cost(name).per_chip
+        if per_chip is None:
+            per_chip = OF_EACH_CHIP.get(name, False)
+        return n_chips if per_chip else 1
+
+    def with_prices(self, name: str) -> "Target":
+        """Return the target with the prices of events by the sources called ``name``.
+
+        What events cost that these sources do not give is unknown then; what has
+        nothing to do with events stays.
+
+        Raises
+        ------
+        TargetError
+            If it has no such prices.
+        """
+        if name == self.price_set:
+            return self
+        sets = dict(self.price_sets)
+        if name not in sets:
+            known = ", ".join(filter(None, (self.price_set, *sets)))
+            raise TargetError(
+                f"{self.name}: no prices are called {shown(name)!r}; "
+                + (f"choose from {known}" if known else "its file has one set only")
+            )
+        found = sets.pop(name)
+        mine = tuple(pair for pair in self.costs if pair[0] in FAMILY)
+        others = tuple(pair for pair in self.costs if pair[0] not in FAMILY)
+        sets[self.price_set] = PriceSet(costs=mine, barrier=self.barrier)
+        return replace(
+            self,
+            costs=(*found.costs, *others),
+            barrier=found.barrier,
+            price_set=name,
+            price_sets=tuple(sorted(sets.items())),
+        )

@@ -2,11 +2,13 @@
 
 import difflib
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from snn_deploy.chip.target import (
+    FAMILY,
     OTHER_COSTS,
     PRICED_EVENTS,
     Target,
@@ -47,7 +49,23 @@ def _read_file(path: Path) -> Target:
 
 
 def target_from_table(table: Mapping[str, Any], where: str) -> Target:
-    """Return the target that a TOML table describes."""
+    """Return the target that a TOML table describes.
+
+    In earlier files ``[cost.host]`` was what is ``[cost.embedded]`` now.
+    """
     schema = Schema(file=where, error=TargetError)
     schema.check_keys(table.get("cost"), {*PRICED_EVENTS, *OTHER_COSTS}, "cost")
-    return schema.build(Target, {"energy_note": "", "cost": {}, **table})
+    sets = table.get("prices")
+    for name, found in sets.items() if isinstance(sets, Mapping) else ():
+        if isinstance(found, Mapping):
+            schema.check_keys(found.get("cost"), FAMILY, f"prices.{name}.cost")
+    costs = table.get("cost", {})
+    if isinstance(costs, Mapping) and "host" in costs and "embedded" not in costs:
+        warnings.warn(
+            f"{where}: [cost.host] without [cost.embedded] is taken for the processors "
+            "on the board, as it was; call it [cost.embedded], and give in [cost.host] "
+            "the computer that polls from outside",
+            stacklevel=2,
+        )
+        costs = {"embedded" if k == "host" else k: v for k, v in costs.items()}
+    return schema.build(Target, {"energy_note": "", **table, "cost": costs})

@@ -194,7 +194,7 @@ def _show(outcomes: "list[DemoOutcome]") -> None:
     ]
     show_table(
         f"cutoff rule risk, loss <= {percent(BUDGET)} with confidence {CONFIDENCE:g}; "
-        "energy and latency modelled",
+        "energy, up to the board, and latency modelled",
         columns,
         rows,
     )

@@ -119,7 +119,7 @@ def _in_words(side: "SavedProfile") -> str:
 def _cells(metric: str, unit: str, change: "MetricChange") -> tuple[str, ...]:
     name = metric.replace("_", ", ")
     if metric == "energy":
-        name = "energy, all"
+        name = "energy, up to the board"
     values = [_value(value, metric, unit) for value in (change.before, change.after)]
     return (
         name,

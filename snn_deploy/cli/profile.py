@@ -76,6 +76,12 @@ def add_to(commands: Any) -> None:
         help="which processor polls the chip (default: embedded, on the board)",
     )
     parser.add_argument(
+        "--prices",
+        metavar="NAME",
+        help="another set of prices that the target has for its events (snn-deploy "
+        "targets NAME --costs)",
+    )
+    parser.add_argument(
         "--verify",
         type=Path,
         metavar="MODEL",
@@ -165,7 +171,7 @@ def call(options: argparse.Namespace) -> None:
 
 def _checked(options: argparse.Namespace) -> _Job:
     """Read what is asked; what cannot be done fails now, not at the end."""
-    from snn_deploy.artifact import read_artifact
+    from snn_deploy.artifact import priced, read_artifact
     from snn_deploy.chip.target_file import read_target
     from snn_deploy.cli.console import out
     from snn_deploy.cli.reading import (
@@ -178,6 +184,10 @@ def _checked(options: argparse.Namespace) -> _Job:
     from snn_deploy.profile.targets import lay_out
 
     artifact = read_artifact(options.network)
+    targets = [read_target(name) for name in options.targets]
+    if options.prices is not None:
+        artifact = priced(artifact, options.prices)
+        targets = [target.with_prices(options.prices) for target in targets]
     graph = artifact.network.graph
     data = read_inputs(options.data, graph)
     calibration = asked_calibration(artifact, options, data)
@@ -193,7 +203,7 @@ def _checked(options: argparse.Namespace) -> _Job:
         data=data,
         model=read_trained(options.verify, options, graph) if options.verify else None,
         calibration=calibration,
-        elsewhere=lay_out(artifact, [read_target(name) for name in options.targets]),
+        elsewhere=lay_out(artifact, targets),
         n_cross_checked=_n_cross_checked(options.backend, options.cross_check),
     )
 

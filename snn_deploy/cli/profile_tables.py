@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 Row = tuple[str, ...]
 _ENERGIES = ("dynamic energy, low", "central", "high")
 LATE = "  after a layer's last timestep"  # a part of the row before
+WITHOUT = "  without"
 UNKNOWN = "unknown"  # as ``units.with_prefix`` says it
 
 
@@ -76,18 +77,18 @@ def show_targets(profile: "Profile", targets: "Sequence[OnTarget]") -> None:
 
 def show_detail(found: "Detail") -> None:
     """Print events and dynamic energy of each layer, and of each chip timestep."""
-    from snn_deploy.chip.events import FIRE, PACKET, SYNAPTIC_OPERATION
+    from snn_deploy.chip.events import FIRE, INJECTION, PACKET, SYNAPTIC_OPERATION
     from snn_deploy.cli.console import show_table
     from snn_deploy.profile.detail import MESH
 
-    counts = found.cores[..., [FIRE, PACKET, SYNAPTIC_OPERATION]]
+    counts = found.cores[..., [FIRE, PACKET, INJECTION, SYNAPTIC_OPERATION]]
     rows: list[Row] = []
     for layer in dict.fromkeys(found.layers):
         here = [name == layer for name in found.layers]
         n, energy = counts[:, here].sum((0, 1)), found.core_energy[:, here].sum((0, 1))
         rows.append((layer, f"{sum(here)}", *_counted(n), *_joules(energy)))
-    rows.append((MESH, "", "", "", "", *_joules(found.chip_energy.sum(axis=0))))
-    names = ("spikes", "packets", "synaptic operations", *_ENERGIES)
+    rows.append((MESH, "", "", "", "", "", *_joules(found.chip_energy.sum(axis=0))))
+    names = ("spikes", "packets sent", "injected", "synaptic operations", *_ENERGIES)
     show_table("each layer, mean of an input", ("layer", "neurocores", *names), rows)
     in_all = found.core_energy.sum(axis=1) + found.chip_energy
     show_table(
@@ -164,16 +165,51 @@ def _costs(runs: Sequence[dict[str, Any]]) -> list[Row]:
     for name in ("saturations", "wraps"):
         if any(means[f"mean_{name}"] for means in runs):
             rows.append(_row(runs, name, f"mean_{name}"))
-    for part in ("dynamic", "static", "reset", "host"):
-        rows += _band(runs, f"energy, {part}", f"mean_energy_{part}_j", "J")
-        if part == "dynamic" and any(means["mean_energy_run_on_j"] for means in runs):
+    times = [
+        *_band(runs, "latency", "mean_latency_s", "s"),
+        *_without(runs, "latency"),
+        _row(runs, "inputs in a second", "throughput_per_s"),
+        _row(runs, "  at low prices", "throughput_high_per_s"),
+        _row(runs, "  at high prices", "throughput_low_per_s"),
+        *_without(runs, "throughput"),
+    ]
+    for some in (_energies(runs), times):
+        if any({*row[1:]} != {UNKNOWN} for row in some if row[0] != WITHOUT):
+            rows += some  # else said once, below
+    return rows
+
+
+def _energies(runs: Sequence[dict[str, Any]]) -> list[Row]:
+    """Return the rows of the parts, each boundary with its sum at its head."""
+    from snn_deploy.costs.energy import BOUNDARIES, PARTS
+    from snn_deploy.profile.schedules import SUMS
+
+    rows = []
+    for boundary in BOUNDARIES:
+        mine = [part for part, at in PARTS.items() if at == boundary]
+        keys = [f"mean_energy_{part}_j" for part in mine]
+        is_any = {key: any(run[key] != 0 for run in runs) for key in keys}
+        if not any(is_any.values()):  # no host polls
+            continue
+        total = f"mean_{SUMS.get(boundary, f'energy_{boundary}')}_j"
+        name = f"energy to {boundary}" if boundary in SUMS else f"energy, {boundary}"
+        rows += _band(runs, name, total, "J")
+        if boundary == "neurocores" and any(
+            run["mean_energy_run_on_j"] for run in runs
+        ):
             rows.append(_row(runs, LATE, "mean_energy_run_on_j", "J"))
-    rows += _band(runs, "energy, all", "mean_energy_j", "J")
-    rows += _band(runs, "latency", "mean_latency_s", "s")
-    rows.append(_row(runs, "inputs in a second", "throughput_per_s"))
-    rows.append(_row(runs, "  at low prices", "throughput_high_per_s"))
-    rows.append(_row(runs, "  at high prices", "throughput_low_per_s"))
-    return [row for row in rows if {*row[1:]} != {UNKNOWN}]  # said once, below
+        if boundary == "board":
+            rows += _without(runs, "energy")
+        if boundary in SUMS:
+            names = zip(mine, keys, strict=True)
+            rows += [_row(runs, f"  {p}", key, "J") for p, key in names if is_any[key]]
+    return rows
+
+
+def _without(runs: Sequence[dict[str, Any]], kind: str) -> list[Row]:
+    """Return the row of what is unknown, and so in no number of the row above."""
+    texts = [", ".join(run["without"][kind]) for run in runs]
+    return [(WITHOUT, *texts)] if any(texts) else []
 
 
 def _band(runs: Sequence[dict[str, Any]], name: str, key: str, unit: str) -> list[Row]:
@@ -184,8 +220,8 @@ def _band(runs: Sequence[dict[str, Any]], name: str, key: str, unit: str) -> lis
     ends = []
     for means in runs:
         low, central, high = (means[end_name(key, end)] for end in BAND)
-        texts = (with_prefix(value, unit) for value in (low, high))
-        ends.append(UNKNOWN if central is None else " to ".join(texts))
+        texts = [with_prefix(value, unit) for value in (low, high)]
+        ends.append(UNKNOWN if central is None else " to ".join(dict.fromkeys(texts)))
     return [_row(runs, name, key, unit), ("  low to high", *ends)]
 
 

@@ -1,6 +1,7 @@
 """``snn-deploy targets``: the chips that a network can be compiled for."""
 
 import argparse
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,35 +48,54 @@ def call(options: argparse.Namespace) -> None:
 
 def _show_check(path: str, target: "Target") -> None:
     """Say what a file that is right describes, and which prices it does not give."""
-    from snn_deploy.chip.target import OTHER_COSTS, PRICED_EVENTS
     from snn_deploy.cli.console import out
+    from snn_deploy.costs.prices import MONITORS, unknown_prices
 
     out(
         f"{path}: right; {target.size_name}, {target.mesh.neurocores} neurocores of "
         f"{target.neurocore.compartments} compartments each"
     )
-    given = {name for name, _ in target.costs}
-    unknown = [name for name in (*PRICED_EVENTS, *OTHER_COSTS) if name not in given]
+    given, kinds = {name for name, _ in target.costs}, defaultdict[str, list[str]](list)
+    for monitor in MONITORS:
+        for price in unknown_prices(target, monitor, target.board.chips):
+            kind, _, name = price.partition(" of ")
+            if kind not in kinds[name]:
+                kinds[name].append(kind)
+    unknown = [
+        f"{name} ({', '.join(kinds[name])})" if name in given else name
+        for name in kinds
+    ]
     if unknown:
         out(f"prices that profiles will call unknown: {', '.join(unknown)}")
+    if target.price_sets:
+        names = ", ".join(name for name, _ in target.price_sets)
+        out(f"prices of events: {target.price_set}; other sets: {names}")
 
 
 def _show_costs(target: "Target") -> None:
-    from snn_deploy.chip.target import BAND
+    from snn_deploy.chip.target import BAND, FAMILY
     from snn_deploy.cli.console import out, show_table
     from snn_deploy.costs.prices import price_list
     from snn_deploy.report.units import with_prefix
 
-    rows = [
-        (
-            price.name,
-            *(with_prefix(value, price.unit) for value in price.band),
-            price.source,
-        )
-        for price in price_list(target)
-    ]
     columns = ("price", *BAND, "source")
-    show_table(f"{target.name}: {target.description}", columns, rows)
+    title = f"{target.name}: {target.description}"
+    if target.price_set:
+        title += f"; prices of events: {target.price_set}"
+    tables = {title: price_list(target)}
+    for name, _ in target.price_sets:
+        title = f"{target.name}, profile --prices {name}"
+        tables[title] = price_list(target.with_prices(name), FAMILY)
+    for title, prices in tables.items():
+        rows = [
+            (
+                price.name,
+                *(with_prefix(value, price.unit) for value in price.band),
+                price.source,
+            )
+            for price in prices
+        ]
+        show_table(title, columns, rows)
     if target.energy_note:
         out(target.energy_note)
 

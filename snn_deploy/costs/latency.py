@@ -6,7 +6,7 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.backends.results import Block, Counts
-from snn_deploy.chip.events import ACCESS, CHIP_EVENTS, LINKS
+from snn_deploy.chip.events import ACCESS, LINKS
 from snn_deploy.costs.prices import Prices, cost_of
 
 
@@ -32,7 +32,7 @@ def timestep_durations(cores: IntArray, chip: IntArray, prices: Prices) -> Float
     )
     working = np.maximum(np.maximum(generating, receiving), crossing)
     computing = working + prices.barrier
-    injecting = cost_of(chip[..., : len(CHIP_EVENTS)], prices.injecting)
+    injecting = cost_of(cores.sum(axis=-2), prices.injecting)
     durations: FloatArray = np.maximum(computing, injecting)
     return durations
 

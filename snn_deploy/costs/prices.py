@@ -1,11 +1,12 @@
 """A target's prices as arrays, to be multiplied with counts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray
-from snn_deploy.chip.events import EVENTS, Event, Place, Work
+from snn_deploy.chip.events import EVENTS, INJECTION, Event, Place, Work
 from snn_deploy.chip.target import (
     BAND,
     CENTRAL,
@@ -28,17 +29,26 @@ class Prices:
     The last axis is the band: low, central and high.
     """
 
-    core_energy: FloatArray  # (n_core_events, 3), of CORE_EVENTS
-    chip_energy: FloatArray  # (n_chip_events + n_links, 3), of CHIP_EVENTS and LINKS
+    core_energy: FloatArray  # (n_core_events, 3), of CORE_EVENTS; injection: 0
+    injection_energy: FloatArray  # (1, 3), of a packet that the host sends
+    mesh_energy: FloatArray  # (n_chip_events, 3), of CHIP_EVENTS
+    link_energy: FloatArray  # (n_links, 3), of a packet on each link
     generating: FloatArray  # (n_core_events, 3), times of each ``Work``
     receiving: FloatArray  # (n_core_events, 3)
-    injecting: FloatArray  # (n_chip_events, 3)
+    injecting: FloatArray  # (n_core_events, 3)
     crossing: FloatArray  # (1, 3), of a packet on a link
     barrier: FloatArray  # (3,), time at the end of a timestep
     poll: FloatArray  # (3,), time to read the outputs
     static: FloatArray  # (3,), power of the chips
-    host: FloatArray  # (3,), power of the processor that feeds and polls it
+    embedded: FloatArray  # (3,), power of the processors beside the chips
+    host: FloatArray  # (3,), power of the computer outside, if it polls
     reset: FloatArray  # (3,), energy between two inputs
+    clearing: FloatArray  # (3,), time between two inputs; 0: unknown, and left out
+
+    @property
+    def power(self) -> FloatArray:
+        """The power of the board [W]."""
+        return self.static + self.embedded
 
 
 def prices_for(network: MappedNetwork, monitor: str) -> Prices:
@@ -57,23 +67,38 @@ def prices_of(
 ) -> Prices:
     """Return what a network on ``n_tiles`` tiles of ``n_chips`` chips pays.
 
-    Leakage and clearing are of every chip, and all of them wait for one another. What
-    a packet pays on a link between chips, beside its hop, is left out where unknown.
+    Leakage and clearing are of every chip, and all of them wait for one another. The
+    time that an injected packet takes, or one on a link between chips beside its hop,
+    and that of clearing are left out where unknown.
     """
-    on_link = np.tile(_energies(target, Place.LINK), (n_links, 1))
+    core_energy = _energies(target, Place.NEUROCORE)
+    injection_energy = core_energy[[INJECTION]]
+    core_energy[INJECTION] = 0
     return Prices(
-        core_energy=_energies(target, Place.NEUROCORE),
-        chip_energy=np.concatenate([_energies(target, Place.CHIP), on_link]),
+        core_energy=core_energy,
+        injection_energy=injection_energy,
+        mesh_energy=_energies(target, Place.CHIP),
+        link_energy=np.tile(_energies(target, Place.LINK), (n_links, 1)),
         generating=_times(target, Place.NEUROCORE, Work.GENERATING),
         receiving=_times(target, Place.NEUROCORE, Work.RECEIVING),
-        injecting=_times(target, Place.CHIP, Work.INJECTING),
+        injecting=_times(target, Place.NEUROCORE, Work.INJECTING),
         crossing=_times(target, Place.LINK, Work.CROSSING),
         barrier=_barrier(target, n_tiles, n_chips),
         poll=_price(target, f"poll_{monitor}", "time_s"),
-        static=n_chips * _price(target, "static", "power_w"),
-        host=_price(target, "host", "power_w"),
-        reset=n_chips * _price(target, "reset", "energy_j"),
+        static=_of_chips(target, "static", "power_w", n_chips),
+        embedded=_of_chips(target, "embedded", "power_w", n_chips),
+        host=(
+            _price(target, "host", "power_w")
+            if monitor == "host"
+            else np.zeros(len(BAND))
+        ),
+        reset=_of_chips(target, "reset", "energy_j", n_chips),
+        clearing=np.nan_to_num(_price(target, "reset", "time_s")),
     )
+
+
+def _of_chips(target: Target, name: str, quantity: str, n_chips: int) -> FloatArray:
+    return target.number_of(name, n_chips) * _price(target, name, quantity)
 
 
 def _barrier(target: Target, n_tiles: int, n_chips: int) -> FloatArray:
@@ -86,7 +111,7 @@ def _energies(target: Target, place: Place) -> FloatArray:
     """Return the energy of each event that is counted there."""
     return np.array(
         [
-            _known(_price(target, event.energy_name, "energy_j"), "energy", event)
+            _price(target, event.name, "energy_j")
             for event in EVENTS
             if event.place is place
         ]
@@ -97,17 +122,16 @@ def _times(target: Target, place: Place, work: Work) -> FloatArray:
     """Return the time of each event that is counted there, 0 if it is other work."""
     return np.array(
         [
-            _known(_price(target, event.name, "time_s"), "time", event)
-            if event.work is work
-            else np.zeros(len(BAND))
+            _time(target, event) if event.work is work else np.zeros(len(BAND))
             for event in EVENTS
             if event.place is place
         ]
     )
 
 
-def _known(price: FloatArray, kind: str, event: Event) -> FloatArray:
-    return np.nan_to_num(price) if kind in event.left_out else price
+def _time(target: Target, event: Event) -> FloatArray:
+    price = _price(target, event.name, "time_s")
+    return np.nan_to_num(price) if event.is_left_out else price
 
 
 def _price(target: Target, name: str, quantity: str) -> FloatArray:
@@ -127,12 +151,17 @@ def cost_of(counts: IntArray, prices: FloatArray) -> FloatArray:
     return total
 
 
+def _powers(monitor: str) -> tuple[str, ...]:
+    return ("static", "embedded", "host")[: 3 if monitor == "host" else 2]
+
+
 def unknown_prices(target: Target, monitor: str, n_chips: int = 1) -> list[str]:
     """Return what costs energy or time but has no published price."""
     energies = [(name, "energy") for name in (*PRICED_EVENTS, "reset")]
-    powers = [(name, "power") for name in ("static", "host")]
+    powers = [(name, "power") for name in _powers(monitor)]
     events = [name for name in TIMED_EVENTS if name not in OF_CHIPS]
-    times = [(name, "time") for name in (*events, f"poll_{monitor}", *OF_CHIPS)]
+    names = (*events, f"poll_{monitor}", "reset", *OF_CHIPS)
+    times = [(name, "time") for name in names]
     quantities = dict(zip(("energy", "time", "power"), QUANTITIES, strict=True))
     return [
         f"{'time' if kind == 'time' else 'energy'} of {name}"
@@ -152,16 +181,23 @@ class ListedPrice:
     source: str
 
 
-def price_list(target: Target) -> list[ListedPrice]:
-    """Return every constant that the model of energy and latency asks for."""
+def price_list(target: Target, only: Sequence[str] = ()) -> list[ListedPrice]:
+    """Return every constant that the model of energy and latency asks for.
+
+    Or those of some events, and the barrier.
+    """
     asked = [
         *((name, "energy_j") for name in (*PRICED_EVENTS, "reset")),
-        *((name, "power_w") for name in ("static", "host")),
-        *((name, "time_s") for name in TIMED_EVENTS),
+        *((name, "power_w") for name in _powers("host")),
+        *((name, "time_s") for name in (*TIMED_EVENTS, "reset")),
         *((f"poll_{monitor}", "time_s") for monitor in MONITORS),
         ("barrier_of_chips", "time_s"),
     ]
-    listed = [_listed(target, name, quantity) for name, quantity in asked]
+    listed = [
+        _listed(target, name, quantity)
+        for name, quantity in asked
+        if not only or name in only
+    ]
     barrier = target.barrier
     for tiles, *band in zip(barrier.tiles, *barrier.times.values(), strict=True):
         name = f"barrier, from {tiles} tile{'s' if tiles > 1 else ''}: time"

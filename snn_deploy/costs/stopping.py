@@ -38,6 +38,7 @@ def stopping_costs(
     behind_pipeline = slice(network.graph.depth, None)
     time: FloatArray = durations.cumsum()[behind_pipeline]
     time = time + n_polls * prices.poll[CENTRAL]
-    power = prices.static[CENTRAL] + prices.host[CENTRAL]
-    energy = dynamic[behind_pipeline] + prices.reset[CENTRAL] + power * time
+    held = time + prices.clearing[CENTRAL]
+    power = prices.power[CENTRAL]
+    energy = dynamic[behind_pipeline] + prices.reset[CENTRAL] + power * held
     return energy, time

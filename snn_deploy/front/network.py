@@ -49,10 +49,10 @@ class Answer:
     latency_s: float | None
 
     def __repr__(self) -> str:
-        """Say it in a line: ``7 after 2 of 8 timesteps, 41.0 µJ (modelled)``."""
+        """Say it in a line: ``7 after 2 of 8 timesteps, 41.0 µJ (modelled, ...)``."""
         cost = "energy unknown"
         if self.energy_j is not None:
-            cost = f"{with_prefix(self.energy_j, 'J')} (modelled)"
+            cost = f"{with_prefix(self.energy_j, 'J')} (modelled, up to the board)"
         return f"{self.prediction} after {self.timesteps} of {self.n_timesteps} " + (
             f"timesteps, {cost}"
         )

@@ -115,7 +115,13 @@ class Profiled:
         return Table(
             title=f"{found['network']} on {found['target']}, "
             f"{found['n_inputs']:,} inputs",
-            columns=("schedule", "accuracy", "timesteps", "energy", "latency"),
+            columns=(
+                "schedule",
+                "accuracy",
+                "timesteps",
+                "energy, up to board",
+                "latency",
+            ),
             rows=rows,
             notes=("accuracy and timesteps measured; energy and latency modelled",),
         )

@@ -14,14 +14,14 @@ from snn_deploy.costs.prices import Prices, prices_for
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore
 
 NO_NEUROCORE = -1
-MESH = "mesh and host"  # hops, links between chips, and packets that the host sends
+MESH = "mesh and links"  # hops, and packets on links between chips
 
 # column: unit, meaning; a row for each chip timestep and neurocore, and one for what
 # belongs to none
 COLUMNS = {
     "chip_timestep": ("timesteps", "counted from 1, the first of each input"),
     "neurocore": (
-        "", "its index; null: hops, links between chips, packets that the host sends"
+        "", "its index; null: hops and links between chips"
     ),
     "layer": ("", "the populations that lie there, together if they share it"),
     **{
@@ -94,7 +94,7 @@ def detail(
     return Detail(
         graph_sha256=sha256_of(network.graph),
         input_name=name,
-        input_spikes=float(chip[:, INJECTION].sum() / n * n_values / max(sent, 1)),
+        input_spikes=float(cores[..., INJECTION].sum() / n * n_values / max(sent, 1)),
         layers=tuple(_layer(core) for core in network.cores),
         neurocores=np.array([core.index for core in network.cores]),
         cores=cores / n,
@@ -105,7 +105,8 @@ def detail(
 
 
 def _of_cores(cores: IntArray, prices: Prices) -> FloatArray:
-    none = np.zeros((*cores.shape[:2], len(prices.chip_energy)), np.int64)
+    n_columns = len(prices.mesh_energy) + len(prices.link_energy)
+    none = np.zeros((*cores.shape[:2], n_columns), np.int64)
     return dynamic_energy(cores, none, prices)
 
 

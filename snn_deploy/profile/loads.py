@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from snn_deploy.arrays import FloatArray
-from snn_deploy.chip.events import PACKET, PACKET_IN
+from snn_deploy.chip.events import INJECTION, PACKET, PACKET_IN
 from snn_deploy.chip.target import CENTRAL
 from snn_deploy.costs.prices import cost_of, prices_for
 from snn_deploy.errors import DataError
@@ -19,6 +19,7 @@ class Loads:
     """Means over the inputs of a profile, for each neurocore of a network."""
 
     packets: FloatArray  # (n_cores,), sent and received
+    injected: FloatArray  # (n_cores,), of the packets received those from the host
     busy_s: FloatArray  # (n_cores,), modelled; not a number: unknown
 
     def as_json(self, network: MappedNetwork) -> list[dict[str, Any]]:
@@ -27,6 +28,7 @@ class Loads:
             {
                 "index": core.index,
                 "mean_packets": float(self.packets[i]),
+                "mean_injected": float(self.injected[i]),
                 "mean_busy_s": None if np.isnan(self.busy_s[i]) else self.busy_s[i],
             }
             for i, core in enumerate(network.cores)
@@ -47,6 +49,7 @@ def loads_of(profile: Profile) -> Loads:
     packets = counts[..., PACKET] + counts[..., PACKET_IN]
     return Loads(
         packets=packets.sum(axis=0) / n,
+        injected=counts[..., INJECTION].sum(axis=0) / n,
         busy_s=np.maximum(generating, receiving).sum(axis=0) / n,
     )
 
@@ -76,7 +79,12 @@ def _loads(saved: Any, network: MappedNetwork, where: str) -> Loads:
             f"{len(indices)} of this network; profile again"
         )
     busy = [found[i]["mean_busy_s"] for i in indices]
+    packets, injected = (
+        np.array([found[i][name] for i in indices], np.float64)
+        for name in ("mean_packets", "mean_injected")
+    )
     return Loads(
-        packets=np.array([found[i]["mean_packets"] for i in indices], np.float64),
+        packets=packets,
+        injected=injected,
         busy_s=np.array([np.nan if b is None else b for b in busy], np.float64),
     )

@@ -97,7 +97,7 @@ def measure(
     program.close()
     prices = prices_for(network, monitor)
     poll_s = prices.poll[CENTRAL]
-    power = prices.static[CENTRAL] + prices.host[CENTRAL]
+    power = prices.power[CENTRAL]
     costs = Costs(
         serial=np.stack(serial),
         streamed=_streamed(network, backend, kept, monitor),

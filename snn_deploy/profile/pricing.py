@@ -44,16 +44,16 @@ class Pricing:
     ) -> AnyArray:
         """Return the rows of inputs that have the chip for themselves.
 
-        The next one starts when it has its answer; the time to clear the chip is
-        unknown and left out.
+        The next one starts when it has its answer and the chip is cleared.
         """
         counts = block.whole
         n_chip_timesteps = block.timesteps + self.network.graph.depth
         durations = timestep_durations(counts.cores, counts.chip, self.prices)
         is_over = np.arange(durations.shape[1]) >= n_chip_timesteps[:, np.newaxis]
         durations[is_over] = 0
-        wall_s = durations.sum(axis=1) + n_polls[:, np.newaxis] * self.prices.poll
-        found = self._rows(indices, block, counts.sum(axis=1), wall_s, wall_s)
+        latency_s = durations.sum(axis=1) + n_polls[:, np.newaxis] * self.prices.poll
+        times = latency_s, latency_s + self.prices.clearing
+        found = self._rows(indices, block, counts.sum(axis=1), *times)
         found["chip_timesteps"] = n_chip_timesteps
         self._add_run_on(found, block.run_on.sum(axis=1))
         return found

@@ -10,7 +10,7 @@ import numpy as np
 from snn_deploy.arrays import AnyArray, BoolArray, FloatArray
 from snn_deploy.chip.events import COLUMNS as COUNTED
 from snn_deploy.chip.target import BAND, end_name
-from snn_deploy.costs.energy import PARTS
+from snn_deploy.costs.energy import LEFT_OUT, PARTS, TOTAL, parts_within, sum_of
 
 IN_MEMORY = 1 << 26  # bytes of a table; a larger one lies in a file without a name
 NO_LABEL = -1
@@ -29,9 +29,13 @@ class Row(SimpleNamespace):
 
     @property
     def energy_j(self) -> float | None:
-        """All parts together; unknown if one is."""
-        parts = [getattr(self, f"energy_{part}_j") for part in PARTS]
-        return None if None in parts else sum(parts)
+        """Up to the board; unknown if a part is that cannot be left out."""
+        parts = {
+            part: getattr(self, f"energy_{part}_j") for part in parts_within(TOTAL)
+        }
+        if any(parts[p] is None for p in parts if p not in LEFT_OUT):
+            return None
+        return sum(energy or 0.0 for energy in parts.values())
 
 
 # column: unit, meaning
@@ -63,10 +67,16 @@ COLUMNS = {
         for part, meaning in zip(
             PARTS,
             (
-                "energy of the events on the chip",
-                "static power times the time that the input holds the chip",
-                "energy to clear the chip between inputs",
-                "power of the processor that feeds and polls the chip, times that time",
+                "neurocores: energy of the events there",
+                "chip: energy of the steps from tile to tile",
+                "chip: static power times the time that the input holds the chip",
+                "chip: energy to clear it between inputs",
+                "board: energy of packets on links between chips",
+                "board: energy of the packets that the host sends",
+                "board: power of its processors, times the time that the input holds "
+                "the chip",
+                "host: power of the computer that polls from outside, if it does, "
+                "times that time",
             ),
             strict=True,
         )
@@ -170,12 +180,14 @@ class Rows(Sequence[Row]):
         """Return a part of the energy of each input [J], ``(n,)``."""
         return self.column(end_name(f"energy_{part}_j", end))
 
-    def energy(self, end: str = "central") -> FloatArray:
-        """Return the energy of each input [J]; not a number if a part is unknown."""
-        total = np.zeros(self.n)
-        for part in PARTS:
-            total += self.part(part, end)
-        return total
+    def energy(self, end: str = "central", boundary: str = TOTAL) -> FloatArray:
+        """Return the energy of each input up to a boundary [J].
+
+        It leaves out what ``LEFT_OUT`` says where that is unknown, and is not a number
+        if another part is.
+        """
+        parts = {part: self.part(part, end) for part in parts_within(boundary)}
+        return sum_of(parts, parts)
 
     @property
     def has_labels(self) -> bool:

@@ -18,8 +18,10 @@ GOALS = {
     "throughput": ("throughput_per_s", True),
     "energy": ("mean_energy_j", False),
 }
+# the sum up to each boundary, as it is called in files
+SUMS = {"chip": "energy_to_chip", "board": "energy", "host": "energy_to_host"}
 COUNTS = ("timesteps", "chip_timesteps", *COUNTED, "run_on_synaptic_operations")
-RUN_ON = "run_on"  # a part of "dynamic": layers after their last timestep
+RUN_ON = "run_on"  # a part of the events' energy: layers after their last timestep
 # at the other end of the prices of what takes time
 THROUGHPUTS = {"low": "throughput_high_per_s", "central": "throughput_per_s",
                "high": "throughput_low_per_s"}  # fmt: skip
@@ -33,7 +35,9 @@ def means(rows: Rows) -> dict[str, Any]:
     for end in BAND:
         latency = end_name("latency_s", end)
         found[f"mean_{latency}"] = known(rows.column(latency).mean())
-        found[end_name("mean_energy_j", end)] = known(rows.energy(end).mean())
+        for boundary, name in SUMS.items():
+            mean = known(rows.energy(end, boundary).mean())
+            found[end_name(f"mean_{name}_j", end)] = mean
         for part in (*PARTS, RUN_ON):
             mean = known(rows.part(part, end).mean())
             found[end_name(f"mean_energy_{part}_j", end)] = mean
@@ -44,6 +48,35 @@ def means(rows: Rows) -> dict[str, Any]:
     return found
 
 
+def means_of(profile: Profile, schedule: Schedule) -> dict[str, Any]:
+    """Return the means of a schedule, and what its sums are without."""
+    return {**means(profile.runs[schedule]), "without": without(profile, schedule)}
+
+
+def without(profile: Profile, schedule: Schedule) -> dict[str, list[str]]:
+    """Return which costs nobody knows, and so are in no energy, latency, throughput."""
+    names = {"links": "chip_crossing", "injection": "injection"}
+    found: dict[str, list[str]] = {
+        kind: [name for name, event in names.items()
+               if f"{kind} of {event}" in profile.unknown]
+        for kind in ("energy", "time")
+    }  # fmt: skip
+    is_serial = schedule in (Schedule.SERIAL, Schedule.SERIAL_FIXED)
+    is_serial |= schedule is Schedule.CUTOFF and not profile.is_retry
+    clearing = ["clearing"] * (is_serial and "time of reset" in profile.unknown)
+    return {
+        "energy": [*found["energy"], *(f"time of {name}" for name in clearing)],
+        "latency": found["time"],
+        "throughput": [*found["time"], *clearing],
+    }
+
+
+def without_in_words(means: dict[str, Any], kind: str) -> list[str]:
+    """Return what an energy, latency or throughput is without, if anything."""
+    names = means["without"][kind]
+    return [f"without {', '.join(names)}"] if names else []
+
+
 def known(value: float) -> float | None:
     """Return a number, or ``None`` for one that is none."""
     return None if np.isnan(value) else float(value)
@@ -52,8 +85,11 @@ def known(value: float) -> float | None:
 def schedules(profile: Profile) -> dict[str, dict[str, Any]]:
     """Return for each schedule its name in words and its means."""
     return {
-        schedule.value: {"text": text_of(profile, schedule), **means(rows)}
-        for schedule, rows in profile.runs.items()
+        schedule.value: {
+            "text": text_of(profile, schedule),
+            **means_of(profile, schedule),
+        }
+        for schedule in profile.runs
     }
 
 
@@ -112,7 +148,7 @@ def other_monitor(profile: Profile) -> dict[str, Any]:
         if schedule is Schedule.CUTOFF:
             polls = float(profile.n_polls(rows.column("timesteps")).mean())
         more_s = polls * (there.poll - here.poll)
-        more_j = more_s * (here.static + here.host)
+        more_j = more_s * here.power
         costs = {}
         for i, end in enumerate(BAND):
             latency = rows.column(end_name("latency_s", end)).mean() + more_s[i]
@@ -128,9 +164,13 @@ def remarks(summary: dict[str, Any]) -> list[str]:
     lines = [*failures(summary), *limits(summary), *on_schedules(summary)]
     if summary["drift"] is not None:
         lines.append(f"drift: {summary['drift']['text']}")
-    energies = (run["mean_energy_dynamic_j"] for run in summary["schedules"].values())
+    energies = (
+        run["mean_energy_neurocores_j"] for run in summary["schedules"].values()
+    )
     if summary["energy_note"] and any(energy is not None for energy in energies):
         lines.append(f"energy and latency are modelled; {summary['energy_note']}")
+    if summary["prices"]:
+        lines.append(f"prices of events are those of {summary['prices']}")
     if summary["unknown"]:
         lines.append(f"unknown, and left out: {', '.join(summary['unknown'])}")
     return lines

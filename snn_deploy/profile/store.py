@@ -135,13 +135,14 @@ class Unfinished:
     ) -> Folder:
         """Return where the profile of ``n`` inputs is kept.
 
-        Another network, other thresholds or inputs, or another version of this program
-        have another place, so that no block of theirs is taken for one of these.
+        Another network, other prices, thresholds or inputs, or another version of this
+        program have another place: no block of theirs is taken for one of these.
         """
         labels = b"" if data.y is None else data.y.tobytes()
         what = [
             __version__,
             artifact.sha256,
+            artifact.network.target.price_set,
             sha256_of(calibration),
             data.sha256,
             hashlib.sha256(labels).hexdigest(),

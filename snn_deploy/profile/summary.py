@@ -8,6 +8,7 @@ import numpy as np
 
 from snn_deploy.chip.events import LINKS
 from snn_deploy.costs.conventional import conventional
+from snn_deploy.costs.energy import TOTAL
 from snn_deploy.cutoff.drift import in_words
 from snn_deploy.ir.quantized import AT_LIMITS
 from snn_deploy.profile.intervals import paired_interval
@@ -15,6 +16,7 @@ from snn_deploy.profile.loads import loads_of
 from snn_deploy.profile.profile import Profile, Schedule
 from snn_deploy.profile.schedules import (
     means,
+    means_of,
     other_monitor,
     schedules,
     text_of,
@@ -47,6 +49,7 @@ def summarize(
         "network": network.graph.name,
         "network_sha256": profile.artifact.sha256,
         "target": network.target.name,
+        "prices": network.target.price_set,
         "backend": profile.backend,
         "monitor": profile.monitor,
         "n_inputs": len(profile.rows),
@@ -55,8 +58,11 @@ def summarize(
         "one_pass_of": network.graph.one_pass_of,
         "pipeline_depth": network.graph.depth,
         "cutoff": _cutoff(profile),
-        "with_cutoff": means(profile.rows) if profile.has_cutoff else None,
-        "all_timesteps": means(profile.fixed_rows),
+        "with_cutoff": (
+            means_of(profile, Schedule.CUTOFF) if profile.has_cutoff else None
+        ),
+        "all_timesteps": means_of(profile, Schedule.SERIAL),
+        "energy_boundary": TOTAL,
         "schedules": found,
         "fixed_timesteps": profile.fixed_timesteps,
         "best_schedule": winners(found),

@@ -82,7 +82,7 @@ def _neurocores(network: MappedNetwork, loads: Loads) -> Html:
     columns = (
         "neurocore", "tile", "populations (neurons)",
         *(f"{what} of {limit:,}" for what, limit in limits.room.items()),
-        "packets of an input, measured", "busy for an input, modelled",
+        "packets of an input, measured", "from the host", "busy for an input, modelled",
     )  # fmt: skip
     rows = [
         (
@@ -91,6 +91,7 @@ def _neurocores(network: MappedNetwork, loads: Loads) -> Html:
             _held(core),
             *(_used(n, limits.room[what]) for what, n in core.taken(limits).items()),
             number(loads.packets[i].round(1)),
+            number(loads.injected[i].round(1)),
             UNKNOWN if np.isnan(busy) else with_prefix(busy, "s"),
         )
         for i, (core, busy) in enumerate(zip(network.cores, loads.busy_s, strict=True))

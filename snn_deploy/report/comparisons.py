@@ -22,7 +22,11 @@ def winners(summary: Summary) -> Html:
         ("accuracy, measured", "accuracy", percent),
         ("timesteps, measured", "mean_timesteps", number),
         ("on the chip", "mean_chip_timesteps", number),
-        ("energy, modelled", "mean_energy_j", lambda v: with_prefix(v, "J")),
+        (
+            "energy up to the board, modelled",
+            "mean_energy_j",
+            lambda v: with_prefix(v, "J"),
+        ),
         ("latency, modelled", "mean_latency_s", lambda v: with_prefix(v, "s")),
         ("inputs a second, modelled", "throughput_per_s", number),
     ]
@@ -72,13 +76,13 @@ def _conventional(summary: Summary) -> Html:
     for key, name in RUNS.items():
         run = summary[key]
         if run is not None:
-            energy = with_prefix(run["mean_energy_dynamic_j"], "J")
+            energy = with_prefix(run["mean_energy_neurocores_j"], "J")
             rows.append(
                 (
                     f"this network, {name}",
                     "synaptic operations, measured",
                     number(run["mean_synaptic_operations"]),
-                    f"{energy}, modelled: dynamic, all events of {summary['target']}",
+                    f"{energy}, modelled: neurocores of {summary['target']}",
                 )
             )
     rows.append(
@@ -119,7 +123,11 @@ def _quantities() -> list[tuple[str, str, Callable[[Any], str]]]:
     return [
         ("packets, measured", "mean_packets", number),
         ("hops, measured", "mean_hops", number),
-        ("energy, modelled", "mean_energy_j", lambda v: with_prefix(v, "J")),
+        (
+            "energy up to the board, modelled",
+            "mean_energy_j",
+            lambda v: with_prefix(v, "J"),
+        ),
         ("latency, modelled", "mean_latency_s", lambda v: with_prefix(v, "s")),
         ("inputs a second, modelled", "throughput_per_s", number),
     ]

@@ -1,12 +1,12 @@
 """Tables of what an input costs, on average."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from snn_deploy.chip.target import BAND, CENTRAL, end_name
-from snn_deploy.costs.energy import PARTS
-from snn_deploy.profile.schedules import COUNTS, RUN_ON
-from snn_deploy.report.markup import Html, folded, section, table
+from snn_deploy.costs.energy import BOUNDARIES, PARTS
+from snn_deploy.profile.schedules import COUNTS, RUN_ON, SUMS, without_in_words
+from snn_deploy.report.markup import Html, folded, items, section, table, together
 from snn_deploy.report.units import UNKNOWN, number, percent, with_prefix
 
 Summary = dict[str, Any]
@@ -29,28 +29,38 @@ def _prices(runs: Sequence[tuple[str, Summary]]) -> Html:
         "",
         *(f"{name}, {end}" for name, _ in runs for end in BAND),
     ]
-    quantities = [(f"energy, {part}", f"mean_energy_{part}_j", "J") for part in PARTS]
-    quantities.append(("latency", "mean_latency_s", "s"))
-    if any(run[f"mean_energy_{RUN_ON}_j"] for _, run in runs):
-        key = f"mean_energy_{RUN_ON}_j"
-        quantities.insert(1, (f"energy, dynamic, {LATE}", key, "J"))
     rows = []
-    for name, key, unit in quantities:
+    for name, key, unit in (*_energies(runs), ("latency", "mean_latency_s", "s")):
         bands = [tuple(run[end_name(key, end)] for end in BAND) for _, run in runs]
         rows.append(_compared(name, bands, unit))
-    known = [p for p in PARTS if runs[0][1][f"mean_energy_{p}_j"] is not None]
-    if known:
-        name = "energy, all" if len(known) == len(PARTS) else "energy, known parts"
-        sums = [tuple(_sum(run, known, end) for end in BAND) for _, run in runs]
-        rows.insert(-1, _compared(name, sums, "J"))
     if len(runs) == 2:
         columns.append("saved, central")
-    return table("Energy and latency of an input, modelled, mean", columns, rows)
+    notes = [
+        f"{kind}, {name}: {text}"
+        for name, run in runs
+        for kind in ("energy", "latency", "throughput")
+        for text in without_in_words(run, kind)
+    ]
+    caption = "Energy and latency of an input, modelled, mean; each sum holds those "
+    caption += "above it"
+    found = [table(caption, columns, rows), *([items(notes)] if notes else [])]
+    return together(found)
 
 
-def _sum(run: Summary, parts: Sequence[str], end: str) -> float | None:
-    values = [run[end_name(f"mean_energy_{part}_j", end)] for part in parts]
-    return None if None in values else float(sum(values))
+def _energies(runs: Sequence[tuple[str, Summary]]) -> Iterator[tuple[str, str, str]]:
+    """Yield name, key and unit of the parts, each boundary with its sum at its end."""
+    for boundary in BOUNDARIES:
+        mine = [part for part, at in PARTS.items() if at == boundary]
+        values = [run[f"mean_energy_{part}_j"] for part in mine for _, run in runs]
+        if not any(value != 0 for value in values):  # no host polls
+            continue
+        for part in mine:
+            yield f"energy, {part}", f"mean_energy_{part}_j", "J"
+        key = f"mean_energy_{RUN_ON}_j"
+        if boundary == "neurocores" and any(run[key] for _, run in runs):
+            yield f"energy of events {LATE}", key, "J"
+        if boundary in SUMS:
+            yield f"energy, up to {boundary}", f"mean_{SUMS[boundary]}_j", "J"
 
 
 def _compared(

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from snn_deploy.costs.energy import PARTS
+from snn_deploy.costs.energy import TOTAL, parts_within
 from snn_deploy.profile.profile import Profile
-from snn_deploy.report.headline import mean_energy
+from snn_deploy.report.headline import known_parts, mean_energy
 from snn_deploy.report.markup import Html, element, section, together
 from snn_deploy.report.pictures import (
     in_page,
@@ -58,7 +58,7 @@ def _accuracy(profile: Profile, summary: Summary) -> Html:
 
 def _energy(profile: Profile, summary: Summary) -> list[Html]:
     fixed = summary["all_timesteps"]
-    known = [part for part in PARTS if fixed[f"mean_energy_{part}_j"] is not None]
+    known = known_parts(fixed)
     if not known:
         text = "Unknown: the target has no public price of energy."
         return [_instead("Energy of an input", text)]
@@ -66,13 +66,14 @@ def _energy(profile: Profile, summary: Summary) -> list[Html]:
     if profile.has_cutoff:
         runs.insert(0, ("with the cutoff", summary["with_cutoff"]))
     means = "; ".join(f"{name} {mean_energy(run)}" for name, run in runs)
-    missing = [part for part in PARTS if part not in known]
+    missing = [part for part in parts_within(TOTAL) if part not in known]
     left_out = f" Unknown, and left out: {', '.join(missing)}." if missing else ""
-    key = [together([element("i", class_=f"key {part}"), f"{part} "]) for part in known]
-    what = f"Modelled, mean at central prices: {means}.{left_out}"
+    drawn = [p for p in known if any(run[f"mean_energy_{p}_j"] for _, run in runs)]
+    key = [together([element("i", class_=f"key {part}"), f"{part} "]) for part in drawn]
+    what = f"Modelled, mean at central prices, up to the board: {means}.{left_out}"
     parts = together([element("span", *key, class_="keys"), what])
-    spread = "Modelled. Filled: at central prices. Outlines: at low and high prices."
-    spread += left_out
+    spread = "Modelled, up to the board. Filled: at central prices. Outlines: at low "
+    spread += f"and high prices.{left_out}"
     return [
         _figure("Energy of an input, by part", "parts", profile, parts),
         _figure("Energy, input by input", "spread", profile, spread),

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from snn_deploy.costs.energy import PARTS
+from snn_deploy.costs.energy import TOTAL, parts_within
 from snn_deploy.profile.intervals import paired_interval
 from snn_deploy.profile.profile import Profile
-from snn_deploy.profile.schedules import failures, limits, verdict
+from snn_deploy.profile.schedules import failures, limits, verdict, without_in_words
 from snn_deploy.report.markup import Html, element, items
 from snn_deploy.report.units import UNKNOWN, number, percent, with_prefix
 
@@ -53,7 +53,8 @@ def saving(profile: Profile, summary: Summary) -> str:
     if early is None:
         return (
             f"Without a cutoff every input takes all {n_timesteps} timesteps (on the "
-            f"chip {served}), with {_accuracy(fixed)}, {energy} and {latency} for each."
+            f"chip {served}), with {_accuracy(fixed)}, {energy} and {latency} for "
+            f"each; energy of {boundary(fixed)}."
         )
     accuracy = "accuracy unknown, since there are no labels"
     if fixed["accuracy"] is not None:
@@ -65,7 +66,8 @@ def saving(profile: Profile, summary: Summary) -> str:
         f"With the cutoff an input takes {number(early['mean_timesteps'])} of "
         f"{n_timesteps} timesteps on average (on the chip "
         f"{number(early['mean_chip_timesteps'])}; all {n_timesteps} take {served}): "
-        f"{accuracy}; mean energy {mean_energy(early)} against {energy}; mean latency "
+        f"{accuracy}; mean energy {mean_energy(early)} against {energy}, of "
+        f"{boundary(early)}; mean latency "
         f"{with_prefix(early['mean_latency_s'], 's')} against {latency}."
     )
 
@@ -83,12 +85,26 @@ def _points(fraction: float) -> str:
 
 
 def mean_energy(means: Summary) -> str:
-    """Return the mean energy: of the parts that are known, or ``unknown``."""
-    known = [part for part in PARTS if means[f"mean_energy_{part}_j"] is not None]
+    """Return the mean energy up to the board, of the parts that are known."""
+    known = known_parts(means)
     if not known:
         return UNKNOWN
-    total = with_prefix(sum(means[f"mean_energy_{part}_j"] for part in known), "J")
-    return total if len(known) == len(PARTS) else f"{total} ({', '.join(known)} only)"
+    return with_prefix(sum(means[f"mean_energy_{part}_j"] for part in known), "J")
+
+
+def known_parts(means: Summary) -> list[str]:
+    """Return the parts of the energy up to the board that are known."""
+    parts = parts_within(TOTAL)
+    return [part for part in parts if means[f"mean_energy_{part}_j"] is not None]
+
+
+def boundary(means: Summary) -> str:
+    """Return how far an energy goes, and what it is without."""
+    known = known_parts(means)
+    missing = [part for part in parts_within(TOTAL) if part not in known]
+    missing += [name for name in means["without"]["energy"] if name not in missing]
+    text = "neurocores, chips and board"
+    return f"{text}, without {', '.join(missing)}" if missing and known else text
 
 
 def rule(profile: Profile, summary: Summary) -> list[str]:
@@ -142,12 +158,17 @@ def loss(profile: Profile, summary: Summary) -> list[str]:
 def warnings(summary: Summary) -> list[str]:
     """Return what to know before quoting an energy."""
     note, n_unknown = summary["energy_note"], len(summary["unknown"])
-    text = "Energy and latency are modelled, not measured"
+    text = f"Energy and latency are modelled, not measured{_prices(summary)}"
     text += f"; {note}" if note else ""
     if n_unknown:
         text += f"; {_plural(n_unknown, 'price')} unknown and left out (see the end)"
     said = (*failures(summary), *limits(summary), text)
     return [f"{line[:1].upper()}{line[1:]}." for line in said]
+
+
+def _prices(summary: Summary) -> str:
+    """Return whose prices they are, where the target has several sets."""
+    return f", by the prices of {summary['prices']}" if summary["prices"] else ""
 
 
 def _changed_interval(changed: int, n: int) -> str:
@@ -183,14 +204,14 @@ def _schedules(summary: Summary, *, is_retry: bool) -> str:
 def _tiles(profile: Profile, summary: Summary) -> Html:
     """Return the four numbers that matter, with the cutoff and without."""
     early, fixed = summary["with_cutoff"], summary["all_timesteps"]
+    own = fixed if early is None else early
 
     def tile(name: str, text: Callable[[Summary], str], note: str) -> Html:
-        main = fixed if early is None else early
         against = "" if early is None else f"all timesteps: {text(fixed)}"
         return element(
             "div",
             element("dt", name),
-            element("dd", text(main), class_="big"),
+            element("dd", text(own), class_="big"),
             *(element("dd", line) for line in (against, note) if line),
         )
 
@@ -200,9 +221,9 @@ def _tiles(profile: Profile, summary: Summary) -> Html:
     tiles = [
         tile("timesteps", lambda m: number(m["mean_timesteps"]), pipeline),
         tile("accuracy", lambda m: percent(m["accuracy"]), _interval_note(summary)),
-        tile("energy", mean_energy, "modelled, central"),
+        tile("energy", mean_energy, f"modelled, central; of {boundary(own)}"),
         tile("latency", lambda m: with_prefix(m["mean_latency_s"], "s"),
-             "modelled, central"),
+             "; ".join(["modelled, central", *without_in_words(own, "latency")])),
     ]  # fmt: skip
     return element("dl", *tiles, class_="tiles")
 

@@ -92,8 +92,11 @@ def columns(profile: Profile, shown: IntArray) -> list[Column]:
         )
     found += [_cost("energy", rows.energy()[shown], "J")]
     parts = {part: rows.part(part)[shown] for part in PARTS}
-    known = np.nansum([*parts.values()], axis=0)  # all parts in the unit that suits it
-    found += [_cost(part, parts[part], "J", like=known) for part in PARTS]
+    parts = {part: values for part, values in parts.items() if (values != 0).any()}
+    known = np.nansum(
+        [*parts.values(), np.zeros(len(shown))], axis=0
+    )  # all parts in the unit that suits it
+    found += [_cost(part, parts[part], "J", like=known) for part in parts]
     found.append(_cost("latency", rows.column("latency_s")[shown], "s"))
     found += [
         Column(key=key, name=name, note=MEASURED, values=values[shown])

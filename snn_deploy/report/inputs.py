@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from snn_deploy.arrays import IntArray
-from snn_deploy.costs.energy import PARTS
+from snn_deploy.costs.energy import TOTAL, parts_within
 from snn_deploy.profile.closeups import worth_a_look
 from snn_deploy.profile.profile import Profile
 from snn_deploy.report.input_columns import Column, columns
@@ -54,7 +54,7 @@ class _Shown:
         return [
             column.key
             for column in self.columns
-            if column.key in PARTS and not np.isnan(column.numbers).all()
+            if column.key in parts_within(TOTAL) and not np.isnan(column.numbers).all()
         ]
 
     @property
@@ -127,7 +127,8 @@ def _strip(shown: _Shown) -> Html:
         together([element("i", class_=f"key {part}"), f"{part} "])
         for part in shown.parts
     ]
-    left_out = [part for part in PARTS if part not in shown.parts]
+    keys = [column.key for column in shown.columns if column.key in parts_within(TOTAL)]
+    left_out = [part for part in keys if part not in shown.parts]
     unknown = f" Unknown, and left out: {', '.join(left_out)}." if left_out else ""
     drawing = element(
         "svg", id="strip", viewBox="0 0 1000 150", preserveAspectRatio="none",
@@ -136,8 +137,8 @@ def _strip(shown: _Shown) -> Html:
     caption = element(
         "figcaption",
         element("span", *key, class_="keys"),
-        f"Energy of each input [{note}], in the order of the table; the frame is the "
-        f"page that it shows.{unknown} Highest: ",
+        f"Energy of each input up to the board [{note}], in the order of the table; "
+        f"the frame is the page that it shows.{unknown} Highest: ",
         element("span", id="highest"),
     )
     return element("figure", drawing, caption, id="energies", class_="broad", hidden="")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from snn_deploy.costs.energy import PARTS
 from snn_deploy.files.writing import text_writer, write_together
 from snn_deploy.profile.closeups import Closeups
 from snn_deploy.profile.loads import loads_of
@@ -14,7 +13,7 @@ from snn_deploy.profile.profile import Profile
 from snn_deploy.report.closeups import drawing
 from snn_deploy.report.colors import LIGHT, drawing_style
 from snn_deploy.report.map_picture import map_file
-from snn_deploy.report.pictures import as_svg
+from snn_deploy.report.pictures import DRAWN, as_svg
 
 NAMESPACE = 'xmlns="http://www.w3.org/2000/svg"'
 
@@ -40,7 +39,7 @@ def _pictures(profile: Profile, closeups: Closeups) -> Iterator[tuple[str, str]]
         yield "timesteps.svg", _alone(as_svg("timesteps", profile, LIGHT))
     if len(profile.accuracy_at):
         yield "accuracy.svg", _alone(as_svg("accuracy", profile, LIGHT))
-    if not all(np.isnan(rows.part(part)).all() for part in PARTS):
+    if not all(np.isnan(rows.part(part)).all() for part in DRAWN):
         yield "energy_parts.svg", _alone(as_svg("parts", profile, LIGHT))
         yield "energy_inputs.svg", _alone(as_svg("spread", profile, LIGHT))
     yield "map.svg", map_file(network, loads_of(profile))

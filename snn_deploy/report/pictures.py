@@ -14,7 +14,7 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray
 from snn_deploy.chip.target import BAND
-from snn_deploy.costs.energy import PARTS
+from snn_deploy.costs.energy import TOTAL, parts_within
 from snn_deploy.profile.profile import Profile
 from snn_deploy.profile.rows import Rows
 from snn_deploy.report.colors import IN_PAGE, LIGHT, Colors
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # matplotlib draws with no variables of a style sheet: it gets a code for each
 CODES = {role: f"#0102{number:02x}" for number, role in enumerate(LIGHT, start=3)}
+DRAWN = parts_within(TOTAL)  # parts of the energy
 INCHES = (4.6, 3.1)  # at 100 % about 420 pixels: readable on a telephone
 SMALL, NORMAL = 9, 10
 MOST_BARS = 48
@@ -218,7 +219,7 @@ def _runs(profile: Profile, colors: Colors) -> list[tuple[str, Rows, str]]:
 
 def _known_parts(rows: Rows, end: str) -> Iterator[FloatArray]:
     """Yield the energies by input of each part [J]; unknown ones are 0."""
-    for part in PARTS:
+    for part in DRAWN:
         yield np.nan_to_num(rows.part(part, end))
 
 
@@ -232,7 +233,7 @@ def _sums(rows: Rows, end: str) -> FloatArray:
 
 def _stack(axes: "Axes", y: float, parts: FloatArray, colors: Colors) -> None:
     left = 0.0
-    for part, value in zip(PARTS, parts, strict=True):
+    for part, value in zip(DRAWN, parts, strict=True):
         axes.barh(y, value, 0.5, left=left, color=colors[part], lw=0)
         left += value
 

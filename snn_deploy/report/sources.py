@@ -57,9 +57,11 @@ def _unknown(unknown: Sequence[str]) -> object:
 def _formula() -> Html:
     return element(
         "p",
-        "Energy of an input = events \N{MULTIPLICATION SIGN} their prices (dynamic) + "
-        "static power \N{MULTIPLICATION SIGN} latency + one reset + power of the host "
-        "\N{MULTIPLICATION SIGN} latency. A chip timestep lasts as long as its busiest "
+        "Energy of an input = events \N{MULTIPLICATION SIGN} their prices "
+        "(neurocores, mesh, links, injection) + static power \N{MULTIPLICATION SIGN} "
+        "time + one reset + power of the embedded processors "
+        "\N{MULTIPLICATION SIGN} time, and beyond the board that of a host that polls. "
+        "A chip timestep lasts as long as its busiest "
         "neurocore, or link between chips, plus the barrier; each poll of the outputs "
         "adds its time. A run without cutoff is read once, at its end.",
         class_="small",

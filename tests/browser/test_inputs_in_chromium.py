@@ -120,7 +120,7 @@ def test_an_input_is_found_by_its_number(opened: Page) -> None:
 
 
 def test_energies_follow_the_table(opened: Page) -> None:
-    steps = "document.querySelector('#strip .dynamic').getAttribute('d')"
+    steps = "document.querySelector('#strip .neurocores').getAttribute('d')"
     falling = opened.evaluate(steps)
     opened.click("#inputs th[data-key=energy] button")
     rising = opened.evaluate(steps)

@@ -41,7 +41,7 @@ def test_every_event_has_its_counter_and_its_price() -> None:
     at = [event.place for event in EVENTS]
     assert at == sorted(at, key=list(Place).index)
     assert counts.cores.shape[-1] == len(CORE_EVENTS) == len(prices.core_energy)
-    assert counts.chip.shape[-1] == len(CHIP_EVENTS) == len(prices.chip_energy)
+    assert counts.chip.shape[-1] == len(CHIP_EVENTS) == len(prices.mesh_energy)
 
 
 def test_counters_of_neurocores_and_chip_are_views_of_one_array() -> None:

@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from snn_deploy.chip.target import OTHER_COSTS, PRICED_EVENTS, Barrier, Cost, Target
+from snn_deploy.chip.target import (
+    FAMILY,
+    OTHER_COSTS,
+    PRICED_EVENTS,
+    Barrier,
+    Cost,
+    Target,
+    band_of,
+)
 from snn_deploy.chip.target_file import read_target, target_from_table, target_names
 from snn_deploy.errors import TargetError
 from snn_deploy.files.writing import packaged_folder
@@ -284,3 +292,119 @@ def test_a_folder_is_no_target(tmp_path: Path) -> None:
 
     with pytest.raises(TargetError, match="not a TOML file"):
         read_target(str(tmp_path / "t.toml"))
+
+
+# sets of prices
+
+
+def two_sets() -> Table:
+    """Return a target whose events have prices by two sources."""
+    found = table()
+    found["price_set"] = "one"
+    found["cost"]["static"] = {"power_mw": 5, "source": "measured"}
+    found["prices"] = {
+        "two": {
+            "barrier": {"tiles": [1], "time_ns": [7], "source": "two"},
+            "cost": {"update": {"energy_pj": 9, "source": "two"}},
+        }
+    }
+    return found
+
+
+def test_another_set_prices_events_and_barrier_and_nothing_else() -> None:
+    target = target_from_table(two_sets(), "t.toml")
+
+    other = target.with_prices("two")
+
+    assert other.cost("update").energy_j == pytest.approx(9e-12)
+    assert other.cost("fire").energy_j is None  # these sources do not give it
+    assert other.barrier.time(1) == pytest.approx(7e-9)
+    assert other.cost("static") == target.cost("static")
+    back = other.with_prices("one")
+    assert {*back.costs} == {*target.costs}
+    assert back.barrier == target.barrier
+    assert back.price_set == target.price_set == "one"
+
+
+def test_a_set_that_there_is_not_is_refused_with_those_there_are() -> None:
+    target = target_from_table(two_sets(), "t.toml")
+
+    with pytest.raises(TargetError, match="'three'; choose from one, two"):
+        target.with_prices("three")
+    with pytest.raises(TargetError, match="'two'; its file has one set only"):
+        tiny().with_prices("two")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda t: t.pop("price_set"), "'price_set' is ''; give the prices of [cost]"),
+        (lambda t: t.update(price_set="two"), "'price_set' is 'two'; give the prices"),
+        (
+            lambda t: t["prices"]["two"]["cost"].update(static={"source": ""}),
+            "[prices.two.cost]: unknown key 'static'",
+        ),
+        (lambda t: t["prices"]["two"].pop("barrier"), "[prices.two]: has no 'barrier'"),
+    ],
+)
+def test_sets_that_say_nothing_certain_are_refused(
+    spoil: Callable[[Table], object], message: str
+) -> None:
+    spoilt = two_sets()
+    spoil(spoilt)
+
+    with pytest.raises(TargetError) as caught:
+        target_from_table(spoilt, "t.toml")
+
+    assert message in str(caught.value)
+
+
+FAMILIES = {"davies": "Davies 2018", "sana-fe": "SANA-FE"}
+
+
+@pytest.mark.parametrize("name", ["loihi1", "loihi-sim"])
+@pytest.mark.parametrize("price_set", FAMILIES)
+def test_no_set_mixes_sources_for_the_energies_of_events(
+    name: str, price_set: str
+) -> None:
+    target = read_target(name).with_prices(price_set)
+
+    others = {words for key, words in FAMILIES.items() if key != price_set}
+    for event in FAMILY:
+        cost = target.cost(event)
+        assert None not in band_of(cost, "energy_j")
+        assert FAMILIES[price_set] in cost.source
+        assert not any(words in cost.source for words in others)
+
+
+# what is paid for each chip
+
+
+def test_a_price_is_of_each_chip_or_of_the_board() -> None:
+    chip = table()
+    for name in ("static", "embedded"):
+        chip["cost"][name] = {"power_mw": 5, "source": ""}
+    usual = target_from_table(chip, "t.toml")
+    chip["cost"]["static"]["per_chip"] = False
+    chip["cost"]["embedded"]["per_chip"] = True
+    other = target_from_table(chip, "t.toml")
+
+    assert [usual.number_of(name, 8) for name in ("static", "embedded")] == [8, 1]
+    assert [other.number_of(name, 8) for name in ("static", "embedded")] == [1, 8]
+    chip["cost"]["fire"]["per_chip"] = True
+    with pytest.raises(TargetError, match=r"\[cost.fire\]: 'per_chip' is for static"):
+        target_from_table(chip, "t.toml")
+
+
+def test_the_host_of_an_earlier_file_is_the_embedded_processors_of_now() -> None:
+    chip = table()
+    chip["cost"]["host"] = {"power_mw": 65, "source": ""}
+
+    with pytest.warns(UserWarning, match=r"\[cost.host\] without \[cost.embedded\]"):
+        target = target_from_table(chip, "t.toml")
+
+    assert target.cost("embedded").power_w == pytest.approx(0.065)
+    assert target.cost("host").power_w is None
+    chip["cost"]["embedded"] = {"power_mw": 30, "source": ""}
+    both = target_from_table(chip, "t.toml")
+    assert both.cost("host").power_w == pytest.approx(0.065)

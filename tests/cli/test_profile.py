@@ -8,6 +8,7 @@ import pytest
 
 from snn_deploy.cli import main
 from snn_deploy.cli.profile_tables import show
+from snn_deploy.costs.energy import PARTS
 from tests.cli.conftest import N_TEST, Command, files_in
 from tests.hostile.networks import write_all
 from tests.report.profiles import early_rows, fixed_rows, profile
@@ -32,7 +33,7 @@ COUNTS = [
 ]
 COSTS = [
     f"energy_{part}{band}_j"
-    for part in ("dynamic", "static", "reset", "host", "run_on")
+    for part in (*PARTS, "run_on")
     for band in ("_low", "", "_high")
 ] + [
     f"{time}{band}_s"
@@ -99,8 +100,14 @@ def test_costs_are_low_central_and_high(folder: Path) -> None:
     for row in read(folder / "inputs.parquet"):
         for names in zip(COSTS[::3], COSTS[1::3], COSTS[2::3], strict=True):
             low, central, high = (row[name] for name in names)
-            is_part = "run_on" in names[0]  # of a row, perhaps nothing
-            assert 0 < low <= central <= high or (is_part and low == high == 0)
+            if "injection" in names[1]:
+                assert (low, central, high) == (None, None, None)  # has no price
+            elif "links" in names[1] or "host" in names[1]:
+                assert low == central == high == 0  # one chip, and none polls
+            elif "run_on" in names[1]:  # of a row, perhaps nothing
+                assert 0 < low <= central <= high or low == high == 0
+            else:
+                assert 0 < low <= central <= high
         assert row["energy_static_low_j"] < row["energy_static_j"]
 
 
@@ -112,7 +119,7 @@ def test_the_other_table_holds_the_same_inputs_at_all_timesteps(folder: Path) ->
     for stopped, full in zip(early, fixed, strict=True):
         assert stopped["label"] == full["label"]
         assert stopped["spikes"] <= full["spikes"]
-        assert stopped["energy_dynamic_j"] <= full["energy_dynamic_j"]
+        assert stopped["energy_neurocores_j"] <= full["energy_neurocores_j"]
 
 
 def test_the_summary_holds_the_means_of_the_rows(folder: Path) -> None:
@@ -125,7 +132,7 @@ def test_the_summary_holds_the_means_of_the_rows(folder: Path) -> None:
     means = summary["with_cutoff"]
     right = [row["prediction"] == row["label"] for row in rows]
     assert means["accuracy"] == pytest.approx(np.mean(right))
-    for name in ("timesteps", "spikes", "energy_dynamic_j", "latency_high_s"):
+    for name in ("timesteps", "spikes", "energy_neurocores_j", "latency_high_s"):
         expected = np.mean([row[name] for row in rows])
         assert means[f"mean_{name}"] == pytest.approx(expected)
     assert len(summary["accuracy_at_timestep"]) == 8
@@ -149,7 +156,7 @@ def test_the_table_on_the_terminal_shows_both_runs(
 
     assert result.status == 0
     assert "means of 2 inputs" in result.out
-    for text in ("with cutoff", "one by one", "energy, dynamic", "latency"):
+    for text in ("with cutoff", "one by one", "energy to board", "latency", "without"):
         assert text in result.out
     assert "streamed" in result.out
     assert "best for " in result.out
@@ -478,3 +485,25 @@ def test_a_file_where_a_folder_is_needed_is_told(
 
     assert result.error() == f"{path}: is a file; give a folder"
     assert path.read_text() == "mine"
+
+
+def test_another_set_of_prices_is_asked_for_by_name(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    what = ("profile", home / "model.snn", "--data", home / "test.npz", "--limit", 3)
+    usual, other = (
+        [*what, "--prices", name, "-o", tmp_path / name]
+        for name in ("davies", "sana-fe")
+    )
+
+    assert command(*usual).status == command(*other).status == 0
+
+    found = {}
+    for name in ("davies", "sana-fe"):
+        found[name] = json.loads((tmp_path / name / "summary.json").read_text())
+        assert found[name]["prices"] == name
+    mine, theirs = (run["all_timesteps"] for run in found.values())
+    assert theirs["mean_energy_neurocores_j"] > mine["mean_energy_neurocores_j"]
+    assert theirs["mean_spikes"] == mine["mean_spikes"]
+    error = command(*what, "--prices", "mine", "-o", tmp_path / "mine").error()
+    assert "no prices are called 'mine'; choose from davies, sana-fe" in error

@@ -174,6 +174,7 @@ def test_goals_see_what_several_chips_cost(name: str, cost: Cost) -> None:
     target = replace(TARGET, mesh=replace(TARGET.mesh, neurocores=3))
     target = priced(target, static=Cost(power_w=1e-3, source="test"))
     none = Cost(time_s=0.0, energy_j=0.0, source="test")
+    target = priced(target, embedded=Cost(power_w=0.065, source="test"))  # of a board
     cheap = priced(target, chip_crossing=none, barrier_of_chips=none, reset=none)
 
     assert place(choose(graph(), cheap, "energy").cut, cheap).n_chips == 2

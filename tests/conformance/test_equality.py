@@ -413,9 +413,9 @@ def _send(
     for core, n_synapses in reads.items():
         cores[core, PACKET_IN] += 1
         cores[core, SYNAPTIC_OPERATION] += n_synapses
+        cores[core, INJECTION] += is_input
         _travel(network, (x, y), (network.cores[core].x, network.cores[core].y), chip)
     if home is None:
-        chip[INJECTION] += len(reads)
         return
     cores[home, FIRE] += 1
     cores[home, PACKET] += len(reads) + is_read

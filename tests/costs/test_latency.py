@@ -68,7 +68,7 @@ def test_a_timestep_lasts_as_long_as_its_busiest_neurocore() -> None:
 
 def test_injection_goes_on_beside_the_computing() -> None:
     cores, chip = none(1)
-    cores[0, 0, ACCESS], chip[0, INJECTION] = 40, 3
+    cores[0, 0, ACCESS], cores[0, [0, 2], INJECTION] = 40, [1, 2]
 
     for time_us, expected in ((0.001, 50e-9), (1, 3e-6)):
         found = timestep_durations(cores, chip, prices(injection={"time_us": time_us}))
@@ -156,5 +156,7 @@ def test_prices_are_low_central_and_high() -> None:
 
         for array in vars(paid).values():
             assert array.shape[-1] == len(BAND)
+            if np.isnan(array).all():
+                continue
             known = array[~np.isnan(array).any(axis=-1)]
             assert (np.diff(known, axis=-1) >= 0).all()

@@ -53,7 +53,7 @@ def test_five_lines_do_the_main_job(
     assert answer.prediction == profiled.rows[0].prediction == y[0]
     assert answer.timesteps == profiled.rows[0].timesteps < 8
     assert repr(answer).startswith(f"{y[0]} after {answer.timesteps} of 8 timesteps, ")
-    assert repr(answer).endswith("J (modelled)")
+    assert repr(answer).endswith("J (modelled, up to the board)")
     assert profiled.summary["with_cutoff"]["accuracy"] > 0.9
     again = sd.load(str(tmp_path / "net.snn"))
     assert repr(again) == repr(network)

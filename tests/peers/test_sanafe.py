@@ -116,13 +116,14 @@ def target_of(prices: dict[str, tuple[float, float]]) -> Target:
     chip["barrier"] = {
         "tiles": [1],
         "time_ns": [BARRIER_NS],
-        "time_high_ns": [BARRIER_NS],
         "source": "made up",
     }
     chip["cost"] = {
         name: {"energy_pj": energy, "time_ns": time, "source": "made up"}
         for name, (energy, time) in prices.items()
     }
+    energy, _ = prices["packet"]  # an input there is a neuron that sends
+    chip["cost"]["injection"] = {"energy_pj": energy, "source": "that of a packet"}
     return target_from_table(chip, "peer.toml")
 
 
@@ -339,7 +340,7 @@ def table_of(compared: list[Compared]) -> str:
             sum(p.size for p in found.network.graph.populations),
             len(found.network.cores),
             counts[FIRE],
-            counts[PACKET] + chip[INJECTION],
+            counts[PACKET] + counts[INJECTION],
             chip[0] + chip[1],
             counts[SYNAPTIC_OPERATION],
             f"{found.energy_j.sum() * 1e9:.3f}",
@@ -415,6 +416,6 @@ def check_counts(
     )
     np.testing.assert_array_equal(counts["synaptic_operation"] + read, theirs["spikes"])
     np.testing.assert_array_equal(chip[:, 0] + chip[:, 1], theirs["hops"])
-    assert per_core[:, PACKET].sum() + chip[:, INJECTION].sum() == peer["packets"]
+    assert per_core[:, [PACKET, INJECTION]].sum() == peer["packets"]
     received = counts["packet_in"].sum()
     assert received + read.sum() == peer["packets"]

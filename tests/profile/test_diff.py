@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from snn_deploy.costs.energy import parts_within
 from snn_deploy.errors import DataError
 from snn_deploy.profile.diff import SavedProfile, compare, read_profile
 from snn_deploy.profile.rows import Row, Rows
@@ -57,7 +58,7 @@ def test_the_parts_of_the_energy_add_up_to_all_of_it() -> None:
 
     changes = compare(saved(one), saved(later(one))).changes
 
-    parts = [changes[f"energy_{p}"] for p in ("dynamic", "static", "reset", "host")]
+    parts = [changes[f"energy_{p}"] for p in parts_within("board")]
     means = [part.difference.mean for part in parts if part.difference is not None]
     assert changes["energy"].difference is not None
     assert sum(means) == pytest.approx(changes["energy"].difference.mean)
@@ -134,7 +135,7 @@ def test_what_one_of_them_does_not_know_is_unknown() -> None:
         assert changes[name].after is None
         assert changes[name].difference is None
     assert changes["accuracy"].before is None
-    assert changes["energy_dynamic"].difference is not None
+    assert changes["energy_neurocores"].difference is not None
 
 
 def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends.registry import open_backend
 from snn_deploy.chip.events import ACCESS, CORE_EVENTS, INJECTION, PACKET, PACKET_IN
-from snn_deploy.chip.target import BAND, CENTRAL, end_name
+from snn_deploy.chip.target import BAND, CENTRAL, Cost, end_name
 from snn_deploy.costs.latency import timestep_durations
 from snn_deploy.costs.prices import prices_for
 from snn_deploy.cutoff.decision import Cutoff
@@ -19,6 +19,7 @@ from snn_deploy.cutoff.rules.risk import risk
 from snn_deploy.data.data import Data
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.profile.profile import Profile, Schedule, profile_inputs
+from snn_deploy.profile.rows import COLUMNS
 from snn_deploy.profile.schedules import other_monitor, text_of, winners
 from snn_deploy.profile.summary import summarize
 from tests.build import RATE, dense, integers, population, rng
@@ -136,7 +137,8 @@ def test_packets_sent_are_received_by_neurocores_or_read_by_the_host() -> None:
     found = profiled(risk(3))
 
     network, totals = found.artifact.network, found.totals
-    counts, injected = totals.cores.sum(axis=(0, 1)), totals.chip[:, INJECTION].sum()
+    counts = totals.cores.sum(axis=(0, 1))
+    injected = counts[INJECTION]
     program = open_backend("cpu").load(network)
     results = run_inputs(program, network, data().stimuli(), risk(3))
     read = sum(int(result.scores[-1].sum()) for result in results)  # output spikes
@@ -153,7 +155,7 @@ def test_two_halves_of_the_inputs_add_up() -> None:
     )
 
     rest = whole.rows[N // 2 :]
-    for name in ("spikes", "packets", "synaptic_operations", "energy_dynamic_j"):
+    for name in ("spikes", "packets", "synaptic_operations", "energy_neurocores_j"):
         total = half.rows.column(name).sum() + sum(getattr(r, name) for r in rest)
         assert total == pytest.approx(whole.rows.column(name).sum())
 
@@ -166,7 +168,7 @@ def test_sums_over_neurocores_and_timesteps_are_those_of_the_rows() -> None:
     operations = found.rows.column("synaptic_operations").sum()
     assert counts[CORE_EVENTS.index("synaptic_operation")] == operations
     packets = found.rows.column("packets").sum()
-    assert counts[PACKET] + found.totals.chip[:, INJECTION].sum() == packets
+    assert counts[PACKET] + counts[INJECTION] == packets
 
 
 @pytest.mark.parametrize("cutoff", [None, risk(20)], ids=["all", "risk"])
@@ -194,14 +196,22 @@ def test_what_layers_do_after_their_last_timestep_is_a_part_of_its_own(
         assert bool(late.any()) == (schedule in SERIAL)
         for end in BAND:
             for one, other in zip(rows, others, strict=True):
-                dynamic, run_on = (
-                    end_name(f"energy_{part}_j", end) for part in ("dynamic", "run_on")
-                )
-                kept = [getattr(x, dynamic) - getattr(x, run_on) for x in (one, other)]
+                events = [
+                    sum(
+                        getattr(x, end_name(f"energy_{part}_j", end))
+                        for part in ("neurocores", "mesh")
+                    )
+                    for x in (one, other)
+                ]
+                run_on = [
+                    getattr(x, end_name("energy_run_on_j", end)) for x in (one, other)
+                ]
+                kept = np.subtract(events, run_on)
                 assert kept[0] == pytest.approx(kept[1])
-                assert 0 <= getattr(one, run_on) <= getattr(other, run_on)
+                assert 0 <= run_on[0] <= run_on[1]
         if schedule not in SERIAL:
-            np.testing.assert_array_equal(rows.table, others.table)
+            for name in COLUMNS:
+                np.testing.assert_array_equal(rows.column(name), others.column(name))
 
 
 def test_the_other_monitor_is_what_a_profile_with_it_gives() -> None:
@@ -231,3 +241,85 @@ def test_every_schedule_has_words() -> None:
 
     assert len(set(texts)) == len(texts)
     assert "6 timesteps, streamed" in texts
+
+
+def repriced(**costs: Cost) -> Artifact:
+    """Return the network on a target with other prices."""
+    network = artifact().network
+    kept = {name: cost for name, cost in network.target.costs if name not in costs}
+    target = replace(network.target, costs=tuple({**kept, **costs}.items()))
+    return pack(replace(network, target=target))
+
+
+def means_by_schedule(network: Artifact, monitor: str = "embedded") -> dict[str, Any]:
+    found = profile_inputs(
+        network, open_backend("cpu"), data(), cutoff=risk(3), monitor=monitor
+    )
+    summary = summarize(found)
+    schedules: dict[str, Any] = summary["schedules"]
+    return schedules
+
+
+def test_clearing_the_chip_takes_time_of_inputs_served_one_by_one() -> None:
+    network = artifact().network
+    target = network.target
+    reset = replace(target.cost("reset"), time_s=35e-6, time_high_s=70e-6)
+    power = 0.0
+    for name in ("static", "embedded"):
+        n = target.number_of(name, network.n_chips)
+        power += n * (target.cost(name).power_w or 0.0)
+
+    unknown, known = (
+        means_by_schedule(artifact()),
+        means_by_schedule(repriced(reset=reset)),
+    )
+
+    for name, before in unknown.items():
+        after, is_serial = known[name], not name.startswith("streamed")
+        assert ("clearing" in before["without"]["throughput"]) == is_serial
+        assert ("time of clearing" in before["without"]["energy"]) == is_serial
+        assert "clearing" not in after["without"]["throughput"]
+        assert after["without"]["latency"] == before["without"]["latency"]
+        assert after["mean_latency_s"] == before["mean_latency_s"]
+        more_s = 1 / after["throughput_per_s"] - 1 / before["throughput_per_s"]
+        assert more_s == pytest.approx(35e-6 * is_serial, abs=1e-12)
+        more_j = after["mean_energy_j"] - before["mean_energy_j"]
+        assert more_j == pytest.approx(35e-6 * power * is_serial, abs=1e-15)
+        slowest = 1 / after["throughput_low_per_s"] - 1 / before["throughput_low_per_s"]
+        assert slowest == pytest.approx(70e-6 * is_serial, abs=1e-12)
+
+
+def test_injected_packets_are_unknown_until_they_have_a_price() -> None:
+    injection = Cost(energy_j=1e-12, time_s=1e-5, source="made up")
+
+    unknown = means_by_schedule(artifact())
+    known = means_by_schedule(repriced(injection=injection))
+
+    n = profiled(risk(3)).totals.cores[..., INJECTION].sum() / N
+    before, after = unknown["cutoff"], known["cutoff"]
+    assert before["mean_energy_injection_j"] is None
+    assert "injection" in before["without"]["energy"]
+    assert "injection" in before["without"]["latency"]
+    assert after["mean_energy_injection_j"] == pytest.approx(1e-12 * n)
+    assert "injection" not in after["without"]["latency"]
+    assert "injection" not in after["without"]["energy"]
+    assert after["mean_latency_s"] > before["mean_latency_s"]
+
+
+def test_a_host_that_polls_is_a_boundary_of_its_own() -> None:
+    host = Cost(power_w=20.0, source="made up")
+
+    embedded, polled, priced = (
+        means_by_schedule(artifact())["serial"],
+        means_by_schedule(artifact(), "host")["serial"],
+        means_by_schedule(repriced(host=host), "host")["serial"],
+    )
+
+    assert embedded["mean_energy_host_j"] == 0
+    assert embedded["mean_energy_to_host_j"] == embedded["mean_energy_j"]
+    assert polled["mean_energy_to_host_j"] is None  # nobody says what it draws
+    assert polled["mean_energy_j"] == priced["mean_energy_j"] > 0
+    more_j = priced["mean_energy_to_host_j"] - priced["mean_energy_j"]
+    assert more_j == pytest.approx(20.0 / priced["throughput_per_s"])
+    sums = [priced[f"mean_energy{end}_j"] for end in ("_neurocores", "_to_chip", "")]
+    assert sums == sorted(sums)

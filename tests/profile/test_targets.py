@@ -53,7 +53,12 @@ def test_prices_are_those_of_each_target() -> None:
     assert (own.target, other.target) == (chip.name, "hot")
     mine, theirs = (t.found["schedules"]["cutoff"] for t in (own, other))
     assert mine == summarize(here)["schedules"]["cutoff"]
-    for key in ("mean_energy_dynamic_j", "mean_latency_s", "mean_packets", "accuracy"):
+    for key in (
+        "mean_energy_neurocores_j",
+        "mean_latency_s",
+        "mean_packets",
+        "accuracy",
+    ):
         assert theirs[key] == mine[key]
     assert theirs["mean_energy_static_j"] == pytest.approx(mine["mean_latency_s"])
     assert theirs["mean_energy_static_high_j"] == pytest.approx(

@@ -8,7 +8,8 @@ import numpy as np
 
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends.results import Counts
-from snn_deploy.chip.target import Target
+from snn_deploy.chip.target import BAND, Target, end_name
+from snn_deploy.costs.energy import PARTS
 from snn_deploy.cutoff.rules.rule import Calibration
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore, Piece
 from snn_deploy.ir.quantized import (
@@ -22,9 +23,7 @@ from tests.build import RATE, dense, integers, population, simulator
 
 N_TIMESTEPS = RATE.timesteps
 NO_ENERGY: dict[str, Any] = {
-    f"energy_{part}_{end}": None
-    for part in ("dynamic", "static", "reset", "host")
-    for end in ("j", "high_j")
+    end_name(f"energy_{part}_j", end): None for part in PARTS for end in BAND
 }
 
 
@@ -80,6 +79,11 @@ def changed(row: Row, **changes: Any) -> Row:
 
 def row(index: int, timesteps: int, **changes: Any) -> Row:
     """Return an input that costs 10 microjoules and a millisecond a timestep."""
+    nothing = [
+        end_name(f"energy_{part}_j", end)
+        for part in ("mesh", "links", "injection", "host")
+        for end in BAND
+    ]
     settings: dict[str, Any] = {
         "index": index,
         "input_hash": 7 + index,
@@ -97,18 +101,19 @@ def row(index: int, timesteps: int, **changes: Any) -> Row:
         "saturations": 0,
         "wraps": 0,
         "run_on_synaptic_operations": 300 * timesteps,
-        "energy_dynamic_low_j": 2e-6 * timesteps,
-        "energy_dynamic_j": 4e-6 * timesteps,
-        "energy_dynamic_high_j": 8e-6 * timesteps,
+        **dict.fromkeys(nothing, 0.0),
+        "energy_neurocores_low_j": 2e-6 * timesteps,
+        "energy_neurocores_j": 4e-6 * timesteps,
+        "energy_neurocores_high_j": 8e-6 * timesteps,
         "energy_static_low_j": 1e-6 * timesteps,
         "energy_static_j": 3e-6 * timesteps,
         "energy_static_high_j": 6e-6 * timesteps,
         "energy_reset_low_j": 1e-6 * timesteps,
         "energy_reset_j": 1e-6 * timesteps,
         "energy_reset_high_j": 1e-6 * timesteps,
-        "energy_host_low_j": 1e-6 * timesteps,
-        "energy_host_j": 2e-6 * timesteps,
-        "energy_host_high_j": 4e-6 * timesteps,
+        "energy_embedded_low_j": 1e-6 * timesteps,
+        "energy_embedded_j": 2e-6 * timesteps,
+        "energy_embedded_high_j": 4e-6 * timesteps,
         "energy_run_on_low_j": 1e-7 * timesteps,
         "energy_run_on_j": 3e-7 * timesteps,
         "energy_run_on_high_j": 5e-7 * timesteps,

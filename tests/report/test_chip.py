@@ -9,7 +9,9 @@ from snn_deploy.report.chip import network_on_chip
 from tests.report.profiles import network
 from tests.report.reading import words
 
-LOADS = Loads(packets=np.array([12.5]), busy_s=np.array([3e-6]))
+LOADS = Loads(
+    packets=np.array([12.5]), injected=np.array([4.0]), busy_s=np.array([3e-6])
+)
 
 
 def test_network_and_losses_are_listed() -> None:
@@ -19,7 +21,7 @@ def test_network_and_losses_are_listed() -> None:
     assert "hidden (4), out (3)" in text
     assert "compartments of 8,192" in text
     assert "160 " in text  # synapse bits
-    assert "12.5 3.00 µs" in text
+    assert "12.5 4 3.00 µs" in text
     assert "round weights 7 0.5 0.25" in text
     assert "an answer is 2 chip timesteps behind its input" in text
     assert "Read-out, population out: spikes counted, sum over 6 timesteps" in text
@@ -35,7 +37,7 @@ def test_chips_are_counted() -> None:
     mapped = network()
     far = replace(mapped.cores[0], index=0, x=9, pieces=mapped.cores[0].pieces[:1])
     here = replace(mapped.cores[0], pieces=mapped.cores[0].pieces[1:])
-    loads = Loads(packets=np.ones(2), busy_s=np.ones(2))
+    loads = Loads(packets=np.ones(2), injected=np.zeros(2), busy_s=np.ones(2))
 
     text = words(network_on_chip(replace(mapped, cores=(here, far)), loads))
 

@@ -53,7 +53,7 @@ def test_targets_stand_side_by_side() -> None:
     assert "with cutoff, one by one; central prices; the others are mapped" in text
     assert "without a goal of compile --optimize here other" in text
     assert "neurocores 3 17" in text
-    assert "energy, modelled 20.0 µJ 20.0 µJ" in text
+    assert "energy up to the board, modelled 20.0 µJ 20.0 µJ" in text
     assert "Not on small: fc needs 9 of 8." in text
     assert "other: inherited." in text
 

@@ -22,15 +22,19 @@ def test_parts_and_their_sum_are_compared() -> None:
     text = means(profile())
 
     assert (
-        "energy, dynamic 4.00 µJ 8.00 µJ 16.0 µJ 12.0 µJ 24.0 µJ 48.0 µJ 66.7 %" in text
+        "energy, neurocores 4.00 µJ 8.00 µJ 16.0 µJ 12.0 µJ 24.0 µJ 48.0 µJ 66.7 %"
+        in text
     )
-    assert "energy, all 10.0 µJ 20.0 µJ 38.0 µJ 30.0 µJ 60.0 µJ 114 µJ 66.7 %" in text
+    assert (
+        "energy, up to board 10.0 µJ 20.0 µJ 38.0 µJ 30.0 µJ 60.0 µJ 114 µJ 66.7 %"
+        in text
+    )
     assert "latency 1.00 ms 2.00 ms 4.00 ms 3.00 ms 6.00 ms 12.0 ms 66.7 %" in text
     assert "synaptic operations 2,000 6,000 66.7 %" in text
     assert "hops 0 0 \N{EN DASH}" in text
     late = "after a layer's last timestep"
     assert f"synaptic operations {late} 600 1,800 66.7 %" in text
-    assert f"energy, dynamic, {late} 200 nJ 600 nJ 1.00 µJ 600 nJ" in text
+    assert f"energy of events {late} 200 nJ 600 nJ 1.00 µJ 600 nJ" in text
 
 
 def test_what_is_done_after_the_last_timestep_is_shown_if_there_is_any() -> None:
@@ -69,14 +73,15 @@ def test_cutoff_that_costs_more_saves_less_than_nothing() -> None:
 def test_without_cutoff_nothing_is_compared() -> None:
     text = means(without_cutoff())
 
-    assert "energy, all 30.0 µJ 60.0 µJ 114 µJ latency" in text
+    assert "energy, up to board 30.0 µJ 60.0 µJ 114 µJ latency" in text
     assert "saved" not in text
 
 
 def test_unknown_prices_are_called_so() -> None:
-    unknown = {f"energy_host_{end}": None for end in ("low_j", "j", "high_j")}
+    unknown = {f"energy_embedded_{end}": None for end in ("low_j", "j", "high_j")}
     few = profile(rows=early_rows(9, **unknown), fixed_rows=fixed_rows(9, **unknown))
 
-    assert f"energy, host{7 * ' unknown'}" in means(few)
-    assert "energy, known parts 8.00 µJ 16.0 µJ" in means(few)
-    assert "energy, all" not in means(CASES["no prices"])
+    assert f"energy, embedded{7 * ' unknown'}" in means(few)
+    assert f"energy, up to board{7 * ' unknown'}" in means(few)
+    assert "energy, up to chip 8.00 µJ 16.0 µJ" in means(few)
+    assert f"energy, up to chip{7 * ' unknown'}" in means(CASES["no prices"])

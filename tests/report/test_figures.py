@@ -40,10 +40,10 @@ def test_what_cannot_be_drawn_is_said() -> None:
 
 
 def test_parts_left_out_are_named() -> None:
-    unknown = {f"energy_host_{end}": None for end in ("low_j", "j", "high_j")}
+    unknown = {f"energy_embedded_{end}": None for end in ("low_j", "j", "high_j")}
     few = profile(rows=early_rows(9, **unknown), fixed_rows=fixed_rows(9, **unknown))
 
     text = words(drawn(few))
 
-    assert "Unknown, and left out: host." in text
-    assert "dynamic static reset Modelled" in text
+    assert "Unknown, and left out: embedded." in text
+    assert "neurocores static reset Modelled" in text

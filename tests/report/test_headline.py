@@ -31,7 +31,9 @@ def test_headline_says_what_the_cutoff_saves() -> None:
     assert "takes 2 of 6 timesteps on average (on the chip 4; all 6 take 8" in text
     assert "8 served one by one, 6 streamed" in text
     assert "accuracy 96.7 % against 100.0 % (lost: 3.33 points, 95 % interval" in text
-    assert "mean energy 20.0 µJ against 60.0 µJ" in text
+    assert (
+        "mean energy 20.0 µJ against 60.0 µJ, of neurocores, chips and board; " in text
+    )
     assert "mean latency 2.00 ms against 6.00 ms" in text
     assert (
         "Best for latency and throughput and energy: with cutoff, one by one." in text
@@ -116,12 +118,15 @@ def test_unknown_energy_is_never_zero() -> None:
 
 
 def test_sum_of_some_parts_names_them() -> None:
-    unknown = {f"energy_host_{end}": None for end in ("low_j", "j", "high_j")}
+    unknown = {f"energy_embedded_{end}": None for end in ("low_j", "j", "high_j")}
     few = profile(rows=early_rows(9, **unknown), fixed_rows=fixed_rows(9, **unknown))
 
     text = head(few)
 
-    assert "mean energy 16.0 µJ (dynamic, static, reset only)" in text
+    assert (
+        "mean energy 16.0 µJ against 48.0 µJ, of neurocores, chips and board, without "
+        "embedded; mean latency"
+    ) in text
 
 
 def test_infinite_threshold_is_a_refusal() -> None:

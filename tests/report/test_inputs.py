@@ -88,17 +88,17 @@ def test_unknown_costs_are_null_and_do_not_sort() -> None:
 
 
 def test_parts_without_a_price_are_left_out_and_named() -> None:
-    unknown = {f"energy_host_{end}": None for end in ("low_j", "j", "high_j")}
+    unknown = {f"energy_embedded_{end}": None for end in ("low_j", "j", "high_j")}
     rows = early_rows(3, **unknown)
     found = profile(3, rows=[changed(r, energy_reset_j=1e-9) for r in rows])
 
-    assert data(found)["parts"] == ["dynamic", "static", "reset"]
-    assert values(found, "dynamic")[:3] == [4.0, 8.0, 12.0]
+    assert data(found)["parts"] == ["neurocores", "static", "reset"]
+    assert values(found, "neurocores")[:3] == [4.0, 8.0, 12.0]
     assert values(found, "reset")[:3] == [0.001] * 3
-    assert re.findall(r"(dynamic|static|reset)<small>(\w+), ", section(found)) == [
-        ("dynamic", "µJ"), ("static", "µJ"), ("reset", "µJ")
+    assert re.findall(r"(neurocores|static|reset)<small>(\w+), ", section(found)) == [
+        ("neurocores", "µJ"), ("static", "µJ"), ("reset", "µJ")
     ]  # fmt: skip
-    assert "Unknown, and left out: host. Highest:" in words(section(found))
+    assert "Unknown, and left out: embedded. Highest:" in words(section(found))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -129,9 +129,9 @@ def test_of_too_many_inputs_those_worth_a_look_are_kept(
 
 
 def test_costs_keep_five_digits() -> None:
-    exact = early_rows(3, energy_dynamic_j=1.23456789e-5)
+    exact = early_rows(3, energy_neurocores_j=1.23456789e-5)
 
-    assert values(profile(3, rows=exact), "dynamic") == [12.346] * 3
+    assert values(profile(3, rows=exact), "neurocores") == [12.346] * 3
 
 
 def test_hostile_text_cannot_end_the_data() -> None:

@@ -18,7 +18,8 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def loads(*packets: float) -> Loads:
-    return Loads(packets=np.array(packets), busy_s=1e-6 * np.array(packets))
+    n = np.array(packets)
+    return Loads(packets=n, injected=0 * n, busy_s=1e-6 * n)
 
 
 def on_two() -> MappedNetwork:
@@ -96,7 +97,7 @@ def test_colors_say_how_much() -> None:
 
 def test_unknown_times_have_no_colors() -> None:
     mapped = on_two()
-    unknown = Loads(packets=np.ones(2), busy_s=np.full(2, np.nan))
+    unknown = Loads(packets=np.ones(2), injected=np.zeros(2), busy_s=np.full(2, np.nan))
 
     assert [c.key for c in colorings(mapped, unknown)] == ["layer", "use", "traffic"]
     assert [c.key for c in colorings(mapped, None)] == ["layer", "use"]

@@ -77,14 +77,18 @@ class Efforts:
         injecting = injected * self._price("injection", "time_s")
         time = max(working + barrier, injecting)
         dynamic = sum(n.sum() * self._price(e, "energy_j") for e, n in counts.items())
-        dynamic += injected * self._price("packet", "energy_j")
+        dynamic += injected * self._price("injection", "energy_j")
         dynamic += crossings * self._price("chip_crossing", "energy_j")
         n_timesteps = self.graph.training.timesteps
         waiting = (n_timesteps + self.graph.depth) * time
         waiting += self._price("poll_embedded", "time_s")
-        power = n_chips * self._price("static", "power_w")
-        power += self._price("host", "power_w")
-        clearing = n_chips * self._price("reset", "energy_j")
+        waiting += self._price("reset", "time_s")
+        power = sum(
+            self.target.number_of(name, n_chips) * self._price(name, "power_w")
+            for name in ("static", "embedded")
+        )
+        n_cleared = self.target.number_of("reset", n_chips)
+        clearing = n_cleared * self._price("reset", "energy_j")
         return Effort(
             n_cores=n_cores,
             n_chips=n_chips,
