@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import max_pool2d
 
 from snn_deploy.chip.target_file import read_target
 from snn_deploy.compiler.pipeline import compile_model
@@ -92,6 +93,27 @@ def branched(frame: Frame, meet: Any, flat: Any, width: int = 192) -> Case:
     return lambda folder: frame.check(Branches(frame, meet, flat, width), folder, MAPS)
 
 
+def _meetings(frame: Frame) -> dict[str, Case]:
+    """Return the cases of two branches that meet otherwise than by a sum."""
+    return {
+        "product of spikes (AND)": branched(frame, lambda x, y: x * y, _flat),
+        "product with 1 - spikes (IAND)": branched(
+            frame, lambda x, y: x * (1 - y), _flat
+        ),
+        "maximum of spikes (OR)": branched(frame, torch.maximum, _flat),
+        "max pooling behind a sum": branched(
+            frame, lambda x, y: max_pool2d(x + y, 2), _flat, 48
+        ),
+        "factors and constants": branched(
+            frame, lambda x, y: 0.5 * x - (y - 0.25) / 2, _flat
+        ),
+    }
+
+
+def _flat(x: Tensor) -> Tensor:
+    return x.flatten(1)
+
+
 def layer_cases(frame: Frame) -> dict[str, Case]:
     """Return the cases of all layers, between the neurons of one framework."""
     n = frame.neurons
@@ -130,6 +152,16 @@ def layer_cases(frame: Frame) -> dict[str, Case]:
             frame, torch.add, lambda x: x.view(x.size(0), -1)
         ),
         "Dropout": frame.case(conv2d, n, lambda: nn.Dropout(0.5)),
+        "nearest upsampling": frame.case(
+            conv2d, n, lambda: nn.Upsample(scale_factor=2)
+        ),
+        **_meetings(frame),
+        "weights behind weights": frame.case(conv2d, lambda: nn.Conv2d(4, 3, 1), n),
+        "BatchNorm before the weights": frame.case(
+            lambda: nn.BatchNorm2d(2), conv2d, n
+        ),
+        "AvgPool2d before the neurons": frame.case(conv2d, lambda: nn.AvgPool2d(2), n),
+        "MaxPool2d before the neurons": frame.case(conv2d, lambda: nn.MaxPool2d(2), n),
         "residual add": branched(frame, lambda x, y: x + y, lambda x: x.flatten(1)),
         "concatenation": branched(
             frame, lambda x, y: torch.cat((x, y), 1), lambda x: x.flatten(1), 384

@@ -85,6 +85,12 @@ CASES: dict[str, Case] = {
     "view or reshape as flatten": row(conv(), nn.ReLU, Viewed),
     "Dropout": row(conv(), nn.ReLU, nn.Dropout),
     "residual add": lambda folder: check(folder, Residual(), MAPS),
+    "nearest upsampling": row(
+        conv(), nn.ReLU, lambda: nn.Upsample(scale_factor=2), lambda: nn.Conv2d(4, 2, 2)
+    ),
+    "weights behind weights": row(conv(), lambda: nn.Conv2d(4, 3, 1), nn.ReLU),
+    "BatchNorm before the weights": row(lambda: nn.BatchNorm2d(2), conv(), nn.ReLU),
+    "AvgPool2d before the neurons": row(conv(), lambda: nn.AvgPool2d(2), nn.ReLU),
     "concatenation": row(Concatenated),
     "ReLU": row(conv(), nn.ReLU),
     "ReLU6": row(conv(), nn.ReLU6),
