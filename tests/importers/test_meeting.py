@@ -15,11 +15,16 @@ from snn_deploy.compiler.pipeline import to_spiking
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.torch.collected import INPUT_NAME, Layers
 from snn_deploy.importers.torch.file import save
-from snn_deploy.importers.torch.meeting import concatenated, logic, padded, scaled
+from snn_deploy.importers.torch.meeting import (
+    arithmetic,
+    concatenated,
+    logic,
+    scaled,
+)
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Lif
-from snn_deploy.ir.nodes import Add, Conv2d
+from snn_deploy.ir.nodes import Add, Conv2d, shifted
 from snn_deploy.nn.neurons import Qcfs
 from tests.build import RATE, conv, lif, trains
 
@@ -147,6 +152,53 @@ def test_factors_and_constants_are_weights_and_biases(
     np.testing.assert_allclose(outputs(layers, end), wanted, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("operation", "operands", "expected"),
+    [
+        ("add", ("a", "cb"), lambda a, b: a + b),
+        ("sub", ("a", "cb"), lambda a, b: a - b),
+        ("sub", (1.0, "cb"), lambda a, b: 1 - b),
+        ("sub", ("cb", 1.0), lambda a, b: b - 1),
+        ("div", ("cb", 4.0), lambda a, b: b / 4),
+        ("mul", (np.array([[1.0]]), "a"), lambda a, b: a),
+        ("neg", ("cb",), lambda a, b: -b),
+        ("logical_not", ("a",), lambda a, b: 1 - a),
+    ],
+)
+def test_arithmetic_is_a_weighted_sum(
+    operation: str,
+    operands: tuple[Any, ...],
+    expected: Callable[[FloatArray, FloatArray], FloatArray],
+) -> None:
+    layers, spikes = two_layers()
+    current = outputs(layers, "cb")
+
+    end = arithmetic(layers, "meet", operation, operands)
+
+    wanted = expected(spikes["a"], current)
+    np.testing.assert_allclose(outputs(layers, end), wanted, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("operation", "operands", "words"),
+    [
+        ("div", (1.0, "a"), "div of an output and a constant, which is no"),
+        ("div", ("a", 0.0), "div of an output and a constant, which is no"),
+        ("maximum", ("a", 0.5), "maximum of an output and a constant"),
+        ("div", ("a", "b"), "div of a and b, outputs of"),
+        ("mul", ("a", "cb"), "of which cb is more than one spike"),
+        ("bitwise_not", ("cb",), "no spikes worth 1"),
+    ],
+)
+def test_other_arithmetic_is_refused(
+    operation: str, operands: tuple[Any, ...], words: str
+) -> None:
+    layers, _ = two_layers()
+
+    with pytest.raises(ModelError, match=words):
+        arithmetic(layers, "meet", operation, operands)
+
+
 def test_factor_of_0_and_constants_of_another_shape_are_refused() -> None:
     layers, _ = two_layers()
 
@@ -161,7 +213,7 @@ def test_factor_of_0_and_constants_of_another_shape_are_refused() -> None:
 def test_padding_is_that_of_pytorch(rows: tuple[int, int]) -> None:
     layers, spikes = two_layers()
 
-    end = padded(layers, "pad", "a", rows, (0, 1))
+    end = layers.add(shifted("pad", SHAPE, rows, (0, 1)), ("a",))
     shape = layers.shape_of(end)
     end = layers.add(conv("last", shape, 3, padding=(0, 0)), (end,))
 

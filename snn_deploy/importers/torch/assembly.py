@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+import numpy as np
+import torch
 from torch import nn
 
 from snn_deploy.errors import ModelError
@@ -10,11 +12,23 @@ from snn_deploy.importers.torch.collected import INPUT_NAME, Layers
 from snn_deploy.importers.torch.delays import OneTimestep
 from snn_deploy.importers.torch.frameworks.registry import DEPLOYABLE, framework_of
 from snn_deploy.importers.torch.functions import layer_of
+from snn_deploy.importers.torch.layers import array
+from snn_deploy.importers.torch.meeting import (
+    ARITHMETIC,
+    LOGIC,
+    Operand,
+    arithmetic,
+    concatenated,
+)
 from snn_deploy.importers.torch.record import LAYER
-from snn_deploy.importers.torch.timestep import Before, Item
+from snn_deploy.importers.torch.timestep import Before, Item, Source
+from snn_deploy.ir.graph import Edge
+from snn_deploy.ir.neurons import Lif
+from snn_deploy.ir.nodes import Add
 from snn_deploy.names import free_name
 
 STATE = "state of neurons"  # stands for values that only neurons may take
+MET = (*ARITHMETIC, *LOGIC, "cat")
 WEIGHTED = ("linear", "conv1d", "conv2d", "conv_transpose2d", "batch_norm")
 READ_OUT = (
     "forward returns the state of neurons first; return the output, or the output and "
@@ -47,6 +61,7 @@ class Assembly:
         self._module_at = module_at
         self._paths = {*paths}
         self._counts: Counter[str] = Counter()
+        self._late: dict[Item, str] = {}  # what gives outputs a timestep later
 
     def add(self, timestep: OneTimestep) -> str:
         """Add the layers of a timestep; return the last one.
@@ -58,6 +73,7 @@ class Assembly:
         """
         for item in timestep.items:
             self.names[item] = self._end(item)
+        self._add_late()
         output = timestep.output
         return self._voltage(output) if output.operation == "part" else self.of(output)
 
@@ -78,11 +94,69 @@ class Assembly:
             return STATE
         if item.operation == LAYER:
             return self._layer(item)
-        if any(isinstance(source, Before) for source in item.sources):
-            raise self._refused(item, "carries a value to the next timestep")
-        if item.operation == "add":
-            return self._sum(item)
+        if item.operation in MET:
+            return self._meeting(item)
+        if item.operation == "to":
+            return self._converted(item)
         return self._function(item)
+
+    def _meeting(self, item: Item) -> str:
+        """Add what outputs, and constants, give together."""
+        operands = [self._operand(item, source) for source in item.sources]
+        name = self._name(item)
+        if item.operation != "cat":
+            return arithmetic(self.layers, name, item.operation, operands)
+        sources = [operand for operand in operands if isinstance(operand, str)]
+        if item.options["dim"] or len(sources) < len(operands):
+            raise self._refused(item, "joins constants, or other axes than channels")
+        return concatenated(self.layers, name, sources)
+
+    def _converted(self, item: Item) -> str:
+        """Return spikes that another type holds as well."""
+        source = self._signal(item)
+        values = {v for each in self.layers.values_of(source) or () for v in each}
+        is_bool = item.options["dtype"] is torch.bool
+        held = {0.0, 1.0} if is_bool else {v for v in values if v == int(v)}
+        if not values or not values <= held:
+            raise self._refused(
+                item, f"makes {item.options['dtype']} of what does not fit"
+            )
+        return source
+
+    def _operand(self, item: Item, source: Source) -> Operand:
+        if isinstance(source, Item | Before):
+            return self._output(item, source)
+        return array(source) if isinstance(source, torch.Tensor) else source
+
+    def _output(self, item: Item, source: Item | Before) -> str:
+        """Return the layer that gives what an item takes."""
+        if isinstance(source, Before):
+            return self._before(item, source)
+        if self.names[source] == STATE:
+            raise ModelError(
+                f"{self._told(item)}: forward feeds this layer the {STATE}; feed it an "
+                "output"
+            )
+        return self.names[source]
+
+    def _before(self, item: Item, source: Before) -> str:
+        """Return what gives the spikes of the timestep before, and at first none."""
+        if source.item.operation != LAYER or np.any(np.asarray(source.initial)):
+            raise self._refused(item, "carries a value to the next timestep")
+        if source.item not in self._late:
+            name = self._free(f"{_called(source.item)}_before")
+            shape = source.item.shape
+            self._late[source.item] = self.layers.add(Add(name=name, shape=shape), ())
+        return self._late[source.item]
+
+    def _add_late(self) -> None:
+        """Lead spikes to what takes them a timestep later."""
+        for item, late in self._late.items():
+            source = self.of(item)
+            if not isinstance(self.layers.nodes[source], Lif):
+                raise self._refused(item, "is taken a timestep later, and no spike")
+            edge = Edge(source=source, target=late, delay=1)
+            self.layers.edges.append(edge)
 
     def _layer(self, item: Item) -> str:
         module = item.module
@@ -96,16 +170,9 @@ class Assembly:
     def _signal(self, item: Item) -> str:
         """Return the layer that feeds an item."""
         (source, *_) = item.sources
-        if isinstance(source, Before):
-            raise self._refused(item, "is fed a value of the timestep before")
-        if not isinstance(source, Item):
+        if not isinstance(source, Item | Before):
             raise self._refused(item, "is fed a constant")
-        if self.names[source] == STATE:
-            raise ModelError(
-                f"{self._told(item)}: forward feeds this layer the {STATE}; feed it an "
-                "output"
-            )
-        return self.names[source]
+        return self._output(item, source)
 
     def _sum(self, item: Item) -> str:
         terms = [s for s in item.sources if isinstance(s, Item)]

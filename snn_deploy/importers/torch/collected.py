@@ -21,6 +21,7 @@ from snn_deploy.importers.torch.layers import read_layer
 from snn_deploy.ir.graph import Edge, Graph, Training
 from snn_deploy.ir.neurons import Integrator, Relu
 from snn_deploy.ir.nodes import Add, Input, Node
+from snn_deploy.ir.spike_values import Values, possible_values
 from snn_deploy.names import free_name
 
 logger = logging.getLogger(__name__)
@@ -141,8 +142,20 @@ class Layers:
             name += "_again"
         return name
 
+    def values_of(self, name: str) -> tuple[Values, ...] | None:
+        """Return what each channel of a layer may give, if it gives spikes."""
+
+        def sources_of(node: Node) -> list[Node]:
+            edges = [edge for edge in self.edges if edge.target == node.name]
+            return [self.nodes[edge.source] for edge in edges]
+
+        return possible_values(self.nodes[name], sources_of)
+
     def _relu(self, name: str, source: str) -> str:
-        """Add a ReLU, whose largest value nobody knows yet."""
+        """Add a ReLU, whose largest value nobody knows yet; none behind spikes."""
+        values = self.values_of(source)
+        if values is not None and min(min(each) for each in values) >= 0:
+            return source
         if self.is_balanced:
             raise ModelError(
                 f"{name}: a ReLU has no largest value that could be a threshold; give "

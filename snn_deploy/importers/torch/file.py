@@ -10,6 +10,7 @@ import pickletools
 import re
 import warnings
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from snn_deploy.arrays import AnyArray, Shape
+from snn_deploy.arrays import AnyArray, FloatArray, Shape
 from snn_deploy.errors import ModelError, SnnDeployError
 from snn_deploy.files.archives import check_archive
 from snn_deploy.files.writing import write_whole
@@ -36,6 +37,7 @@ from snn_deploy.ir.graph import Functional, Graph, Training
 from snn_deploy.ir.stimuli import Encoding
 from snn_deploy.names import shown
 
+Factors = float | Sequence[float] | FloatArray  # one, or one for each channel
 FORMAT = "snn-deploy model"
 VERSIONS = (1, 2)  # read; the last one is written
 _MAKES_TENSORS = re.compile(
@@ -61,8 +63,8 @@ def save(
     input_shape: Shape | int,
     timesteps: int,
     encoding: str = "direct",
-    input_scale: float = 1.0,
-    input_offset: float = 0.0,
+    input_scale: Factors = 1.0,
+    input_offset: Factors = 0.0,
     dt: float | None = None,
     functional: str = "sum",
     example_inputs: AnyArray | None = None,
@@ -86,8 +88,10 @@ def save(
         For how many timesteps an input is shown.
     encoding : {"direct", "rate", "events"}
         The same value at every timestep; Bernoulli spikes; recorded spikes.
-    input_scale, input_offset : float
-        The model takes ``x * input_scale + input_offset`` of data from 0 to 1.
+    input_scale, input_offset : float, or sequence of float
+        The model takes ``x * input_scale + input_offset`` of data from 0 to 1; one of
+        each, or one for each channel. ``Normalize(mean, std)`` of torchvision is
+        ``input_scale=1 / std, input_offset=-mean / std``.
     dt : float, optional
         Length of a timestep [s].
     functional : {"sum", "last", "max"}
@@ -148,8 +152,8 @@ def read_module(
     input_shape: Shape | int,
     timesteps: int,
     encoding: str = "direct",
-    input_scale: float = 1.0,
-    input_offset: float = 0.0,
+    input_scale: Factors = 1.0,
+    input_offset: Factors = 0.0,
     dt: float | None = None,
     functional: str = "sum",
     example_inputs: AnyArray | None = None,
@@ -157,23 +161,44 @@ def read_module(
     neurons: Declarations | None = None,
 ) -> Graph:
     """Return the network called ``name`` that ``save`` would write; see there."""
+    sizes = [input_shape] if isinstance(input_shape, int) else input_shape
+    shape = tuple(map(operator.index, sizes))
+    scale = _factors("input_scale", input_scale, shape)
+    offset = _factors("input_offset", input_offset, shape)
+    is_each = scale.size > 1 or offset.size > 1
     training = Training(
         timesteps=operator.index(timesteps),
         encoding=_member(Encoding, encoding, "encoding"),
-        input_scale=float(input_scale),
-        input_offset=float(input_offset),
+        input_scale=1.0 if is_each else scale.item(),
+        input_offset=0.0 if is_each else offset.item(),
         dt=None if dt is None else float(dt),
         functional=_member(Functional, functional, "functional"),
     )
-    sizes = [input_shape] if isinstance(input_shape, int) else input_shape
-    shape = tuple(map(operator.index, sizes))
     model = unwrapped(model)
     if neurons is not None:
         model = copied(model)
         declare(model, neurons)
-    graph = trace(model, shown(name), shape, training, example_inputs)
+    graph = trace(
+        model,
+        shown(name),
+        shape,
+        training,
+        example_inputs,
+        factors=(scale, offset) if is_each else None,
+    )
     used = [x for x in (example_inputs, training_inputs) if x is not None]
     return with_used_inputs(graph, *used)
+
+
+def _factors(name: str, values: Factors, shape: Shape) -> FloatArray:
+    """Return what the input is multiplied by, or what is added: one, or by channel."""
+    found: FloatArray = np.asarray(values, np.float64).reshape(-1)
+    if found.size not in (1, *shape[:1]):
+        raise ModelError(
+            f"{name} has {found.size} values for an input of {shape}; give one, or "
+            "one for each channel"
+        )
+    return found
 
 
 def write_model(graph: Graph, path: Path) -> None:

@@ -107,6 +107,16 @@ def _resized(**given: Any) -> nn.Module:
     return nn.Upsample(**{k: v for k, v in given.items() if k in names})
 
 
+def _padded(
+    pad: tuple[int, ...], mode: str = "constant", value: float | None = None
+) -> nn.Module:
+    if mode != "constant" or len(pad) not in (2, 4):
+        raise ValueError(f"mode {mode}, {len(pad)} numbers")
+    make: Any = nn.ConstantPad1d if len(pad) == 2 else nn.ConstantPad2d
+    layer: nn.Module = make(pad, value or 0.0)
+    return layer
+
+
 _WEIGHTED: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
     "linear": _linear,
     "conv1d": _convolution,
@@ -126,6 +136,7 @@ _PLAIN: dict[str, Callable[..., nn.Module]] = {
     "log_softmax": nn.LogSoftmax,
     "max_pool1d": nn.MaxPool1d,
     "max_pool2d": nn.MaxPool2d,
+    "pad": _padded,
     "relu": nn.ReLU,
     "relu6": nn.ReLU6,
     "sigmoid": nn.Sigmoid,

@@ -31,6 +31,7 @@ DEPLOYABLE = (
     "nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d",
     "nn.BatchNorm1d, nn.BatchNorm2d, nn.AvgPool1d, nn.AvgPool2d, nn.MaxPool1d",
     "nn.MaxPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.Upsample",
+    "nn.ZeroPad1d, nn.ZeroPad2d",
     "nn.Flatten, nn.Dropout, nn.Identity, nn.ReLU, nn.ReLU6, nn.Hardtanh(0, ...)",
     "snn_deploy.nn.neurons.Qcfs",
 )
@@ -145,6 +146,19 @@ def _upsample(module: nn.Upsample, name: str, shape: Shape) -> Node:
             "cannot be deployed; use whole factors"
         )
     return Upsample2d(name=name, shape=shape, factor=(int(factors[0]), int(factors[1])))
+
+
+@read_layer.register(nn.ConstantPad1d)
+@read_layer.register(nn.ConstantPad2d)
+def _padded(
+    module: nn.ConstantPad1d | nn.ConstantPad2d, name: str, shape: Shape
+) -> Node:
+    if module.value:
+        raise ModelError(
+            f"{name}: pads with {module.value:g}, which cannot be deployed; use 0"
+        )
+    left, right, top, bottom = (*module.padding, 0, 0)[:4]
+    return ir.shifted(name, shape, (top, bottom), (left, right))
 
 
 def _each_axis(value: Any, of_rows: float, *, is_row: bool) -> tuple[float, float]:

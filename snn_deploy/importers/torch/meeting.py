@@ -5,16 +5,18 @@ operands as names of layers.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, Shape, n_neurons
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.torch.collected import Layers
+from snn_deploy.ir.graph import Edge, Graph
 from snn_deploy.ir.neurons import memoryless
-from snn_deploy.ir.nodes import Add, Node, affine, shifted
+from snn_deploy.ir.nodes import Add, Node, affine
 from snn_deploy.ir.scatter import Channels, SparseLinear
-from snn_deploy.ir.spike_values import possible_values, worth
+from snn_deploy.ir.spike_values import worth
 
 # by what is called: whether both must spike, and whether spikes are 1, not what worth
 LOGIC = {
@@ -26,6 +28,80 @@ LOGIC = {
     "bitwise_or": (False, True),
     "logical_or": (False, True),
 }
+
+
+# a layer's name, or a constant; of the shape of an output, or one that broadcasts
+Operand = str | float | FloatArray
+ARITHMETIC = ("add", "sub", "mul", "div", "neg", "logical_not", "bitwise_not")
+
+
+def arithmetic(
+    layers: Layers, name: str, operation: str, operands: Sequence[Operand]
+) -> str:
+    """Add what an operation of ``ARITHMETIC`` or ``LOGIC`` makes of its operands.
+
+    Raises
+    ------
+    ModelError
+        If it is neither a weighted sum nor logic of spikes.
+    """
+    sources = [operand for operand in operands if isinstance(operand, str)]
+    if len(sources) == 2:
+        return _of_two(layers, name, operation, *sources)
+    if len(sources) != 1 or len(operands) > 2:
+        raise ModelError(f"{name}: {operation} of constants alone; leave it out")
+    (source,) = sources
+    if len(operands) == 1:
+        if operation in ("logical_not", "bitwise_not"):
+            _check_ones(layers, name, operation, source)
+            return scaled(layers, name, source, -1.0, 1.0)
+        return scaled(layers, name, source, -1.0)
+    is_first = operands[0] is source
+    constant = np.asarray(operands[1 if is_first else 0], np.float64)
+    return scaled(layers, name, source, *_affine(name, operation, constant, is_first))
+
+
+def _affine(
+    name: str, operation: str, constant: FloatArray, is_first: bool
+) -> tuple[FloatArray, FloatArray]:
+    """Return gain and offset of an output and a constant, of which one is first."""
+    none, one = np.array(0.0), np.array(1.0)
+    match operation:
+        case "add":
+            return one, constant
+        case "sub":
+            return (one, -constant) if is_first else (-one, constant)
+        case "mul":
+            return constant, none
+        case "div" if is_first and np.all(constant != 0):
+            return 1 / constant, none
+    raise ModelError(
+        f"{name}: {operation} of an output and a constant, which is no weighted sum; "
+        "only constants can be added, subtracted and multiplied, and divided by"
+    )
+
+
+def _of_two(layers: Layers, name: str, operation: str, one: str, other: str) -> str:
+    if operation in LOGIC:
+        return logic(layers, name, operation, one, other)
+    shapes = layers.shape_of(one), layers.shape_of(other)
+    if shapes[0] != shapes[1] or operation not in ("add", "sub"):
+        raise ModelError(
+            f"{name}: {operation} of {one} and {other}, outputs of {shapes[0]} and "
+            f"{shapes[1]}; only sums and differences of equal shapes, and logic of "
+            f"spikes ({', '.join(LOGIC)}) can be deployed"
+        )
+    if operation == "sub":
+        other = scaled(layers, f"{name}_minus", other, -1.0)
+    return layers.sum(name, [one, other])
+
+
+def _check_ones(layers: Layers, name: str, operation: str, source: str) -> None:
+    if _worth(layers, source) != 1:
+        raise ModelError(
+            f"{name}: {operation} of {source}, which gives no spikes worth 1; make it "
+            "1 - x"
+        )
 
 
 def concatenated(layers: Layers, name: str, sources: Sequence[str]) -> str:
@@ -132,26 +208,18 @@ def logic(layers: Layers, name: str, operation: str, one: str, other: str) -> st
 
 def _worth(layers: Layers, name: str) -> float | None:
     """Return what a single spike of a layer is worth, ``None`` if it gives others."""
-
-    def sources_of(node: Node) -> list[Node]:
-        edges = [edge for edge in layers.edges if edge.target == node.name]
-        return [layers.nodes[edge.source] for edge in edges]
-
-    values = possible_values(layers.nodes[name], sources_of)
+    values = layers.values_of(name)
     found = worth(values) if values is not None else None
     return found[0] if found is not None and found[1] == 1 else None
 
 
-def padded(
-    layers: Layers,
-    name: str,
-    source: str,
-    rows: tuple[int, int],
-    columns: tuple[int, int],
-) -> str:
-    """Add rows of zeros above and below a map, and columns at its left and right.
-
-    Where a number is under 0, so many are left out.
-    """
-    shape = layers.shape_of(source)
-    return layers.add(shifted(name, shape, rows, columns), (source,))
+def input_scaled(graph: Graph, gain: FloatArray, offset: FloatArray) -> Graph:
+    """Return the network of ``gain * x + offset`` for an input x, by channel."""
+    start = graph.input
+    node = affine(graph.free_name("input_scale"), start.shape, gain, offset)
+    edges = [
+        replace(edge, source=node.name) if edge.source == start.name else edge
+        for edge in graph.edges
+    ]
+    first = Edge(source=start.name, target=node.name)
+    return replace(graph, nodes=(*graph.nodes, node), edges=(first, *edges))

@@ -26,6 +26,7 @@ from snn_deploy.importers.torch.frameworks.registry import (
     copied,
     time_axis,
 )
+from snn_deploy.importers.torch.meeting import input_scaled
 from snn_deploy.importers.torch.record import LAYER
 from snn_deploy.ir.graph import Graph, Training
 from snn_deploy.ir.stimuli import GRAY_LEVELS, Encoding
@@ -48,6 +49,7 @@ def trace(
     *,
     is_balanced: bool = True,
     given: Collection[str] = ("timesteps", "functional"),
+    factors: tuple[FloatArray, FloatArray] | None = None,
 ) -> Graph:
     """Return the graph of ``model``, which has been seen to compute the same.
 
@@ -69,6 +71,9 @@ def trace(
     given : collection of str
         What the user says of ``training``; the rest is what the module says, if it
         does.
+    factors : tuple of array, optional
+        What each channel of the input is multiplied by, and what is added to it,
+        before the model gets it.
 
     Raises
     ------
@@ -96,6 +101,8 @@ def trace(
     graph = layers.graph(name, last, training)
     shown = values[-1][:, : reading.inputs.shape[1]]
     check_reading(graph, reading, assembly.names, shown, layers.dropped, framework)
+    if factors is not None:
+        graph = input_scaled(graph, *factors)
     if example_inputs is None:
         return graph
     return measured(graph, example_inputs, modules=layers.relus)
