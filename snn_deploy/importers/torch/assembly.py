@@ -154,7 +154,7 @@ class Assembly:
         for item, late in self._late.items():
             source = self.of(item)
             if not isinstance(self.layers.nodes[source], Lif):
-                raise self._refused(item, "is taken a timestep later, and no spike")
+                raise self._refused(item, "carries a value to the next timestep")
             edge = Edge(source=source, target=late, delay=1)
             self.layers.edges.append(edge)
 
