@@ -212,7 +212,7 @@ PRICED_EVENTS = tuple(event.name for event in EVENTS if event.is_priced)
 FAMILY = tuple(name for name in PRICED_EVENTS if name not in LEFT_OUT)
 OTHER_COSTS = (
     "static", "reset", "embedded", "host", "poll_embedded", "poll_host",
-    "barrier_of_chips",
+    "injection_host", "barrier_of_chips",
 )  # fmt: skip
 OF_EACH_CHIP = {"static": True, "reset": True, "embedded": False}
 

@@ -1,7 +1,7 @@
 """A target's prices as arrays, to be multiplied with counts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -81,7 +81,7 @@ def prices_of(
         link_energy=np.tile(_energies(target, Place.LINK), (n_links, 1)),
         generating=_times(target, Place.NEUROCORE, Work.GENERATING),
         receiving=_times(target, Place.NEUROCORE, Work.RECEIVING),
-        injecting=_times(target, Place.NEUROCORE, Work.INJECTING),
+        injecting=_times(_fed_by(target, monitor), Place.NEUROCORE, Work.INJECTING),
         crossing=_times(target, Place.LINK, Work.CROSSING),
         barrier=_barrier(target, n_tiles, n_chips),
         poll=_price(target, f"poll_{monitor}", "time_s"),
@@ -95,6 +95,15 @@ def prices_of(
         reset=_of_chips(target, "reset", "energy_j", n_chips),
         clearing=np.nan_to_num(_price(target, "reset", "time_s")),
     )
+
+
+def _fed_by(target: Target, monitor: str) -> Target:
+    """Return the target with the price of a packet that this monitor injects."""
+    from_outside = dict(target.costs).get("injection_host")
+    if monitor != "host" or from_outside is None:
+        return target
+    costs = {**dict(target.costs), "injection": from_outside}
+    return replace(target, costs=tuple(costs.items()))
 
 
 def _of_chips(target: Target, name: str, quantity: str, n_chips: int) -> FloatArray:
@@ -157,6 +166,7 @@ def _powers(monitor: str) -> tuple[str, ...]:
 
 def unknown_prices(target: Target, monitor: str, n_chips: int = 1) -> list[str]:
     """Return what costs energy or time but has no published price."""
+    target = _fed_by(target, monitor)
     energies = [(name, "energy") for name in (*PRICED_EVENTS, "reset")]
     powers = [(name, "power") for name in _powers(monitor)]
     events = [name for name in TIMED_EVENTS if name not in OF_CHIPS]
@@ -191,6 +201,7 @@ def price_list(target: Target, only: Sequence[str] = ()) -> list[ListedPrice]:
         *((name, "power_w") for name in _powers("host")),
         *((name, "time_s") for name in (*TIMED_EVENTS, "reset")),
         *((f"poll_{monitor}", "time_s") for monitor in MONITORS),
+        ("injection_host", "time_s"),
         ("barrier_of_chips", "time_s"),
     ]
     listed = [

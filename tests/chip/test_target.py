@@ -98,6 +98,15 @@ def test_targets_that_come_along_can_be_listed() -> None:
     assert target_names() == ["loihi-sim", "loihi1", "loihi2"]
 
 
+def test_the_simulator_costs_what_loihi_2_costs() -> None:
+    simulated, chip = read_target("loihi-sim"), read_target("loihi2")
+
+    for name in ("barrier", "costs", "price_set", "price_sets", "energy_note"):
+        assert getattr(simulated, name) == getattr(chip, name)
+    assert not chip.neurocore.reads_zeros
+    assert not simulated.neurocore.reads_zeros
+
+
 # units
 
 

@@ -17,10 +17,10 @@ from snn_deploy.chip.events import (
     SYNAPTIC_OPERATION,
     UPDATE,
 )
-from snn_deploy.chip.target import BAND, CENTRAL
+from snn_deploy.chip.target import BAND, CENTRAL, Target
 from snn_deploy.chip.target_file import read_target, target_from_table
 from snn_deploy.costs.latency import stream_times, timestep_durations
-from snn_deploy.costs.prices import Prices, prices_of
+from snn_deploy.costs.prices import Prices, prices_of, unknown_prices
 from tests.chip.test_target import table
 
 N_CORES = 3
@@ -28,15 +28,18 @@ N_BEHIND_MOST = 6
 MAPPED = np.array([4, 5, 6])
 
 
-def prices(**costs: Any) -> Prices:
+def target_of(**costs: Any) -> Target:
     chip = table()
     for name in ("access", "update", "packet", "packet_in", "synaptic_operation"):
         chip["cost"][name] = {"energy_pj": 1, "time_ns": 1, "source": "made up"}
     chip["cost"]["poll_embedded"] = {"time_us": 7, "source": "made up"}
     for name, cost in costs.items():
         chip["cost"][name] = {**cost, "source": "made up"}
-    target = target_from_table(chip, "tiny.toml")
-    return prices_of(target, n_tiles=1, monitor="embedded")
+    return target_from_table(chip, "tiny.toml")
+
+
+def prices(monitor: str = "embedded", **costs: Any) -> Prices:
+    return prices_of(target_of(**costs), n_tiles=1, monitor=monitor)
 
 
 def none(n: int) -> tuple[IntArray, IntArray]:
@@ -74,6 +77,25 @@ def test_injection_goes_on_beside_the_computing() -> None:
         found = timestep_durations(cores, chip, prices(injection={"time_us": time_us}))
 
         assert found[0, CENTRAL] == pytest.approx(expected)
+
+
+def test_a_host_outside_injects_at_its_own_price() -> None:
+    cores, chip = none(1)
+    cores[0, 0, INJECTION] = 3
+    inside, outside = {"time_us": 1}, {"time_us": 5}
+
+    for monitor, costs, expected in (
+        ("embedded", {"injection": inside, "injection_host": outside}, 3e-6),
+        ("host", {"injection": inside, "injection_host": outside}, 15e-6),
+        ("host", {"injection": inside}, 3e-6),
+        ("embedded", {"injection_host": outside}, 10e-9),  # the barrier
+    ):
+        found = timestep_durations(cores, chip, prices(monitor, **costs))
+        assert found[0, CENTRAL] == pytest.approx(expected)
+
+    only_outside = target_of(injection_host=outside)
+    assert "time of injection" in unknown_prices(only_outside, "embedded")
+    assert "time of injection" not in unknown_prices(only_outside, "host")
 
 
 def test_an_event_of_unknown_time_makes_its_timesteps_unknown() -> None:
