@@ -90,6 +90,17 @@ def _found(
     *,
     is_output: bool,
 ) -> list[FoundNeurons]:
+    items, used = recorded(function, shape, *initial)
+    neurons = find_neurons(nn.Identity(), items, used)
+    if is_output:
+        assert all(layer.outputs == tuple(used) for layer in neurons)
+    return neurons
+
+
+def recorded(
+    function: Callable[..., Any], shape: tuple[int, ...], *initial: Any
+) -> tuple[list[Item], set[Item]]:
+    """Return what a function does in a timestep, and what of it is its output."""
     x = torch.rand(3, *shape, dtype=torch.float64)
     into = Item(operation="input", shape=shape)
     states = [torch.rand_like(x) for _ in initial]
@@ -98,14 +109,11 @@ def _found(
     values |= {id(state): before for state, before in zip(states, carried, strict=True)}
     recorder = _Recorder(values)
     with torch.no_grad(), recorder:
-        output, *after = function(x, *states)
+        returned = function(x, *states)
+    output, *after = returned if isinstance(returned, tuple) else (returned,)
     for before, state in zip(carried, after, strict=True):
         before.item = values[id(state)]
-    given = values[id(output)]
-    neurons = find_neurons(nn.Identity(), [into, *recorder.items], {given})
-    if is_output:
-        assert all(layer.outputs == {given: 1.0} for layer in neurons)
-    return neurons
+    return [into, *recorder.items], {values[id(output)]}
 
 
 def outputs_of_function(

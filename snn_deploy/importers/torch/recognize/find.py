@@ -6,10 +6,9 @@ with no comparison in it whose value drives another is its synaptic current. Wha
 a core is its input, and what is computed from it alone, up to a spike, belongs to it.
 """
 
-import itertools
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -17,6 +16,16 @@ from torch import nn
 
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.torch.frameworks.cells import Cell
+from snn_deploy.importers.torch.recognize.arithmetic import (
+    COMPARISONS,
+    CUTTING,
+    LINEAR,
+    Arithmetic,
+    common_path,
+    is_arithmetic,
+    sources_of,
+    unique,
+)
 from snn_deploy.importers.torch.recognize.match import (
     N_READ,
     Recognized,
@@ -34,14 +43,8 @@ from snn_deploy.importers.torch.recognize.polynomials import (
 from snn_deploy.importers.torch.recognize.prove import neurons_of, prove
 from snn_deploy.importers.torch.recognize.replay import replayed
 from snn_deploy.importers.torch.recognize.tell import told
-from snn_deploy.importers.torch.timestep import Before, Item
-from snn_deploy.names import free_name
+from snn_deploy.importers.torch.timestep import Item
 
-COMPARISONS = ("gt", "ge", "lt", "le", "eq", "ne", "heaviside", "sign")
-LINEAR = ("add", "sub", "mul", "div", "neg", "to", "detach")
-# what takes values apart, or together, that are not of one neuron
-CUTS = ("input", "layer", "part", "linear", "matmul", "conv1d", "conv2d")
-CUTTING = ("relu", "clamp", "clamp_min", "clamp_max", "hardtanh", "maximum", "minimum")
 REMEDY = (
     "write it as v = v * decay + x; spike = (v > threshold).float(); v = v * (1 - "
     "spike), or v - spike * threshold"
@@ -50,7 +53,6 @@ DECLARE = (
     "; or say what it comes to: save(..., neurons={{{kind}: dict(decay=..., "
     "threshold=..., reset='hard', comparison='>')}})"
 )
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,7 +64,7 @@ class FoundNeurons:
     reading: Recognized
     cell: Cell
     inputs: tuple[Item, ...]  # their sum is the current
-    outputs: dict[Item, float]  # which multiple of the cell's output they are
+    outputs: tuple[Item, ...]  # all that are what they give
     inside: frozenset[Item]  # all that needs no layer of its own
 
     @property
@@ -89,96 +91,72 @@ def find_neurons(
     ModelError
         If a state changes as that of no neuron that can be deployed.
     """
-    search = _Finder(model, items, used)
-    found = list(search.found())
-    if search.refusals:
-        raise ModelError("; ".join(search.refusals))
+    arithmetic = Arithmetic(model, items, used)
+    cores = _cores(items)
+    silent = {  # what neither compares nor is compared
+        item: core
+        for core in cores
+        if not any(item.operation in COMPARISONS for item in core)
+        for item in core
+    }
+    spiking = [core for core in cores if not core <= silent.keys()]
+    rest = [core for core in reversed(cores) if core <= silent.keys()]
+    found: list[FoundNeurons] = []
+    refusals: list[str] = []
+    taken: set[Item] = set()
+    for core in (*spiking, *rest):
+        if core <= taken:
+            continue
+        part = _Part(arithmetic, core, silent)
+        try:
+            found += part.neurons()
+        except UnreadableError as error:
+            refusals.append(part.refusal(str(error)))
+        taken |= part.members
+    if refusals:
+        raise ModelError("; ".join(refusals))
     return found
 
 
-class _Finder:
-    """One timestep, and what of it is neurons."""
-
-    def __init__(
-        self, model: nn.Module, items: Sequence[Item], used: Collection[Item]
-    ) -> None:
-        self.model, self.items, self.used = model, items, set(used)
-        self.takers: dict[Item, list[Item]] = {item: [] for item in items}
-        self.refusals: list[str] = []
-        self.names: set[str] = set()
-        circles = nx.DiGraph()
-        for item in items:
-            for source in _sources(item):
-                self.takers.setdefault(source, []).append(item)
-                if _is_arithmetic(item) and _is_arithmetic(source):
-                    circles.add_edge(source, item)
-        whole = nx.condensation(circles)
-        self.cores = [
-            frozenset(whole.nodes[n]["members"])
-            for n in nx.topological_sort(whole)
-            if _is_circle(circles, whole.nodes[n]["members"])
-        ]
-        self.silent = {  # what neither compares nor is compared
-            item: core
-            for core in self.cores
-            if not any(item.operation in COMPARISONS for item in core)
-            for item in core
-        }
-
-    def free(self, path: str) -> str:
-        """Return a name for the neurons of a module, or of forward itself."""
-        name = free_name(path or "neurons", self.names)
-        self.names.add(name)
-        return name
-
-    def found(self) -> Iterator[FoundNeurons]:
-        """Yield all neurons; note refusals."""
-        taken: set[Item] = set()
-        spiking = [core for core in self.cores if not core <= self.silent.keys()]
-        rest = [core for core in reversed(self.cores) if core <= self.silent.keys()]
-        for core in (*spiking, *rest):
-            if core <= taken:
-                continue
-            part = _Part(self, core)
-            try:
-                neurons = list(part.neurons())
-            except UnreadableError as error:
-                self.refusals.append(part.refusal(str(error)))
-                neurons = []
-            taken |= part.members
-            yield from neurons
+def _cores(items: Sequence[Item]) -> list[frozenset[Item]]:
+    """Return the circles of arithmetic, each behind those that feed it."""
+    graph = nx.DiGraph()
+    for item in items:
+        for source in sources_of(item):
+            if is_arithmetic(item) and is_arithmetic(source):
+                graph.add_edge(source, item)
+    parts = nx.condensation(graph)
+    ordered = (parts.nodes[n]["members"] for n in nx.topological_sort(parts))
+    return [frozenset(p) for p in ordered if graph.subgraph(p).number_of_edges()]
 
 
 class _Part:
     """The items of one layer of neurons."""
 
-    def __init__(self, search: _Finder, core: frozenset[Item]) -> None:
-        self.search = search
+    def __init__(
+        self,
+        arithmetic: Arithmetic,
+        core: frozenset[Item],
+        silent: Mapping[Item, frozenset[Item]],
+    ) -> None:
+        self.arithmetic = arithmetic
         self.core = core
+        self.silent = silent
         self.shape = next(iter(core)).shape
         self.members = self._members()
-        order = search.items
-        self.inputs = _unique(
-            source
-            for item in order
-            if item in self.members
-            for source in _sources(item)
-            if source not in self.members
-        )
-        paths = _unique(item.path for item in order if item in core)
-        self.path = paths[0] if len(paths) == 1 else _common(paths)
-        self.kind = type(search.model.get_submodule(self.path)).__name__
+        self.inputs = arithmetic.inputs(self.members)
+        self.path = common_path(core)
+        self.kind = arithmetic.kind(self.path)
 
     # which items
 
     def _members(self) -> frozenset[Item]:
         members = set(self.core)
         while True:
-            outside = {s for item in members for s in _sources(item)} - members
             new: set[Item] = set()
-            for item in outside:
+            for item in self.arithmetic.inputs(members):
                 if self._is_current(item, set()):
-                    new |= {item, *self.search.silent.get(item, ())}
+                    new |= {item, *self.silent.get(item, ())}
                 elif self._is_scaling(item, members):
                     new.add(item)
             if not new:
@@ -187,38 +165,21 @@ class _Part:
 
     def _is_current(self, item: Item, seen: set[Item]) -> bool:
         """Return whether an item is a state that never spikes, or comes from one."""
-        if item in self.search.silent:
+        if item in self.silent:
             return True
-        if item in seen or not _is_arithmetic(item) or item.operation in COMPARISONS:
+        if item in seen or not is_arithmetic(item) or item.operation in COMPARISONS:
             return False
         seen.add(item)
-        return any(self._is_current(source, seen) for source in _sources(item))
+        return any(self._is_current(source, seen) for source in sources_of(item))
 
     def _is_scaling(self, item: Item, members: set[Item]) -> bool:
         """Return whether an item scales or shifts one value for these neurons alone."""
         return (
-            _is_arithmetic(item)
+            is_arithmetic(item)
             and item.operation in LINEAR
-            and len(list(_sources(item))) == 1
-            and item not in self.search.used
-            and members.issuperset(self.search.takers[item])
+            and len(list(sources_of(item))) == 1
+            and not self.arithmetic.leaves(item, members)
         )
-
-    def _behind(self, banned: set[Item]) -> list[Item]:
-        """Return what is computed from these items alone."""
-        known, behind = set(self.members), []
-        for item in self.search.items:
-            sources = list(_sources(item))
-            if (
-                item not in known
-                and item not in banned
-                and _is_arithmetic(item)
-                and sources
-                and known.issuperset(sources)
-            ):
-                known.add(item)
-                behind.append(item)
-        return behind
 
     # what they are
 
@@ -230,61 +191,66 @@ class _Part:
         UnreadableError
             If they are none that can be deployed.
         """
+        whole = self.arithmetic.behind(self.members, ())
+        if not any(self.arithmetic.leaves(item, whole) for item in whole):
+            return  # nothing needs it
         if not self.inputs:
             raise UnreadableError("depends on no input")
         values, operations = self._computed(self.inputs[0])
-        items, readings, errors = self._read(values, operations)
+        but: set[Item] = set()
+        while True:
+            items = self.arithmetic.behind(self.members, but)
+            readings, errors = self._read(items, values, operations)
+            groups = _grouped(readings, values)
+            # what is computed from spikes, and is none, is not theirs
+            others = {*errors, *(i for g in groups for i, f in g.items() if f != 1)}
+            if others <= self.members:
+                break
+            but |= others
+        self._check(readings, errors, others)
+        for group in groups:
+            output, *_ = group
+            yield self._found(readings[output], tuple(group), items)
+
+    def _read(
+        self,
+        items: Sequence[Item],
+        values: Mapping[Item, Sequence[Any]],
+        operations: Operations,
+    ) -> tuple[dict[Item, Recognized], dict[Item, UnreadableError]]:
+        """Return what leaves these items is, and what of it is no neuron."""
+        readings, errors = {}, {}
+        for item in items:
+            if self.arithmetic.leaves(item, items):
+                try:
+                    readings[item] = matched(_known(values[item]), operations.gates)
+                except UnreadableError as why:
+                    errors[item] = why
+        return readings, errors
+
+    def _check(
+        self,
+        readings: Mapping[Item, Recognized],
+        errors: Mapping[Item, UnreadableError],
+        others: Collection[Item],
+    ) -> None:
         for error in errors.values():
             if any(reading.comparison for reading in readings.values()):
                 raise UnreadableError("lets another value out than its spikes")
             raise error
-        while readings:
-            first = next(iter(readings))
-            outputs = {
-                item: factor
-                for item in readings
-                if (factor := _factor(values[item], values[first])) is not None
-            }
-            yield self._found(readings[first], first, outputs, items)
-            readings = {i: r for i, r in readings.items() if i not in outputs}
-
-    def _read(
-        self, values: Mapping[Item, Sequence[Any]], operations: Operations
-    ) -> tuple[list[Item], dict[Item, Recognized], dict[Item, UnreadableError]]:
-        """Return all items, what of them is given out, and what of it is no neuron.
-
-        What is computed from spikes and is no spike is not theirs.
-        """
-        banned: set[Item] = set()
-        while True:
-            items = self._ordered(self._behind(banned))
-            readings, errors = {}, {}
-            for item in items:
-                if self._leaves(item, items):
-                    try:
-                        given = _known(values[item])
-                        readings[item] = matched(given, operations.gates)
-                    except UnreadableError as why:
-                        errors[item] = why
-            strange = errors.keys() - self.members
-            if not strange:
-                return items, readings, errors
-            banned |= strange
+        if others:
+            raise UnreadableError("gives its spikes in several sizes")
 
     def _found(
-        self,
-        reading: Recognized,
-        output: Item,
-        outputs: dict[Item, float],
-        items: Sequence[Item],
+        self, reading: Recognized, outputs: tuple[Item, ...], items: Sequence[Item]
     ) -> FoundNeurons:
         for other in self.inputs[1:]:
             values, operations = self._computed(other)
-            again = matched(_known(values[output]), operations.gates)
+            again = matched(_known(values[outputs[0]]), operations.gates)
             if told(again) != told(reading):
                 raise UnreadableError("weighs its inputs in different ways")
-        prove(reading, items, self.inputs, output)
-        name = self.search.free(self.path)
+        prove(reading, items, self.inputs, outputs[0])
+        name = self.arithmetic.free(self.path, "neurons")
         return FoundNeurons(
             name=name,
             kind=self.kind,
@@ -302,7 +268,7 @@ class _Part:
         operations = _Guarded(self.shape)
         inputs = {item: [polynomial(0.0)] * n_timesteps for item in self.inputs}
         inputs[source] = [arriving(n + 1) for n in range(n_timesteps)]
-        items = self._ordered(self._behind(set()))
+        items = self.arithmetic.behind(self.members, ())
         values: dict[Item, list[Any]] = {item: [] for item in items}
         for now in replayed(items, inputs, operations):
             for item in items:
@@ -313,16 +279,9 @@ class _Part:
             return self._computed(source, needed)
         return values, operations
 
-    def _ordered(self, behind: Collection[Item]) -> list[Item]:
-        return [i for i in self.search.items if i in self.members or i in behind]
-
-    def _leaves(self, item: Item, items: Collection[Item]) -> bool:
-        is_taken = any(taker not in items for taker in self.search.takers[item])
-        return item in self.search.used or is_taken
-
     def refusal(self, why: str) -> str:
         """Return the message for what is no neuron."""
-        used = _unique(i.operation for i in self.search.items if i in self.members)
+        used = unique(i.operation for i in self.arithmetic.items if i in self.members)
         found = ", ".join(name for name in used if name not in UNCHANGED)
         cutting = [name for name in used if name in CUTTING]
         if cutting:
@@ -335,6 +294,22 @@ class _Part:
             f"{where}: {self.kind} keeps a state, but {why}, which no neuron that can "
             f"be deployed does (found: {found}); {remedy}"
         )
+
+
+def _grouped(
+    readings: Mapping[Item, Recognized], values: Mapping[Item, Sequence[Any]]
+) -> list[dict[Item, float]]:
+    """Return what is the same but for a factor, and the factors."""
+    groups: list[dict[Item, float]] = []
+    for item in readings:
+        for group in groups:
+            factor = _factor(values[item], values[next(iter(group))])
+            if factor is not None:
+                group[item] = factor
+                break
+        else:
+            groups.append({item: 1.0})
+    return groups
 
 
 class _Guarded(Operations):
@@ -366,43 +341,10 @@ def _known(values: Sequence[Any]) -> list[Polynomial]:
 
 def _factor(values: Sequence[Any], of: Sequence[Any]) -> float | None:
     """Return which multiple some values are of others, if they are one."""
-    terms = next(p.terms for p in of if p.terms)
-    term, coefficient = next(iter(terms.items()))
     position = next(n for n, p in enumerate(of) if p.terms)
+    term, coefficient = next(iter(of[position].terms.items()))
     ratio = np.ravel(values[position].terms.get(term, 0.0) / coefficient)
     is_multiple = len(set(ratio)) == 1 and all(
         is_same(mine, other * ratio[0]) for mine, other in zip(values, of, strict=True)
     )
     return float(ratio[0]) if is_multiple and ratio[0] else None
-
-
-def _sources(item: Item) -> Iterator[Item]:
-    """Yield what an item is computed from, now or a timestep later."""
-    for source in item.sources:
-        if isinstance(source, Before):
-            yield source.item
-        elif isinstance(source, Item):
-            yield source
-
-
-def _is_arithmetic(item: Item) -> bool:
-    """Return whether an item is computed for each neuron by itself."""
-    if item.operation in CUTS or item.module is not None:
-        return False
-    return all(source.shape == item.shape for source in _sources(item))
-
-
-def _is_circle(graph: nx.DiGraph, members: Collection[Item]) -> bool:
-    (first, *others) = members
-    return bool(others) or graph.has_edge(first, first)
-
-
-def _unique(items: Iterable[T]) -> tuple[T, ...]:
-    return tuple(dict.fromkeys(items))
-
-
-def _common(paths: Sequence[str]) -> str:
-    """Return the path of the module in which all of these modules lie."""
-    parts = [path.split(".") for path in paths]
-    shared = itertools.takewhile(lambda p: len({*p}) == 1, zip(*parts, strict=False))
-    return ".".join(part[0] for part in shared)

@@ -8,10 +8,14 @@ import torch
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.importers.torch.recognize.match import Recognized
-from snn_deploy.importers.torch.recognize.operations import each
 from snn_deploy.importers.torch.recognize.polynomials import UnreadableError
-from snn_deploy.importers.torch.recognize.replay import OnTensors, as_array, replayed
-from snn_deploy.importers.torch.timestep import Before, Item
+from snn_deploy.importers.torch.recognize.replay import (
+    OnTensors,
+    as_array,
+    replayed,
+    smallest,
+)
+from snn_deploy.importers.torch.timestep import Item
 from snn_deploy.ir.floating import FloatRun
 from snn_deploy.ir.graph import Edge, Graph, Training
 from snn_deploy.ir.neurons import Integrator, Lif, Neuron
@@ -63,7 +67,7 @@ def prove(
         If ``output`` is something else in any timestep, or never changes.
     """
     rng = np.random.default_rng(0)
-    shape = _smallest(items, output.shape)
+    shape = smallest(items, output.shape)
     n = max(N_VALUES // int(np.prod(shape)), 2)
     loudness = np.geomspace(0.25, 16, n).reshape(-1, *(1 for _ in shape))
     lost = np.maximum(reading.voltage_decay * reading.current_decay, 0.1)
@@ -89,20 +93,6 @@ def prove(
         seen |= {*np.unique(found)[:2]}
     if len(seen) < 2:
         raise UnreadableError("never spikes, or always")
-
-
-def _smallest(items: Sequence[Item], shape: Shape) -> Shape:
-    """Return the shape of a layer with each of its parameters once.
-
-    Along the other axes, all neurons compute the same.
-    """
-    constants = [
-        source.initial if isinstance(source, Before) else source
-        for item in items
-        for source in (*item.sources, *item.options.values())
-    ]
-    arrays = [each(c, shape) for c in constants if isinstance(c, torch.Tensor)]
-    return np.broadcast_shapes((1,) * len(shape), *(array.shape for array in arrays))
 
 
 class _Fed(FloatRun):

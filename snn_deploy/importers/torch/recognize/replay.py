@@ -103,4 +103,18 @@ class OnTensors:
 def as_array(value: Any, shape: Shape) -> FloatArray:
     """Return a value of a batch as an array."""
     found = torch.as_tensor(value).double().numpy()
-    return np.asarray(np.broadcast_to(found, shape))
+    return np.broadcast_to(found, shape).copy()
+
+
+def smallest(items: Sequence[Item], shape: Shape) -> Shape:
+    """Return the shape of a layer with each of its parameters once.
+
+    Along the other axes, all neurons compute the same.
+    """
+    constants = [
+        source.initial if isinstance(source, Before) else source
+        for item in items
+        for source in (*item.sources, *item.options.values())
+    ]
+    arrays = [each(c, shape) for c in constants if isinstance(c, torch.Tensor)]
+    return np.broadcast_shapes((1,) * len(shape), *(array.shape for array in arrays))
