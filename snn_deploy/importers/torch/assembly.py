@@ -1,5 +1,6 @@
 """Turn the items of one timestep into layers."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
 
@@ -20,12 +21,19 @@ from snn_deploy.importers.torch.meeting import (
     arithmetic,
     concatenated,
 )
+from snn_deploy.importers.torch.recognize.find import FoundNeurons, find_neurons
+from snn_deploy.importers.torch.recognize.staircase import (
+    FoundStaircase,
+    find_staircases,
+)
 from snn_deploy.importers.torch.record import LAYER
 from snn_deploy.importers.torch.timestep import Before, Item, Source
 from snn_deploy.ir.graph import Edge
 from snn_deploy.ir.neurons import Lif
 from snn_deploy.ir.nodes import Add
 from snn_deploy.names import free_name
+
+logger = logging.getLogger(__name__)
 
 STATE = "state of neurons"  # stands for values that only neurons may take
 MET = (*ARITHMETIC, *LOGIC, "cat")
@@ -71,11 +79,36 @@ class Assembly:
         ModelError
             If an item has no counterpart.
         """
-        for item in timestep.items:
-            self.names[item] = self._end(item)
-        self._add_late()
         output = timestep.output
+        known = (timestep.items, {output}, self._kind)
+        found: list[FoundNeurons | FoundStaircase] = [
+            *find_neurons(*known),
+            *find_staircases(*known),
+        ]
+        for part in found:
+            self.names |= dict.fromkeys(part.outputs, self.layers.add(part.node, ()))
+        inside = {item for part in found for item in part.inside}
+        for item in timestep.items:
+            if item not in inside:
+                self.names[item] = self._end(item)
+        for part in found:
+            self._feed(part)
+        self._add_late()
+        for told, n in Counter(part.told for part in found).items():
+            logger.warning(told if n == 1 else f"{told} ({n} layers)")
         return self._voltage(output) if output.operation == "part" else self.of(output)
+
+    def _feed(self, part: FoundNeurons | FoundStaircase) -> None:
+        """Add what feeds neurons, which may come behind them: they have a memory."""
+        name = part.node.name
+        source, *others = (self.of(item) for item in part.inputs)
+        for other in others:
+            source = self.layers.sum(self._free(f"{name}_input"), [source, other])
+        self.layers.edges.append(Edge(source=source, target=name, delay=part.delay))
+
+    def _kind(self, path: str) -> str:
+        """Return what the user calls the module at a path."""
+        return type(self._module_at(path)).__name__ if self._paths else "forward"
 
     def of(self, item: Item) -> str:
         """Return the layer that gives what an item is."""

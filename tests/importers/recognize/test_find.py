@@ -259,7 +259,7 @@ def test_what_neurons_are_read_as_is_told_in_one_line(
 ) -> None:
     (neurons,) = found(function, SHAPE, *[0.0] * states)
 
-    assert neurons.told == f"Identity: read as {told}"
+    assert neurons.told == f"Own: read as {told}"
 
 
 def adaptive(x: Any, v: Any, rise: Any) -> Any:
@@ -445,7 +445,7 @@ def test_a_voltage_that_nothing_resets_is_read_out_beside_spikes() -> None:
     function = lambda x, v: (lambda a, s, v: (a + s, v))(*both(x, v))  # noqa: E731
     neurons = found_all(function, (4,), 0.0)
 
-    assert sorted(type(n.cell.neurons).__name__ for n in neurons) == [
+    assert sorted(type(n.node).__name__ for n in neurons) == [
         "Integrator",
         "Lif",
     ]
@@ -462,7 +462,7 @@ def test_a_state_that_nothing_takes_is_no_neuron() -> None:
 def test_large_layers_are_proved_on_few_neurons() -> None:
     (neurons,) = found(leaky, (64, 112, 112), 0.0)
 
-    assert neurons.cell.neurons.shape == (64, 112, 112)
+    assert neurons.node.shape == (64, 112, 112)
     assert neurons.reading.threshold.shape == ()
 
 
@@ -476,5 +476,5 @@ def test_a_row_of_channels_is_a_map_of_height_one() -> None:
 
     (neurons,) = found(each, (2, 5), 0.0)
 
-    assert neurons.cell.neurons.shape == (2, 1, 5)
-    assert neurons.cell.neurons.voltage_decay.shape == (2, 1, 1)
+    assert neurons.node.shape == (2, 1, 5)
+    assert neurons.node.voltage_decay.shape == (2, 1, 1)

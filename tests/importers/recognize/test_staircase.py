@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from snn_deploy.importers.torch.recognize.staircase import find_staircases
-from tests.importers.recognize.recording import recorded
+from tests.importers.recognize.recording import kind, recorded
 
 
 def clipped_first(x: Any) -> Any:
@@ -29,14 +28,14 @@ def with_relu(x: Any) -> Any:
 def test_an_activation_is_read_in_any_form(function: Callable[..., Any]) -> None:
     items, used = recorded(function, (3, 4, 4))
 
-    (found,) = find_staircases(nn.Identity(), items, used)
+    (found,) = find_staircases(items, used, kind)
 
     assert found.node.levels == 8
     assert found.node.threshold == pytest.approx(1.5, rel=1e-12)
     assert found.node.shape == (3, 4, 4)
     assert found.inputs == (items[0],)
     assert set(found.outputs) == used
-    assert found.told == ("Identity: read as a QCFS activation of 8 levels up to 1.5")
+    assert found.told == ("Own: read as a QCFS activation of 8 levels up to 1.5")
 
 
 def without_shift(x: Any) -> Any:
@@ -71,13 +70,13 @@ def of_a_square(x: Any) -> Any:
 def test_what_is_something_else_is_left_alone(function: Callable[..., Any]) -> None:
     items, used = recorded(function, (3, 4, 4))
 
-    assert find_staircases(nn.Identity(), items, used) == []
+    assert find_staircases(items, used, kind) == []
 
 
 @pytest.mark.parametrize("function", [steeper, of_a_square])
 def test_a_product_before_it_stays_outside(function: Callable[..., Any]) -> None:
     items, used = recorded(function, (3, 4, 4))
 
-    (found,) = find_staircases(nn.Identity(), items, used)
+    (found,) = find_staircases(items, used, kind)
 
     assert [item.operation for item in found.inputs] == ["mul"]

@@ -1,10 +1,8 @@
 """The arithmetic in one timestep of a forward: what is computed from what."""
 
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TypeVar
-
-from torch import nn
 
 from snn_deploy.importers.torch.timestep import Before, Item
 from snn_deploy.names import free_name
@@ -14,16 +12,20 @@ LINEAR = ("add", "sub", "mul", "div", "neg", "to", "detach")
 CUTTING = ("relu", "clamp", "clamp_min", "clamp_max", "hardtanh", "maximum", "minimum")
 # what takes values apart, or together, that are not of one neuron
 CUTS = ("input", "layer", "part", "linear", "matmul", "conv1d", "conv2d")
+KindOf = Callable[[str], str]
 T = TypeVar("T")
 
 
 class Arithmetic:
-    """The items of one timestep of ``model``, of which some are ``used`` as outputs."""
+    """The items of one timestep, of which some are ``used`` as outputs.
+
+    ``kind_of`` gives what the user calls the module at a path.
+    """
 
     def __init__(
-        self, model: nn.Module, items: Sequence[Item], used: Collection[Item]
+        self, items: Sequence[Item], used: Collection[Item], kind_of: KindOf
     ) -> None:
-        self.model, self.items, self.used = model, items, set(used)
+        self.items, self.used, self.kind_of = items, set(used), kind_of
         self.names: set[str] = set()
         self.takers: dict[Item, list[Item]] = {item: [] for item in items}
         for item in items:
@@ -55,10 +57,6 @@ class Arithmetic:
         name = free_name(path or otherwise, self.names)
         self.names.add(name)
         return name
-
-    def kind(self, path: str) -> str:
-        """Return what the user calls the module at ``path``."""
-        return type(self.model.get_submodule(path)).__name__
 
 
 def sources_of(item: Item) -> Iterator[Item]:

@@ -12,15 +12,14 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
-from torch import nn
 
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.torch.frameworks.cells import Cell
 from snn_deploy.importers.torch.recognize.arithmetic import (
     COMPARISONS,
     CUTTING,
     LINEAR,
     Arithmetic,
+    KindOf,
     common_path,
     is_arithmetic,
     sources_of,
@@ -44,6 +43,7 @@ from snn_deploy.importers.torch.recognize.prove import neurons_of, prove
 from snn_deploy.importers.torch.recognize.replay import replayed
 from snn_deploy.importers.torch.recognize.tell import told
 from snn_deploy.importers.torch.timestep import Item
+from snn_deploy.ir.neurons import Neuron
 
 REMEDY = (
     "write it as v = v * decay + x; spike = (v > threshold).float(); v = v * (1 - "
@@ -59,13 +59,17 @@ DECLARE = (
 class FoundNeurons:
     """Neurons that were written as arithmetic."""
 
-    name: str
     kind: str  # what the user calls them
+    node: Neuron
     reading: Recognized
-    cell: Cell
     inputs: tuple[Item, ...]  # their sum is the current
     outputs: tuple[Item, ...]  # all that are what they give
     inside: frozenset[Item]  # all that needs no layer of its own
+
+    @property
+    def delay(self) -> int:
+        """Timesteps until an input acts."""
+        return self.reading.input_delay
 
     @property
     def told(self) -> str:
@@ -74,24 +78,25 @@ class FoundNeurons:
 
 
 def find_neurons(
-    model: nn.Module, items: Sequence[Item], used: Collection[Item]
+    items: Sequence[Item], used: Collection[Item], kind_of: KindOf
 ) -> list[FoundNeurons]:
-    """Return the neurons in one timestep of ``model``, seen to do the same.
+    """Return the neurons in one timestep of a forward, seen to do the same.
 
     Parameters
     ----------
-    model : nn.Module
     items : sequence of Item
         All that a timestep does, in order.
     used : collection of Item
         What forward returns.
+    kind_of : callable
+        Gives what the user calls the module at a path; the path of forward is empty.
 
     Raises
     ------
     ModelError
         If a state changes as that of no neuron that can be deployed.
     """
-    arithmetic = Arithmetic(model, items, used)
+    arithmetic = Arithmetic(items, used, kind_of)
     cores = _cores(items)
     silent = {  # what neither compares nor is compared
         item: core
@@ -146,7 +151,7 @@ class _Part:
         self.members = self._members()
         self.inputs = arithmetic.inputs(self.members)
         self.path = common_path(core)
-        self.kind = arithmetic.kind(self.path)
+        self.kind = arithmetic.kind_of(self.path)
 
     # which items
 
@@ -252,10 +257,9 @@ class _Part:
         prove(reading, items, self.inputs, outputs[0])
         name = self.arithmetic.free(self.path, "neurons")
         return FoundNeurons(
-            name=name,
             kind=self.kind,
+            node=neurons_of(reading, name, self.shape),
             reading=reading,
-            cell=Cell(neurons=neurons_of(reading, name, self.shape)),
             inputs=self.inputs,
             outputs=outputs,
             inside=frozenset(items),

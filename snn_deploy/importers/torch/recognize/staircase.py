@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
 
 from snn_deploy.importers.torch.recognize.arithmetic import (
     CUTTING,
     LINEAR,
     Arithmetic,
+    KindOf,
     is_arithmetic,
     sources_of,
 )
@@ -40,6 +40,7 @@ class FoundStaircase:
     inputs: tuple[Item, ...]  # one
     outputs: tuple[Item, ...]  # one
     inside: frozenset[Item]
+    delay: int = 0  # timesteps until an input acts
 
     @property
     def told(self) -> str:
@@ -51,14 +52,14 @@ class FoundStaircase:
 
 
 def find_staircases(
-    model: nn.Module, items: Sequence[Item], used: Collection[Item]
+    items: Sequence[Item], used: Collection[Item], kind_of: KindOf
 ) -> list[FoundStaircase]:
-    """Return the QCFS activations in one timestep of ``model``.
+    """Return the QCFS activations in one timestep of a forward.
 
     A row of operations on one value counts as one where it gives the same at all of
     many values. What is none is left alone.
     """
-    arithmetic = Arithmetic(model, items, used)
+    arithmetic = Arithmetic(items, used, kind_of)
     floors = [item for item in items if item.operation == "floor"]
     return [found for floor in floors for found in _around(arithmetic, floor)]
 
@@ -88,7 +89,7 @@ def _around(arithmetic: Arithmetic, floor: Item) -> Iterator[FoundStaircase]:
             levels=steps[1],
         )
         yield FoundStaircase(
-            kind=arithmetic.kind(floor.path),
+            kind=arithmetic.kind_of(floor.path),
             node=node,
             inputs=inputs,
             outputs=(outer[0],),

@@ -1,0 +1,153 @@
+"""Networks with neurons of the user's own go in as they are written."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, Phase, given, settings
+from torch import nn
+
+import snn_deploy
+from snn_deploy.errors import ModelError
+from snn_deploy.ir.neurons import Integrator, Lif, Qcfs, Reset
+from tests.importers import agreement
+from tests.importers.agreement import agree, louder
+
+Update = Callable[..., tuple[torch.Tensor, ...]]  # (x, *states) to (spikes, *states)
+
+
+class Spike(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        spikes: torch.Tensor = (x > 0).to(x.dtype)
+        return spikes
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        return gradients[0]
+
+
+def multiplied(x: Any, v: Any) -> Any:
+    v = v * 0.5 + x
+    spikes = (v > 1).to(x.dtype)
+    return spikes, (1 - spikes) * v
+
+
+def drawn(x: Any, v: Any) -> Any:
+    v = v + (x - v) / 2.0
+    spikes = Spike.apply(v - 0.5)  # type: ignore[no-untyped-call]
+    return spikes, v - spikes.detach() * 0.5
+
+
+def in_place(x: Any, v: Any) -> Any:
+    v = v * 0.75
+    v += x
+    spikes = (v >= 1.0).float()
+    v = v.masked_fill(spikes.bool(), 0.0)
+    return spikes, v
+
+
+def summing(x: Any, v: Any) -> Any:
+    v = v + x
+    spikes = torch.where(v >= 1.5, torch.ones_like(v), torch.zeros_like(v))
+    return spikes * 1.5, v - spikes * 1.5
+
+
+def reset_first(x: Any, v: Any) -> Any:
+    v = 0.8 * v + x - (v > 1).to(x.dtype)
+    return (v > 1).to(x.dtype), v
+
+
+UPDATES: dict[str, Update] = {
+    update.__name__: update
+    for update in (multiplied, drawn, in_place, summing, reset_first)
+}
+
+
+class OnSelf(nn.Module):
+    """One timestep; the voltage is kept."""
+
+    def __init__(self, update: Update) -> None:
+        super().__init__()
+        self.update = update
+        self.v: Any = 0.0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if isinstance(self.v, float):
+            self.v = torch.zeros_like(x)
+        spikes, self.v = self.update(x, self.v)
+        return spikes
+
+
+class Looping(nn.Module):
+    """All timesteps, (batch, time, ...) or (time, batch, ...)."""
+
+    def __init__(self, update: Update, axis: int) -> None:
+        super().__init__()
+        self.update, self.axis = update, axis
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        v, outputs = torch.zeros_like(x.select(self.axis, 0)), []
+        for timestep in range(x.shape[self.axis]):
+            spikes, v = self.update(x.select(self.axis, timestep), v)
+            outputs.append(spikes)
+        return torch.stack(outputs, self.axis)
+
+
+class Returning(nn.Module):
+    """One timestep, which takes and returns the voltages of two layers."""
+
+    def __init__(self, update: Update) -> None:
+        super().__init__()
+        self.update = update
+        self.first, self.second = nn.Linear(8, 6), nn.Linear(6, 3)
+
+    def forward(self, x: Any, states: Any = None) -> Any:
+        currents = self.first(x)
+        if states is None:
+            states = torch.zeros_like(currents), torch.zeros(len(x), 3)
+        spikes, v = self.update(currents, states[0])
+        output, w = self.update(self.second(spikes), states[1].to(x.dtype))
+        return output, (v, w)
+
+
+def network(form: str, update: Update) -> tuple[nn.Module, agreement.Run]:
+    layers = nn.Linear(8, 6), nn.Linear(6, 3)
+    match form:
+        case "on self":
+            pieces = OnSelf(update), OnSelf(update)
+            run: agreement.Run = agreement.stepped
+        case "(batch, time)":
+            pieces = Looping(update, 1), Looping(update, 1)
+            run = agreement.time_second
+        case "(time, batch)":
+            pieces = Looping(update, 0), Looping(update, 0)
+            run = agreement.time_first
+        case _:
+            return Returning(update), agreement.with_states
+    return nn.Sequential(layers[0], pieces[0], layers[1], pieces[1]), run
+
+
+@settings(
+    max_examples=20,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    form=st.sampled_from(["on self", "(batch, time)", "(time, batch)", "returned"]),
+    update=st.sampled_from(sorted(UPDATES)),
+)
+def test_a_network_of_any_form_computes_what_its_module_does(
+    tmp_path: Path, form: str, update: str
+) -> None:
+    module, run = network(form, UPDATES[update])
+
+    graph = agree(louder(module), run, tmp_path, (8,))
+
+    assert len(graph.nodes_of(Lif)) == 2
