@@ -101,6 +101,16 @@ COMPARISONS = {"eq", "ge", "gt", "heaviside", "le", "lt", "ne", "sign", "bernoul
 # what gives the same values in another shape, or a part of them
 VIEWS = {"detach", "flatten", "getitem", "permute", "select", "squeeze", "transpose"}
 VIEWS |= {"unbind", "unsqueeze", "view"}
+# which take no more of their first argument than its shape and type
+_SIZED = (
+    "zeros_like",
+    "ones_like",
+    "full_like",
+    "new_zeros",
+    "new_ones",
+    "new_full",
+    "new_tensor",
+)
 _RANDOM = {
     "bernoulli",
     "dropout",
@@ -145,6 +155,12 @@ def canonical(name: str) -> str:
         return _SAME[name]
     bare = name if name.startswith("__") else name.rstrip("_")
     return _SAME.get(bare, bare.strip("_") if name.startswith("__") else bare)
+
+
+def values_used(name: str, given: tuple[Any, Any]) -> tuple[Any, Any]:
+    """Return those of the arguments of a call whose values, not sizes, are used."""
+    arguments, options = given
+    return (arguments[1:], options) if canonical(name) in _SIZED else given
 
 
 def is_random(name: str, given: Any, options: Any) -> bool:

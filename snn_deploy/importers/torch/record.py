@@ -30,6 +30,7 @@ from snn_deploy.importers.torch.operations import (
     canonical,
     is_random,
     name_of,
+    values_used,
 )
 
 OUT_OF_PLACE = "write the change out of place, as in out = out + x"
@@ -262,7 +263,7 @@ class Recorder:
         values = mapped(self._value_or_plain, (given, options))
         versions = [(tensor, tensor._version) for tensor in tensors]
         is_fixed = not is_random(name, given, options) and all(
-            value.constant is not None for value in values_in(values)
+            value.constant is not None for value in values_in(values_used(name, values))
         )
         if name.endswith("_") or name == "__setitem__" or "out" in options:
             for value in values_in(values):  # as it is before the change
