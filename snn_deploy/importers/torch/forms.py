@@ -460,12 +460,20 @@ def _terms(whole: Item, most: int) -> list[Part]:
             now, term = term, now
         if isinstance(term, Item):
             terms.insert(0, term)
-        elif term != 0.0:
+        elif not _is_nothing(term):
             return [whole]
-    while isinstance(now, Item) and now.operation == "add" and now.sources[1] == 0.0:
-        now = now.sources[0]
+    while isinstance(now, Item) and now.operation == "add":
+        left = [source for source in now.sources if not _is_nothing(source)]
+        if len(left) != 1:
+            break
+        (now,) = left
     terms.insert(0, now)
     return terms if len(terms) == most else [whole]
+
+
+def _is_nothing(part: Any) -> bool:
+    """Return whether a part of a sum is 0."""
+    return not isinstance(part, Item) and not torch.as_tensor(part).any()
 
 
 def _free_size(model: nn.Module, input_shape: Shape, least: int, *taken: int) -> int:
