@@ -290,11 +290,31 @@ def _sizes(module: nn.Module, value: Any, along_height: int) -> Pair:
 @read_layer.register(nn.AvgPool2d)
 def _average(module: nn.AvgPool1d | nn.AvgPool2d, name: str, shape: Shape) -> Node:
     """Return the means of windows."""
+    if len(shape) == 1 and isinstance(module, nn.AvgPool1d):
+        return _means_of_row(module, name, shape)
     _needs(module, name, "divisor_override", None)
     windows = _windows(module, name, shape)
     if any(windows["padding"]):
         _needs(module, name, "count_include_pad", True)
     return AvgPool2d(**windows)
+
+
+def _means_of_row(module: nn.AvgPool1d, name: str, shape: Shape) -> Linear:
+    """Return the means of groups of a row, as of a population for each class."""
+    sizes = _windows(module, name, (1, 1, *shape))
+    (_, size), (_, stride) = sizes["kernel"], sizes["stride"]
+    if (size, sizes["padding"]) != (stride, (0, 0)) or shape[0] % size:
+        raise ModelError(
+            f"{name}: windows of {size}, {stride} apart, in a row of {shape[0]} "
+            "outputs; only groups side by side that divide it can be deployed"
+        )
+    return means_of_groups(name, shape[0], size)
+
+
+def means_of_groups(name: str, n: int, size: int) -> Linear:
+    """Return the means over groups, each of ``size`` outputs in a row of ``n``."""
+    weight = np.repeat(np.eye(n // size), size, axis=1) / size
+    return Linear(name=name, weight=weight, bias=np.zeros(n // size))
 
 
 @read_layer.register(nn.MaxPool1d)

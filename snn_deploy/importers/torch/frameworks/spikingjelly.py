@@ -41,7 +41,7 @@ from snn_deploy.importers.torch.frameworks.framework import (
     is_in,
     kind_in,
 )
-from snn_deploy.importers.torch.layers import read_batch_norm
+from snn_deploy.importers.torch.layers import means_of_groups, read_batch_norm
 from snn_deploy.ir.graph import Functional
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.nodes import Linear, Node
@@ -167,8 +167,7 @@ def _voting(module: Any, name: str, shape: Shape) -> Linear:
             f"{name}: voting_size {size} does not divide an input of {shape}; flatten "
             "it, and choose a divisor"
         )
-    groups = np.repeat(np.eye(shape[0] // size), size, axis=1) / size
-    return Linear(name=name, weight=groups, bias=np.zeros(len(groups)))
+    return means_of_groups(name, shape[0], size)
 
 
 def _cell(cell: Any, name: str, shape: Shape) -> Cell:
