@@ -1,20 +1,15 @@
 """Networks with neurons of the user's own go in as they are written."""
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
-import numpy as np
-import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from torch import nn
 
-import snn_deploy
-from snn_deploy.errors import ModelError
-from snn_deploy.ir.neurons import Integrator, Lif, Qcfs, Reset
+from snn_deploy.ir.neurons import Lif
 from tests.importers import agreement
 from tests.importers.agreement import agree, louder
 
@@ -118,6 +113,7 @@ class Returning(nn.Module):
 
 def network(form: str, update: Update) -> tuple[nn.Module, agreement.Run]:
     layers = nn.Linear(8, 6), nn.Linear(6, 3)
+    pieces: tuple[nn.Module, nn.Module]
     match form:
         case "on self":
             pieces = OnSelf(update), OnSelf(update)
