@@ -114,7 +114,7 @@ def test_what_blocks_of_any_sizes_take_is_counted_as_the_checker_counts(
     for one in graph.populations:
         lies_on = [c.index for c in network.cores if c.pieces[0].population == one.name]
         parts = [
-            loads.part(sender, one, cut.cuts[one.name]).synapses
+            loads.part(sender, one, cut.cuts[one.name]).count_synapses()
             for sender in loads.senders(one)
         ]
         np.testing.assert_array_equal(np.sum(parts, axis=0), reads[lies_on])
