@@ -133,7 +133,8 @@ def winners(found: dict[str, dict[str, Any]]) -> dict[str, str | None]:
 def other_monitor(profile: Profile) -> dict[str, Any]:
     """Return what the other monitor would make of the schedules served one by one.
 
-    Polls add their time, and with it static energy and the host's, and nothing else.
+    Polls add their time, and with it static energy and the host's, and nothing else;
+    unknown where it also injects at another price.
     """
     network = profile.artifact.network
     other = MONITORS[1 - MONITORS.index(profile.monitor)]
@@ -148,6 +149,8 @@ def other_monitor(profile: Profile) -> dict[str, Any]:
         if schedule is Schedule.CUTOFF:
             polls = float(profile.n_polls(rows.column("timesteps")).mean())
         more_s = polls * (there.poll - here.poll)
+        if not np.array_equal(here.injecting, there.injecting, equal_nan=True):
+            more_s = np.full(len(BAND), np.nan)
         more_j = more_s * here.power
         costs = {}
         for i, end in enumerate(BAND):

@@ -215,14 +215,27 @@ def test_what_layers_do_after_their_last_timestep_is_a_part_of_its_own(
 
 
 def test_the_other_monitor_is_what_a_profile_with_it_gives() -> None:
-    here, there = (profiled(risk(20), monitor=m) for m in ("embedded", "host"))
+    network = repriced(injection_host=Cost(source="unknown"))
+    here, there = (
+        profile_inputs(
+            network, open_backend("cpu"), data(), cutoff=risk(20), monitor=monitor
+        )
+        for monitor in ("embedded", "host")
+    )
 
     expected = summarize(there)["schedules"]
     found = other_monitor(here)
     assert found["monitor"] == "host"
+    assert found["cutoff"].keys() == found["serial"].keys()
     for schedule in ("cutoff", "serial"):
         for key, value in found[schedule].items():
             assert value == pytest.approx(expected[schedule][key])
+
+
+def test_of_a_monitor_that_injects_at_another_price_nothing_is_known() -> None:
+    found = other_monitor(profiled(risk(20)))
+
+    assert {*found["cutoff"].values(), *found["serial"].values()} == {None}
 
 
 def test_the_best_schedule_is_named_for_each_goal() -> None:
