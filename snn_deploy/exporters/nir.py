@@ -147,8 +147,8 @@ class _Writer:
             case Neuron():
                 return _neurons(node, self.dt)
         raise ModelError(
-            f"{node.name}: NIR has no {type(node).__name__}; convert the model to "
-            "spiking neurons first"
+            f"{node.name}: NIR has no {type(node).__name__}; write the compiled "
+            "network as .onnx, which has single weights, or the model as .pt"
         )
 
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from snn_deploy.arrays import FloatArray
-from snn_deploy.errors import ModelError
+from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.fixedpoint import DECAY_BITS, INPUT_SHIFT, shift
 from snn_deploy.ir.graph import Edge, Graph
 from snn_deploy.ir.neurons import Integrator, Lif, Neuron
 from snn_deploy.ir.nodes import Conv2d, Flatten, Input, Linear, Node
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
-from snn_deploy.ir.synapses import ConvSynapses, DenseSynapses
+from snn_deploy.ir.scatter import SparseLinear
+from snn_deploy.ir.synapses import DenseSynapses, SparseSynapses
 from snn_deploy.names import free_name
 
 
@@ -88,7 +88,7 @@ class _GraphBuilder:
         incoming = []
         for projection in self.network.projections_into(population):
             if self._is_metronome_name(projection.source):
-                bias = bias + _weights(projection).reshape(-1)
+                bias = bias + _bias(projection, population)
             else:
                 incoming.append(projection)
         for number, projection in enumerate(incoming):
@@ -112,7 +112,8 @@ class _GraphBuilder:
     def _weights(self, projection: Projection, bias: FloatArray) -> None:
         shape = self.network.shape_of(projection.source)
         source, delay = projection.source, projection.delay
-        layer = _layer(projection, shape, bias)
+        onto = self.network.population(projection.target).shape
+        layer = _layer(projection, shape, onto, bias)
         if layer.input_shape != shape:
             later = (p.name for p in self.network.populations)
             taken = {*self.nodes, *later, *(p.name for p in self.network.projections)}
@@ -160,15 +161,32 @@ def _weights(projection: Projection) -> FloatArray:
     return scaled
 
 
-def _layer(projection: Projection, shape: Any, bias: FloatArray) -> Linear | Conv2d:
+def _bias(projection: Projection, population: Population) -> FloatArray:
+    """Return what neurons that spike at every timestep send, by channel or neuron."""
+    weights, synapses = _weights(projection), projection.synapses
+    if not isinstance(synapses, SparseSynapses):
+        return weights.reshape(-1)
+    found: FloatArray = np.zeros(population.size)
+    found[synapses.targets] = weights
+    return found.reshape(population.shape)
+
+
+def _layer(
+    projection: Projection, shape: Shape, onto: Shape, bias: FloatArray
+) -> Linear | Conv2d | SparseLinear:
     synapses, weight = projection.synapses, _weights(projection)
-    offset = np.broadcast_to(bias, len(weight))
+    offset = bias if bias.ndim > 1 else np.broadcast_to(bias, onto[0])
     if isinstance(synapses, DenseSynapses):
         return Linear(name=projection.name, weight=weight, bias=offset)
-    if not isinstance(synapses, ConvSynapses):
-        raise ModelError(
-            f"{projection.name}: single synapses, which no layer of weights is; export "
-            "the model that the network was compiled from"
+    if isinstance(synapses, SparseSynapses):
+        return SparseLinear(
+            name=projection.name,
+            weight=weight,
+            targets=synapses.targets.astype(np.float64),
+            sources=synapses.sources.astype(np.float64),
+            bias=offset,
+            shape=shape,
+            onto=onto,
         )
     return Conv2d(
         name=projection.name,

@@ -18,19 +18,18 @@ from snn_deploy.ir.graph import Training
 from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.nodes import AvgPool2d
 from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.ir.scatter import Upsample2d
 from snn_deploy.ir.stimuli import Encoding, Stimulus, encode
 from snn_deploy.ir.synapses import SparseSynapses
 from tests.build import (
     chain,
     conv,
-    dense,
     graph,
-    integers,
     lif,
     linear,
-    population,
     rng,
     simulator,
+    trains,
 )
 
 EVENTS = Training(timesteps=20, encoding=Encoding.EVENTS)
@@ -192,12 +191,29 @@ def test_the_float_graph_is_the_integers_where_nothing_is_rounded() -> None:
     np.testing.assert_array_equal(found, rows["lif", "spikes"][1:21])
 
 
-def test_single_synapses_are_refused() -> None:
-    single = SparseSynapses(
-        targets=np.array([0]), sources=np.array([1]), weights=np.array([2]), size=(1, 2)
+def test_single_synapses_are_kept_but_in_nir(tmp_path: Path) -> None:
+    up = Upsample2d(name="up", shape=(2, 3, 3), factor=(2, 2))
+    before = chain(
+        up, conv("conv", (2, 6, 6), 2), lif("lif", (2, 6, 6)), training=EVENTS
     )
-    projection = dense("input", "out", [[1, 1]], synapses=single)
-    network = integers([population("out", (1,))], [projection], shape=(2,))
+    wanted = compile_model(before, simulator()).graph
+    kinds = [type(p.synapses) for p in wanted.projections]
+    assert kinds == [SparseSynapses]
 
-    with pytest.raises(ModelError, match="single synapses, which no layer"):
-        as_graph(network)
+    write_integers(wanted, tmp_path / "net.pt")
+
+    found = compile_model(load_model(tmp_path / "net.pt"), simulator()).graph
+    (ours,), (theirs,) = (n.projections for n in (found, wanted))
+    assert isinstance(ours.synapses, SparseSynapses)
+    np.testing.assert_array_equal(
+        ours.synapses.dense((2, 3, 3)) << ours.exponent,
+        theirs.synapses.dense((2, 3, 3)) << theirs.exponent,
+    )
+    rows = [
+        record_reference(net, trains(1, 20, (2, 3, 3))[0], ("spikes",), n_timesteps=20)
+        for net in (found, wanted)
+    ]
+    spikes = [row["lif", "spikes"] for row in rows]
+    np.testing.assert_array_equal(spikes[0], spikes[1])
+    with pytest.raises(ModelError, match="NIR has no SparseLinear; write"):
+        write_integers(wanted, tmp_path / "net.nir")
