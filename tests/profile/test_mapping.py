@@ -12,7 +12,6 @@ from snn_deploy.chip.target_file import read_target
 from snn_deploy.compiler.map.partition import partition
 from snn_deploy.compiler.map.place import place
 from snn_deploy.compiler.pipeline import compile_model
-from snn_deploy.costs.energy import PARTS
 from snn_deploy.data.data import Data
 from snn_deploy.files.writing import packaged_folder
 from snn_deploy.importers.registry import load_model
@@ -28,8 +27,7 @@ def measured(network: MappedNetwork) -> tuple[float, float]:
     rows = profile_inputs(
         pack(network), open_backend("cpu"), data, cutoff=None
     ).fixed_rows
-    energy = sum(float(rows.part(part).mean()) for part in PARTS)
-    return energy, float(rows.column("latency_s").mean())
+    return float(rows.energy().mean()), float(rows.column("latency_s").mean())
 
 
 @pytest.mark.parametrize("time_ns", [None, 10, 50])
