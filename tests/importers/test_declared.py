@@ -29,6 +29,22 @@ class Rounded(nn.Module):
         return spikes
 
 
+class Sequence(Rounded):
+    """The same for all timesteps, (batch, time, ...)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.v = 0.0
+        steps = [super(Sequence, self).forward(now) for now in x.unbind(1)]
+        return torch.stack(steps, 1)
+
+
+class Stateful(Rounded):
+    """The same, which gives its voltage as well."""
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return super().forward(x), self.v
+
+
 def network(keep: float = 0.5) -> nn.Module:
     torch.manual_seed(0)
     first = nn.Linear(8, 6)
@@ -43,6 +59,33 @@ PLAIN = {"decay": 0.5, "threshold": 1.0, "reset": "hard"}
 def save(folder: Path, model: nn.Module, neurons: Any) -> Any:
     path = folder / "net.pt"
     return snn_deploy.save(model, path, input_shape=8, timesteps=8, neurons=neurons)
+
+
+def test_a_declared_neuron_may_take_all_timesteps(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 6), Sequence(), nn.Linear(6, 3), Sequence())
+
+    graph = save(tmp_path, model, {Sequence: {**PLAIN, "time_axis": 1}})
+
+    assert [node.name for node in graph.nodes_of(Lif)] == ["1", "3"]
+
+
+def test_a_declared_neuron_may_give_its_state_as_well(tmp_path: Path) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.first, self.neurons = nn.Linear(8, 6), Stateful()
+            self.last = nn.Linear(6, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            spikes, _ = self.neurons(self.first(x))
+            given: torch.Tensor = self.last(spikes)
+            return given
+
+    graph = save(tmp_path, Net(), {Stateful: PLAIN})
+
+    assert [node.name for node in graph.nodes_of(Lif)] == ["neurons"]
 
 
 def test_a_declared_neuron_is_taken_as_what_it_is_said_to_be(tmp_path: Path) -> None:
@@ -94,6 +137,10 @@ def test_a_declaration_that_is_not_true_is_refused(
         ({Rounded: {**PLAIN, "reset": "zero"}}, "'zero'; choose from hard, soft"),
         ({Rounded: {**PLAIN, "comparison": "<"}}, "'<'; choose from >, >="),
         ({Rounded: 3}, "is given int; give a dict"),
+        (
+            {Rounded: {**PLAIN, "time_axis": 2}},
+            "time_axis of Rounded is 2; give 0 or 1",
+        ),
     ],
 )
 def test_a_wrong_declaration_is_refused(

@@ -111,7 +111,8 @@ def save(
         ``reset_amount``, else the threshold). Further settings, with what they are
         otherwise: ``current_decay`` (1: no current), ``input_gain`` (1), ``bias``,
         ``initial_voltage``, ``refractory`` (0), ``spike_value`` (1). Every one is a
-        number, or an array that broadcasts against the neurons.
+        number, or an array that broadcasts against the neurons. ``time_axis`` is where
+        a module that takes all timesteps has them: 0, or 1 behind the batch.
 
     Returns
     -------

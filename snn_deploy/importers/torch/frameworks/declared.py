@@ -16,7 +16,7 @@ from snn_deploy.importers.torch.frameworks.cells import (
     spiking,
     values,
 )
-from snn_deploy.importers.torch.frameworks.framework import Framework
+from snn_deploy.importers.torch.frameworks.framework import Framework, TimeAxis
 from snn_deploy.ir.neurons import Comparison, Reset
 
 Settings: TypeAlias = Mapping[str, Any]
@@ -31,7 +31,9 @@ OPTIONAL: dict[str, Any] = {
     "reset_amount": None,  # the threshold
     "spike_value": 1.0,
     "refractory": 0,
+    "time_axis": None,
 }
+TIME_AXES = {None: TimeAxis.NONE, 0: TimeAxis.FIRST, 1: TimeAxis.SECOND}
 _MARK = "_declared_neurons"
 
 
@@ -101,6 +103,9 @@ class Declared(Framework):
         )
         return Cell(neurons=neurons)
 
+    def time_axis(self, module: nn.Module) -> TimeAxis:
+        return TIME_AXES[vars(module)[_MARK]["time_axis"]]
+
     def returns_state(self, module: nn.Module) -> bool:
         return True
 
@@ -123,6 +128,11 @@ def _checked(kind: str, settings: Any) -> Settings:
     whole["comparison"] = _member(
         Comparison, whole["comparison"], f"neurons: comparison of {kind}"
     )
+    if whole["time_axis"] not in TIME_AXES:
+        raise ModelError(
+            f"neurons: time_axis of {kind} is {whole['time_axis']!r}; give 0 or 1, or "
+            "None for a module that is one timestep"
+        )
     return whole
 
 
