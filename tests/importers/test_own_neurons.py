@@ -5,13 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
+import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from torch import nn
 
-from snn_deploy.ir.neurons import Lif
+import snn_deploy
+from snn_deploy.errors import ModelError
+from snn_deploy.ir.neurons import Lif, Qcfs
 from tests.importers import agreement
 from tests.importers.agreement import agree, louder
+
+neuron = pytest.importorskip("spikingjelly.activation_based.neuron")
 
 Update = Callable[..., tuple[torch.Tensor, ...]]  # (x, *states) to (spikes, *states)
 
@@ -147,3 +152,94 @@ def test_a_network_of_any_form_computes_what_its_module_does(
     graph = agree(louder(module), run, tmp_path, (8,))
 
     assert len(graph.nodes_of(Lif)) == 2
+
+
+def test_neurons_may_feed_themselves_through_a_layer(tmp_path: Path) -> None:
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.into, self.back = nn.Linear(8, 6), nn.Linear(6, 6, bias=False)
+            self.out = nn.Linear(6, 3)
+
+        def forward(self, x: Any, states: Any = None) -> Any:
+            currents = self.into(x)
+            if states is None:
+                states = torch.zeros_like(currents), torch.zeros_like(currents)
+            v, spikes = states
+            spikes, v = multiplied(currents + self.back(spikes), v)
+            return self.out(spikes), (v, spikes)
+
+    agree(louder(Recurrent()), agreement.with_states, tmp_path, (8,))
+
+
+def test_a_row_of_activations_is_read_as_it_is_trained(tmp_path: Path) -> None:
+    class Quantized(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.top = nn.Parameter(torch.tensor([1.5]))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = torch.clamp(x / self.top, 0, 1)
+            given: torch.Tensor = torch.floor(x * 4 + 0.5) / 4 * self.top
+            return given
+
+    model = nn.Sequential(nn.Linear(8, 6), Quantized(), nn.Linear(6, 3))
+
+    graph = agree(louder(model), agreement.stepped, tmp_path, (8,))
+
+    (node,) = graph.nodes_of(Qcfs)
+    assert (node.name, node.levels, node.threshold) == ("1", 4, 1.5)
+
+
+def test_what_neurons_are_read_as_is_logged_once_for_equal_ones(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    module, _ = network("on self", multiplied)
+
+    snn_deploy.save(louder(module), tmp_path / "n.pt", input_shape=8, timesteps=8)
+
+    assert caplog.messages == [
+        "OnSelf: read as leaky neurons, decay 0.5, threshold 1, hard reset, "
+        "v > threshold (2 layers)"
+    ]
+
+
+def adaptive(x: Any, v: Any) -> Any:
+    v = v * 0.5 + x
+    spikes = (v > 1 + 0.1 * v * v).to(x.dtype)
+    return spikes, v * (1 - spikes)
+
+
+def test_a_refusal_shows_what_to_write_and_how_to_declare(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(8, 6), OnSelf(adaptive), nn.Linear(6, 3))
+
+    with pytest.raises(ModelError) as refusal:
+        snn_deploy.save(model, tmp_path / "n.pt", input_shape=8, timesteps=8)
+
+    message = str(refusal.value)
+    assert message.startswith("1: OnSelf keeps a state, but multiplies")
+    assert "v = v * decay + x; spike = (v > threshold).float()" in message
+    assert "save(..., neurons={OnSelf: dict(decay=..., threshold=...," in message
+
+
+def test_all_refusals_are_told_at_once(tmp_path: Path) -> None:
+    model = nn.Sequential(
+        nn.Linear(8, 6),
+        OnSelf(adaptive),
+        nn.Linear(6, 6),
+        neuron.IzhikevichNode(),
+        nn.Linear(6, 4),
+        nn.GELU(),
+        nn.Linear(4, 3),
+    )
+
+    with pytest.raises(ModelError) as refusal:
+        snn_deploy.save(model, tmp_path / "n.pt", input_shape=8, timesteps=8)
+
+    head, *lines = str(refusal.value).splitlines()
+    assert head == "3 layers cannot be deployed:"
+    assert [line.split(":")[0] for line in lines] == [
+        "  layer 1",
+        "  layer 3, IzhikevichNode, 6 neurons",
+        "  layer 5, GELU",
+    ]

@@ -672,7 +672,7 @@ def test_relus_become_neurons_with_their_largest_value_as_threshold(
 
 
 def test_a_relu_without_examples_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="act: a ReLU has no largest value"):
+    with pytest.raises(ModelError, match="act, ReLU: a ReLU has no largest value"):
         snn_deploy.save(
             SharedRelu(), tmp_path / "relu.pt", input_shape=(12,), timesteps=8
         )

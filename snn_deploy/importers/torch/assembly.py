@@ -8,10 +8,15 @@ import numpy as np
 import torch
 from torch import nn
 
+from snn_deploy.arrays import n_neurons
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.torch.collected import INPUT_NAME, Layers
 from snn_deploy.importers.torch.delays import OneTimestep
-from snn_deploy.importers.torch.frameworks.registry import DEPLOYABLE, framework_of
+from snn_deploy.importers.torch.frameworks.registry import (
+    DEPLOYABLE,
+    framework_of,
+    is_cell,
+)
 from snn_deploy.importers.torch.functions import layer_of
 from snn_deploy.importers.torch.layers import array
 from snn_deploy.importers.torch.meeting import (
@@ -21,6 +26,7 @@ from snn_deploy.importers.torch.meeting import (
     arithmetic,
     concatenated,
 )
+from snn_deploy.importers.torch.recognize.arithmetic import sources_of
 from snn_deploy.importers.torch.recognize.find import FoundNeurons, find_neurons
 from snn_deploy.importers.torch.recognize.staircase import (
     FoundStaircase,
@@ -70,6 +76,9 @@ class Assembly:
         self._paths = {*paths}
         self._counts: Counter[str] = Counter()
         self._late: dict[Item, str] = {}  # what gives outputs a timestep later
+        self._inside: set[Item] = set()  # of neurons that are written as arithmetic
+        self._refusals: list[tuple[Item | None, str]] = []
+        self._left_out: set[Item] = set()  # of which nothing was made
 
     def add(self, timestep: OneTimestep) -> str:
         """Add the layers of a timestep; return the last one.
@@ -80,23 +89,62 @@ class Assembly:
             If an item has no counterpart.
         """
         output = timestep.output
-        known = (timestep.items, {output}, self._kind)
-        found: list[FoundNeurons | FoundStaircase] = [
-            *find_neurons(*known),
-            *find_staircases(*known),
-        ]
-        for part in found:
-            self.names |= dict.fromkeys(part.outputs, self.layers.add(part.node, ()))
-        inside = {item for part in found for item in part.inside}
+        found = self._begun(timestep)
         for item in timestep.items:
-            if item not in inside:
-                self.names[item] = self._end(item)
+            if item not in self._inside:
+                self._add_item(item)
+        if self._refusals:
+            raise self._refusal()
         for part in found:
             self._feed(part)
         self._add_late()
         for told, n in Counter(part.told for part in found).items():
             logger.warning(told if n == 1 else f"{told} ({n} layers)")
         return self._voltage(output) if output.operation == "part" else self.of(output)
+
+    def _begun(self, timestep: OneTimestep) -> list[FoundNeurons | FoundStaircase]:
+        """Return what is written as arithmetic, added but for what feeds it."""
+        known = (timestep.items, {timestep.output}, self._kind)
+        neurons, refused = find_neurons(*known)
+        found: list[FoundNeurons | FoundStaircase] = [
+            *neurons,
+            *find_staircases(*known),
+        ]
+        for part in found:
+            self.names |= dict.fromkeys(part.outputs, self.layers.add(part.node, ()))
+            self._inside |= part.inside
+        for other in refused:
+            self._refusals.append((None, other.message))
+            self._inside |= other.inside
+            for item in other.inside:
+                self._leave_out(item)
+        return found
+
+    def _add_item(self, item: Item) -> None:
+        """Add what an item is; note why not, if it has no counterpart."""
+        try:
+            self.names[item] = self._end(item)
+        except ModelError as error:
+            if self._left_out.isdisjoint(sources_of(item)):
+                self._refusals.append((item, str(error)))
+            self._leave_out(item)
+
+    def _leave_out(self, item: Item) -> None:
+        """Let what follows a refused item be looked at as well."""
+        self._left_out.add(item)
+        shape = item.shape
+        shape = (shape[0], 1, shape[1]) if len(shape) == 2 else shape
+        name = self._free(f"refused_{len(self._left_out)}")
+        self.names[item] = self.layers.add(Add(name=name, shape=shape), ())
+
+    def _refusal(self) -> ModelError:
+        """Return the error that tells all refusals, one below the other."""
+        refusals = {message: item for item, message in self._refusals}
+        if len(refusals) == 1:
+            return ModelError(self._refusals[0][1])
+        lines = [_as_known(item, message) for message, item in refusals.items()]
+        head = f"{len(lines)} layers cannot be deployed:"
+        return ModelError("\n  ".join([head, *lines]))
 
     def _feed(self, part: FoundNeurons | FoundStaircase) -> None:
         """Add what feeds neurons, which may come behind them: they have a memory."""
@@ -174,7 +222,7 @@ class Assembly:
 
     def _before(self, item: Item, source: Before) -> str:
         """Return what gives the spikes of the timestep before, and at first none."""
-        if source.item.operation != LAYER or np.any(np.asarray(source.initial)):
+        if np.any(np.asarray(source.initial)):
             raise self._refused(item, "carries a value to the next timestep")
         if source.item not in self._late:
             name = self._free(f"{_called(source.item)}_before")
@@ -279,3 +327,14 @@ class Assembly:
 
 def _called(item: Item) -> str:
     return item.path or item.operation
+
+
+def _as_known(item: Item | None, message: str) -> str:
+    """Return a refusal that names its layer as a reader knows it."""
+    if item is None or item.module is None or not message.startswith(f"{item.path}: "):
+        return f"layer {message}" if message.partition(":")[0].isdigit() else message
+    where = f"layer {item.path}" if item.path.isdigit() else item.path
+    parts = [where, type(item.module).__name__]
+    if is_cell(item.module):
+        parts.append(f"{n_neurons(item.shape)} neurons")
+    return ", ".join(parts) + message[len(item.path) :]

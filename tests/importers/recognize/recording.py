@@ -8,6 +8,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from snn_deploy.arrays import FloatArray
+from snn_deploy.errors import ModelError
 from snn_deploy.importers.torch.recognize.find import FoundNeurons, find_neurons
 from snn_deploy.importers.torch.timestep import Before, Item
 from snn_deploy.ir.floating import FloatRun
@@ -90,7 +91,9 @@ def _found(
     is_output: bool,
 ) -> list[FoundNeurons]:
     items, used = recorded(function, shape, *initial)
-    neurons = find_neurons(items, used, kind)
+    neurons, refused = find_neurons(items, used, kind)
+    if refused:
+        raise ModelError(refused[0].message)
     if is_output:
         assert all(layer.outputs == tuple(used) for layer in neurons)
     return neurons

@@ -13,7 +13,6 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from snn_deploy.errors import ModelError
 from snn_deploy.importers.torch.recognize.arithmetic import (
     COMPARISONS,
     CUTTING,
@@ -77,10 +76,20 @@ class FoundNeurons:
         return f"{self.kind}: read as {told(self.reading)}"
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RefusedNeurons:
+    """A state that changes as that of no neuron that can be deployed."""
+
+    inside: frozenset[Item]
+    message: str
+
+
 def find_neurons(
     items: Sequence[Item], used: Collection[Item], kind_of: KindOf
-) -> list[FoundNeurons]:
+) -> tuple[list[FoundNeurons], list[RefusedNeurons]]:
     """Return the neurons in one timestep of a forward, seen to do the same.
+
+    And all states that are none.
 
     Parameters
     ----------
@@ -90,11 +99,6 @@ def find_neurons(
         What forward returns.
     kind_of : callable
         Gives what the user calls the module at a path; the path of forward is empty.
-
-    Raises
-    ------
-    ModelError
-        If a state changes as that of no neuron that can be deployed.
     """
     arithmetic = Arithmetic(items, used, kind_of)
     cores = _cores(items)
@@ -107,7 +111,7 @@ def find_neurons(
     spiking = [core for core in cores if not core <= silent.keys()]
     rest = [core for core in reversed(cores) if core <= silent.keys()]
     found: list[FoundNeurons] = []
-    refusals: list[str] = []
+    refused: list[RefusedNeurons] = []
     taken: set[Item] = set()
     for core in (*spiking, *rest):
         if core <= taken:
@@ -116,11 +120,10 @@ def find_neurons(
         try:
             found += part.neurons()
         except UnreadableError as error:
-            refusals.append(part.refusal(str(error)))
+            message = part.refusal(str(error))
+            refused.append(RefusedNeurons(inside=part.members, message=message))
         taken |= part.members
-    if refusals:
-        raise ModelError("; ".join(refusals))
-    return found
+    return found, refused
 
 
 def _cores(items: Sequence[Item]) -> list[frozenset[Item]]:
