@@ -338,6 +338,36 @@ def _addmm(make: Maker, bias: Any, x: Any, weight: Any) -> TimedTensor:
     return _linear(make, x, weight.t(), bias)
 
 
+@_rule("einsum")
+def _einsum(make: Maker, equation: str, *operands: Any) -> TimedTensor:
+    if len(operands) == 1 and isinstance(operands[0], tuple | list):
+        operands = tuple(operands[0])
+    given, _, result = equation.replace(" ", "").partition("->")
+    of, *others = given.split(",")
+    is_product = len(operands) == 2 and len(others) == 1 and len(others[0]) == 2
+    if is_product and isinstance(operands[1], torch.Tensor):
+        x, weight = operands
+        if (of[-1] + result[-1], of[:-1]) == (others[0], result[:-1]):
+            return _linear(make, x, weight.t())
+        if (result[-1] + of[-1], of[:-1]) == (others[0], result[:-1]):
+            return _linear(make, x, weight)
+    raise refused("is no product with a matrix of constant weights; use nn.Linear")
+
+
+@_rule("adaptive_avg_pool3d")
+def _pooled_maps(make: Maker, x: Any, output_size: Any) -> TimedTensor:
+    """Return means over height and width, of channels taken for the depth."""
+    sizes = tuple(output_size) if not isinstance(output_size, int) else ()
+    if x.axes[-3:] != ("F", "F", "F") or sizes[1:] != (1, 1) or "F" in x.axes[:-3]:
+        raise refused("cannot be deployed; use adaptive_avg_pool2d")
+    if sizes[0] not in (None, x.shape[0]):
+        raise refused("pools channels; use adaptive_avg_pool2d")
+    shape = (x.shape[0], 1, 1)
+    return x.each(
+        lambda p: make("adaptive_avg_pool2d", (p,), shape, output_size=(1, 1))
+    )
+
+
 def _check_constant(*weights: Any) -> None:
     if any(isinstance(weight, TimedTensor) for weight in weights):
         raise refused("has weights that depend on the input; use constant ones")

@@ -10,7 +10,7 @@ import inspect
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -203,7 +203,7 @@ class _Reader:
             (whole,) = output.items
             counts = _counts(unrolled)
             most = n_timesteps if axis is not TimeAxis.NONE else max(counts.values())
-            answer, column = _answer(whole, most)
+            answer, column = _answer(_spread(whole, unrolled), most)
         number = len(column)
         seeds: Sequence[Sequence[Item]] = ()
         if answer is not None and answer.functional is Functional.LAST:
@@ -417,6 +417,45 @@ def _rows(unrolled: Unrolled) -> list[list[Item]]:
         if is_cell(module) or any(True for _ in module.parameters()):
             rows.setdefault(item.path, []).append(item)
     return list(rows.values())
+
+
+def _spread(whole: Part, unrolled: Unrolled) -> Part:
+    """Return the mean of what the last layers make of each timestep.
+
+    That is what they make of the mean of all timesteps, as they are linear.
+    """
+    behind: list[Item] = []
+    now: Any = whole
+    factor = 1.0
+    while isinstance(now, Item) and not now.options.get("over"):
+        first, *others = now.sources or (None,)
+        if _is_linear(now):
+            behind.insert(0, now)
+        elif now.operation in ("mul", "div") and isinstance(others[0], float):
+            factor *= others[0] if now.operation == "mul" else 1 / others[0]
+        else:
+            return whole
+        now = first
+    if not behind or not isinstance(now, Item):
+        return whole
+    parts: Sequence[Any] = now.sources
+    factor *= len(parts) if now.operation == "sum" else 1.0
+    if now.operation not in ("sum", "mean") or not math.isclose(factor, 1.0):
+        return whole
+    for item in behind:
+        parts = [replace(item, sources=(part,)) for part in parts]
+        unrolled.items += parts
+        unrolled.items.remove(item)
+    shape = behind[-1].shape
+    return replace(now, operation="mean", sources=tuple(parts), shape=shape)
+
+
+def _is_linear(item: Item) -> bool:
+    """Return whether a call makes of a mean the mean of what it makes."""
+    module = item.module
+    if item.operation == LAYER:
+        return isinstance(module, nn.Linear | nn.Flatten | nn.Identity)
+    return item.operation in ("linear", "flatten", "view")
 
 
 def _answer(whole: Part, most: int) -> tuple[WholeAnswer, tuple[Part, ...]]:

@@ -25,11 +25,14 @@ from snn_deploy.importers.torch.frameworks.cells import (
     spiking,
     values,
 )
-from snn_deploy.importers.torch.frameworks.framework import Framework, kind_in
+from snn_deploy.importers.torch.frameworks.framework import Framework, is_in, kind_in
 from snn_deploy.ir.neurons import Lif, Reset
 from snn_deploy.ir.nodes import Linear
 
 PACKAGE = "norse"
+LOOKED_INTO = tuple(
+    f"{PACKAGE}.torch.module.{name}" for name in ("encode", "lift", "sequential")
+)
 RESETS = {"reset_value": Reset.HARD, "reset_subtract": Reset.SOFT}
 
 
@@ -39,6 +42,11 @@ class Norse(Framework):
     title = "Norse"
     package = PACKAGE
     neurons = (PACKAGE,)
+
+    def has_neurons(self, kind: type) -> bool:
+        return super().has_neurons(kind) and not any(
+            is_in(kind, module) for module in LOOKED_INTO
+        )
 
     def read_cell(self, cell: Any, name: str, shape: Shape) -> Cell:
         match _kind(cell):
