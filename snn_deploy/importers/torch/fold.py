@@ -211,7 +211,9 @@ class _StreamFinder:
 
     def _fits(self, stream: Stream, item: Item) -> bool:
         """Return whether an item in no stream yet is like those of one."""
-        return item not in self.places and are_alike(stream.example, item)
+        if item in self.places or not are_alike(stream.example, item):
+            return False
+        return not _is_bare(stream.example, item)
 
     def complete(self, stream: Stream, first: Part | None = None) -> bool:
         """Find what the first timestep has, where it has no state to add to it yet.
@@ -277,6 +279,17 @@ def _is_swapped(example: Item, item: Item) -> bool:
     if not (isinstance(a, Item) and isinstance(b, Item)):
         return False
     return _resemble(first, b) and not _resemble(first, a)
+
+
+def _is_bare(example: Item, item: Item) -> bool:
+    """Return whether an item is what a state is added to in the other timesteps.
+
+    As in ``mem = x if mem is None else mem * decay + x``, where x is a sum itself.
+    """
+    if example.operation not in NEUTRAL or _resemble(example, item):
+        return False
+    sources = [source for source in example.sources if isinstance(source, Item)]
+    return any(_resemble(source, item) for source in sources)
 
 
 def _resemble(a: Any, b: Any, depth: int = 3) -> bool:
