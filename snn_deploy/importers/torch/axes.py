@@ -73,9 +73,13 @@ def shape_of(part: Part) -> Shape:
     return tuple(part.shape) if isinstance(part, torch.Tensor) else ()
 
 
+class OtherAxesError(ModelError):
+    """A forward takes another axis for that of the batch, or of the timesteps."""
+
+
 def refused(what: str) -> ModelError:
     """Return the error for a call that does ``what``, which the caller completes."""
-    return ModelError(what)
+    return OtherAxesError(what) if what.endswith(MIXED) else ModelError(what)
 
 
 def regrouped(signal: TimedTensor, target: Shape, make: Make) -> TimedTensor:

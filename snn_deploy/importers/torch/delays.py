@@ -15,6 +15,7 @@ from snn_deploy.importers.torch.streams import (
     COMMUTATIVE,
     DIFFERENT,
     NEUTRAL,
+    REWRITE,
     Operand,
     Stream,
     operands_of,
@@ -96,7 +97,7 @@ def check_counts(streams: Sequence[Stream], n: int) -> None:
         if is_layer and not stream.is_static and n_calls != n:
             raise ModelError(
                 f"{place_of(item)}: forward calls this layer {n_calls} times "
-                f"in {n} timesteps; call it once in each"
+                f"in {n} timesteps; {REWRITE}"
             )
 
 

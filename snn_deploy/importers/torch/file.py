@@ -28,7 +28,7 @@ from snn_deploy.importers.byte_weights import (
     from_integers,
     integers_and_scales,
 )
-from snn_deploy.importers.options import NO_OPTIONS, ReadOptions
+from snn_deploy.importers.options import DEFAULT_ENCODING, NO_OPTIONS, ReadOptions
 from snn_deploy.importers.torch.frameworks.declared import Declarations, declare
 from snn_deploy.importers.torch.frameworks.registry import copied
 from snn_deploy.importers.torch.module import trace, unwrapped
@@ -39,6 +39,7 @@ from snn_deploy.names import shown
 
 Factors = float | Sequence[float] | FloatArray  # one, or one for each channel
 FORMAT = "snn-deploy model"
+DEFAULT_FUNCTIONAL = "sum"
 VERSIONS = (1, 2)  # read; the last one is written
 _MAKES_TENSORS = re.compile(
     r"collections OrderedDict|torch \w+Storage|torch\._utils "
@@ -61,12 +62,12 @@ def save(
     path: str | os.PathLike[str],
     *,
     input_shape: Shape | int,
-    timesteps: int,
-    encoding: str = "direct",
+    timesteps: int | None = None,
+    encoding: str | None = None,
     input_scale: Factors = 1.0,
     input_offset: Factors = 0.0,
     dt: float | None = None,
-    functional: str = "sum",
+    functional: str | None = None,
     example_inputs: AnyArray | None = None,
     training_inputs: AnyArray | None = None,
     neurons: Declarations | None = None,
@@ -76,18 +77,21 @@ def save(
     Parameters
     ----------
     model : nn.Module
-        Its forward is one timestep; it takes ``(batch, input_shape...)``. It may lie
-        on a GPU, or in ``nn.DataParallel`` or ``torch.compile``.
+        Its forward is one timestep of ``(batch, input_shape...)``, which may take and
+        return states; or goes through all timesteps itself, of one input, or of one
+        with an axis of time, first, second or last. It may lie on a GPU, or in
+        ``nn.DataParallel`` or ``torch.compile``.
     path : path
         Where to write; ends in ``.pt``. The network is called like the file, or like
         its folder if the file is called ``model.pt``.
     input_shape : tuple of int, or int
         The shape of one input, without batch and time: ``(1, 28, 28)``; or the number
         of values in a row.
-    timesteps : int
-        For how many timesteps an input is shown.
+    timesteps : int, optional
+        For how many timesteps an input is shown; not needed if forward says it.
     encoding : {"direct", "rate", "events"}
-        The same value at every timestep; Bernoulli spikes; recorded spikes.
+        The same value at every timestep; Bernoulli spikes; recorded spikes. Direct,
+        if forward does not draw spikes itself.
     input_scale, input_offset : float, or sequence of float
         The model takes ``x * input_scale + input_offset`` of data from 0 to 1; one of
         each, or one for each channel. ``Normalize(mean, std)`` of torchvision is
@@ -95,7 +99,8 @@ def save(
     dt : float, optional
         Length of a timestep [s].
     functional : {"sum", "last", "max"}
-        How the outputs of the timesteps become the answer.
+        How the outputs of the timesteps become the answer: as forward does it, or as
+        their sum, of which a mean is a part.
     example_inputs : array, (n, input_shape...), optional
         Data from 0 to 1, or bytes, on which the largest values of ``nn.ReLU`` are
         measured: they become the thresholds of spiking neurons.
@@ -151,29 +156,30 @@ def read_module(
     name: str,
     *,
     input_shape: Shape | int,
-    timesteps: int,
-    encoding: str = "direct",
+    timesteps: int | None = None,
+    encoding: str | None = None,
     input_scale: Factors = 1.0,
     input_offset: Factors = 0.0,
     dt: float | None = None,
-    functional: str = "sum",
+    functional: str | None = None,
     example_inputs: AnyArray | None = None,
     training_inputs: AnyArray | None = None,
     neurons: Declarations | None = None,
 ) -> Graph:
     """Return the network called ``name`` that ``save`` would write; see there."""
+    told = {"timesteps": timesteps, "encoding": encoding, "functional": functional}
     sizes = [input_shape] if isinstance(input_shape, int) else input_shape
     shape = tuple(map(operator.index, sizes))
     scale = _factors("input_scale", input_scale, shape)
     offset = _factors("input_offset", input_offset, shape)
     is_each = scale.size > 1 or offset.size > 1
     training = Training(
-        timesteps=operator.index(timesteps),
-        encoding=_member(Encoding, encoding, "encoding"),
+        timesteps=1 if timesteps is None else operator.index(timesteps),
+        encoding=_member(Encoding, encoding or DEFAULT_ENCODING, "encoding"),
         input_scale=1.0 if is_each else scale.item(),
         input_offset=0.0 if is_each else offset.item(),
         dt=None if dt is None else float(dt),
-        functional=_member(Functional, functional, "functional"),
+        functional=_member(Functional, functional or DEFAULT_FUNCTIONAL, "functional"),
     )
     model = unwrapped(model)
     if neurons is not None:
@@ -186,6 +192,7 @@ def read_module(
         training,
         example_inputs,
         factors=(scale, offset) if is_each else None,
+        given=[option for option, value in told.items() if value is not None],
     )
     used = [x for x in (example_inputs, training_inputs) if x is not None]
     return with_used_inputs(graph, *used)

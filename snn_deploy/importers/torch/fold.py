@@ -206,7 +206,9 @@ class _StreamFinder:
                     todo += _joined(operand, index, given)
                 continue
             if stream.early or index != min(stream.items, default=index) - 1:
-                raise ModelError(f"{place_of(part)}: {DIFFERENT}")
+                one, other = place_of(stream.example), place_of(part)
+                also = f" ({one} in one, {other} in another)" if one != other else ""
+                raise ModelError(f"{other}: {DIFFERENT}".replace(",", also + ",", 1))
             stream.early[index] = part
 
     def _fits(self, stream: Stream, item: Item) -> bool:

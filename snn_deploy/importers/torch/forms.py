@@ -18,9 +18,11 @@ from torch import nn
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.torch.axes import Part, TimedTensor
+from snn_deploy.importers.torch.answers import WholeAnswer, answer_of, spread
+from snn_deploy.importers.torch.axes import OtherAxesError, Part, TimedTensor
 from snn_deploy.importers.torch.collected import INPUT_NAME, Layers
 from snn_deploy.importers.torch.delays import OneTimestep
+from snn_deploy.importers.torch.encoders import without_encoder
 from snn_deploy.importers.torch.fold import fold
 from snn_deploy.importers.torch.frameworks.framework import Framework, TimeAxis
 from snn_deploy.importers.torch.frameworks.registry import (
@@ -31,24 +33,15 @@ from snn_deploy.importers.torch.frameworks.registry import (
 )
 from snn_deploy.importers.torch.layers import is_known, read_layer
 from snn_deploy.importers.torch.record import LAYER, Record, Recorder
+from snn_deploy.importers.torch.streams import REWRITE
 from snn_deploy.importers.torch.timestep import Item
 from snn_deploy.importers.torch.unroll import OWN_STATES, Unrolled
 from snn_deploy.ir.graph import Functional
 
 SMALL = 4096  # values of an input, up to which more inputs are tried
 MANY, FEW = (6, 8), (2, 4)  # inputs and timesteps
+MOST_LINES = 8  # of a forward that is shown
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
-OVER = {"sum": Functional.SUM, "mean": Functional.SUM, "max": Functional.MAX}
-ENDS = ("softmax", "log_softmax", "sigmoid")
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class WholeAnswer:
-    """What a forward makes of the outputs of all timesteps."""
-
-    functional: Functional
-    scale: float  # times which it is: a mean is a sum
-    ends: tuple[Item, ...]  # what it does behind that, first first
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,6 +56,7 @@ class Reading:
     inputs: FloatArray  # (n, n_timesteps, input_shape...)
     unrolled: Unrolled
     returned: tuple[Item, ...]  # of each timestep; or the answer
+    drawn: Item | None = None  # spikes that it draws from its input
 
     def numbers(self, item: Item, index: int) -> FloatArray | None:
         """Return what an item of the timestep was in timestep ``index``, if known."""
@@ -130,12 +124,45 @@ def read_forward(
     errors: list[tuple[int, ModelError]] = []
     for form in forms:
         try:
-            return reader.read(form)
+            found = reader.read(form)
         except _CallError as error:
+            errors.append((2, error))
+        except OtherAxesError as error:
             errors.append((1, error))
         except ModelError as error:
             errors.append((0, error))
-    raise min(errors, key=lambda pair: pair[0])[1]
+        else:
+            timestep, drawn = without_encoder(found.timestep)
+            return replace(found, timestep=timestep, drawn=drawn)
+    _, likely = min(errors, key=lambda pair: pair[0])
+    if REWRITE in str(likely) and reader.paths:
+        raise ModelError(f"{likely}: {_one_timestep(model, reader.paths)}") from likely
+    raise likely
+
+
+def _one_timestep(model: nn.Module, paths: Sequence[str]) -> str:
+    """Return the forward of one timestep that calls these layers in a row."""
+    lines: list[str] = []
+    states: list[str] = []
+    for path in paths[:MOST_LINES]:
+        first, *parts = path.split(".")
+        name = (
+            "self."
+            + first
+            + "".join(f"[{p}]" if p.isdigit() else f".{p}" for p in parts)
+        )
+        module = model.get_submodule(path)
+        if framework_of(module).takes_state(module):
+            state = f"state{len(states) + 1}"
+            lines.append(f"x, {state} = {name}(x, {state})")
+            states.append(state)
+        else:
+            lines.append(f"x = {name}(x)")
+    if len(paths) > MOST_LINES:
+        lines.append("...")
+    given = "".join(f", {state}=None" for state in states)
+    returned = "".join(f", {state}" for state in states)
+    return f"def forward(self, x{given}): {'; '.join(lines)}; return x{returned}"
 
 
 class _CallError(ModelError):
@@ -152,6 +179,7 @@ class _Reader:
         n, n_timesteps = MANY if is_small else FEW
         self.n = _free_size(model, input_shape, n)
         self.n_timesteps = _free_size(model, input_shape, n_timesteps, self.n)
+        self.paths: list[str] = []  # of the layers that were called
 
     def read(self, axis: TimeAxis) -> Reading:
         """Return the forward as it is read where timesteps lie on ``axis``."""
@@ -184,7 +212,7 @@ class _Reader:
         for module in self.model.modules():
             framework_of(module).set_sizes(module, self.n, n_timesteps)
         record = self._record(lambda recorder: recorder.call(x.contiguous()))
-        unrolled = Unrolled(record, axis, self.n, n_timesteps)
+        unrolled = self._unrolled(record, axis, n_timesteps)
         output = _signal(unrolled.outputs[0])
         return self._of_all(unrolled, output, axis, n_timesteps, inputs, has_all)
 
@@ -203,7 +231,7 @@ class _Reader:
             (whole,) = output.items
             counts = _counts(unrolled)
             most = n_timesteps if axis is not TimeAxis.NONE else max(counts.values())
-            answer, column = _answer(_spread(whole, unrolled), most)
+            answer, column = answer_of(spread(whole, unrolled), most)
         number = len(column)
         seeds: Sequence[Sequence[Item]] = ()
         if answer is not None and answer.functional is Functional.LAST:
@@ -230,7 +258,7 @@ class _Reader:
         x = torch.as_tensor(inputs)
         states = self._initial_states()
         record = self._record(lambda r: r.call(x[:, 0].contiguous(), *states))
-        unrolled = Unrolled(record, TimeAxis.NONE, self.n, 1)
+        unrolled = self._unrolled(record, TimeAxis.NONE, 1)
         output = unrolled.outputs[0]
         if not isinstance(output, TimedTensor) or not _has_all(unrolled, output):
             return self._stepped(inputs)
@@ -261,7 +289,7 @@ class _Reader:
             record = self._record(run, "forward(x, states)")
         except _CallError as error:
             raise ModelError(f"{error}, and {OWN_STATES}") from error
-        unrolled = Unrolled(record, TimeAxis.NONE, self.n, self.n_timesteps)
+        unrolled = self._unrolled(record, TimeAxis.NONE, self.n_timesteps)
         signals = [_signal(output) for output in unrolled.outputs]
         if any(signal.has_time for signal in signals):
             raise ModelError(
@@ -302,6 +330,11 @@ class _Reader:
         return [p for p in parameters if p.kind in positional][1:]
 
     # running it
+
+    def _unrolled(self, record: Record, axis: TimeAxis, n_timesteps: int) -> Unrolled:
+        called = [call.path for call in record.calls if call.module is not None]
+        self.paths = list(dict.fromkeys(called)) or self.paths
+        return Unrolled(record, axis, self.n, n_timesteps)
 
     def _record(
         self, run: Callable[[Recorder], Any], how: str = "forward(x)"
@@ -417,102 +450,6 @@ def _rows(unrolled: Unrolled) -> list[list[Item]]:
         if is_cell(module) or any(True for _ in module.parameters()):
             rows.setdefault(item.path, []).append(item)
     return list(rows.values())
-
-
-def _spread(whole: Part, unrolled: Unrolled) -> Part:
-    """Return the mean of what the last layers make of each timestep.
-
-    That is what they make of the mean of all timesteps, as they are linear.
-    """
-    behind: list[Item] = []
-    now: Any = whole
-    factor = 1.0
-    while isinstance(now, Item) and not now.options.get("over"):
-        first, *others = now.sources or (None,)
-        if _is_linear(now):
-            behind.insert(0, now)
-        elif now.operation in ("mul", "div") and isinstance(others[0], float):
-            factor *= others[0] if now.operation == "mul" else 1 / others[0]
-        else:
-            return whole
-        now = first
-    if not behind or not isinstance(now, Item):
-        return whole
-    parts: Sequence[Any] = now.sources
-    factor *= len(parts) if now.operation == "sum" else 1.0
-    if now.operation not in ("sum", "mean") or not math.isclose(factor, 1.0):
-        return whole
-    for item in behind:
-        parts = [replace(item, sources=(part,)) for part in parts]
-        unrolled.items += parts
-        unrolled.items.remove(item)
-    shape = behind[-1].shape
-    return replace(now, operation="mean", sources=tuple(parts), shape=shape)
-
-
-def _is_linear(item: Item) -> bool:
-    """Return whether a call makes of a mean the mean of what it makes."""
-    module = item.module
-    if item.operation == LAYER:
-        return isinstance(module, nn.Linear | nn.Flatten | nn.Identity)
-    return item.operation in ("linear", "flatten", "view")
-
-
-def _answer(whole: Part, most: int) -> tuple[WholeAnswer, tuple[Part, ...]]:
-    """Return what one output is of the outputs of all timesteps, and those."""
-    scale = 1.0
-    ends: list[Item] = []
-    while isinstance(whole, Item):
-        rest, *others = whole.sources
-        if whole.operation in ENDS:
-            ends.insert(0, whole)
-        elif whole.operation in ("mul", "div") and isinstance(others[0], float):
-            factor = others[0] if whole.operation == "mul" else 1 / others[0]
-            scale *= factor
-        elif whole.operation == "mul" and isinstance(rest, float):
-            scale *= rest
-            rest = others[0]
-        else:
-            break
-        whole = rest  # type: ignore[assignment] # none is a Before yet
-    assert isinstance(whole, Item)
-    if whole.options.get("over") and whole.operation in OVER:
-        if whole.operation == "mean":
-            scale /= len(whole.sources)
-        functional = OVER[whole.operation]
-        parts: Sequence[Any] = whole.sources
-    else:
-        functional, parts = Functional.SUM, _terms(whole, most)
-        if len(parts) == 1:
-            functional = Functional.LAST
-    answer = WholeAnswer(functional=functional, scale=scale, ends=tuple(ends))
-    return answer, tuple(parts)
-
-
-def _terms(whole: Item, most: int) -> list[Part]:
-    """Return the terms of a running sum, one for each timestep; or the whole."""
-    terms: list[Part] = []
-    now: Any = whole
-    while isinstance(now, Item) and now.operation == "add" and len(terms) < most - 1:
-        now, term = now.sources
-        if not isinstance(now, Item):  # 0 + x, as sum() begins
-            now, term = term, now
-        if isinstance(term, Item):
-            terms.insert(0, term)
-        elif not _is_nothing(term):
-            return [whole]
-    while isinstance(now, Item) and now.operation == "add":
-        left = [source for source in now.sources if not _is_nothing(source)]
-        if len(left) != 1:
-            break
-        (now,) = left
-    terms.insert(0, now)
-    return terms if len(terms) == most else [whole]
-
-
-def _is_nothing(part: Any) -> bool:
-    """Return whether a part of a sum is 0."""
-    return not isinstance(part, Item) and not torch.as_tensor(part).any()
 
 
 def _free_size(model: nn.Module, input_shape: Shape, least: int, *taken: int) -> int:

@@ -99,13 +99,22 @@ def trace(
     assembly = Assembly(layers, model.get_submodule, paths)
     last = assembly.add(reading.timestep)
     graph = layers.graph(name, last, training)
-    shown = values[-1][:, : reading.inputs.shape[1]]
+    shown = _shown(reading, values[-1])
     check_reading(graph, reading, assembly.names, shown, layers.dropped, framework)
     if factors is not None:
         graph = input_scaled(graph, *factors)
     if example_inputs is None:
         return graph
     return measured(graph, example_inputs, modules=layers.relus)
+
+
+def _shown(reading: Reading, values: IntArray) -> IntArray:
+    """Return the integers that the graph is given: those of the module's input."""
+    if reading.drawn is None:
+        return values[:, : reading.inputs.shape[1]]
+    row = range(reading.n_timesteps)
+    drawn = [reading.numbers(reading.drawn, index) for index in row]
+    return np.stack([d for d in drawn if d is not None], axis=1).astype(np.int64)
 
 
 def _integers(encoding: Encoding, shape: Shape) -> IntArray:
@@ -155,6 +164,13 @@ def _told(training: Training, reading: Reading, given: Collection[str]) -> Train
             "forward does not say for how many timesteps an input is shown; give "
             "timesteps"
         )
+    if reading.drawn is not None:
+        if "encoding" in given and training.encoding is not Encoding.RATE:
+            raise ModelError(
+                f"encoding is {training.encoding.value!r}, but forward draws spikes "
+                "from its input; give encoding='rate'"
+            )
+        training = replace(training, encoding=Encoding.RATE)
     if reading.answer is None:
         return training
     functional = reading.answer.functional

@@ -148,7 +148,7 @@ class Unrolled:
             found = self._layer(call) if call.module else self._function(call)
         except ModelError as error:
             where = call.path if call.module else f"forward calls {call.operation}"
-            found = error if poisoned else ModelError(f"{where}: {error}")
+            found = error if poisoned else type(error)(f"{where}: {error}")
         if isinstance(found, ModelError | TimedTensor):
             for value in results:
                 self._signals.setdefault(value, found)
