@@ -58,7 +58,7 @@ class Net(nn.Module):
 class WithStates(Net):
     """The states are passed in one by one."""
 
-    def forward(self, x: Tensor, mem1: Any, mem2: Any) -> Any:  # type: ignore[override]
+    def forward(self, x: Tensor, mem1: Any, mem2: Any) -> Any:
         return self.leaky(x, mem1, mem2)
 
 
@@ -194,7 +194,7 @@ def test_states_that_are_passed_in_one_by_one(tmp_path: Path) -> None:
     states: tuple[Any, ...] = (None, None)
     for t in range(T):
         with torch.no_grad():
-            output, *states = ours(x[:, t], *states)  # type: ignore[assignment]
+            output, *states = ours(x[:, t], *states)
         np.testing.assert_array_equal(found[:, t], output.numpy())
 
 
