@@ -1,6 +1,7 @@
 """``snn-deploy calibrate``: find the threshold at which the chip may stop."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from snn_deploy.cutoff.evidence import Evidence
     from snn_deploy.cutoff.rules.rule import Settings
     from snn_deploy.data.data import Data
+
+N_COMPARED = 1000  # inputs on which ways to serve are compared
 
 
 def add_to(commands: Any) -> None:
@@ -112,6 +115,9 @@ def call(options: argparse.Namespace) -> None:
     for line in (*calibration.lines, *verdict(certified, calibration)):
         out(line)
     out(f"wrote {options.network}")
+    if not options.optimize:
+        for line in _cheapest(artifact, data, settings, options.monitor):
+            out(line)
 
 
 def rule_at(text: str) -> tuple[str, int]:
@@ -170,6 +176,34 @@ def _check(artifact: "Artifact", data: "Data", settings: "Settings") -> None:
     settings.polled(graph.training.timesteps)
     settings.method.check(graph)
     refuse_used(data.hashes, graph.used_inputs)
+
+
+def _cheapest(
+    artifact: "Artifact", data: "Data", settings: "Settings", monitor: str | None
+) -> list[str]:
+    """Return which way to serve is the cheapest, on the first inputs, and how to ask.
+
+    Nothing where the target has no prices.
+    """
+    from snn_deploy.backends.registry import open_backend
+    from snn_deploy.errors import CalibrationError
+    from snn_deploy.profile.calibrating import evidence_of
+    from snn_deploy.profile.optimize import in_words, measure, options, served
+
+    some = data.take(range(min(N_COMPARED, len(data))))
+    backend, who = open_backend("cpu"), monitor or "embedded"
+    try:
+        scores, costs = measure(artifact.network, backend, some.stimuli(), who)
+    except CalibrationError:
+        return []
+    evidence = evidence_of(artifact, some, scores)
+    found = options(evidence, costs, replace(settings, score="gap"))
+    return [
+        f"{in_words(found, served(evidence, costs, settings))} (modelled, the first "
+        f"{len(some)} inputs)",
+        "--optimize energy or --optimize latency chooses such a way on one half of the "
+        "inputs and certifies it on the other",
+    ]
 
 
 def _optimized(

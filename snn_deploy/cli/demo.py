@@ -3,7 +3,7 @@
 import argparse
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,8 @@ class DemoOutcome:
     energy_j: float | None
     early_latency_s: float | None
     latency_s: float | None
+    rivals: dict[str, dict[str, Any]]  # by goal, see ``profile.rivals``
+    one_pass: dict[str, Any] | None  # the conventional network
 
 
 def add_to(commands: Any) -> None:
@@ -103,7 +105,9 @@ def _outcome(name: str, home: Path, calibration: "Part", test: "Part") -> "DemoO
     write_artifact(artifact, home / "model.snn")
     data = Data(x=test.x, y=test.y, training=training)
     out(f"{name}:")
-    profile = make_profile(artifact, data, artifact.calibration, backend="auto")
+    profile = make_profile(
+        artifact, data, artifact.calibration, backend="auto", has_rivals=True
+    )
     closeups = look_closer(profile, data, open_backend("cpu"))
     write_profile(profile, home / "profile", Additions(closeups=closeups))
     n = len(data)
@@ -162,6 +166,8 @@ def _compared(name: str, profile: "Profile", answers: Iterable[int]) -> DemoOutc
         energy_j=fixed["mean_energy_j"],
         early_latency_s=early["mean_latency_s"],
         latency_s=fixed["mean_latency_s"],
+        rivals=summary["best_rivals"],
+        one_pass=summary["one_pass"],
     )
 
 
@@ -189,8 +195,12 @@ def _show(outcomes: "list[DemoOutcome]") -> None:
         ("  fixed, streamed", *(f"{o.limit}" for o in outcomes)),
         ("energy, cutoff", *(with_prefix(o.early_energy_j, "J") for o in outcomes)),
         ("  fixed, serial", *(with_prefix(o.energy_j, "J") for o in outcomes)),
+        ("  best rival", *(_rival(o, "energy", "J") for o in outcomes)),
         ("latency, cutoff", *(with_prefix(o.early_latency_s, "s") for o in outcomes)),
         ("  fixed, serial", *(with_prefix(o.latency_s, "s") for o in outcomes)),
+        ("  best rival", *(_rival(o, "latency", "s") for o in outcomes)),
+        ("in one pass: accuracy", *(_passed(o, percent)[0] for o in outcomes)),
+        ("  energy", *(_passed(o, percent)[1] for o in outcomes)),
     ]
     show_table(
         f"cutoff rule risk, loss <= {percent(BUDGET)} with confidence {CONFIDENCE:g}; "
@@ -198,6 +208,27 @@ def _show(outcomes: "list[DemoOutcome]") -> None:
         columns,
         rows,
     )
+
+
+def _rival(outcome: "DemoOutcome", goal: str, unit: str) -> str:
+    from snn_deploy.report.units import with_prefix
+
+    found = outcome.rivals.get(goal)
+    return (
+        "unknown"
+        if found is None
+        else f"{with_prefix(found['value'], unit)} ({found['text']})"
+    )
+
+
+def _passed(outcome: "DemoOutcome", percent: Callable[[float], str]) -> tuple[str, str]:
+    from snn_deploy.report.units import with_prefix
+
+    found = outcome.one_pass
+    if found is None:
+        return "has none", ""
+    energy = found["energy"] and found["energy"]["one_pass"]
+    return percent(found["accuracy"]), with_prefix(energy, "J")
 
 
 def _interval(values: dict[str, float]) -> str:

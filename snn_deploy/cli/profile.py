@@ -108,6 +108,9 @@ def add_to(commands: Any) -> None:
         "--csv", action="store_true", help="write the tables as .csv as well"
     )
     parser.add_argument(
+        "--full", action="store_true", help="print all means, and NeuroBench's metrics"
+    )
+    parser.add_argument(
         "--detail",
         action="store_true",
         help="events and dynamic energy of each layer, neurocore and chip timestep, "
@@ -159,7 +162,7 @@ def call(options: argparse.Namespace) -> None:
     if options.pictures and additions.closeups is not None:
         drawn = write_pictures(profile, additions.closeups, options.output)
         wrote.append(f"{len(drawn)} pictures")
-    _show(profile, additions)
+    _show(profile, additions, is_full=options.full)
     out(f"wrote {options.output / wrote[0]}, {', '.join(wrote[1:])}")
     if additions.verification is not None:
         refuse(additions.verification, options.network)
@@ -231,7 +234,9 @@ def _measured(
             unfinished=unfinished,
             workers=workers,
         )
-        profile = measure(artifact, n_cross_checked=job.n_cross_checked)
+        profile = measure(
+            artifact, n_cross_checked=job.n_cross_checked, has_rivals=True
+        )
         targets = on_targets(profile, job.elsewhere, measure) if options.targets else ()
     cutoff = None if job.calibration is None else job.calibration.cutoff
     n_inputs = len(profile.rows) + len(profile.failed)
@@ -249,12 +254,12 @@ def _measured(
     )
 
 
-def _show(profile: "Profile", additions: "Additions") -> None:
-    show(profile)
+def _show(profile: "Profile", additions: "Additions", *, is_full: bool) -> None:
+    show(profile, is_full=is_full)
     if additions.detail is not None:
         show_detail(additions.detail)
     show_targets(profile, additions.targets)
-    if additions.neurobench is not None:
+    if is_full and additions.neurobench is not None:
         show_neurobench(additions.neurobench)
     if additions.verification is not None:
         show_verification(additions.verification)
@@ -272,6 +277,7 @@ def make_profile(
     n_cross_checked: int = 2,
     unfinished: "Unfinished | None" = None,
     workers: "Workers | None" = None,
+    has_rivals: bool = False,
 ) -> "Profile":
     """Return the profile, with progress bars, and say what else was done.
 
@@ -308,6 +314,7 @@ def make_profile(
         limit=limit,
         store=store,
         workers=workers,
+        has_rivals=has_rivals,
         progress=with_progress,
     )
     for failed in profile.failed[:MOST_TOLD]:

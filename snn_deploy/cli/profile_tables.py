@@ -13,11 +13,12 @@ Row = tuple[str, ...]
 _ENERGIES = ("dynamic energy, low", "central", "high")
 LATE = "  after a layer's last timestep"  # a part of the row before
 WITHOUT = "  without"
+ENDS = ("low", "high")
 UNKNOWN = "unknown"  # as ``units.with_prefix`` says it
 
 
-def show(profile: "Profile") -> None:
-    """Print the means of each schedule, and which one wins."""
+def show(profile: "Profile", *, is_full: bool = False) -> None:
+    """Print what each schedule gives and costs, and which one wins; or all means."""
     from snn_deploy.cli.console import out, show_table
     from snn_deploy.profile.schedules import remarks
     from snn_deploy.profile.summary import summarize
@@ -25,14 +26,34 @@ def show(profile: "Profile") -> None:
     summary = summarize(profile)
     runs = [*summary["schedules"].values()]
     n, target = summary["n_inputs"], summary["target"]
-    show_table(
-        f"{summary['network']} on {target}, means of {n} inputs",
-        ("", *(means["text"] for means in runs)),
-        [*_answers(runs), *_costs(runs)],
-    )
+    title = f"{summary['network']} on {target}, means of {n} inputs"
+    if is_full:
+        columns = ("", *(means["text"] for means in runs))
+        show_table(title, columns, [*_answers(runs), *_costs(runs)])
+    else:
+        columns = ("schedule", "accuracy", "timesteps", "on the chip", "energy",
+                   "low to high", "latency", "inputs a second")  # fmt: skip
+        show_table(title, columns, [_short(means) for means in runs])
     for line in remarks(summary):
         out(line)
     out(_conventional(summary["conventional"]))
+
+
+def _short(means: dict[str, Any]) -> Row:
+    """Return what people look at first, of one schedule."""
+    from snn_deploy.report.units import number, percent, with_prefix
+
+    low, high = (with_prefix(means[f"mean_energy_{end}_j"], "J") for end in ENDS)
+    return (
+        means["text"],
+        percent(means["accuracy"]),
+        number(means["mean_timesteps"]),
+        number(means["mean_chip_timesteps"]),
+        with_prefix(means["mean_energy_j"], "J"),
+        low if low == high else f"{low} to {high}",
+        with_prefix(means["mean_latency_s"], "s"),
+        number(means["throughput_per_s"]),
+    )
 
 
 def _conventional(found: dict[str, Any]) -> str:

@@ -74,10 +74,12 @@ def _measured(found: Calibration, evidence: Evidence) -> Calibration:
     timesteps = stops(scores, found.cutoff)
     n_unsafe = int((timesteps < safe_timesteps(scores, labels)).sum())
     first = score_called(found.score, found.scale)(scores[:, found.looks[0] - 1])
+    loss = loss_of_stopping(scores, labels, timesteps)
     return replace(
         found,
         mean_timesteps=float(found.taken(timesteps).mean()),
-        loss=loss_of_stopping(scores, labels, timesteps),
+        loss=loss,
+        fixed_timesteps=cheapest_fixed(evidence, loss),
         loss_bound=found.method.bound(found, n_unsafe),
         first_scores=np.sort(first),
     )

@@ -91,7 +91,9 @@ class Network:
             As the network was trained: from 0 to 1 or bytes; or spikes
             ``(n_timesteps, input_shape...)``.
         """
-        (row,) = self.profile(as_array(x)[np.newaxis], progress=False).rows
+        (row,) = self.profile(
+            as_array(x)[np.newaxis], has_rivals=False, progress=False
+        ).rows
         return Answer(
             prediction=row.prediction,
             timesteps=row.timesteps,
@@ -153,6 +155,7 @@ class Network:
         *,
         limit: int | None = None,
         monitor: str = "embedded",
+        has_rivals: bool = True,
         progress: Progress = True,
     ) -> Profiled:
         """Run inputs with the cutoff and without, and price each of them.
@@ -170,6 +173,8 @@ class Network:
             Only the first inputs.
         monitor : {"embedded", "host"}
             The processor that reads the outputs.
+        has_rivals : bool
+            Price a single timestep for all, and one pass of graded spikes, as well.
         progress : bool or callable
             A bar where there is a terminal or a notebook; ``tqdm.auto.tqdm`` for one
             of yours; or none.
@@ -184,6 +189,7 @@ class Network:
             calibration=calibration,
             monitor=monitor,
             limit=limit,
+            has_rivals=has_rivals,
             progress=bar(progress),
         )
         return Profiled(found, data)

@@ -32,6 +32,7 @@ from snn_deploy.profile.pricing import Pricing
 from snn_deploy.profile.rows import Rows
 
 GOALS = ("energy", "latency")
+COMPARED = (*GOALS, "throughput")
 NOBODY = np.zeros(0, np.int64)  # reads the outputs
 N_STREAMED = 50  # inputs that stand for all in a stream
 
@@ -43,7 +44,8 @@ class Costs:
     """Energy [J] and time [s], the last axis, at central prices."""
 
     serial: FloatArray  # (n, n_timesteps, 2), of each input stopped there, unread
-    streamed: FloatArray  # (n_timesteps, 2), means of inputs of so many timesteps
+    streamed: FloatArray  # (n_timesteps, 3), means of inputs of so many timesteps,
+    # and the period, from the first timestep of an input to that of the next [s]
     poll: FloatArray  # (2,), of reading the outputs once
 
 
@@ -56,6 +58,7 @@ class Option:
     mean_timesteps: float
     energy_j: float
     latency_s: float
+    period_s: float
 
     @property
     def is_cutoff(self) -> bool:
@@ -68,9 +71,25 @@ class Option:
         how = "streamed" if self.is_streamed else "one by one"
         return f"{self.settings.rule}, {how}"
 
+    @property
+    def in_words(self) -> str:
+        """What it is, with its timesteps."""
+        how = "streamed" if self.is_streamed else "one by one"
+        settings = self.settings
+        if settings.rule == Fixed.name:
+            n = settings.at
+            return f"{n} timestep{'s' * (n != 1)} for all, {how}"
+        if settings.rule == Retry.name:
+            return f"retry:{settings.at}, streamed"
+        return f"{settings.rule}, looking every {settings.poll}, {how}"
+
     def cost(self, goal: str) -> float:
         """Return what is to be small."""
-        return self.energy_j if goal == "energy" else self.latency_s
+        return {
+            "energy": self.energy_j,
+            "latency": self.latency_s,
+            "throughput": self.period_s,
+        }[goal]
 
 
 def measure(
@@ -127,7 +146,7 @@ def _streamed(
     stimuli: list[tuple[int, Stimulus]],
     monitor: str,
 ) -> FloatArray:
-    """Return mean energy and latency of inputs in streams of 1, 2, ... timesteps."""
+    """Return the mean costs of inputs in streams of 1, 2, ... timesteps."""
     found = []
     for t in range(1, network.graph.training.timesteps + 1):
         short = shortened(network, t)
@@ -137,8 +156,16 @@ def _streamed(
         nobody = np.zeros(len(block), np.int64)
         rows = Rows(len(block))
         rows.extend(Pricing(short, None, nobody, monitor).in_a_stream(nobody, [block]))
-        found.append((rows.energy().mean(), rows.column("latency_s").mean()))
+        times = (rows.column(name).mean() for name in ("latency_s", "period_s"))
+        found.append((rows.energy().mean(), *times))
     return np.array(found)
+
+
+def served(evidence: Evidence, costs: Costs, settings: Settings) -> Option:
+    """Return what these settings cost, one by one; those of a retry, in its streams."""
+    if settings.rule == Retry.name:
+        return _retry(evidence, costs, settings)
+    return _serial(evidence, costs, settings)
 
 
 def options(evidence: Evidence, costs: Costs, settings: Settings) -> list[Option]:
@@ -174,6 +201,7 @@ def _serial(evidence: Evidence, costs: Costs, settings: Settings) -> Option:
         mean_timesteps=float(timesteps.mean()),
         energy_j=float(energy),
         latency_s=float(latency),
+        period_s=float(latency),
     )
 
 
@@ -184,6 +212,7 @@ def _in_stream(settings: Settings, mean_timesteps: float, cost: FloatArray) -> O
         mean_timesteps=mean_timesteps,
         energy_j=float(cost[0]),
         latency_s=float(cost[1]),
+        period_s=float(cost[2]),
     )
 
 
@@ -202,3 +231,16 @@ def best_of_each_kind(found: list[Option], goal: str) -> list[Option]:
     for option in sorted(found, key=lambda o: o.cost(goal)):
         best.setdefault(option.kind, option)
     return list(best.values())
+
+
+def in_words(found: list[Option], mine: Option) -> str:
+    """Return in a sentence which way is cheapest for each goal, and ``mine`` to it."""
+    parts = []
+    for goal in COMPARED:
+        best = min(found, key=lambda option: option.cost(goal))
+        more = mine.cost(goal) / best.cost(goal) - 1
+        if best.settings == mine.settings and not best.is_streamed:
+            parts.append(f"for {goal} this one")
+        else:
+            parts.append(f"for {goal} {best.in_words} (this one {more:+.0%})")
+    return f"cheapest within the budget: {'; '.join(parts)}"

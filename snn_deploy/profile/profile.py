@@ -26,6 +26,7 @@ from snn_deploy.profile.meter import Meter, Progress, measure
 from snn_deploy.profile.retry import two_streams
 from snn_deploy.profile.rows import Rows
 from snn_deploy.profile.store import NoStore, Store
+from snn_deploy.profile.twin import twin_of
 from snn_deploy.profile.workers import Workers
 
 
@@ -37,6 +38,10 @@ class Schedule(Enum):
     STREAMED = "streamed"  # in a stream, all timesteps
     SERIAL_FIXED = "serial fixed"  # one by one, fewer timesteps, the same for all
     STREAMED_FIXED = "streamed fixed"  # in a stream, as few
+    SERIAL_ONE = "serial one"  # one by one, a single timestep
+    STREAMED_ONE = "streamed one"  # in a stream, a single timestep
+    ONE_PASS = "one pass"  # one by one, graded spikes in a single timestep
+    STREAMED_ONE_PASS = "streamed one pass"  # in a stream, the same
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,6 +56,7 @@ class Profile:
     monitor: str
     runs: dict[Schedule, Rows]
     fixed_timesteps: int  # of the fixed schedules; all: fewer lose more than the cutoff
+    fixed_is_calibrated: bool = False  # chosen on the calibration inputs, not on these
     accuracy_at: (
         FloatArray  # (n_timesteps,), all inputs stopped there; empty: no labels
     )
@@ -119,12 +125,14 @@ def profile_inputs(
     limit: int | None = None,
     store: Store | None = None,
     workers: Workers | None = None,
+    has_rivals: bool = False,
     progress: Progress = lambda done, n, what: done,
 ) -> Profile:
     """Run every input with the cutoff, and again for all timesteps, and price both.
 
     The runs for all timesteps are priced one by one and in a stream. With a cutoff,
-    so is the smallest fixed number of timesteps that loses no more on these inputs.
+    so is the smallest fixed number of timesteps that loses no more: on the calibration
+    inputs, or without a calibration on these.
 
     Parameters
     ----------
@@ -146,6 +154,9 @@ def profile_inputs(
         Keeps parts as they are measured, and gives those that were measured before.
     workers : Workers, optional
         Who measures, in place of this process.
+    has_rivals : bool
+        Price a single timestep for all as well, beside a cutoff; and, where the network
+        has one, the conventional network of the same weights in one pass.
     progress : callable
         Wraps an iterable that yields after each input, of known length.
     """
@@ -164,6 +175,17 @@ def profile_inputs(
             partial(measure, alone, store=NoStore(), progress=_silent),
         )
         found = _serve(kept, meter.n_timesteps, cutoff is not None, calibration)
+        if has_rivals:
+            _add_rivals(found, kept)
+            twin = twin_of(artifact, data)
+            if twin is not None:
+                one = stack.enter_context(
+                    closing(Meter(twin[0], cpu, twin[1], None, None, monitor))
+                )
+                run = _run(Kind.FIXED, n, 1, "one pass")
+                passed = measure(one, run, store=NoStore(), progress=progress)
+                found.runs[Schedule.ONE_PASS] = passed.serial
+                found.runs[Schedule.STREAMED_ONE_PASS] = passed.streamed
     n_left = n - len(kept.reasons)
     runs = {schedule: kept.rows(rows) for schedule, rows in found.runs.items()}
     target = artifact.network.target
@@ -173,6 +195,7 @@ def profile_inputs(
         monitor=monitor,
         runs=runs,
         fixed_timesteps=found.fewest,
+        fixed_is_calibrated=calibration is not None and calibration.fixed_timesteps > 0,
         accuracy_at=found.full.n_right / n_left if data.y is not None else np.zeros(0),
         agreement_at=found.full.n_agreeing / n_left,
         totals=sum_of(found.totals or [found.full.totals]),
@@ -210,7 +233,10 @@ def _serve(
     if early is not None:
         rows, found.totals, found.first_scores = early
         found.runs[Schedule.CUTOFF] = rows
-        found.fewest = fewest_timesteps(kept.rows(rows), kept.rows(full.serial), full)
+        found.fewest = 0 if calibration is None else calibration.fixed_timesteps
+        found.fewest = found.fewest or fewest_timesteps(
+            kept.rows(rows), kept.rows(full.serial), full
+        )
     found.runs[Schedule.SERIAL] = full.serial
     found.runs[Schedule.STREAMED] = full.streamed
     if found.fewest < n_timesteps:
@@ -219,6 +245,14 @@ def _serve(
         found.runs[Schedule.SERIAL_FIXED] = fewer.serial
         found.runs[Schedule.STREAMED_FIXED] = fewer.streamed
     return found
+
+
+def _add_rivals(found: _Served, kept: Successes) -> None:
+    """Measure a single timestep for all, if there is a cutoff to compare with."""
+    if Schedule.CUTOFF in found.runs and found.fewest > 1:
+        one = kept.measure(_run(Kind.FIXED, kept.n, 1, "1 timestep"))
+        found.runs[Schedule.SERIAL_ONE] = one.serial
+        found.runs[Schedule.STREAMED_ONE] = one.streamed
 
 
 def _silent(done: Iterable[None], n: int, what: str) -> Iterable[None]:

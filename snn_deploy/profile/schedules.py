@@ -10,6 +10,7 @@ from snn_deploy.chip.target import BAND, end_name
 from snn_deploy.costs.energy import PARTS
 from snn_deploy.costs.prices import MONITORS, prices_for
 from snn_deploy.profile.profile import Profile, Schedule
+from snn_deploy.profile.rivals import in_words, one_pass_in_words
 from snn_deploy.profile.rows import Rows
 
 # goal: what is compared, and whether more is better
@@ -107,6 +108,10 @@ def text_of(profile: Profile, schedule: Schedule) -> str:
         Schedule.STREAMED: f"{_timesteps(n)}, streamed",
         Schedule.SERIAL_FIXED: f"{few}, one by one",
         Schedule.STREAMED_FIXED: f"{few}, streamed",
+        Schedule.SERIAL_ONE: "1 timestep, one by one",
+        Schedule.STREAMED_ONE: "1 timestep, streamed",
+        Schedule.ONE_PASS: "one pass, one by one",
+        Schedule.STREAMED_ONE_PASS: "one pass, streamed",
     }[schedule]
 
 
@@ -207,8 +212,14 @@ def limits(summary: dict[str, Any]) -> list[str]:
 
 def on_schedules(summary: dict[str, Any]) -> list[str]:
     """Return in sentences which schedule wins, the verdict first."""
-    lines = [verdict(summary), fair_comparison(summary), *_monitors(summary)]
-    return [line for line in (*lines, summary["cutoff_costs_more"]) if line]
+    lines = [
+        verdict(summary),
+        in_words(summary["best_rivals"]),
+        one_pass_in_words(summary),
+        fair_comparison(summary),
+        *_monitors(summary),
+    ]
+    return [line for line in lines if line]
 
 
 def verdict(summary: dict[str, Any]) -> str:
@@ -232,9 +243,10 @@ def fair_comparison(summary: dict[str, Any]) -> str:
     n = summary["fixed_timesteps"]
     if n == summary["timesteps"]:
         return f"fewer than {n} timesteps for all inputs lose more than the cutoff"
+    where = "the calibration" if summary["fixed_is_calibrated"] else "these"
     return (
         f"{n} of {summary['timesteps']} timesteps for all inputs lose no more than the "
-        "cutoff on these inputs, on which they were chosen"
+        f"cutoff on {where} inputs, on which they were chosen"
     )
 
 

@@ -14,12 +14,17 @@ from snn_deploy.ir.quantized import AT_LIMITS
 from snn_deploy.profile.intervals import paired_interval
 from snn_deploy.profile.loads import loads_of
 from snn_deploy.profile.profile import Profile, Schedule
+from snn_deploy.profile.rivals import (
+    best_rivals,
+    conventional_wins,
+    fair,
+    one_pass_compared,
+    warning,
+)
 from snn_deploy.profile.schedules import (
-    means,
     means_of,
     other_monitor,
     schedules,
-    text_of,
     winners,
 )
 from snn_deploy.profile.targets import OnTarget
@@ -44,6 +49,7 @@ def summarize(
     network = profile.artifact.network
     training = network.graph.training
     found = schedules(profile)
+    rivals, passed = best_rivals(profile, found), one_pass_compared(profile, found)
     return {
         "program": __version__,
         "network": network.graph.name,
@@ -65,13 +71,17 @@ def summarize(
         "energy_boundary": TOTAL,
         "schedules": found,
         "fixed_timesteps": profile.fixed_timesteps,
-        "best_schedule": winners(found),
+        "fixed_is_calibrated": profile.has_cutoff and profile.fixed_is_calibrated,
+        "best_schedule": winners({name: found[name] for name in _as_good(profile)}),
+        "best_rivals": rivals,
+        "one_pass": passed,
+        "conventional_wins": conventional_wins(profile, passed),
         "other_monitor": other_monitor(profile),
         "all_timesteps_streamed_chip_timesteps": training.timesteps,
         "accuracy_at_timestep": [round(float(a), 6) for a in profile.accuracy_at],
         "agreement_at_timestep": [round(float(a), 6) for a in profile.agreement_at],
         "accuracy_lost": _paired_loss(profile),
-        "cutoff_costs_more": _warning(profile),
+        "cutoff_costs_more": warning(rivals),
         "conventional": conventional(network.graph),
         "neurobench": neurobench,
         "neurocores": loads_of(profile).as_json(network),
@@ -87,6 +97,12 @@ def summarize(
             "energy, latency": "modelled: counts times the prices of the target",
         },
     }
+
+
+def _as_good(profile: Profile) -> list[str]:
+    """Return the names of the schedules that may be called the best."""
+    own = [Schedule.CUTOFF] if profile.has_cutoff else []
+    return [schedule.value for schedule in (*own, *fair(profile))]
 
 
 def _links(profile: Profile) -> list[dict[str, Any]]:
@@ -133,27 +149,6 @@ def _cutoff(profile: Profile) -> dict[str, Any] | None:
         "beta": [float(b) if np.isfinite(b) else str(b) for b in betas],
         "looks": looks.tolist(),
     }
-
-
-def _warning(profile: Profile) -> str:
-    """Return a sentence if the cutoff takes more time or energy than it saves."""
-    if not profile.has_cutoff:
-        return ""
-    like = Schedule.STREAMED if profile.is_retry else Schedule.SERIAL
-    early, fixed = means(profile.rows), means(profile.runs[like])
-    costly = [
-        f"{name} ({early[key] / fixed[key] - 1:+.0%})"
-        for name, key in (("time", "mean_latency_s"), ("energy", "mean_energy_j"))
-        if early[key] is not None and early[key] > fixed[key]
-    ]
-    if not costly:
-        return ""
-    timesteps = profile.rows.column("timesteps")
-    return (
-        f"the cutoff costs more {' and '.join(costly)} than it saves: it polls the "
-        f"{profile.monitor} processor {profile.n_polls(timesteps).mean():.3g} times, "
-        f"{text_of(profile, like)}, only once"
-    )
 
 
 def _drift(profile: Profile) -> dict[str, Any] | None:

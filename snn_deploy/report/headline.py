@@ -208,6 +208,10 @@ def _tiles(profile: Profile, summary: Summary) -> Html:
 
     def tile(name: str, text: Callable[[Summary], str], note: str) -> Html:
         against = "" if early is None else f"all timesteps: {text(fixed)}"
+        rival = summary["best_rivals"].get(name)
+        if rival is not None:
+            best = summary["schedules"][rival["schedule"]]
+            against = f"best rival: {text(best)} ({rival['text']})"
         return element(
             "div",
             element("dt", name),

@@ -25,6 +25,10 @@ TABLES = {
     Schedule.STREAMED: "streamed",
     Schedule.SERIAL_FIXED: "fewer",
     Schedule.STREAMED_FIXED: "fewer_streamed",
+    Schedule.SERIAL_ONE: "one_timestep",
+    Schedule.STREAMED_ONE: "one_timestep_streamed",
+    Schedule.ONE_PASS: "one_pass",
+    Schedule.STREAMED_ONE_PASS: "one_pass_streamed",
 }
 FORMS = ("parquet", "csv")
 OPTIONAL = (

@@ -128,6 +128,7 @@ class Calibration:
     steps: FloatArray = field(default_factory=_no_floats)
     input_hashes: IntArray = field(default_factory=_no_integers)  # (n,)
     first_scores: FloatArray = field(default_factory=_no_floats)  # (n,), ascending
+    fixed_timesteps: int = 0  # fewest that lose no more there; 0: unknown
 
     def __repr__(self) -> str:
         return "\n".join(self.lines)
