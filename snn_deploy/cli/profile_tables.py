@@ -14,6 +14,8 @@ _ENERGIES = ("dynamic energy, low", "central", "high")
 LATE = "  after a layer's last timestep"  # a part of the row before
 WITHOUT = "  without"
 ENDS = ("low", "high")
+SHORT = ("schedule", "accuracy", "timesteps", "on the chip", "energy", "low to high",
+         "latency", "inputs a second")  # fmt: skip
 UNKNOWN = "unknown"  # as ``units.with_prefix`` says it
 
 
@@ -31,9 +33,10 @@ def show(profile: "Profile", *, is_full: bool = False) -> None:
         columns = ("", *(means["text"] for means in runs))
         show_table(title, columns, [*_answers(runs), *_costs(runs)])
     else:
-        columns = ("schedule", "accuracy", "timesteps", "on the chip", "energy",
-                   "low to high", "latency", "inputs a second")  # fmt: skip
-        show_table(title, columns, [_short(means) for means in runs])
+        cells = [SHORT, *(_short(means) for means in runs)]
+        known = [c for c in zip(*cells, strict=True) if {*c[1:]} != {UNKNOWN}]
+        columns, *rows = zip(*known, strict=True)
+        show_table(title, columns, rows)
     for line in remarks(summary):
         out(line)
     out(_conventional(summary["conventional"]))

@@ -105,7 +105,7 @@ def test_a_target_without_costs_gives_counters_and_says_once_what_is_unknown(
     network = tmp_path / "bare.snn"
     command("compile", MODEL, "--target", tmp_path / "bare.toml", "-o", network)
 
-    found = profiled(network=network)
+    found = profiled("--full", network=network)
 
     means = found["all_timesteps"]
     assert means["mean_spikes"] > 0
@@ -133,7 +133,7 @@ def test_packets_from_chip_to_chip(
     network = tmp_path / "small.snn"
     command("compile", MODEL, "--target", tmp_path / "small.toml", "-o", network)
 
-    found = profiled("--detail", network=network)
+    found = profiled("--detail", "--full", network=network)
 
     n = sum(link["mean_packets"] for link in found["links"])
     assert n == pytest.approx(found["all_timesteps"]["mean_crossings"])

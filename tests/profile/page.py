@@ -26,6 +26,9 @@ one by one |
 | `streamed.parquet` | at all timesteps, in a stream |
 | `fewer.parquet`, `fewer_streamed.parquet` | at the fewest timesteps for all that \
 lose no more than the cutoff |
+| `one_timestep.parquet`, `one_timestep_streamed.parquet` | at 1 timestep |
+| `one_pass.parquet`, `one_pass_streamed.parquet` | the conventional network of the \
+same weights, in one pass of graded spikes |
 | `detail.parquet` | `--detail`: events by chip timestep and neurocore |
 | `*.csv` | `--csv`: the same tables |
 | `summary.json` | means and comparisons |

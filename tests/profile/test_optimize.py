@@ -24,7 +24,7 @@ def hand_made(poll: float) -> Costs:
     serial = 4.0 + np.arange(1, 7)
     return Costs(
         serial=np.tile(serial[:, np.newaxis], (600, 1, 2)),
-        streamed=np.tile(np.arange(1.0, 7.0)[:, np.newaxis], (1, 2)),
+        streamed=np.tile(np.arange(1.0, 7.0)[:, np.newaxis], (1, 3)),
         poll=np.array([poll, poll]),
     )
 

@@ -250,7 +250,8 @@ def test_the_best_schedule_is_named_for_each_goal() -> None:
 def test_every_schedule_has_words() -> None:
     found = profiled(fixed(2))
 
-    texts = [text_of(found, schedule) for schedule in Schedule]
+    one = {Schedule.SERIAL_ONE, Schedule.STREAMED_ONE}  # fewest is 1 here
+    texts = [text_of(found, schedule) for schedule in Schedule if schedule not in one]
 
     assert len(set(texts)) == len(texts)
     assert "6 timesteps, streamed" in texts
