@@ -36,6 +36,7 @@ def show(profile: "Profile", *, is_full: bool = False) -> None:
         cells = [SHORT, *(_short(means) for means in runs)]
         known = [c for c in zip(*cells, strict=True) if {*c[1:]} != {UNKNOWN}]
         columns, *rows = zip(*known, strict=True)
+        title += f"; energy to the {summary['energy_boundary']}, modelled"
         show_table(title, columns, rows)
     for line in remarks(summary):
         out(line)

@@ -64,6 +64,8 @@ def test_a_profile_is_a_table_a_summary_and_a_report(folder: Path) -> None:
         "fewer_streamed.parquet",
         "fixed.parquet",
         "inputs.parquet",
+        "one_timestep.parquet",
+        "one_timestep_streamed.parquet",
         "report.html",
         "streamed.parquet",
         "summary.json",
@@ -152,6 +154,7 @@ def test_the_table_on_the_terminal_shows_both_runs(
         "cpu",
         "--limit",
         2,
+        "--full",
     )
 
     assert result.status == 0
@@ -167,10 +170,11 @@ def test_the_table_on_the_terminal_shows_both_runs(
 def test_the_table_shows_what_is_done_after_the_last_timestep_if_anything_is(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    show(profile())
+    show(profile(), is_full=True)
     running_on = capsys.readouterr().out
     nothing = {"run_on_synaptic_operations": 0, "energy_run_on_j": 0.0}
-    show(profile(rows=early_rows(9, **nothing), fixed_rows=fixed_rows(9, **nothing)))
+    idle = profile(rows=early_rows(9, **nothing), fixed_rows=fixed_rows(9, **nothing))
+    show(idle, is_full=True)
 
     assert running_on.count("after a layer's last timestep") == 2
     assert "last timestep" not in capsys.readouterr().out
@@ -410,7 +414,7 @@ def test_neurobench_and_a_conventional_network_stand_beside_the_costs(
 ) -> None:
     result = command(
         "profile", home / "model.snn", "--data", home / "test.npz", "-o",
-        tmp_path / "p", "--cross-check", 0,
+        tmp_path / "p", "--cross-check", 0, "--full",
     )  # fmt: skip
 
     summary = json.loads((tmp_path / "p" / "summary.json").read_text())

@@ -74,7 +74,8 @@ def test_neurocores_are_those_of_each_target() -> None:
 
     mine, theirs = (t.found["schedules"] for t in (own, other))
     assert other.found["neurocores"] == 5 + 3 + 1
-    for schedule in Schedule:
+    assert mine.keys() == theirs.keys()
+    for schedule in here.runs:
         one, two = mine[schedule.value], theirs[schedule.value]
         for key in ("mean_spikes", "mean_synaptic_operations", "mean_timesteps"):
             assert one[key] == two[key]
