@@ -129,6 +129,7 @@ def test_packets_from_chip_to_chip(
 ) -> None:
     text = (packaged_folder("targets") / "loihi-sim.toml").read_text(encoding="utf-8")
     small = text.replace("neurocores = 128", "neurocores = 2", 1)
+    small = small.replace("compartments = 8192", "compartments = 1024", 1)
     (tmp_path / "small.toml").write_text(small, encoding="utf-8")
     network = tmp_path / "small.snn"
     command("compile", MODEL, "--target", tmp_path / "small.toml", "-o", network)

@@ -12,7 +12,7 @@ from snn_deploy.compiler.retarget import retarget
 from snn_deploy.cutoff.rules.risk import risk
 from snn_deploy.errors import FitError
 from snn_deploy.ir.mapped import GOALS
-from snn_deploy.profile.profile import Profile, Schedule, profile_inputs
+from snn_deploy.profile.profile import Profile, profile_inputs
 from snn_deploy.profile.summary import summarize
 from snn_deploy.profile.targets import lay_out, on_targets
 from tests.build import simulator
