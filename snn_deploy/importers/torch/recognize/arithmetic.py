@@ -11,7 +11,19 @@ COMPARISONS = ("gt", "ge", "lt", "le", "eq", "ne", "heaviside", "sign")
 LINEAR = ("add", "sub", "mul", "div", "neg", "to", "detach")
 CUTTING = ("relu", "clamp", "clamp_min", "clamp_max", "hardtanh", "maximum", "minimum")
 # what takes values apart, or together, that are not of one neuron
-CUTS = ("input", "layer", "part", "linear", "matmul", "conv1d", "conv2d")
+CUTS = {
+    "input",
+    "layer",
+    "part",
+    "linear",
+    "matmul",
+    "einsum",
+    "batch_norm",
+    "softmax",
+    "log_softmax",
+    *(f"{name}{n}d" for name in ("conv", "avg_pool", "max_pool") for n in (1, 2)),
+    *(f"conv_transpose{n}d" for n in (1, 2)),
+}
 KindOf = Callable[[str], str]
 T = TypeVar("T")
 
