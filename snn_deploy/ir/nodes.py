@@ -10,6 +10,8 @@ from snn_deploy.arrays import FloatArray, Shape, n_neurons, read_only
 from snn_deploy.errors import ModelError
 from snn_deploy.ir.convolve import Convolution
 
+MOST_PADDING = 256  # rows or columns at one side of a map
+
 
 class Signal(Enum):
     """What an edge carries."""
@@ -214,6 +216,11 @@ def shifted(
     ends = (rows, columns)
     if len(shape) != 3:
         raise ModelError(f"{name}: pads an output of {shape}; only maps can be padded")
+    if max(abs(n) for pair in ends for n in pair) > MOST_PADDING:
+        raise ModelError(
+            f"{name}: pads {rows} rows and {columns} columns, allowed are "
+            f"{MOST_PADDING} at each side; pad less"
+        )
     above, beside = (max(0, *pair) for pair in ends)
     weight = np.zeros((shape[0], 1, above - rows[0] + 1, beside - columns[0] + 1))
     weight[:, :, -1, -1] = 1

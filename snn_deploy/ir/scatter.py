@@ -124,6 +124,13 @@ class SparseLinear(Node):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if min((*self.shape, *self.onto), default=0) < 1 or not (
+            self.shape and self.onto
+        ):
+            raise ModelError(
+                f"{self.name}: leads from {self.shape} to {self.onto}; give sizes of 1 "
+                "or more"
+            )
         if {self.targets.shape, self.sources.shape} != {self.weight.shape}:
             raise ModelError(
                 f"{self.name}: {self.weight.shape} weights from {self.sources.shape} "
@@ -164,10 +171,11 @@ class Channels(Node):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.first <= self.n_channels - self.shape[0]:
+        size = self.shape[0] if self.shape else 0
+        if size < 1 or not 0 <= self.first <= self.n_channels - size:
             raise ModelError(
-                f"{self.name}: {self.shape[0]} channels from {self.first} on are more "
-                f"than the {self.n_channels} of the whole"
+                f"{self.name}: {size} channels from {self.first} on do not lie in the "
+                f"{self.n_channels} of the whole; make the two fit"
             )
 
 

@@ -25,6 +25,7 @@ from snn_deploy.ir.nodes import (
     Linear,
     Node,
     affine,
+    shifted,
 )
 from snn_deploy.ir.scatter import Channels, ConvTranspose2d, SparseLinear, Upsample2d
 from tests.build import (
@@ -367,6 +368,63 @@ def test_concatenated_maps_are_weighed_channel_by_channel() -> None:
 
     kernels = [n.weight.shape for n in after.nodes_of(Conv2d) if n.name.startswith("c")]
     assert sorted(kernels) == [(4, 2, 3, 3), (4, 3, 3, 3)]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (
+            lambda: Channels(name="part", shape=(3,), first=6, n_channels=8),
+            "part: 3 channels from 6 on do not lie in the 8",
+        ),
+        (
+            lambda: Channels(name="part", shape=(), first=0, n_channels=8),
+            "part: 0 channels",
+        ),
+        (
+            lambda: Upsample2d(name="up", shape=(3,), factor=(2, 2)),
+            "up: factors .* needed are 3 axes",
+        ),
+        (lambda: single(targets=[0, 9]), r"single: a weight lies outside of \(3,\)"),
+        (lambda: single(targets=[0, 0.5]), "single: a weight lies outside"),
+        (lambda: single(targets=[0]), r"single: \(2,\) weights from"),
+        (lambda: single(onto=()), "single: leads from"),
+        (lambda: single(bias=np.zeros(2)), "single: bias has shape"),
+        (lambda: shifted("pad", (2, 4, 4), (0, 1 << 30), (0, 0)), "pad: pads .* rows"),
+        (lambda: shifted("pad", (2,), (0, 1), (0, 0)), "pad: pads an output of"),
+        (lambda: transposed((4, 5, 6), 6, padding=(9, 9)), "leaves nothing of the"),
+        (lambda: transposed((3, 5, 6), 4, groups=2), "takes 3 in 2 groups"),
+    ],
+)
+def test_layers_that_contradict_themselves_are_refused(
+    make: Callable[[], Node], words: str
+) -> None:
+    with pytest.raises(ModelError, match=words):
+        make()
+
+
+def single(**changes: Any) -> Node:
+    values: dict[str, Any] = {
+        "weight": [1, 2],
+        "targets": [0, 1],
+        "sources": [1, 1],
+        "bias": np.zeros(3),
+        "shape": (2,),
+        "onto": (3,),
+        **changes,
+    }
+    arrays: dict[str, Any] = {
+        name: np.array(value, np.float64) if isinstance(value, list) else value
+        for name, value in values.items()
+    }
+    return SparseLinear(name="single", **arrays)
+
+
+def test_concatenations_that_no_memory_holds_are_refused() -> None:
+    part = Channels(name="part", shape=(9000, 1, 1), first=0, n_channels=9000)
+
+    with pytest.raises(PassError, match="part: takes 81,000,000 single"):
+        merge_chains(read_out(part))
 
 
 def test_bias_that_comes_late_without_neurons_is_refused() -> None:

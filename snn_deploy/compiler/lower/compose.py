@@ -88,12 +88,19 @@ def of_each_channel(
 
 
 def _part(node: Channels) -> Weights:
-    chosen = np.eye(node.n_channels)[:, node.first : node.first + node.shape[0]]
+    n, places = node.shape[0], np.arange(node.shape[0])
     if len(node.shape) != 3:
-        return _single(node, sparse.coo_array(chosen))
+        size = n_neurons(node.output_shape), n_neurons(node.shape)
+        rest = n_neurons(node.shape[1:])
+        values = np.arange(size[1])
+        chosen = (np.ones(size[1]), (values + node.first * rest, values))
+        return _single(node, sparse.coo_array(chosen, shape=size))
+    _check_count(node.name, node.n_channels * n)
+    weight = np.zeros((node.n_channels, n, 1, 1))
+    weight[places + node.first, places] = 1
     return Conv2d(
         name=node.name,
-        weight=chosen[:, :, np.newaxis, np.newaxis],
+        weight=weight,
         bias=np.zeros(node.n_channels),
         stride=(1, 1),
         padding=(0, 0),
