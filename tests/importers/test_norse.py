@@ -15,6 +15,7 @@ from norse.torch import (
     LIFParameters,
     LIFRecurrentCell,
     LIFRefracCell,
+    LILinearCell,
     LIParameters,
     LSNNCell,
     SequentialState,
@@ -93,6 +94,16 @@ def per_channel(values: torch.Tensor) -> torch.Tensor:
 )
 def test_spiking_neurons(tmp_path: Path, cell: nn.Module) -> None:
     check(around(cell), tmp_path, SHAPE)
+
+
+def test_integrators_may_weigh_their_input(tmp_path: Path) -> None:
+    parameters = LIParameters(tau_syn_inv=torch.tensor(300.0))
+    module = SequentialState(nn.Linear(6, 5), LIFCell(), LILinearCell(5, 3, parameters))
+
+    graph = agree(settle(module), with_states, tmp_path, (6,))
+
+    assert graph.output.name == "2"
+    assert isinstance(graph.output, Integrator)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ before the voltage sees it and lets the current decay by ``dt * tau_syn_inv`` be
 it, which is our order. A spike needs ``v > v_th``; the reset is hard, to ``v_reset``,
 or soft. Voltages rest at ``v_leak`` and start there: where that is ``v_reset`` too, we
 count them from it. ``LIFRecurrentCell`` is a ``LIFCell`` that weighs its input, and its
-own spikes one timestep later. Adaptive and refractory cells are refused, and so are a
+own spikes one timestep later, ``LILinearCell`` a ``LICell`` that weighs its input.
+Adaptive and refractory cells are refused, and so are a
 leak of integrators, or of a soft reset, to anything but 0.
 """
 
@@ -65,12 +66,14 @@ class Norse(Framework):
                 return Cell(
                     neurons=integrating(name, shape, _with_current(cell, shape))
                 )
+            case "LILinearCell":
+                return _weighing(cell, name, shape)
             case "LIBoxCell":
                 _needs_zero(cell, name, "v_leak", shape)
                 return Cell(neurons=integrating(name, shape, _boxed(cell, shape)))
         raise ModelError(
             f"{name}: Norse's {_kind(cell)} cannot be deployed; use LIFCell, "
-            "LIFRecurrentCell, LIFBoxCell, IAFCell, LICell or LIBoxCell"
+            "LIFRecurrentCell, LIFBoxCell, IAFCell, LICell, LILinearCell or LIBoxCell"
         )
 
     def is_sequence(self, module: nn.Module) -> bool:
@@ -85,13 +88,27 @@ def _kind(module: nn.Module) -> str:
     return kind_in(PACKAGE, module).__name__
 
 
-def _recurrent(cell: Any, name: str, shape: Shape) -> Cell:
+def _weighing(cell: Any, name: str, shape: Shape) -> Cell:
+    """Return integrators that weigh their input."""
+    weights = _input_weights(cell, name, shape)
+    own = weights.output_shape
+    _needs_zero(cell, name, "v_leak", own)
+    neurons = integrating(name, own, _with_current(cell, own))
+    return Cell(neurons=neurons, weights=weights)
+
+
+def _input_weights(cell: Any, name: str, shape: Shape) -> Linear:
     weights = _plain(cell.input_weights, f"{name}.input")
     if shape != weights.input_shape:
         raise ModelError(
             f"{name}: takes {weights.input_shape}, but what comes before gives "
             f"{shape}; flatten it, or make the two fit"
         )
+    return weights
+
+
+def _recurrent(cell: Any, name: str, shape: Shape) -> Cell:
+    weights = _input_weights(cell, name, shape)
     own = weights.output_shape
     neurons = _spiking(cell, name, own, _with_current(cell, own))
     recurrent = _plain(cell.recurrent_weights, f"{name}.recurrent")
