@@ -71,7 +71,9 @@ def check_reading(
     ]
     run = _Beside(graph, stimuli)
     outputs = []
+    longest = max((edge.delay for edge in graph.edges), default=0)
     for index in range(n_timesteps):
+        run.forget(longest)
         run.expected = _given(reading, names, index)
         run.step()
         sent = run.sent[-1]
@@ -117,6 +119,11 @@ class _Beside(FloatRun):
     """A run in which ties are decided as in the module."""
 
     expected: dict[str, FloatArray]  # what each layer of the module gives now
+
+    def forget(self, longest: int) -> None:
+        """Let go of what was sent before the longest delay."""
+        for old in self.sent[: max(0, len(self.sent) - longest - 1)]:
+            old.clear()
 
     def _spikes(self, node: Lif, voltage: FloatArray) -> FloatArray:
         mine = super()._spikes(node, voltage)

@@ -39,7 +39,7 @@ from snn_deploy.importers.torch.unroll import OWN_STATES, Unrolled
 from snn_deploy.ir.graph import Functional
 
 SMALL = 4096  # values of an input, up to which more inputs are tried
-MANY, FEW = (6, 8), (2, 4)  # inputs and timesteps
+MANY, FEW = (6, 8), (2, 3)  # inputs and timesteps
 MOST_LINES = 8  # of a forward that is shown
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
@@ -175,10 +175,11 @@ class _Reader:
     ) -> None:
         self.model, self.timesteps, self.draw = model, timesteps, draw
         self.input_shape = input_shape
-        is_small = math.prod(input_shape) <= SMALL
-        n, n_timesteps = MANY if is_small else FEW
-        self.n = _free_size(model, input_shape, n)
-        self.n_timesteps = _free_size(model, input_shape, n_timesteps, self.n)
+        self.is_small = math.prod(input_shape) <= SMALL
+        self.n, self.n_timesteps = FEW
+        if self.is_small:
+            self.n = _free_size(model, input_shape, MANY[0])
+            self.n_timesteps = _free_size(model, input_shape, MANY[1], self.n)
         self.paths: list[str] = []  # of the layers that were called
 
     def read(self, axis: TimeAxis) -> Reading:
@@ -331,6 +332,10 @@ class _Reader:
 
     # running it
 
+    def _is_kept(self, module: nn.Module) -> bool:
+        """Return whether what a layer gives is compared, beside what forward gives."""
+        return self.is_small or is_cell(module)
+
     def _unrolled(self, record: Record, axis: TimeAxis, n_timesteps: int) -> Unrolled:
         called = [call.path for call in record.calls if call.module is not None]
         self.paths = list(dict.fromkeys(called)) or self.paths
@@ -341,7 +346,7 @@ class _Reader:
     ) -> Record:
         """Return what is recorded of a run, which leaves the module as it was."""
         before = [(module, dict(vars(module))) for module in self.model.modules()]
-        recorder = Recorder(self.model, is_whole)
+        recorder = Recorder(self.model, is_whole, self._is_kept)
         try:
             with recorder:
                 run(recorder)

@@ -12,7 +12,6 @@ would be other ones for another input.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -20,7 +19,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from snn_deploy.arrays import FloatArray, Shape
+from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.torch.operations import (
     COMPARISONS,
@@ -48,7 +47,7 @@ class TracedValue:
     constant: torch.Tensor | None = None  # where no input went into it: its values
     name: str = ""  # of a parameter or a buffer, or of an input
     call: "Call | None" = None  # that gave it; none gives inputs and constants
-    kept: FloatArray | None = None  # its values, of a layer, a comparison or an output
+    kept: AnyArray | None = None  # its values, of a layer, a comparison or an output
 
     @property
     def is_input(self) -> bool:
@@ -130,11 +129,19 @@ class Recorder:
         Runs as it is, with what it keeps: give a copy, in double precision.
     is_whole : callable
         Whether a module is taken whole, as one call, and not looked into.
+    is_kept : callable
+        Whether the numbers that such a module gives are kept, as are comparisons.
     """
 
-    def __init__(self, model: nn.Module, is_whole: Callable[[nn.Module], bool]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        is_whole: Callable[[nn.Module], bool],
+        is_kept: Callable[[nn.Module], bool] = lambda module: True,
+    ) -> None:
         self.model = model
         self.record = Record()
+        self._is_kept = is_kept
         self._wholes = {m: path for path, m in model.named_modules() if is_whole(m)}
         self._path: list[str] = []
         self._whole: nn.Module | None = None  # the one that is being run
@@ -159,12 +166,7 @@ class Recorder:
         self._exits.enter_context(_Functions(self))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._exits.close()
 
     def call(self, x: torch.Tensor, *others: Any) -> Any:
@@ -346,7 +348,9 @@ class Recorder:
             self._write(tensor, instead[id(tensor)])
 
     def _made(self, call: Call, tensor: torch.Tensor) -> TracedValue:
-        is_kept = call.module is not None or call.operation in COMPARISONS
+        is_kept = call.operation in COMPARISONS
+        if call.module is not None:
+            is_kept = self._is_kept(call.module)
         return TracedValue(
             shape=tuple(tensor.shape),
             dtype=tensor.dtype,
@@ -474,10 +478,14 @@ def _memory(module: nn.Module) -> list[Any]:
     ]
 
 
-def _values(tensor: torch.Tensor) -> FloatArray:
-    """Return a copy of values, which may yet change in place."""
-    values: FloatArray = tensor.detach().double().numpy().copy()
-    return values
+def _values(tensor: torch.Tensor) -> AnyArray:
+    """Return a copy of values, which may yet change in place; of spikes, bytes."""
+    values = tensor.detach()
+    small = values.byte()
+    if torch.equal(small, values):
+        values = small
+    copied: AnyArray = values.numpy().copy()
+    return copied
 
 
 def _geometry(tensor: torch.Tensor) -> tuple[Any, ...]:

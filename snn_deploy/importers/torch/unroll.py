@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from snn_deploy.arrays import FloatArray
+from snn_deploy.arrays import AnyArray, FloatArray
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.torch import calls as rules
 from snn_deploy.importers.torch.axes import (
@@ -71,7 +71,7 @@ class Unrolled:
         self.items: list[Item] = []  # in the order in which they were computed
         self.outputs: list[TimedTensor | ModelError] = []
         self._signals: dict[TracedValue, TimedTensor | ModelError] = {}
-        self._kept: dict[Item, tuple[FloatArray, tuple[str, ...], int]] = {}
+        self._kept: dict[Item, tuple[AnyArray, tuple[str, ...], int]] = {}
         self._last: dict[nn.Module, Item] = {}  # of each module of neurons
         self._n_calls = len(record.inputs)
         for index, values in enumerate(record.inputs):
@@ -209,7 +209,7 @@ class Unrolled:
                 sizes = (*values.shape[:axis], *split, *values.shape[axis + 1 :])
                 times_axis = axis if label == "TN" else axis + 1
                 values = np.take(values.reshape(sizes), [index], times_axis)
-        return values.reshape(n, -1)
+        return np.asarray(values.reshape(n, -1), dtype=np.float64)
 
     # modules that are taken whole
 
