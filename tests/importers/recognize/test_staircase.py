@@ -80,3 +80,15 @@ def test_a_product_before_it_stays_outside(function: Callable[..., Any]) -> None
     (found,) = find_staircases(items, used, kind)
 
     assert [item.operation for item in found.inputs] == ["mul"]
+
+
+def test_an_activation_with_a_memory_is_left_alone() -> None:
+    def sum_of_two(x: Any, before: Any) -> Any:
+        return clipped_first(x + before), x
+
+    items, used = recorded(sum_of_two, (3, 4, 4), 0.0)
+    sum_ = next(item for item in items if item.operation == "add")
+
+    found = find_staircases(items, used, kind)
+
+    assert sum_ not in {item for part in found for item in part.inside}

@@ -21,7 +21,7 @@ from snn_deploy.importers.torch.recognize.replay import (
     replayed,
     smallest,
 )
-from snn_deploy.importers.torch.timestep import Item
+from snn_deploy.importers.torch.timestep import Before, Item
 from snn_deploy.ir.floating import activation
 from snn_deploy.ir.neurons import Qcfs
 
@@ -76,7 +76,8 @@ def _around(arithmetic: Arithmetic, floor: Item) -> Iterator[FoundStaircase]:
         items = arithmetic.behind(row[start:], ())
         inputs = arithmetic.inputs(items)
         outer = [item for item in items if arithmetic.leaves(item, items)]
-        if len(outer) != 1 or len(inputs) != 1:
+        is_late = any(isinstance(s, Before) for item in items for s in item.sources)
+        if len(outer) != 1 or len(inputs) != 1 or is_late:
             continue
         steps = _steps(items, inputs[0], outer[0])
         if steps is None:
