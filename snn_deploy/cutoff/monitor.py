@@ -12,7 +12,7 @@ from snn_deploy.cutoff.decision import Cutoff, GapCutoff, looks_of, never
 from snn_deploy.cutoff.oracle import answers, gaps
 from snn_deploy.ir.graph import Functional
 from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.ir.stimuli import Encoding, Stimulus
+from snn_deploy.ir.stimuli import Stimulus
 
 BATCH = 256  # inputs that a machine runs at once if it stops them by itself,
 MOST_BYTES = 1 << 27  # or fewer, if they are long
@@ -93,11 +93,13 @@ def block_of(
     return block
 
 
-def bytes_of_input(network: MappedNetwork) -> int:
-    """Return the memory that an input takes while it runs, with what it gives."""
+def bytes_of_input(network: MappedNetwork, n_rows: int) -> int:
+    """Return the memory that an input takes while it runs, with what it gives.
+
+    It has ``n_rows`` timesteps of values.
+    """
     graph = network.graph
     training, shape = graph.training, graph.source.shape
-    n_rows = 1 if training.encoding is Encoding.DIRECT else training.timesteps
     n_values, n_scores = prod(shape) * n_rows, training.timesteps * graph.readout.size
     return _bytes_of_counts(network) + 4 * n_values + 8 * n_scores
 

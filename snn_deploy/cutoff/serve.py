@@ -19,7 +19,7 @@ from snn_deploy.cutoff.rules.rule import Calibration
 from snn_deploy.cutoff.thresholds import stops
 from snn_deploy.data.data import Data
 from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.ir.stimuli import Stimulus, encode
+from snn_deploy.ir.stimuli import Stimulus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,10 +110,8 @@ def _attempt(
 def _stimuli(
     data: Data, indices: list[int], start: int
 ) -> Iterator[tuple[int, Stimulus]]:
-    training = data.training
     for index in indices:
-        x = data.x[index - start]
-        yield index, encode(x, training.encoding, training.timesteps, index=index)
+        yield index, data.stimulus(index - start, index)
 
 
 def _decision(

@@ -1,4 +1,4 @@
-"""Read input data: ``.npz`` with ``x`` (n, shape...) or ``spikes``, and ``y``."""
+"""Read input data: ``.npz`` with ``x`` or ``spikes``, and labels ``y``."""
 
 import hashlib
 import os
@@ -25,7 +25,9 @@ from snn_deploy.ir.stimuli import (
     Stimulus,
     encode,
     input_hashes,
+    is_counts,
     to_gray,
+    without_repeats,
 )
 
 DARK = 128  # a bit of every byte below is idle
@@ -52,9 +54,10 @@ _NO_NPZ = (
 class Data:
     """Inputs for a network, checked, and their labels if they have any."""
 
-    x: AnyArray  # (n, shape...), or spikes (n, n_timesteps, shape...)
+    x: AnyArray  # (n, shape...), or spikes and values (n, n_timesteps, shape...)
     y: IntArray | None  # (n,)
     training: Training
+    varies: bool = False  # values that have an axis of timesteps
     has_idle_labels: bool = False  # left out, since there are no classes
 
     def __len__(self) -> int:
@@ -65,10 +68,28 @@ class Data:
         y = None if self.y is None else self.y[list(positions)]
         return replace(self, x=self.x[list(positions)], y=y)
 
-    def stimulus(self, index: int) -> Stimulus:
-        """Return one input as the chip receives it."""
+    @property
+    def has_timesteps(self) -> bool:
+        """Whether an input has an axis of timesteps."""
+        return self.varies or self.training.encoding is Encoding.EVENTS
+
+    @property
+    def n_rows(self) -> int:
+        """How many timesteps of an input the chip is given; 1: always the same."""
+        is_drawn = self.training.encoding is Encoding.RATE
+        return self.training.timesteps if is_drawn or self.has_timesteps else 1
+
+    def stimulus(self, index: int, number: int | None = None) -> Stimulus:
+        """Return one input as the chip receives it, drawn by its number (``RATE``)."""
         training = self.training
-        return encode(self.x[index], training.encoding, training.timesteps, index=index)
+        return encode(
+            self.x[index],
+            training.encoding,
+            training.timesteps,
+            is_constant=not self.varies,
+            largest_count=training.largest_count,
+            index=index if number is None else number,
+        )
 
     def stimuli(self, limit: int | None = None) -> Iterator[tuple[int, Stimulus]]:
         """Yield all inputs, or the first ``limit``, with their positions."""
@@ -179,36 +200,90 @@ def check_data(
             f"{path}: has no {name!r} but {', '.join(sorted(arrays)) or 'nothing'}; "
             f"store the inputs as {name!r}"
         )
-    x = arrays[name]
-    axis = 2 if is_events else 1
-    shape = x.shape[axis:]
-    is_line = len(input_shape) == 3 and input_shape[1] == 1
-    if is_line and shape == (input_shape[0], input_shape[2]):  # of a 1d convolution
-        x = x.reshape(*x.shape[:axis], *input_shape)
-        shape = input_shape
-    if shape != input_shape and shape == _row(input_shape):
-        x, shape = x.reshape(*x.shape[:-1], 1, x.shape[-1]), input_shape
-    if shape != input_shape:
-        raise DataError(
-            f"{path}: {name} has inputs of shape {shape}, the network takes "
-            f"{input_shape}; store {name} as (n, "
-            + ("timesteps, " if is_events else "")
-            + ", ".join(map(str, input_shape))
-            + ")"
-        )
+    x, varies = _in_shape(path, name, arrays[name], input_shape, training)
     if len(x) == 0:
         raise DataError(f"{path}: holds no inputs; add at least one")
+    if varies or is_events:
+        _check_lengths(path, arrays.get("lengths"), x)
     _check_values(path, name, x, training)
-    if n_outputs == 1:
-        return Data(x=x, y=None, training=training, has_idle_labels="y" in arrays)
-    labels = _labels(path, arrays.get("y"), len(x), n_outputs)
-    return Data(x=x, y=labels, training=training)
+    if varies:
+        x = without_repeats(x, input_shape)
+        varies = len(x.shape) > len(input_shape) + 1
+    if varies:
+        _check_sequences(path, x, training)
+    labels = None
+    if n_outputs != 1:
+        labels = _labels(path, arrays.get("y"), len(x), n_outputs)
+    return Data(
+        x=x,
+        y=labels,
+        training=training,
+        varies=varies,
+        has_idle_labels=n_outputs == 1 and "y" in arrays,
+    )
 
 
-def _row(shape: Shape) -> Shape:
-    """Return the shape of a map of height 1 as that of a row of several channels."""
-    is_row = len(shape) == 3 and shape[1] == 1
-    return (shape[0], shape[2]) if is_row else shape
+def _in_shape(
+    path: Path, name: str, x: AnyArray, input_shape: Shape, training: Training
+) -> tuple[AnyArray, bool]:
+    """Return inputs in the shape of the network, and whether they are sequences.
+
+    Of values; those of events always are.
+    """
+    is_events = training.encoding is Encoding.EVENTS
+    constant = None if is_events else _fitting(x, 1, input_shape)
+    if constant is not None:
+        return constant, False
+    found = _fitting(x, 2, input_shape)
+    if found is not None:
+        return found, not is_events
+    shown = ", ".join(map(str, input_shape))
+    forms = f"(n, {'timesteps, ' if is_events else ''}{shown})"
+    if training.encoding is Encoding.DIRECT:
+        forms += f", or (n, timesteps, {shown}) where they change"
+    raise DataError(
+        f"{path}: {name} has inputs of shape {x.shape[2 if is_events else 1 :]}, the "
+        f"network takes {input_shape}; store {name} as {forms}"
+    )
+
+
+def _fitting(x: AnyArray, axis: int, input_shape: Shape) -> AnyArray | None:
+    """Return inputs, whose own shape begins at ``axis``, in that of the network.
+
+    Maps of height 1 may come as rows of several channels.
+    """
+    rest = len(input_shape) == 3 and input_shape[1] == 1
+    row = (input_shape[0], input_shape[2]) if rest else input_shape
+    if x.shape[axis:] not in (input_shape, row) or x.ndim < axis:
+        return None
+    return x.reshape(*x.shape[:axis], *input_shape)
+
+
+def _check_sequences(path: Path, x: AnyArray, training: Training) -> None:
+    """Raise an error if values that change are not what a network takes."""
+    if training.encoding is Encoding.RATE:
+        raise DataError(
+            f"{path}: x changes over {x.shape[1]} timesteps, and encoding 'rate' draws "
+            "the spikes of all timesteps from one value; compile the network with "
+            "encoding='direct'"
+        )
+    if x.shape[1] != training.timesteps:
+        raise DataError(
+            f"{path}: x lasts {x.shape[1]} timesteps, the network "
+            f"{training.timesteps}; compile it with --timesteps {x.shape[1]}, or store "
+            "as many"
+        )
+
+
+def _check_lengths(path: Path, lengths: AnyArray | None, x: AnyArray) -> None:
+    """Raise an error if inputs end earlier than the longest does."""
+    if lengths is None or (lengths == x.shape[1]).all():
+        return
+    raise DataError(
+        f"{path}: lengths reach from {lengths.min()} to {lengths.max()}, and "
+        f"all inputs run {x.shape[1]} timesteps; pad them, train on the padded ones, "
+        "and leave lengths out"
+    )
 
 
 def _check_values(path: Path, name: str, x: AnyArray, training: Training) -> None:
@@ -228,21 +303,41 @@ def _check_values(path: Path, name: str, x: AnyArray, training: Training) -> Non
                 f"{path}: {name} holds only the bytes 0 and 1, and 255 stands for 1; "
                 f"store {name} * 255, or floats"
             )
-    elif not np.isin(x, (0, 1)).all():
-        raise DataError(
-            f"{path}: {name} holds values other than 0 and 1; store one spike at most "
-            "for each timestep and position"
-        )
-    elif x.shape[1] < training.timesteps:
+        return
+    _check_counts(path, name, x, training)
+    if x.shape[1] < training.timesteps:
         raise DataError(
             f"{path}: {name} lasts {x.shape[1]} timesteps, the network needs "
             f"{training.timesteps}; compile it with fewer --timesteps"
         )
-    elif len(x) > 1 and x.any() and not x[:, : training.timesteps].any():
+    if len(x) > 1 and x.any() and not x[:, : training.timesteps].any():
         raise DataError(
             f"{path}: all {np.count_nonzero(x):,} spikes of {name} come after timestep "
             f"{training.timesteps}, the network's last; compile it with --timesteps "
             f"{x.shape[1]}"
+        )
+
+
+def _check_counts(path: Path, name: str, x: AnyArray, training: Training) -> None:
+    """Raise an error for what is no number of spikes, or more than expected."""
+    if x.dtype.kind in "if" and x.size and x.min() < 0:
+        raise DataError(
+            f"{path}: {name} reaches down to {x.min():g}, and spikes have no sign; "
+            "give each polarity its own channel, or train on values from 0 to 1 with "
+            "encoding='direct', input_scale and input_offset"
+        )
+    if not is_counts(x):
+        raise DataError(
+            f"{path}: {name} holds values other than whole numbers from 0 to "
+            f"{GRAY_LEVELS}; store how many spikes each timestep and position has"
+        )
+    most = int(x.max(initial=0))
+    if most > training.largest_count:
+        raise DataError(
+            f"{path}: {name} holds counts up to {most}, the network takes "
+            f"{training.largest_count}; give largest_count={most} to save or "
+            f"sd.compile, for a target with graded spikes, or clip counts at "
+            f"{training.largest_count} in training and in the data"
         )
 
 

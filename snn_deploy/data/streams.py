@@ -78,9 +78,9 @@ def _next_array(
     """Return the next array, ``(n, ...)``."""
     shape, dtype = _header(pipe)
     n_axes = len(input_shape) + is_events
-    if shape[len(shape) - len(input_shape) :] != input_shape or len(shape) not in (
-        n_axes,
-        n_axes + 1,
+    allowed = range(n_axes, len(input_shape) + 3)  # (n, timesteps, ...) at most
+    if shape[len(shape) - len(input_shape) :] != input_shape or (
+        len(shape) not in allowed
     ):
         time_axis = "(timesteps, ...)" if is_events else ""
         raise DataError(

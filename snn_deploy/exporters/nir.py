@@ -83,6 +83,7 @@ class _Writer:
             "input_scale": training.input_scale,
             "input_offset": training.input_offset,
             "functional": training.functional.value,
+            "largest_count": training.largest_count,
             "is_on_grid": int(self.source.is_on_grid),
         }
 

@@ -57,7 +57,7 @@ def as_graph(network: QuantizedGraph) -> Graph:
         edges=tuple(builder.edges),
         training=replace(
             network.training,
-            input_scale=float(network.training.encoding.largest_value),
+            input_scale=float(network.training.encoding.unit),
             input_offset=0.0,
         ),
         is_on_grid=True,

@@ -11,7 +11,13 @@ from snn_deploy.errors import ModelError
 from snn_deploy.ir.floating import FloatRun
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Relu
-from snn_deploy.ir.stimuli import Encoding, Stimulus, input_hashes, to_gray
+from snn_deploy.ir.stimuli import (
+    Encoding,
+    Stimulus,
+    input_hashes,
+    to_gray,
+    without_repeats,
+)
 
 logger = logging.getLogger(__name__)
 BATCH = 32
@@ -41,9 +47,10 @@ def balance(graph: Graph, x: AnyArray, percentile: float = PERCENTILE) -> Graph:
 def with_used_inputs(graph: Graph, *inputs: AnyArray) -> Graph:
     """Return the network with the hashes of more inputs that it has been made with."""
     is_events = graph.training.encoding is Encoding.EVENTS
+    shape, arrays = graph.input.shape, map(np.asarray, inputs)
     hashes = [
-        input_hashes(np.asarray(x) if is_events else to_gray(np.asarray(x))[0])
-        for x in inputs
+        input_hashes(x if is_events else to_gray(without_repeats(x, shape))[0])
+        for x in arrays
     ]
     used = np.concatenate([graph.used_inputs, *hashes])
     return replace(graph, used_inputs=np.unique(used))

@@ -87,6 +87,15 @@ class ReadOptions:
             choices=("direct", "rate", "events"),
         ),
     )
+    largest_count: int | None = field(
+        default=None,
+        metadata=_shown(
+            int,
+            "the most events of one timestep and position, where data are frames of "
+            "counts (default: 1, or what the file says)",
+            metavar="N",
+        ),
+    )
 
 
 OPTIONS = fields(ReadOptions)

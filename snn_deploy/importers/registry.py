@@ -48,6 +48,7 @@ def load_model(
     trust_pickle: bool = False,
     input_shape: "Shape | None" = None,
     encoding: str | None = None,
+    largest_count: int | None = None,
 ) -> "Graph":
     """Return the trained network in the file at ``path``, read by its ending.
 
@@ -77,6 +78,9 @@ def load_model(
     encoding : {"direct", "rate", "events"}, optional
         Of such a module's input or a ``.pt2`` file's, default ``"direct"``; of a
         ``.nir`` file's that does not say, default ``"events"``.
+    largest_count : int, optional
+        The most events of one timestep and position, in place of what the file says:
+        more than 1 where data are frames of counts.
 
     Raises
     ------
@@ -95,6 +99,7 @@ def load_model(
             trust_pickle=trust_pickle,
             input_shape=input_shape,
             encoding=encoding,
+            largest_count=largest_count,
         ),
     )
 
@@ -128,10 +133,12 @@ def load_shapes(
 
 
 def _shown_for(graph: "Graph", options: ReadOptions) -> "Graph":
-    if options.timesteps is None:
-        return graph
-    training = replace(graph.training, timesteps=options.timesteps)
-    return replace(graph, training=training)
+    given = {
+        name: value
+        for name in ("timesteps", "largest_count")
+        if (value := getattr(options, name)) is not None
+    }
+    return replace(graph, training=replace(graph.training, **given))
 
 
 def _read(path: Path | None, options: ReadOptions) -> "Graph":

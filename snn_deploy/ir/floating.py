@@ -20,7 +20,7 @@ from snn_deploy.ir.nodes import (
     Tebn,
 )
 from snn_deploy.ir.scatter import Channels, ConvTranspose2d, SparseLinear, Upsample2d
-from snn_deploy.ir.stimuli import GRAY_LEVELS, Encoding, Stimulus
+from snn_deploy.ir.stimuli import Stimulus
 
 
 def evaluate(
@@ -78,9 +78,9 @@ class FloatRun:
     def _input(self) -> FloatArray:
         training = self.graph.training
         values = np.stack([s.at(len(self.sent)) for s in self.stimuli])
-        unit = GRAY_LEVELS if training.encoding is Encoding.DIRECT else 1
         values = values.reshape(-1, *self.graph.input.shape)
-        return values / unit * training.input_scale + training.input_offset
+        shares = values / training.encoding.unit
+        return shares * training.input_scale + training.input_offset
 
     def _arriving(self, node: Node) -> FloatArray:
         total = np.zeros((len(self.stimuli), *node.input_shape))

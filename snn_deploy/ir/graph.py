@@ -14,7 +14,7 @@ import numpy as np
 from snn_deploy.arrays import FloatArray, n_neurons, read_only
 from snn_deploy.errors import ModelError
 from snn_deploy.ir.nodes import Input, Node, Signal
-from snn_deploy.ir.stimuli import Encoding
+from snn_deploy.ir.stimuli import GRAY_LEVELS, Encoding
 from snn_deploy.names import flaw_of, free_name, shown
 
 NodeT = TypeVar("NodeT", bound=Node)
@@ -54,6 +54,12 @@ class Training:
     input_offset: float = 0.0
     dt: float | None = None  # length of a timestep [s]
     functional: Functional = Functional.SUM
+    largest_count: int = 1  # events of one timestep and position
+
+    @property
+    def largest_value(self) -> int:
+        """The largest integer that one spike of the input carries."""
+        return max(self.encoding.unit, self.largest_count)
 
     def __post_init__(self) -> None:
         if self.timesteps < 1:
@@ -62,6 +68,16 @@ class Training:
             raise ModelError(
                 f"timesteps is {self.timesteps}, allowed are {MOST_TIMESTEPS}; cut "
                 "inputs into shorter ones"
+            )
+        if not 1 <= self.largest_count <= GRAY_LEVELS:
+            raise ModelError(
+                f"largest_count is {self.largest_count}, allowed are 1 to "
+                f"{GRAY_LEVELS}; take more timesteps, of fewer events each"
+            )
+        if self.largest_count > 1 and self.encoding is not Encoding.EVENTS:
+            raise ModelError(
+                f"largest_count is {self.largest_count}, and encoding "
+                f"{self.encoding.value!r} counts no events; leave it out"
             )
         for name in ("input_scale", "input_offset", "dt"):
             value = getattr(self, name)

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from math import prod
 
 import numpy as np
 
@@ -16,13 +17,13 @@ GRAY_LEVELS = 255  # the largest graded input: 8 bits, unsigned
 class Encoding(Enum):
     """How the values of an input reach the first layer."""
 
-    DIRECT = "direct"  # the same 8-bit values as graded spikes at every timestep
+    DIRECT = "direct"  # 8-bit values as graded spikes, at each timestep the same or not
     RATE = "rate"  # Bernoulli spikes, a value is the probability of one
-    EVENTS = "events"  # spikes that were recorded as such
+    EVENTS = "events"  # spikes that were recorded as such, or how many there were
 
     @property
-    def largest_value(self) -> int:
-        """The largest integer that one spike of the input carries."""
+    def unit(self) -> int:
+        """The integer as which the chip receives 1."""
         return GRAY_LEVELS if self is Encoding.DIRECT else 1
 
 
@@ -110,6 +111,21 @@ def to_gray(x: AnyArray) -> tuple[IntArray, int]:
     return gray.astype(np.int32), n_off_grid
 
 
+def is_counts(x: AnyArray) -> bool:
+    """Return whether ``x`` holds nothing but numbers of spikes that a byte holds."""
+    if x.dtype.kind not in "biuf" or (x.dtype.kind == "f" and (x != np.rint(x)).any()):
+        return False
+    return x.size == 0 or bool(x.min() >= 0 and x.max() <= GRAY_LEVELS)
+
+
+def without_repeats(x: AnyArray, shape: Shape) -> AnyArray:
+    """Return inputs ``(n, n_timesteps, shape...)`` as one timestep if all are equal."""
+    lasts = x.shape[1] if x.ndim > 1 else 0
+    if lasts > 1 and x.size == len(x) * lasts * prod(shape) and (x == x[:, :1]).all():
+        return x[:, 0]
+    return x
+
+
 def input_hashes(values: AnyArray) -> IntArray:
     """Return a number under 2**53, which floats hold, for each input's integers.
 
@@ -123,19 +139,31 @@ def input_hashes(values: AnyArray) -> IntArray:
 
 
 def encode(
-    x: AnyArray, encoding: Encoding, n_timesteps: int, *, seed: int = 0, index: int = 0
+    x: AnyArray,
+    encoding: Encoding,
+    n_timesteps: int,
+    *,
+    is_constant: bool = True,
+    largest_count: int = 1,
+    seed: int = 0,
+    index: int = 0,
 ) -> Stimulus:
     """Return the stimulus of one input.
 
     Parameters
     ----------
     x : array, (shape...)
-        Bytes, or floats from 0 to 1; with ``EVENTS`` spikes,
+        Bytes, or floats from 0 to 1; with ``EVENTS`` spikes, or how many,
         ``(n_timesteps, shape...)``.
     encoding : Encoding
         How values become spikes.
     n_timesteps : int
         How many timesteps the input lasts.
+    is_constant : bool
+        ``DIRECT``: ``x`` is the same at every timestep; otherwise it has an axis of
+        timesteps in front.
+    largest_count : int
+        ``EVENTS``: of one timestep and position.
     seed, index : int
         ``RATE`` draws from a generator seeded by both, so that an input's spikes depend
         on nothing but its position in the data.
@@ -148,6 +176,8 @@ def encode(
     match encoding:
         case Encoding.DIRECT:
             gray, _ = to_gray(x)
+            if not is_constant:
+                return Stimulus(values=gray[:n_timesteps], is_constant=False)
             return Stimulus(values=gray[np.newaxis], is_constant=True)
         case Encoding.RATE:
             gray, _ = to_gray(x)
@@ -156,6 +186,9 @@ def encode(
             spikes = (draws < gray / GRAY_LEVELS).astype(np.int32)
             return Stimulus(values=spikes, is_constant=False)
         case Encoding.EVENTS:
-            if np.any((x != 0) & (x != 1)):
-                raise DataError("events must be 0 or 1 at each timestep and position")
+            if not is_counts(x) or x.max(initial=0) > largest_count:
+                raise DataError(
+                    f"events must be 0 {'or' if largest_count == 1 else 'to'} "
+                    f"{largest_count} at each timestep and position"
+                )
             return Stimulus(values=x[:n_timesteps], is_constant=False)

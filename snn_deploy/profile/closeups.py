@@ -109,20 +109,20 @@ def _largest(values: AnyArray, n: int, among: BoolArray | None = None) -> IntArr
 
 def picture(data: Data, index: int) -> AnyArray:
     """Return an input as 8-bit pixels, gray or in color; empty if it is none."""
-    is_events = data.training.encoding is Encoding.EVENTS
-    shape = data.x.shape[2 if is_events else 1 :]
+    shape = data.x.shape[2 if data.has_timesteps else 1 :]
     if len(shape) == 2:
         shape = (1, *shape)
     if len(shape) != 3 or shape[0] not in (1, 2, 3) or min(shape[1:]) < 2:
         return np.zeros((0, 0), np.uint8)
     step = -(-max(shape[1:]) // LARGEST_SIDE)
-    if is_events:
+    if data.training.encoding is Encoding.EVENTS:
         counts = data.x[index].reshape(-1, *shape).sum(axis=0, dtype=np.int64)
         some = counts[counts > 0] if counts.any() else np.ones(1)
         bright = np.quantile(some, BRIGHT, method="higher")
         pixels = np.rint(255 * np.minimum(counts / bright, 1)).astype(np.int64)
     else:
-        pixels = to_gray(data.x[index : index + 1])[0].reshape(shape)
+        values = to_gray(data.x[index : index + 1])[0].reshape(-1, *shape)
+        pixels = np.rint(values.mean(axis=0)).astype(np.int64)
     pixels = pixels[:, ::step, ::step]
     if len(pixels) == 1:
         gray: AnyArray = pixels[0].astype(np.uint8)

@@ -95,7 +95,8 @@ class Meter:
         """How many inputs are measured before they are stored."""
         if self.backend.is_slow:
             return FEW
-        return max(1, min(BATCH, MOST_BYTES // bytes_of_input(self.network)))
+        n_bytes = bytes_of_input(self.network, self.data.n_rows)
+        return max(1, min(BATCH, MOST_BYTES // n_bytes))
 
     def expect(self, run: Run, blocks: Sequence[range]) -> None:
         """Say which blocks will be asked for, in this order."""

@@ -89,9 +89,16 @@ def test_events_are_read_from_spikes_and_cut_at_the_last_timestep(
     ("spikes", "words"),
     [
         (SPIKES[:, :3], "spikes lasts 3 timesteps, the network needs 4; compile"),
-        (2 * SPIKES, "spikes holds values other than 0 and 1; store one spike"),
-        (np.where(SPIKES > 0, np.nan, 0), "holds values other than 0 and 1"),
-        (SPIKES.astype(str), "holds values other than 0 and 1"),
+        (
+            2 * SPIKES,
+            r"spikes holds counts up to 2, the network takes 1; give largest_count=2 "
+            r".* or clip counts at 1 in training",
+        ),
+        (-SPIKES, "down to -1, and spikes have no sign; give each polarity its own"),
+        (SPIKES / 2, "holds values other than whole numbers from 0 to 255; store how"),
+        (256 * SPIKES, "holds values other than whole numbers from 0 to 255"),
+        (np.where(SPIKES > 0, np.nan, 0), "holds values other than whole numbers"),
+        (SPIKES.astype(str), "holds values other than whole numbers"),
         (SPIKES[:, 0], r"inputs of shape \(3, 3\)"),
     ],
 )

@@ -34,10 +34,12 @@ def test_a_block_has_as_many_inputs_as_fit_in_its_bytes(
     block = run_block(CpuProgram(network), network, stimuli, never)
     taken = block.scores.nbytes + block.counts.values.nbytes
     taken += sum(stimulus.values.nbytes for stimulus in stimuli)
-    assert bytes_of_input(network) == taken / 3
+    assert bytes_of_input(network, data().n_rows) == taken / 3
     assert meter().block_size == monitor_module.BATCH
 
-    monkeypatch.setattr(meter_module, "MOST_BYTES", 7 * bytes_of_input(network) + 1)
+    monkeypatch.setattr(
+        meter_module, "MOST_BYTES", 7 * bytes_of_input(network, data().n_rows) + 1
+    )
     assert meter().block_size == 7
 
     monkeypatch.setattr(meter_module, "MOST_BYTES", 1)
@@ -55,7 +57,9 @@ def test_inputs_run_at_once_as_far_as_their_counts_fit(
             sizes.append(len(stimuli))
             return super().run(stimuli, *args, **kwargs)
 
-    monkeypatch.setattr(monitor_module, "MOST_BYTES", 4 * bytes_of_input(network))
+    monkeypatch.setattr(
+        monitor_module, "MOST_BYTES", 4 * bytes_of_input(network, data().n_rows)
+    )
     found = list(run_inputs(Watched(network), network, data(10).stimuli(), never))
 
     assert [result.index for result in found] == [*range(10)]

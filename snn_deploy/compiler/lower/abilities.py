@@ -13,6 +13,7 @@ from snn_deploy.errors import MissingAbilityError
 from snn_deploy.fixedpoint import PAYLOAD_BITS
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Comparison, Lif, Neuron, Reset
+from snn_deploy.ir.stimuli import Encoding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +26,22 @@ class Abilities:
 
 def check_input(graph: Graph, target: Target) -> None:
     """Raise an error if the input is of a kind that ``target`` does not take."""
-    is_graded = graph.training.encoding.largest_value > 1
-    if is_graded and not target.precision.graded_spikes:
+    training = graph.training
+    if training.largest_value == 1 or target.precision.graded_spikes:
+        return
+    if training.encoding is Encoding.EVENTS:
         raise MissingAbilityError(
             where=graph.input.name,
-            what=f"direct encoding sends graded spikes, {target.name} has none",
-            advice="train with encoding='rate', or take a target that has them",
+            what=f"counts up to {training.largest_count} are graded spikes, "
+            f"{target.name} has none",
+            advice="clip counts at 1 in training and in the data, and leave out "
+            "largest_count, or take a target that has them",
         )
+    raise MissingAbilityError(
+        where=graph.input.name,
+        what=f"direct encoding sends graded spikes, {target.name} has none",
+        advice="train with encoding='rate', or take a target that has them",
+    )
 
 
 def abilities(node: Neuron, target: Target) -> Abilities:

@@ -11,7 +11,6 @@ from snn_deploy.ir.graph import Edge, Graph
 from snn_deploy.ir.neurons import memoryless
 from snn_deploy.ir.nodes import Add, Conv2d, MaxPool2d, Node
 from snn_deploy.ir.spike_values import possible_values, worth
-from snn_deploy.ir.stimuli import Encoding
 
 logger = logging.getLogger(__name__)
 MOST_LEVELS = 16  # neurons for each pooled value
@@ -43,7 +42,7 @@ def convert_max_pooling(graph: Graph) -> Graph:
 def _levels(graph: Graph, pool: MaxPool2d) -> tuple[float, int]:
     """Return what a pooled spike is worth, and how many may arrive as a sum."""
     training, sources = graph.training, graph.sources(pool)
-    is_binary = training.encoding is not Encoding.DIRECT and not training.input_offset
+    is_binary = training.largest_value == 1 and not training.input_offset
     of_input = frozenset({0.0, training.input_scale}) if is_binary else None
     values = possible_values(pool, graph.sources, of_input)
     found = worth(values) if values is not None else None

@@ -10,7 +10,6 @@ from snn_deploy.errors import PassError
 from snn_deploy.ir.floating import weighted
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.nodes import Flatten, Node
-from snn_deploy.ir.stimuli import GRAY_LEVELS, Encoding
 
 
 def fold_input(graph: Graph) -> Graph:
@@ -26,7 +25,7 @@ def fold_input(graph: Graph) -> Graph:
         If the input feeds anything but a weight layer.
     """
     training = graph.training
-    unit = GRAY_LEVELS if training.encoding is Encoding.DIRECT else 1
+    unit = training.encoding.unit
     gain, offset = training.input_scale / unit, training.input_offset
     for layer in _first_layers(graph):
         graph = graph.replace(layer, by=_folded(layer, gain, offset))

@@ -67,7 +67,7 @@ def quantize(graph: Graph, target: Target) -> QuantizedGraph:
     source = Source(
         name=graph.input.name,
         shape=graph.input.shape,
-        largest_value=graph.training.encoding.largest_value,
+        largest_value=graph.training.largest_value,
     )
     largest = {source.name: source.largest_value}  # integer that one spike carries
     layers = []

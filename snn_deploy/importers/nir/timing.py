@@ -85,6 +85,7 @@ def read_training(
         "input_scale": float,
         "input_offset": float,
         "functional": Functional,
+        "largest_count": int,
     }
     assert set(kinds) < {item.name for item in fields(Training)}
     values: dict[str, Any] = {"timesteps": timesteps}

@@ -66,6 +66,7 @@ def read_module(path: Path | None, options: ReadOptions) -> Graph:
     training = Training(
         timesteps=options.timesteps,
         encoding=Encoding(options.encoding or DEFAULT_ENCODING),
+        largest_count=options.largest_count or 1,
     )
     builder, name = options.builder, "" if path is None else shown(path.stem)
     if path is None:

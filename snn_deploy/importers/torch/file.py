@@ -70,6 +70,7 @@ def save(
     functional: str | None = None,
     example_inputs: AnyArray | None = None,
     training_inputs: AnyArray | None = None,
+    largest_count: int = 1,
     neurons: Declarations | None = None,
 ) -> Graph:
     """Write a trained module to ``path``, in the form that ``compile`` reads.
@@ -90,8 +91,8 @@ def save(
     timesteps : int, optional
         For how many timesteps an input is shown; not needed if forward says it.
     encoding : {"direct", "rate", "events"}
-        The same value at every timestep; Bernoulli spikes; recorded spikes. Direct,
-        if forward does not draw spikes itself.
+        Values, the same at every timestep or not; Bernoulli spikes; recorded spikes.
+        Direct, if forward does not draw spikes itself.
     input_scale, input_offset : float, or sequence of float
         The model takes ``x * input_scale + input_offset`` of data from 0 to 1; one of
         each, or one for each channel. ``Normalize(mean, std)`` of torchvision is
@@ -108,6 +109,9 @@ def save(
         Data that the model was trained on, in the form of the calibration data. Their
         hashes are stored: a promise on them would not hold, so ``calibrate`` refuses
         these inputs, and those of ``example_inputs``.
+    largest_count : int
+        ``"events"``: the most of one timestep and position, up to 255, where data are
+        frames of counts; the chip receives them as graded spikes.
     neurons : dict, optional
         What neurons of your own are, by their type, where they are not recognized:
         ``{LIFSpike: dict(decay=0.5, threshold=1.0, reset="hard", comparison=">")}``, or
@@ -145,6 +149,7 @@ def save(
         functional=functional,
         example_inputs=example_inputs,
         training_inputs=training_inputs,
+        largest_count=largest_count,
         neurons=neurons,
     )
     write_model(graph, path)
@@ -164,6 +169,7 @@ def read_module(
     functional: str | None = None,
     example_inputs: AnyArray | None = None,
     training_inputs: AnyArray | None = None,
+    largest_count: int = 1,
     neurons: Declarations | None = None,
 ) -> Graph:
     """Return the network called ``name`` that ``save`` would write; see there."""
@@ -180,6 +186,7 @@ def read_module(
         input_offset=0.0 if is_each else offset.item(),
         dt=None if dt is None else float(dt),
         functional=_member(Functional, functional or DEFAULT_FUNCTIONAL, "functional"),
+        largest_count=operator.index(largest_count),
     )
     model = unwrapped(model)
     if neurons is not None:
@@ -295,7 +302,7 @@ def read_model(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
             for name, tensor in stored.items()
             if not name.endswith(SCALES)
         }
-        return decode(Graph, json.loads(text), tensors)
+        graph = decode(Graph, json.loads(text), tensors)
     except SnnDeployError as error:
         raise ModelError(f"{path}: {error}") from error
     except _DAMAGED as error:
@@ -303,6 +310,13 @@ def read_model(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
             f"{path}: the description of the network is damaged ({error}); save the "
             "model again with snn_deploy.save"
         ) from error
+    known = graph.training.largest_count
+    if options.largest_count not in (None, known):
+        raise ModelError(
+            f"{path}: was saved for counts up to {known}; save it again with "
+            f"largest_count={options.largest_count}"
+        )
+    return graph
 
 
 def _whole(tensor: torch.Tensor, scales: torch.Tensor | None) -> AnyArray:

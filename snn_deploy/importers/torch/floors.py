@@ -68,7 +68,8 @@ def _forever(flow: FloatArray, decay: FloatArray) -> FloatArray:
 
 def _of_input(graph: Graph, node: Input) -> Range:
     training = graph.training
-    ends = (training.input_offset, training.input_offset + training.input_scale)
+    most = training.largest_value / training.encoding.unit * training.input_scale
+    ends = (training.input_offset, training.input_offset + most)
     return np.full(node.shape, min(ends)), np.full(node.shape, max(ends))
 
 

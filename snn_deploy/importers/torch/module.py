@@ -29,7 +29,7 @@ from snn_deploy.importers.torch.frameworks.registry import (
 from snn_deploy.importers.torch.meeting import input_scaled
 from snn_deploy.importers.torch.record import LAYER
 from snn_deploy.ir.graph import Graph, Training
-from snn_deploy.ir.stimuli import GRAY_LEVELS, Encoding
+from snn_deploy.ir.stimuli import Encoding
 
 # what holds a module, by the name it has there
 INNER = {
@@ -89,7 +89,7 @@ def trace(
     values: list[IntArray] = []
 
     def draw(n: int, n_timesteps: int) -> FloatArray:
-        values.append(_integers(training.encoding, (n, n_timesteps, *input_shape)))
+        values.append(_integers(training, (n, n_timesteps, *input_shape)))
         return _scaled(values[-1], training)
 
     timesteps = training.timesteps if "timesteps" in given else None
@@ -117,19 +117,18 @@ def _shown(reading: Reading, values: IntArray) -> IntArray:
     return np.stack([d for d in drawn if d is not None], axis=1).astype(np.int64)
 
 
-def _integers(encoding: Encoding, shape: Shape) -> IntArray:
+def _integers(training: Training, shape: Shape) -> IntArray:
     """Return random inputs, half of them larger than data are."""
     rng = np.random.default_rng(0)
-    largest = GRAY_LEVELS if encoding is Encoding.DIRECT else 1
-    values = rng.integers(0, largest, shape, endpoint=True)
+    values = rng.integers(0, training.largest_value, shape, endpoint=True)
     values[len(values) // 2 :] *= LOUDER
     return values
 
 
 def _scaled(values: IntArray, training: Training) -> FloatArray:
     """Return what the module is given for integers."""
-    largest = GRAY_LEVELS if training.encoding is Encoding.DIRECT else 1
-    scaled = values / largest * training.input_scale + training.input_offset
+    scaled = values / training.encoding.unit * training.input_scale
+    scaled = scaled + training.input_offset
     return np.asarray(scaled, dtype=np.float64)
 
 

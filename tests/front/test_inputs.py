@@ -1,0 +1,202 @@
+"""Counts and values that change every timestep: the same on all backends."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import snn_deploy as sd
+from snn_deploy.arrays import AnyArray, FloatArray, IntArray
+from snn_deploy.backends.registry import open_backend
+from snn_deploy.cli import main
+from snn_deploy.errors import (
+    BackendError,
+    CalibrationError,
+    DataError,
+    FitError,
+    ModelError,
+)
+from snn_deploy.front.inputs import as_data
+from snn_deploy.ir.floating import evaluate
+from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.reference import Simulation
+from snn_deploy.ir.stimuli import Stimulus
+
+snntorch = pytest.importorskip("snntorch")
+utils = pytest.importorskip("snntorch.utils")
+
+N, T, N_IN, N_OUT = 3, 6, 8, 3
+OPTIONS: dict[str, Any] = {"input_shape": (N_IN,), "timesteps": T}
+COUNTS = np.random.default_rng(0).poisson(1.2, (N, T, N_IN)).astype(np.uint8)
+MOST = int(COUNTS.max())
+MOVING = np.random.default_rng(1).integers(0, 256, (N, T, N_IN), dtype=np.uint8)
+FORMS: dict[str, tuple[AnyArray, dict[str, Any]]] = {
+    "counts": (COUNTS, {"encoding": "events", "largest_count": MOST}),
+    "bytes": (MOVING, {"encoding": "direct"}),
+    "floats": ((MOVING / 255).astype(np.float32), {"encoding": "direct"}),
+}
+
+
+def module() -> nn.Module:
+    """Return neurons that spike often, with weights that the chip has, too."""
+    torch.manual_seed(0)
+    first, last = nn.Linear(N_IN, 6, bias=False), nn.Linear(6, N_OUT, bias=False)
+    neurons = snntorch.Leaky(beta=1.0, threshold=1.0, init_hidden=True)
+    for layer in (first, last):
+        with torch.no_grad():
+            layer.weight.copy_(torch.randint(-3, 8, layer.weight.shape) / 8)
+            layer.weight[0, 0] = 1.0
+    return nn.Sequential(first, neurons, last).eval()
+
+
+def compiled(form: str) -> tuple[AnyArray, sd.Network]:
+    x, options = FORMS[form]
+    return x, sd.compile(module(), **OPTIONS, **options)
+
+
+def from_framework(values: AnyArray) -> FloatArray:
+    """Return the running sum of the outputs of the module itself."""
+    net = module()
+    utils.reset(net)
+    with torch.no_grad():
+        inputs = torch.from_numpy(values.astype(np.float32))
+        outputs = [net(inputs[:, t]).numpy() for t in range(T)]
+    return np.cumsum(np.stack(outputs), axis=0)
+
+
+def from_reference(network: MappedNetwork, stimuli: list[Stimulus]) -> list[IntArray]:
+    simulation, depth = Simulation(network.graph, stimuli), network.graph.depth
+    found = []
+    for timestep in range(1, depth + T + 1):
+        simulation.step()
+        if timestep > depth:
+            found.append(simulation.readout())
+    return found
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_graded_sequences_are_the_same_on_all_backends_and_in_the_framework(
+    form: str,
+) -> None:
+    x, net = compiled(form)
+    network = net.artifact.network
+    data = as_data(x, None, network.graph)
+    stimuli = [stimulus for _, stimulus in data.stimuli()]
+    expected = from_reference(network, stimuli)
+
+    assert all(not stimulus.is_constant for stimulus in stimuli)
+    assert max(stimulus.largest for stimulus in stimuli) > 1
+    theirs = from_framework(x / 255 if form == "bytes" else x)
+    assert net.graph is not None
+    ours = np.cumsum(evaluate(net.graph, stimuli), axis=1).swapaxes(0, 1)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    unit = expected[0][0, 0] / theirs[0, 0, 0]
+    np.testing.assert_allclose(expected, theirs * unit, rtol=1e-6)
+    for name in ("cpu", "lava"):
+        try:
+            program = open_backend(name).load(network)
+        except BackendError as error:
+            pytest.skip(str(error))
+        found = []
+        for stimulus in stimuli:
+            session = program.start([stimulus])
+            mine = []
+            while (record := session.step()) is not None:
+                mine.append(record.readout[0])
+            found.append(mine)
+            session.close()
+        program.close()
+        np.testing.assert_array_equal(np.swapaxes(found, 0, 1), expected)
+    assert net.verify(x, progress=False).is_faithful
+
+
+def test_the_command_line_takes_counts_and_sequences(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for form, (x, options) in FORMS.items():
+        model, snn = tmp_path / f"{form}.pt", str(tmp_path / f"{form}.snn")
+        sd.save(module(), model, **OPTIONS, **options)
+        name = "spikes" if form == "counts" else "x"
+        path = tmp_path / f"{form}.npz"
+        np.savez(path, y=np.zeros(N, int), **{name: x})  # type: ignore[arg-type]
+
+        assert main(["compile", str(model), "-o", snn]) == 0
+        assert main(["run", snn, "--data", str(path)]) == 0
+        assert main(["verify", snn, "--against", str(model), "--data", str(path)]) == 0
+    capsys.readouterr()
+
+
+def test_a_value_that_never_changes_is_stored_and_hashed_once() -> None:
+    graph = compiled("bytes")[1].artifact.network.graph
+    once = MOVING[:, 0]
+
+    data = as_data(np.repeat(once[:, np.newaxis], T, axis=1), None, graph)
+
+    assert data.stimulus(0).is_constant
+    np.testing.assert_array_equal(data.hashes, as_data(once, None, graph).hashes)
+
+
+def test_hashes_of_sequences_tell_all_timesteps_apart() -> None:
+    graph = compiled("bytes")[1].artifact.network.graph
+    other = MOVING.copy()
+    other[:, -1, 0] ^= 1
+
+    found = as_data(MOVING, None, graph).hashes
+
+    assert not np.isin(found, as_data(other, None, graph).hashes).any()
+    floats = as_data(FORMS["floats"][0], None, graph)
+    np.testing.assert_array_equal(found, floats.hashes)
+
+
+def test_sequences_that_were_trained_on_are_refused() -> None:
+    net = sd.compile(module(), **OPTIONS, encoding="direct", training_inputs=MOVING)
+
+    with pytest.raises(CalibrationError, match="train"):
+        net.calibrate(MOVING, np.zeros(N, int), progress=False)
+
+
+@pytest.mark.parametrize(
+    ("x", "encoding", "words"),
+    [
+        (MOVING[:, :4], "direct", "x lasts 4 timesteps, the network 6; compile it"),
+        (MOVING, "rate", "changes over 6 timesteps, and encoding 'rate' draws"),
+        (MOVING[..., :4], "direct", r"\(n, 8\), or \(n, timesteps, 8\) where they"),
+        (COUNTS, "events", f"counts up to {MOST}, the network takes 1; give largest_"),
+        (MOVING.astype(int) - 9, "direct", "x has type int64; store bytes"),
+    ],
+)
+def test_sequences_that_the_network_cannot_take_are_refused(
+    x: AnyArray, encoding: str, words: str
+) -> None:
+    net = sd.compile(module(), **OPTIONS, encoding=encoding)
+
+    with pytest.raises(DataError, match=words):
+        net.profile(x, progress=False)
+
+
+def test_counts_need_a_target_with_graded_spikes() -> None:
+    options = {**OPTIONS, **FORMS["counts"][1]}
+
+    with pytest.raises(
+        FitError, match=f"counts up to {MOST} are graded spikes, .* clip"
+    ):
+        sd.compile(module(), "loihi1", **options)
+
+
+def test_counts_are_for_events_of_a_byte() -> None:
+    with pytest.raises(ModelError, match="and encoding 'direct' counts no events"):
+        sd.compile(module(), **OPTIONS, largest_count=2)
+    with pytest.raises(ModelError, match="largest_count is 256, allowed are 1 to 255"):
+        sd.compile(module(), **OPTIONS, encoding="events", largest_count=256)
+
+
+def test_a_saved_network_keeps_its_largest_count(tmp_path: Path) -> None:
+    path = tmp_path / "net.pt"
+    graph = sd.save(module(), path, **OPTIONS, **FORMS["counts"][1])
+
+    assert sd.load_model(path).training == graph.training
+    with pytest.raises(ModelError, match=f"for counts up to {MOST}; save it again"):
+        sd.load_model(path, largest_count=MOST + 1)
