@@ -301,5 +301,12 @@ def _resemble(a: Any, b: Any, depth: int = 3) -> bool:
         return not both_known or are_same(a, b)  # a state may begin as a constant
     if not are_alike(a, b):
         return False
-    pairs = zip(a.sources, b.sources, strict=True)
-    return depth == 0 or all(_resemble(x, y, depth - 1) for x, y in pairs)
+    if depth == 0:
+        return True
+    orders = [a.sources]
+    if a.operation in COMMUTATIVE:  # a number stands behind the other operand
+        orders.append(a.sources[::-1])
+    return any(
+        all(_resemble(x, y, depth - 1) for x, y in zip(order, b.sources, strict=True))
+        for order in orders
+    )
