@@ -265,11 +265,21 @@ def test_a_cell_that_cannot_be_deployed_is_named_with_its_parameter(
     assert "; " in str(caught.value)
 
 
-def test_a_sequence_that_runs_over_time_by_itself_is_refused(tmp_path: Path) -> None:
-    from norse.torch import LIF
+@pytest.mark.parametrize("name", ["LIF", "LI", "IAF", "LIFRecurrent"])
+def test_neurons_over_all_timesteps_are_their_cells(tmp_path: Path, name: str) -> None:
+    import norse.torch as norse
 
-    with pytest.raises(ModelError, match="2: Norse's LIF cannot be deployed"):
-        saved(around(LIF()), tmp_path, SHAPE)
+    size = (8, 8) if name.endswith("Recurrent") else ()
+    neurons = getattr(norse, name)(*size)
+    sequence = SequentialState(norse.Lift(nn.Linear(6, 8)), neurons)
+    with torch.no_grad():
+        sequence[0].lifted_module.weight.mul_(20)
+
+    def run(module: nn.Module, x: Tensor) -> Tensor:
+        output: Tensor = module(x.transpose(0, 1))[0]
+        return output.transpose(0, 1)
+
+    agree(sequence, run, tmp_path, (6,))
 
 
 def test_thresholds_of_each_channel_are_kept(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ or soft. Voltages rest at ``v_leak`` and start there: where that is ``v_reset`` 
 count them from it. ``LIFRecurrentCell`` is a ``LIFCell`` that weighs its input, and its
 own spikes one timestep later, ``LILinearCell`` a ``LICell`` that weighs its input.
 Adaptive and refractory cells are refused, and so are a
-leak of integrators, or of a soft reset, to anything but 0.
+leak of integrators, or of a soft reset, to anything but 0. ``LIF``, ``LI``, ``IAF`` and
+``LIFRecurrent`` are their cells for all timesteps; ``Lift`` and encoders are looked into.
 """
 
 from typing import Any
@@ -26,7 +27,12 @@ from snn_deploy.importers.torch.frameworks.cells import (
     spiking,
     values,
 )
-from snn_deploy.importers.torch.frameworks.framework import Framework, is_in, kind_in
+from snn_deploy.importers.torch.frameworks.framework import (
+    Framework,
+    TimeAxis,
+    is_in,
+    kind_in,
+)
 from snn_deploy.ir.neurons import Lif, Reset
 from snn_deploy.ir.nodes import Linear
 
@@ -34,6 +40,8 @@ PACKAGE = "norse"
 LOOKED_INTO = tuple(
     f"{PACKAGE}.torch.module.{name}" for name in ("encode", "lift", "sequential")
 )
+# which are their cell for all timesteps, on the first axis
+OVER_TIME = ("LIF", "LIFRecurrent", "LI", "IAF")
 RESETS = {"reset_value": Reset.HARD, "reset_subtract": Reset.SOFT}
 
 
@@ -50,7 +58,7 @@ class Norse(Framework):
         )
 
     def read_cell(self, cell: Any, name: str, shape: Shape) -> Cell:
-        match _kind(cell):
+        match _cell_of(cell):
             case "LIFCell":
                 return Cell(
                     neurons=_spiking(cell, name, shape, _with_current(cell, shape))
@@ -76,6 +84,10 @@ class Norse(Framework):
             "LIFRecurrentCell, LIFBoxCell, IAFCell, LICell, LILinearCell or LIBoxCell"
         )
 
+    def time_axis(self, module: nn.Module) -> TimeAxis:
+        takes_all = self.is_cell(module) and _kind(module) in OVER_TIME
+        return TimeAxis.FIRST if takes_all else TimeAxis.NONE
+
     def is_sequence(self, module: nn.Module) -> bool:
         kind = type(module)
         return self.owns(kind) and kind.__name__ == "SequentialState"
@@ -86,6 +98,12 @@ class Norse(Framework):
 
 def _kind(module: nn.Module) -> str:
     return kind_in(PACKAGE, module).__name__
+
+
+def _cell_of(module: nn.Module) -> str:
+    """Return the kind of one timestep."""
+    kind = _kind(module)
+    return f"{kind}Cell" if kind in OVER_TIME else kind
 
 
 def _weighing(cell: Any, name: str, shape: Shape) -> Cell:
