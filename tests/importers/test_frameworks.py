@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 import snn_deploy
 from snn_deploy.arrays import Shape
-from snn_deploy.errors import ModelError
 from snn_deploy.importers.torch.frameworks import registry
 from snn_deploy.importers.torch.frameworks.cells import Cell, Dynamics, spiking, values
 from snn_deploy.importers.torch.frameworks.framework import Framework
@@ -66,11 +65,15 @@ def test_a_framework_needs_nothing_but_a_line_in_the_registry(
     assert float(neurons.voltage_decay) == 0.25
 
 
-def test_without_the_line_its_neurons_are_refused(
-    model: nn.Module, tmp_path: Path
+def test_without_the_line_its_neurons_are_recognized_by_what_they_compute(
+    model: nn.Module, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(ModelError):
-        snn_deploy.save(model, tmp_path / "net.pt", input_shape=6, timesteps=4)
+    graph = snn_deploy.save(model, tmp_path / "net.pt", input_shape=6, timesteps=4)
+
+    (neurons,) = graph.nodes_of(Lif)
+    assert float(np.max(neurons.voltage_decay)) == 0.25
+    assert neurons.reset is Reset.SOFT
+    assert "Keeping: read as" in caplog.text
 
 
 @pytest.mark.parametrize("framework", registry.FRAMEWORKS, ids=lambda f: f.title)

@@ -8,9 +8,9 @@ it, which is our order. A spike needs ``v > v_th``; the reset is hard, to ``v_re
 or soft. Voltages rest at ``v_leak`` and start there: where that is ``v_reset`` too, we
 count them from it. ``LIFRecurrentCell`` is a ``LIFCell`` that weighs its input, and its
 own spikes one timestep later, ``LILinearCell`` a ``LICell`` that weighs its input.
-Adaptive and refractory cells are refused, and so are a
-leak of integrators, or of a soft reset, to anything but 0. ``LIF``, ``LI``, ``IAF`` and
-``LIFRecurrent`` are their cells for all timesteps; ``Lift`` and encoders are looked into.
+Adaptive and refractory cells are refused, and so are a leak of integrators, or of a
+soft reset, to anything but 0. ``LIF``, ``LI``, ``IAF`` and ``LIFRecurrent`` are their
+cells for all timesteps; ``Lift`` and encoders are looked into.
 """
 
 from typing import Any
