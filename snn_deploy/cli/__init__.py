@@ -177,7 +177,7 @@ def _sorted(helps: dict[str, str | None]) -> Iterator[str]:
         yield f"{title}:"
         for command, example in group.items():
             name = command.__name__.rpartition(".")[2]
-            yield f"  {name:10} {helps[name]}"
+            yield f"  {name:10} {helps.get(name)}"
             yield f"  {'':10}   snn-deploy {example}"
         yield ""
     yield "snn-deploy COMMAND --help tells a command's options"

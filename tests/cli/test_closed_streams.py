@@ -109,6 +109,8 @@ def test_no_cell_of_a_table_is_a_formula(tmp_path: Path, text: str) -> None:
     values: dict[str, list[object]] = {name: [1] for name in COLUMNS}
 
     class Found(Detail):
+        graph_sha256, input_name, input_spikes = "", "input", 0.0
+
         def columns(self) -> dict[str, list[object]]:
             return {**values, "layer": [text]}
 
