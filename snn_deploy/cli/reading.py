@@ -96,16 +96,13 @@ def _shape(text: str) -> tuple[int, ...]:
 def read_model(path: Path, options: argparse.Namespace) -> "Graph":
     """Return the model at ``path``, with the options of ``add_model_options``."""
     from snn_deploy.data.data import dark_bytes, load_arrays
-    from snn_deploy.errors import DataError
+    from snn_deploy.data.named import as_named
     from snn_deploy.importers.registry import load_with
 
-    arrays = load_arrays(options.balance_on) if options.balance_on else {}
-    if options.balance_on and "x" not in arrays:
-        raise DataError(
-            f"{options.balance_on}: has no 'x' but {', '.join(sorted(arrays))}; store "
-            "the inputs as 'x'"
-        )
-    if arrays:
+    arrays = {}
+    if options.balance_on:
+        arrays = load_arrays(options.balance_on)
+        arrays = as_named(options.balance_on, arrays, "x")
         note_remarks(dark_bytes(arrays["x"]), options.balance_on)
     return load_with(path, _told(options, balance_on=arrays.get("x")))
 

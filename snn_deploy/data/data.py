@@ -6,16 +6,18 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
 
 from snn_deploy.arrays import AnyArray, IntArray, Shape
+from snn_deploy.data.named import as_named
 from snn_deploy.errors import DataError
 from snn_deploy.files.archives import check_archive
 from snn_deploy.ir.graph import Training
@@ -33,6 +35,7 @@ from snn_deploy.ir.stimuli import (
 DARK = 128  # a bit of every byte below is idle
 BLOCK = 1 << 20  # values looked at at once
 SAMPLE = 1 << 10  # bytes of a file by which it is told
+FROM_TORCH = "torch.save wrote it: x, y = torch.load(path), then x.numpy(), y.numpy()"
 TEXT = bytes(range(32, 127)) + b"\t\n\r"
 # what numpy and zipfile raise for a file of another format, or damaged
 _NO_NPZ = (
@@ -168,15 +171,15 @@ def read_data(
     *,
     n_outputs: int | None = None,
 ) -> Data:
-    """Return the inputs in the ``.npz`` file at ``path`` for a network.
+    """Return the inputs in the ``.npz`` or ``.npy`` file at ``path`` for a network.
 
     Labels must name one of the ``n_outputs`` of the network, if they are given.
 
     Raises
     ------
     DataError
-        If the file is missing or no ``.npz``, or holds something else than this network
-        takes.
+        If the file is missing or of another kind, or holds something else than this
+        network takes.
     """
     path = Path(path)
     return check_data(
@@ -195,11 +198,7 @@ def check_data(
     """Return the inputs among the arrays of ``path``; see ``read_data``."""
     is_events = training.encoding is Encoding.EVENTS
     name = "spikes" if is_events else "x"
-    if name not in arrays:
-        raise DataError(
-            f"{path}: has no {name!r} but {', '.join(sorted(arrays)) or 'nothing'}; "
-            f"store the inputs as {name!r}"
-        )
+    arrays = as_named(path, arrays, name)
     x, varies = _in_shape(path, name, arrays[name], input_shape, training)
     if len(x) == 0:
         raise DataError(f"{path}: holds no inputs; add at least one")
@@ -342,7 +341,10 @@ def _check_counts(path: Path, name: str, x: AnyArray, training: Training) -> Non
 
 
 def load_arrays(path: Path) -> dict[str, AnyArray]:
-    """Return the arrays of an ``.npz`` file, none of which can hold code."""
+    """Return the arrays of an ``.npz`` file, none of which can hold code.
+
+    The one of an ``.npy`` file is called "x".
+    """
     if not path.is_file():
         raise DataError(f"{path}: no such file; check the path")
     try:
@@ -351,18 +353,19 @@ def load_arrays(path: Path) -> dict[str, AnyArray]:
                 check_archive(archive, may_pack=True)
                 entries = archive.infolist()
                 if any(e.filename.endswith("/data.pkl") for e in entries):
-                    raise ValueError("torch.save wrote it")
+                    raise ValueError(FROM_TORCH)
                 for entry in entries:
                     if not entry.filename.endswith(".npy"):
                         raise ValueError(f"it holds {entry.filename!r}, no array")
                 return {
-                    entry.filename.removesuffix(".npy"): _array(archive, entry)
+                    entry.filename.removesuffix(".npy"): _array(
+                        partial(archive.open, entry), entry.filename, entry.file_size
+                    )
                     for entry in entries
                 }
         with path.open("rb") as file:
             _check_magic(file.read(SAMPLE))
-            file.seek(0)
-            np.load(file, allow_pickle=False)
+        return {"x": _array(lambda: path.open("rb"), path.name, path.stat().st_size)}
     except MemoryError as error:
         raise DataError(
             f"{path}: larger than the memory; cut it into several files"
@@ -373,7 +376,6 @@ def load_arrays(path: Path) -> dict[str, AnyArray]:
             f"{path}: not an .npz of plain arrays, or cut short ({why}); store it "
             "with np.savez(path, x=..., y=...)"
         ) from error
-    raise DataError(f"{path}: one array, not an .npz; store it with np.savez")
 
 
 def _check_magic(start: bytes) -> None:
@@ -384,9 +386,9 @@ def _check_magic(start: bytes) -> None:
     raise ValueError("it is text" if is_text else "NumPy has not written it")
 
 
-def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> AnyArray:
+def _array(opened: Callable[[], IO[bytes]], name: str, n_bytes: int) -> AnyArray:
     """Return one array, unless its header declares another size than it has."""
-    with archive.open(entry) as file:
+    with opened() as file:
         version = npy.read_magic(file)
         if version == (1, 0):
             shape, _, dtype = npy.read_array_header_1_0(file)
@@ -394,12 +396,11 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> AnyArray:
             shape, _, dtype = npy.read_array_header_2_0(file)
         check_header(shape, dtype)
         declared = file.tell() + prod(shape) * dtype.itemsize
-    if not dtype.hasobject and declared != entry.file_size:
+    if not dtype.hasobject and declared != n_bytes:
         raise ValueError(
-            f"{entry.filename}: shape {shape} makes {declared} bytes, it has "
-            f"{entry.file_size}"
+            f"{name}: shape {shape} makes {declared} bytes, it has {n_bytes}"
         )
-    with archive.open(entry) as file:
+    with opened() as file:
         array: AnyArray = npy.read_array(file, allow_pickle=False)
     return array
 

@@ -16,8 +16,6 @@ from snn_deploy.errors import DataError
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.stimuli import Encoding
 
-INPUTS, LABELS = ("x", "spikes"), "y"
-
 
 def as_data(x: Any, y: Any, graph: QuantizedGraph) -> Data:
     """Return inputs for a network, checked; see ``Network.profile`` for their forms.
@@ -38,7 +36,7 @@ def as_data(x: Any, y: Any, graph: QuantizedGraph) -> Data:
         inputs, labels = _pair(x, y)
         arrays = {name: inputs}
         if labels is not None:
-            arrays[LABELS] = _classes(labels)
+            arrays["y"] = labels
     return check_data(
         path,
         arrays,
@@ -68,7 +66,14 @@ def _pair(x: Any, y: Any) -> tuple[AnyArray, AnyArray | None]:
         raise DataError("x holds no inputs; give at least one")
     if labels and len(labels) != len(inputs):
         raise DataError(f"{len(labels)} of {len(inputs)} items have a label; give all")
-    put = np.concatenate if _comes_in_batches(x) else np.stack
+    is_batched = _comes_in_batches(x)
+    shapes = sorted({array.shape[is_batched:] for array in inputs})
+    if len(shapes) > 1:
+        raise DataError(
+            f"x holds inputs of shapes {shapes[0]} to {shapes[-1]}; pad sequences that "
+            "end earlier, and train on the padded ones"
+        )
+    put = np.concatenate if is_batched else np.stack
     return put(inputs), put(labels) if labels else None
 
 
@@ -87,7 +92,7 @@ def _items(x: Any) -> Iterable[Any]:
         return x
     raise DataError(
         f"x is a {type(x).__name__}; give an array, a tensor, a data set, a loader of "
-        "(inputs, labels), or the path of an .npz file"
+        "(inputs, labels), or the path of an .npz or .npy file"
     )
 
 
@@ -98,9 +103,12 @@ def _comes_in_batches(x: Any) -> bool:
 
 def is_array(x: Any) -> bool:
     """Return whether ``x`` is an array, a tensor, or lists of numbers."""
-    return hasattr(x, "__array__") or (
-        isinstance(x, list | tuple) and np.asarray(x).dtype.kind in "biuf"
-    )
+    if not isinstance(x, list | tuple):
+        return hasattr(x, "__array__")
+    try:
+        return np.asarray(x).dtype.kind in "biuf"
+    except ValueError:  # of different shapes, as inputs and labels are
+        return False
 
 
 def as_array(x: Any) -> AnyArray:
@@ -108,14 +116,3 @@ def as_array(x: Any) -> AnyArray:
     if hasattr(x, "detach"):
         x = x.detach().cpu()
     return np.asarray(x)
-
-
-def _classes(y: AnyArray) -> AnyArray:
-    """Return labels as numbers, if each is a row with a single 1."""
-    is_one_hot = (
-        y.ndim == 2
-        and y.shape[1] > 1
-        and np.isin(y, (0, 1)).all()
-        and (y.sum(axis=1) == 1).all()
-    )
-    return y.argmax(axis=1) if is_one_hot else y

@@ -496,7 +496,7 @@ X = np.zeros((3, *SHAPE), np.uint8)
         ({"x": np.zeros((3, 16), np.uint8)}, "the network takes (1, 4, 4); store x as"),
         ({"x": np.uint8(3)}, "inputs of shape ()"),
         ({"x": X[:0]}, "holds no inputs; add at least one"),
-        ({"inputs": X}, "has no 'x' but inputs; store the inputs as 'x'"),
+        ({"pictures": X}, "has no 'x' but pictures; store the inputs as 'x'"),
         ({}, "has no 'x' but nothing"),
         ({"x": np.full((3, *SHAPE), np.nan)}, "x[0, 0, 0, 0] is nan; remove"),
         ({"x": np.full((3, *SHAPE), -np.inf)}, "x[0, 0, 0, 0] is -inf"),
@@ -541,7 +541,7 @@ def plain_array() -> bytes:
         (b"", "not an .npz of plain arrays, or cut short"),
         (b"1,2,3\n", "not an .npz of plain arrays"),
         (pickle.dumps({"x": [1]}), "not an .npz of plain arrays"),
-        (plain_array(), "one array, not an .npz; store it with np.savez"),
+        (plain_array()[:-1], "not an .npz of plain arrays, or cut short"),
     ],
     ids=["empty", "text", "pickle", "npy"],
 )

@@ -200,8 +200,10 @@ def test_rows_of_several_channels_are_images_of_one_line(tmp_path: Path) -> None
 
 
 def test_events_under_another_name_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="has no 'spikes' but x; store"):
-        read(tmp_path, EVENTS, x=X)
+    with pytest.raises(DataError, match="has no 'spikes' but images; store"):
+        read(tmp_path, EVENTS, images=SPIKES)
+    with pytest.raises(DataError, match="has no 'x' but spikes; store the inputs as"):
+        read(tmp_path, spikes=X)
 
 
 def test_without_the_number_of_outputs_labels_are_taken_as_they_are(
@@ -260,3 +262,79 @@ def test_many_inputs_are_hashed_without_a_copy_of_them_all() -> None:
     assert peak < x.nbytes / 2
     assert hashes.tolist() == [Data(x=image, y=None, training=DIRECT).hashes[0]] * n
     assert n_rounded == 0
+
+
+@pytest.mark.parametrize("names", ["X Y", "data labels", "images targets", "x Label"])
+def test_inputs_and_labels_have_the_names_that_people_give_them(
+    tmp_path: Path, names: str
+) -> None:
+    inputs, labels = names.split()
+    y = np.array([0, 1, 2, 1, 0])
+
+    for given in (y, np.eye(3)[y], np.eye(3, dtype=bool)[y]):
+        data = read(tmp_path, DIRECT, **{inputs: X, labels: given})
+
+        np.testing.assert_array_equal(data.x, X)
+        assert data.y is not None
+        np.testing.assert_array_equal(data.y, y)
+
+
+@pytest.mark.parametrize("name", ["x", "X", "events", "frames", "data"])
+def test_events_have_the_names_that_people_give_them(tmp_path: Path, name: str) -> None:
+    np.testing.assert_array_equal(read(tmp_path, EVENTS, **{name: SPIKES}).x, SPIKES)
+
+
+def test_names_that_may_be_the_same_are_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="X and data may be 'x'; store the one that is"):
+        read(tmp_path, X=X, data=X)
+    with pytest.raises(DataError, match="label and targets may be 'y'"):
+        read(tmp_path, x=X, label=X, targets=X)
+    np.testing.assert_array_equal(read(tmp_path, x=X, data=X[:2]).x, X)
+
+
+def test_two_labels_of_an_input_are_none(tmp_path: Path) -> None:
+    both = np.eye(3)[[0, 1, 2, 1, 0]]
+    both[0, 1] = 1
+
+    with pytest.raises(DataError, match=r"y is float64 of shape \(5, 3\); store"):
+        read(tmp_path, x=X, y=both)
+
+
+def test_an_array_alone_is_the_inputs(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.asfortranarray(X))
+    np.save(tmp_path / "spikes.npy", SPIKES)
+    np.savez(tmp_path / "x.npz", X)
+
+    for name in ("x.npy", "x.npz"):
+        data = read_data(tmp_path / name, SHAPE, DIRECT)
+        np.testing.assert_array_equal(data.x, X)
+        assert data.y is None
+    spikes = read_data(tmp_path / "spikes.npy", SHAPE, EVENTS)
+    np.testing.assert_array_equal(spikes.x, SPIKES)
+
+
+def test_an_array_that_declares_another_size_than_it_has_is_refused(
+    tmp_path: Path,
+) -> None:
+    np.save(tmp_path / "x.npy", X)
+    content = (tmp_path / "x.npy").read_bytes()
+    (tmp_path / "x.npy").write_bytes(content.replace(b"(5, 1", b"(9, 1"))
+
+    with pytest.raises(DataError, match="makes 209 bytes, it has 173"):
+        read_data(tmp_path / "x.npy", SHAPE, DIRECT)
+
+
+def test_objects_in_an_array_are_never_unpickled(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.array([{}], object), allow_pickle=True)
+
+    with pytest.raises(DataError, match="Object arrays cannot be loaded"):
+        read_data(tmp_path / "x.npy", SHAPE, DIRECT)
+
+
+def test_sequences_of_different_length_are_refused(tmp_path: Path) -> None:
+    lengths = np.array([6, 4, 6, 6, 6])
+
+    with pytest.raises(DataError, match=r"lengths reach from 4 to 6, .* pad them"):
+        read(tmp_path, EVENTS, spikes=SPIKES, lengths=lengths)
+    same = read(tmp_path, EVENTS, spikes=SPIKES, lengths=np.full(5, 6))
+    np.testing.assert_array_equal(same.x, SPIKES)

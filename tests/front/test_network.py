@@ -137,6 +137,7 @@ def test_inputs_come_as_people_hold_them(
         (x.tolist(), y.tolist()),
         (x, np.eye(N_OUT)[y]),
         (tensors, None),
+        (list(zip(x, y, strict=True)), None),
         (DataLoader(tensors, batch_size=7), None),
         (DataLoader(tensors, batch_size=None), None),
         (iter([(x[:200], y[:200]), (x[200:], y[200:])]), None),
@@ -163,6 +164,8 @@ def test_inputs_that_are_none_are_told(
         network.profile(TensorDataset(torch.tensor(x)), y)
     with pytest.raises(DataError, match="x holds no inputs; give at least one"):
         network.profile(iter([]))
+    with pytest.raises(DataError, match=r"shapes \(\d+, \d+\) to .*; pad sequences"):
+        network.profile([(np.zeros((5, 6)), 0), (np.zeros((4, 6)), 1)])
     with pytest.raises(DataError, match="1 of 2 items have a label; give all"):
         network.profile(iter([(x, y), (x, None)]))
     with pytest.raises(DataError, match=r"x has inputs of shape \(4,\)"):

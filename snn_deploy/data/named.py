@@ -1,0 +1,69 @@
+"""Arrays by the names that people give them: the inputs of a network, and labels."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from snn_deploy.arrays import AnyArray
+from snn_deploy.errors import DataError
+
+LABELS = ("y", "label", "labels", "target", "targets")
+# bytes of events are counts, those of values have 255 for 1: not by the same names
+INPUTS = {
+    "x": ("x", "data", "image", "images", "input", "inputs"),
+    "spikes": ("spikes", "events", "frames", "x", "data", "input", "inputs"),
+}
+
+
+def as_named(path: Path, arrays: dict[str, AnyArray], name: str) -> dict[str, AnyArray]:
+    """Return arrays with the inputs as ``name`` ("x", "spikes"), and labels as "y".
+
+    Labels that are rows with a single 1 become numbers.
+
+    Raises
+    ------
+    DataError
+        If none are the inputs, or several may be.
+    """
+    inputs = _one_of(path, arrays, name, INPUTS[name])
+    if inputs is None and len(arrays) == 1 and [*arrays] == ["arr_0"]:
+        inputs = "arr_0"  # NumPy's name for one without
+    if inputs is None:
+        raise DataError(
+            f"{path}: has no {name!r} but {', '.join(sorted(arrays)) or 'nothing'}; "
+            f"store the inputs as {name!r}"
+        )
+    found = {key: array for key, array in arrays.items() if key == "lengths"}
+    found[name] = arrays[inputs]
+    labels = _one_of(path, arrays, "y", LABELS)
+    if labels is not None:
+        found["y"] = _classes(arrays[labels])
+    return found
+
+
+def _one_of(
+    path: Path, arrays: Collection[str], name: str, names: Collection[str]
+) -> str | None:
+    """Return which array has the name, or else another for the same, of any case."""
+    if name in arrays:
+        return name
+    found = [key for key in arrays if key.lower() in names]
+    if len(found) > 1:
+        raise DataError(
+            f"{path}: {' and '.join(sorted(found))} may be {name!r}; store the one "
+            f"that is meant as {name!r}"
+        )
+    return found[0] if found else None
+
+
+def _classes(y: AnyArray) -> AnyArray:
+    """Return labels as numbers, if each is a row with a single 1."""
+    is_one_hot = (
+        y.ndim == 2
+        and y.shape[1] > 1
+        and y.dtype.kind in "biuf"
+        and np.isin(y, (0, 1)).all()
+        and (y.sum(axis=1) == 1).all()
+    )
+    return y.argmax(axis=1) if is_one_hot else y
