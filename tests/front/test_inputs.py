@@ -18,6 +18,7 @@ from snn_deploy.errors import (
     DataError,
     FitError,
     ModelError,
+    PassError,
 )
 from snn_deploy.front.inputs import as_data
 from snn_deploy.ir.floating import evaluate
@@ -200,3 +201,25 @@ def test_a_saved_network_keeps_its_largest_count(tmp_path: Path) -> None:
     assert sd.load_model(path).training == graph.training
     with pytest.raises(ModelError, match=f"for counts up to {MOST}; save it again"):
         sd.load_model(path, largest_count=MOST + 1)
+
+
+def test_exports_keep_the_largest_count(tmp_path: Path) -> None:
+    layers = nn.Linear(N_IN, N_OUT), snntorch.Leaky(beta=1.0, init_hidden=True)
+    net = sd.compile(nn.Sequential(*layers), **OPTIONS, **FORMS["counts"][1])
+
+    net.to_nir(tmp_path / "net.nir")
+
+    assert sd.load_model(tmp_path / "net.nir").training.largest_count == MOST
+
+
+def test_max_pooling_of_counts_is_no_pooling_of_spikes() -> None:
+    layers = nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4, N_OUT)
+    options: dict[str, Any] = {
+        "input_shape": (1, 4, 4),
+        "timesteps": T,
+        "encoding": "events",
+    }
+
+    sd.compile(nn.Sequential(*layers), **options)
+    with pytest.raises(PassError, match="is not the spike of any"):
+        sd.compile(nn.Sequential(*layers), **options, largest_count=2)
