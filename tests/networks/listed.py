@@ -30,8 +30,9 @@ class Listed:
     build: Callable[[], nn.Module]
     form: Form
     shape: Shape  # of one input, without batch and time
-    encoding: str = "direct"
-    functional: str = "sum"
+    encoding: str | None = None  # what forward does not say
+    functional: str | None = None
+    is_slow: bool = False  # of full width, as shipped
 
 
 class Catalogue(list[Listed]):
@@ -48,8 +49,9 @@ class Catalogue(list[Listed]):
         shape: Shape,
         *,
         source: str = "",
-        encoding: str = "direct",
-        functional: str = "sum",
+        encoding: str | None = None,
+        functional: str | None = None,
+        is_slow: bool = False,
     ) -> Callable[[Callable[[], nn.Module]], Callable[[], nn.Module]]:
         """Return what adds the network that a function builds."""
 
@@ -63,6 +65,7 @@ class Catalogue(list[Listed]):
                     shape=shape,
                     encoding=encoding,
                     functional=functional,
+                    is_slow=is_slow,
                 )
             )
             return build

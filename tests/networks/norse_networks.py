@@ -54,8 +54,15 @@ def mnist_notebook() -> nn.Module:
         x, _ = torch.max(x, 0)
         return functional.log_softmax(x, dim=1)
 
+    snn = SNN(64, 32, 10)
+    with torch.no_grad():
+        snn.l1.input_weights.mul_(10)  # as trained ones are: it spikes
     return Model(
-        encoder=norse.ConstantCurrentLIFEncoder(T), snn=SNN(64, 32, 10), decoder=decode
+        encoder=norse.ConstantCurrentLIFEncoder(
+            T, p=LIFParameters(v_th=torch.tensor(0.3))
+        ),
+        snn=snn,
+        decoder=decode,
     )
 
 

@@ -256,7 +256,7 @@ def seq_to_ann() -> nn.Module:
     return Net()
 
 
-@network("spiking_vgg11_bn of the zoo", Form.TIME_FIRST, (3, 32, 32))
+@network("spiking_vgg11_bn of the zoo", Form.TIME_FIRST, (3, 32, 32), is_slow=True)
 def vgg11() -> nn.Module:
     model = spiking_vgg.spiking_vgg11_bn(
         spiking_neuron=neuron.IFNode, surrogate_function=surrogate.ATan()
@@ -265,7 +265,7 @@ def vgg11() -> nn.Module:
     return model
 
 
-@network("spiking_resnet18 of the zoo", Form.TIME_FIRST, (3, 32, 32))
+@network("spiking_resnet18 of the zoo", Form.TIME_FIRST, (3, 32, 32), is_slow=True)
 def resnet18() -> nn.Module:
     model = spiking_resnet.spiking_resnet18(
         spiking_neuron=neuron.IFNode, surrogate_function=surrogate.ATan()
@@ -287,12 +287,12 @@ def sew_add() -> nn.Module:
     return _sew("ADD")
 
 
-@network("sew_resnet18 of the zoo, AND", Form.TIME_FIRST, (3, 32, 32))
+@network("sew_resnet18 of the zoo, AND", Form.TIME_FIRST, (3, 32, 32), is_slow=True)
 def sew_and() -> nn.Module:
     return _sew("AND")
 
 
-@network("sew_resnet18 of the zoo, IAND", Form.TIME_FIRST, (3, 32, 32))
+@network("sew_resnet18 of the zoo, IAND", Form.TIME_FIRST, (3, 32, 32), is_slow=True)
 def sew_iand() -> nn.Module:
     return _sew("IAND")
 

@@ -5,6 +5,7 @@ gives, run in double precision over at least 20 timesteps.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,7 +56,12 @@ def _id(listed: Listed) -> str:
     return f"{listed.source}: {listed.title}".replace(" ", "-")
 
 
-@pytest.mark.parametrize("listed", LISTED, ids=_id)
+def _parameter(listed: Listed) -> Any:
+    marks = [pytest.mark.slow] if listed.is_slow else []
+    return pytest.param(listed, id=_id(listed), marks=marks)
+
+
+@pytest.mark.parametrize("listed", [*map(_parameter, LISTED)])
 def test_the_page_says_what_became_of_a_network(
     listed: Listed, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -74,10 +80,11 @@ def test_the_page_says_what_became_of_a_network(
     )
 
 
-def test_the_page_has_all_of_the_list() -> None:
+def test_the_page_has_all_of_the_list_and_most_go_in() -> None:
     rows = _parsed(PATH.read_text(encoding="utf-8"))
 
     assert list(rows) == list(range(1, len(LISTED) + 1))
+    assert sum(row.endswith(f"| {AS_IT_IS} |") for row in rows.values()) >= 52
 
 
 def outcome(listed: Listed, folder: Path) -> str:
@@ -123,6 +130,8 @@ def check(graph: Graph, module: nn.Module, listed: Listed) -> None:
     assert np.abs(found).max() > 0, "the network does nothing"
     if expected.shape != found.shape:
         found = _answer(found, expected, graph)
+        if np.allclose(np.exp(expected).sum(axis=1), 1):  # logarithms of a softmax
+            found = found - np.log(np.exp(found).sum(axis=1, keepdims=True))
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
 
 
@@ -151,7 +160,7 @@ def _run(module: nn.Module, listed: Listed, x: FloatArray) -> FloatArray:
                 output = _with_states(ours, inputs)
             case Form.STILL:
                 output = _first(ours(inputs[:, 0]))
-                if output.ndim == 3:
+                if output.ndim == 3 and len(output) == T:
                     output = output.transpose(0, 1)
             case Form.TIME_FIRST:
                 output = _first(ours(inputs.transpose(0, 1).contiguous()))
