@@ -2,11 +2,11 @@
 
     python -m benchmarks.rivals FOLDER... [--limit 1000] [--data-dir DIR ...]
 
-Each folder holds ``model.pt`` and the ``recipe.toml`` that names its data. Prints a
-table in Markdown: rule ``risk`` at 1 %, one by one, and ``retry:1``, against the fixed
-timesteps chosen on the calibration inputs, a single timestep for all, one pass of graded
-spikes and all timesteps in a stream; on few neurocores and as mapped by default; with the
-time of an injected packet unknown, 10 and 50 ns.
+Each folder holds ``model.pt`` and the ``recipe.toml`` of its data. Prints a table in
+Markdown: ``risk`` at 1 % and ``retry:1``, against the fixed timesteps chosen on the
+calibration inputs, a single timestep for all, one pass of graded spikes, and all
+timesteps in a stream; on few neurocores and as mapped by default; with the time of an
+injected packet unknown, 10 and 50 ns.
 """
 
 import argparse

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 class SnnDeployError(Exception):
     """Any error that snn-deploy raises on purpose."""
 
+    faults: tuple[str, ...] = ()  # all that is wrong, where the message has the first
+
 
 class ModelError(SnnDeployError):
     """The trained model cannot be read as it is: export it differently."""

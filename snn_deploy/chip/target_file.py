@@ -1,8 +1,8 @@
 """Read the TOML files that describe chips."""
 
 import difflib
+import logging
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from snn_deploy.chip.target import (
 from snn_deploy.errors import TargetError
 from snn_deploy.files.schema import Schema, read_toml
 from snn_deploy.files.writing import packaged_folder
+
+logger = logging.getLogger(__name__)
 
 
 def target_names() -> list[str]:
@@ -61,11 +63,10 @@ def target_from_table(table: Mapping[str, Any], where: str) -> Target:
             schema.check_keys(found.get("cost"), FAMILY, f"prices.{name}.cost")
     costs = table.get("cost", {})
     if isinstance(costs, Mapping) and "host" in costs and "embedded" not in costs:
-        warnings.warn(
+        logger.warning(
             f"{where}: [cost.host] without [cost.embedded] is taken for the processors "
             "on the board, as it was; call it [cost.embedded], and give in [cost.host] "
-            "the computer that polls from outside",
-            stacklevel=2,
+            "the computer that polls from outside"
         )
         costs = {"embedded" if k == "host" else k: v for k, v in costs.items()}
     return schema.build(Target, {"energy_note": "", **table, "cost": costs})

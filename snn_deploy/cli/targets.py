@@ -36,7 +36,7 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.chip.target_file import read_target, target_names
 
     if options.check is not None:
-        _show_check(options.check, read_target(options.check))
+        _show_check(options.check, _checked(options.check))
         return
     targets = [read_target(name) for name in options.names or target_names()]
     if options.costs:
@@ -44,6 +44,19 @@ def call(options: argparse.Namespace) -> None:
             _show_costs(target)
     else:
         _list(targets)
+
+
+def _checked(path: str) -> "Target":
+    """Return the target in a file; the error tells all that is wrong, a line each."""
+    from snn_deploy.chip.target_file import read_target
+    from snn_deploy.errors import TargetError
+
+    try:
+        return read_target(path)
+    except TargetError as error:
+        if not error.faults:
+            raise
+        raise TargetError("\n".join(error.faults)) from error
 
 
 def _show_check(path: str, target: "Target") -> None:

@@ -155,9 +155,17 @@ class Schema:
             faults.append(error)
 
     def _raise(self, faults: Iterable[Exception]) -> None:
-        """Raise all faults as one error, a line each, if there are any."""
-        if lines := [str(fault) for fault in faults]:
-            raise self.error("\n".join(lines))
+        """Raise an error that tells the first fault, and has all, if there are any."""
+        found = [
+            line
+            for fault in faults
+            for line in (getattr(fault, "faults", ()) or (str(fault),))
+        ]
+        if found:
+            more = f" (and {len(found) - 1} more faults)" if len(found) > 1 else ""
+            error = self.error(f"{found[0]}{more}")
+            vars(error)["faults"] = tuple(found)
+            raise error
 
     def build(self, kind: type[T], table: object, path: str = "") -> T:
         """Return a dataclass of this kind from the table at ``path``.

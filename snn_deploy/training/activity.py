@@ -21,6 +21,8 @@ class Activity:
     linear layers that run before the next neurons do.
     """
 
+    only_looks = True  # its hooks change nothing, so the model can be saved with them
+
     def __init__(self, model: nn.Module, *, target: float, weight: float = 1.0) -> None:
         self._target, self._weight = target, weight
         self._forget()

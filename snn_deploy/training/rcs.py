@@ -87,6 +87,8 @@ class Rcs:
     and what is left of the voltage, as a share of the threshold if positive.
     """
 
+    only_looks = True  # its hooks change nothing, so the model can be saved with them
+
     def __init__(self, model: nn.Module, *, weight: float, share: float = 0.3) -> None:
         self._weight, self._share = weight, share
         self._seen: dict[nn.Module, list[Tensor]] = {}

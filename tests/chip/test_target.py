@@ -405,12 +405,15 @@ def test_a_price_is_of_each_chip_or_of_the_board() -> None:
         target_from_table(chip, "t.toml")
 
 
-def test_the_host_of_an_earlier_file_is_the_embedded_processors_of_now() -> None:
+def test_the_host_of_an_earlier_file_is_the_embedded_processors_of_now(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     chip = table()
     chip["cost"]["host"] = {"power_mw": 65, "source": ""}
 
-    with pytest.warns(UserWarning, match=r"\[cost.host\] without \[cost.embedded\]"):
-        target = target_from_table(chip, "t.toml")
+    target = target_from_table(chip, "t.toml")
+
+    assert "[cost.host] without [cost.embedded]" in caplog.text
 
     assert target.cost("embedded").power_w == pytest.approx(0.065)
     assert target.cost("host").power_w is None

@@ -42,14 +42,14 @@ def whole(layer: Conv2d) -> Conv2d:
     weight[:, 0] = np.abs(weight[:, 0])  # so that differences stay on it
     weight[:, 0, 0, 0] = 127
     bias = np.array([3.0, -5.0, 0.0])
-    return replace(layer, weight=weight, bias=bias)
+    return replace(layer, weight=weight.astype(np.float64), bias=bias)
 
 
 def network(pooling: MaxPool2d, **neurons: Any) -> Graph:
     shape = pooling.output_shape
     values: dict[str, Any] = {"threshold": np.array(150.0), **neurons}
     last = linear("fc", int(np.prod(shape)), 4)
-    weight = rng(2).integers(-3, 4, last.weight.shape)
+    weight = rng(2).integers(-3, 4, last.weight.shape).astype(np.float64)
     return chain(
         whole(conv("conv", SHAPE, 3)),
         pooling,

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snn_deploy.backends.registry import open_backend
+from snn_deploy.compiler.lower.compose import added
 from snn_deploy.compiler.lower.merge_chains import merge_chains
 from snn_deploy.compiler.pipeline import compile_model, to_spiking
 from snn_deploy.cutoff.monitor import collect_scores
@@ -288,7 +289,7 @@ def test_sum_of_layers_is_weighed_part_by_part() -> None:
     st.integers(1, 2),
     st.sampled_from([1, 2]),
 )
-def test_convolutions_side_by_side_are_one(
+def test_convolutions_side_by_side_add_up(
     kernels: list[tuple[int, int, int]], stride: int, groups: int
 ) -> None:
     layers: list[Conv2d] = []
@@ -315,9 +316,22 @@ def test_convolutions_side_by_side_are_one(
         training=RATE,
     )
 
+    both = added(layers[0], layers[1])
+    assert both is not None
+    one = both if len(layers) == 2 else added(both, layers[2])
+    assert one is not None
+    alone = graph(
+        [one, lif("out", total.shape)],
+        f"input>{one.name} {one.name}>out",
+        shape=(2, 8, 8),
+        training=RATE,
+    )
+    stimuli = trains(3, 6, (2, 8, 8))
     after = assert_merged(before)
 
-    assert len(after.nodes_of(Conv2d)) == 1
+    found, expected = evaluate(alone, stimuli), evaluate(before, stimuli)
+    np.testing.assert_allclose(found, expected, atol=1e-9, rtol=1e-9)
+    assert len(after.nodes_of(Conv2d)) == len(layers)  # each has its own grid
 
 
 def test_layer_that_feeds_two_is_merged_into_both() -> None:

@@ -248,7 +248,7 @@ def test_a_readout_in_the_middle_is_refused(tmp_path: Path) -> None:
     silent = dense(6, 4, neuron={**NEURON, "vThMant": 2**18 - 1})
     path = write(tmp_path / "net.net", [entrance(6), silent, dense(4, 3)])
 
-    with pytest.raises(ModelError, match="2_dense: Linear takes spikes, but 1 gives"):
+    with pytest.raises(ModelError, match="2_dense: takes the spikes of 1"):
         load_model(path)
 
 

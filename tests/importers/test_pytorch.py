@@ -453,7 +453,7 @@ def loop(self: Any, x: Tensor) -> Tensor:
         (lambda self, x: x.sigmoid(), "the model has no layer"),
         (lambda self, x: nn.functional.dropout(self.fc(x)), "forward calls dropout"),
         (lambda self, x: self.fc(x[:, :5]), "give timesteps=5, not 6"),
-        (lambda self, x: self.fc(x)[0], "forward calls getitem: mixes"),
+        (lambda self, x: self.fc(x)[0], "forward returns what the timestep before"),
         (
             lambda self, x: self.fc(x) if x.sum() > 0 else x,
             "takes a number or a decision",

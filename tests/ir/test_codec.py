@@ -23,7 +23,7 @@ MODEL_TAGS = (
 NETWORK_TAGS = (
     "Artifact Barrier Board Calibration Change ConvSynapses Cost DenseSynapses "
     "MappedNetwork Mesh Neurocore NeurocoreLimits Piece Population Precision "
-    "Projection QuantizedGraph Source SparseSynapses Target Training"
+    "PriceSet Projection QuantizedGraph Source SparseSynapses Target Training"
 )
 
 

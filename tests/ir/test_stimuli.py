@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -125,7 +127,7 @@ def test_rates_become_spikes_with_that_probability() -> None:
 def test_the_spikes_of_an_input_depend_on_seed_and_position_alone() -> None:
     x = np.full(50, 0.5)
 
-    def spikes(**options: int) -> list[int]:
+    def spikes(**options: Any) -> list[int]:
         values: list[int] = encode(x, Encoding.RATE, 4, **options).values.tolist()
         return values
 

@@ -123,8 +123,11 @@ def composed(first: Weights, second: Weights) -> Weights:
     bias = _bias(first, second)
     if isinstance(second, Linear):
         return replace(second, weight=_behind(second.weight, first), bias=bias)
-    are_maps = isinstance(first, Conv2d) and isinstance(second, Conv2d)
-    if are_maps and not misread(first, second):
+    if (
+        isinstance(first, Conv2d)
+        and isinstance(second, Conv2d)
+        and not misread(first, second)
+    ):
         return replace(_convolution(first, second), bias=bias)
     if isinstance(first, Linear) and len(second.output_shape) == 1:
         weight = np.asarray(matrix(second, second.name) @ first.weight)
@@ -140,7 +143,7 @@ def _bias(first: Weights, second: Weights) -> FloatArray:
         return second.bias
     none = np.zeros((1, *first.input_shape))
     between = weighted(first, none).reshape(1, *second.input_shape)
-    bias = weighted(second, between)[0]
+    bias: FloatArray = weighted(second, between)[0]
     columns = bias.reshape(len(bias), -1)
     differs = np.abs(columns - columns[:, :1]) > 1e-12 * np.abs(columns).max()
     return bias if differs.any() else columns[:, 0]

@@ -60,4 +60,5 @@ def _folded(layer: Weights, gain: float, offset: float) -> Weights:
 def _shifted(layer: Weights, offset: float) -> FloatArray:
     """Return the bias plus what a constant input of ``offset`` gives."""
     constant = np.full((1, *layer.input_shape), offset)
-    return weighted(layer, constant)[0]
+    found: FloatArray = weighted(layer, constant)[0]
+    return found

@@ -1,7 +1,7 @@
 """Merge layers that have no neurons between them: a neuron's synapses are one sum."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 import networkx as nx
@@ -57,7 +57,7 @@ def merge_chains(graph: Graph) -> Graph:
     for name in order:
         graph = _merged(graph, name, names)
     if not graph.is_on_grid:  # where a sum of weights may leave the grid
-        graph = _with_parallel_added(graph)
+        graph = _with_parallel_added(graph, names)
     logger.info("merged the chains of %d weight layers", len(order))
     return graph
 
@@ -104,8 +104,11 @@ def _order(graph: Graph) -> list[str]:
     return [name for name in names if isinstance(inner[name], Weights)]
 
 
-def _with_parallel_added(graph: Graph) -> Graph:
-    """Return the graph in which layers from one sender to one sum are one layer."""
+def _with_parallel_added(graph: Graph, trained: Collection[str]) -> Graph:
+    """Return the graph in which layers from one sender to one sum are one layer.
+
+    Two that were trained stay two: each has a grid of its own for its weights.
+    """
     layers: dict[tuple[frozenset[tuple[str, int]], ...], Weights] = {}
     for node in graph.nodes:
         if not isinstance(node, Weights):
@@ -116,7 +119,8 @@ def _with_parallel_added(graph: Graph) -> Graph:
         one = layers.get(key)
         both = added(one, node) if one is not None else None
         is_single = len({*before}) == len(before) and len({*behind}) == len(behind)
-        if one is None or both is None or not is_single:
+        is_own = one is not None and {one.name, node.name} <= {*trained}
+        if one is None or both is None or not is_single or is_own:
             layers[key] = node
             continue
         graph = _without(graph, node).replace(one, by=both)

@@ -262,6 +262,12 @@ class _LavaDlLayers:
     def graph(self, timesteps: int) -> Graph:
         """Return the network."""
         last = self.nodes[self.sources[-1]]
+        for edge in self.edges:
+            if isinstance(self.nodes[edge.source], Integrator):
+                raise ModelError(
+                    f"{edge.target}: takes the spikes of {edge.source}, which has none "
+                    "at that threshold; give it one, or end the network there"
+                )
         keeps = isinstance(last, Integrator) and not (
             last.current_decay.all() and last.voltage_decay.all()
         )

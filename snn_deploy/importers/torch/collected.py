@@ -11,6 +11,7 @@ from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.balance import UNKNOWN
 from snn_deploy.importers.torch.floors import check_floors
+from snn_deploy.importers.torch.frameworks.framework import has_hooks
 from snn_deploy.importers.torch.frameworks.registry import (
     DEPLOYABLE,
     framework_of,
@@ -193,7 +194,7 @@ class Layers:
 
 def _check_unchanged(module: nn.Module, name: str) -> None:
     """Raise a ``ModelError`` if a known layer has been made to do something else."""
-    if is_cell(module) and (module._forward_hooks or module._forward_pre_hooks):
+    if is_cell(module) and has_hooks(module):
         raise ModelError(
             f"{name}: hooks change what these neurons do; remove them before saving"
         )

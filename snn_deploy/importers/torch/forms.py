@@ -24,7 +24,11 @@ from snn_deploy.importers.torch.collected import INPUT_NAME, Layers
 from snn_deploy.importers.torch.delays import OneTimestep
 from snn_deploy.importers.torch.encoders import without_encoder
 from snn_deploy.importers.torch.fold import fold
-from snn_deploy.importers.torch.frameworks.framework import Framework, TimeAxis
+from snn_deploy.importers.torch.frameworks.framework import (
+    Framework,
+    TimeAxis,
+    has_hooks,
+)
 from snn_deploy.importers.torch.frameworks.registry import (
     DEPLOYABLE,
     framework_of,
@@ -72,7 +76,7 @@ def is_whole(module: nn.Module) -> bool:
     kind = type(module)
     if is_cell(module):
         return True
-    if module._forward_hooks or module._forward_pre_hooks:
+    if has_hooks(module):
         return False
     if kind.__module__.startswith("torch.nn."):
         return not issubclass(kind, CONTAINERS)

@@ -62,7 +62,7 @@ def _transpose(make: Maker, x: Any, dim0: int, dim1: int) -> TimedTensor:
 def _turned(make: Maker, x: Any) -> TimedTensor:
     if len(x.axes) < 2:
         return x  # type: ignore[no-any-return]
-    return _transpose(make, x, -2, -1)
+    return _transpose(make, x, -2, -1)  # type: ignore[no-any-return]
 
 
 @_rule()
@@ -211,7 +211,7 @@ def _setitem(make: Maker, x: Any, index: Any, value: Any) -> TimedTensor:
         raise refused("assigns to a part of a value; compute the whole of it")
     items = list(x.items)
     items[parts[axis]] = value.items[0]
-    return replace(x, items=tuple(items))
+    return replace(x, items=tuple(items))  # type: ignore[no-any-return]
 
 
 # what is made of many values

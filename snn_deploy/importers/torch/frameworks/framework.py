@@ -29,6 +29,16 @@ def is_in(kind: type, package: str) -> bool:
     return f"{kind.__module__}.".startswith(f"{package}.")
 
 
+def has_hooks(module: nn.Module) -> bool:
+    """Return whether hooks may change what ``module`` does.
+
+    Those of objects that say ``only_looks``, as the regularizers here, do not.
+    """
+    hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+    owners = (getattr(hook, "__self__", None) for hook in hooks)
+    return not all(getattr(owner, "only_looks", False) for owner in owners)
+
+
 def kind_in(package: str, module: nn.Module) -> type:
     """Return the first type of ``module`` that comes from a package, or its own."""
     kinds = type(module).__mro__
