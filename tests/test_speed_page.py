@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.tables import median, times
+from benchmarks.bars import times
+from benchmarks.tables import median
 
 ROOT = Path(__file__).parents[1]
 PAGE, RESULTS = (
