@@ -1,5 +1,6 @@
 """Named data sets and their fixed splits into training, calibration and test."""
 
+import os
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
@@ -69,7 +70,7 @@ class Split:
     test: Part
 
 
-def write_data(part: Part, path: Path) -> None:
+def write_data(part: Part, path: str | os.PathLike[str]) -> None:
     """Write inputs and labels as the ``.npz`` that the commands read."""
 
     def write(temporary: Path) -> None:
@@ -77,7 +78,7 @@ def write_data(part: Part, path: Path) -> None:
             name = "spikes" if part.is_events else "x"
             np.savez_compressed(file, **{name: part.x, "y": part.y})  # type: ignore[arg-type]
 
-    write_whole(path, write)
+    write_whole(Path(path), write)
 
 
 def load_split(
