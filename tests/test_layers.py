@@ -46,7 +46,7 @@ ALLOWED = {
     "__init__": "artifact backends chip compiler cutoff data front importers "
     "profile report version",
     "cli": "arrays artifact backends chip compiler convert costs cutoff "
-    "data errors files importers ir names profile "
+    "data errors files front importers ir names profile "
     "report training verify version",
     "__main__": "cli",
 }

@@ -214,10 +214,10 @@ def _optimized(
 ) -> "tuple[Settings, Evidence]":
     """Return the settings that cost least, and the inputs to certify them on."""
     from snn_deploy.backends.registry import open_backend
-    from snn_deploy.cli.console import with_progress
     from snn_deploy.cli.optimize import choose
     from snn_deploy.cutoff.rules.rule import Settings
     from snn_deploy.errors import CalibrationError
+    from snn_deploy.front.progress import with_progress
     from snn_deploy.profile.calibrating import evidence_of
     from snn_deploy.profile.optimize import measure
 
@@ -239,7 +239,7 @@ def _optimized(
 
 def _evidence(artifact: "Artifact", data: "Data") -> "Evidence":
     """Return the outputs of all inputs."""
-    from snn_deploy.cli.console import with_progress
+    from snn_deploy.front.progress import with_progress
     from snn_deploy.profile.calibrating import collect_evidence
 
     return collect_evidence(

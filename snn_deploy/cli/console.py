@@ -1,12 +1,10 @@
-"""Print text, tables and progress bars."""
+"""Print text and tables."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
 
 from snn_deploy.names import shown
 
-T = TypeVar("T")
 WIDTH_OF_A_PIPE = 120
 
 
@@ -46,25 +44,3 @@ def show_table(
 
 def _is_number(text: str) -> bool:
     return text[:1].isdigit() or text[:1] in "+-" or text in ("unknown", "")
-
-
-def with_progress(results: Iterable[T], n: int, what: str) -> Iterator[T]:
-    """Yield ``results``, ``n`` in all, with a progress bar if this is a terminal."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TimeRemainingColumn,
-    )
-
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn())
-    bar = Progress(
-        *columns,
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-        transient=True,
-    )
-    with bar:
-        yield from bar.track(results, total=n, description=what)

@@ -85,10 +85,11 @@ def call(options: argparse.Namespace) -> None:
 def _outcome(name: str, home: Path, calibration: "Part", test: "Part") -> "DemoOutcome":
     from snn_deploy.artifact import write_artifact
     from snn_deploy.backends.registry import open_backend
-    from snn_deploy.cli.console import out, with_progress
+    from snn_deploy.cli.console import out
     from snn_deploy.cli.profile import make_profile
     from snn_deploy.cutoff.rules.rule import Settings
     from snn_deploy.data.data import Data
+    from snn_deploy.front.progress import with_progress
     from snn_deploy.profile.calibrating import calibrated
     from snn_deploy.profile.closeups import look_closer
     from snn_deploy.report.profile_files import Additions, write_profile

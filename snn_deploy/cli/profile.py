@@ -283,7 +283,8 @@ def make_profile(
 
     It goes on with what lies in ``unfinished``, and keeps there what is done.
     """
-    from snn_deploy.cli.console import note, out, with_progress
+    from snn_deploy.cli.console import note, out
+    from snn_deploy.front.progress import with_progress
     from snn_deploy.profile.profile import profile_inputs
     from snn_deploy.verify.crosscheck import cross_check
 

@@ -122,8 +122,9 @@ def _record(options: argparse.Namespace) -> None:
     from snn_deploy.backends.protocol import LIMITED
     from snn_deploy.backends.registry import open_backend
     from snn_deploy.backends.results import limited_in_words
-    from snn_deploy.cli.console import note, out, with_progress
+    from snn_deploy.cli.console import note, out
     from snn_deploy.cli.reading import note_remarks
+    from snn_deploy.front.progress import with_progress
     from snn_deploy.verify.recording import read_raw, record, take_limited, write_trace
 
     network = read_artifact(options.network).network

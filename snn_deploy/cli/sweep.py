@@ -32,7 +32,8 @@ def add_to(commands: Any) -> None:
 
 def call(options: argparse.Namespace) -> None:
     """Measure, write the files, print the table."""
-    from snn_deploy.cli.console import note, out, with_progress
+    from snn_deploy.cli.console import note, out
+    from snn_deploy.front.progress import with_progress
     from snn_deploy.profile.sweep import (
         Bench,
         Measure,

@@ -74,7 +74,7 @@ def make_verification(
     n_lava: int = 0,
 ) -> "Verification":
     """Return the verification against a trained model, with a progress bar."""
-    from snn_deploy.cli.console import with_progress
+    from snn_deploy.front.progress import with_progress
     from snn_deploy.verify.verification import verify
 
     return verify(

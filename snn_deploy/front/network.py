@@ -340,6 +340,11 @@ def _target(target: str | os.PathLike[str] | Target) -> Target:
 
 def _graph(model: Any, options: dict[str, Any]) -> Graph:
     if isinstance(model, Graph):
+        if options:
+            raise ModelError(
+                f"{model.name}: is a graph, which says everything itself; leave out "
+                f"{', '.join(options)}, or give the model that it was read from"
+            )
         return model
     if isinstance(model, str | os.PathLike):
         return load_model(model, **options)

@@ -1,7 +1,7 @@
 """Progress: a bar in a terminal or a notebook, one of the user's, or none."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -14,11 +14,11 @@ def bar(progress: Progress) -> Callable[[Iterable[T], int, str], Iterable[T]]:
     if progress is False:
         return lambda results, n, what: results
     if progress is True:
-        return shown
+        return with_progress
     return lambda results, n, what: progress(results, total=n, desc=what)
 
 
-def shown(results: Iterable[T], n: int, what: str) -> Iterable[T]:
+def with_progress(results: Iterable[T], n: int, what: str) -> Iterator[T]:
     """Yield ``results`` with a bar, if somebody may be looking."""
     from rich.console import Console
     from rich.progress import (

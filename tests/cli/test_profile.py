@@ -159,7 +159,14 @@ def test_the_table_on_the_terminal_shows_both_runs(
 
     assert result.status == 0
     assert "means of 2 inputs" in result.out
-    for text in ("with cutoff", "one by one", "energy", "latency", "without"):
+    for text in (
+        "with cutoff",
+        "one by one",
+        "energy to",
+        "board",
+        "latency",
+        "without",
+    ):
         assert text in result.out
     assert "streamed" in result.out
     assert "best for " in result.out

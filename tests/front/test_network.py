@@ -210,6 +210,8 @@ def test_models_of_every_kind_compile(module: nn.Module, tmp_path: Path) -> None
 
     assert sd.compile(path).artifact.sha256 == sd.compile(str(path)).artifact.sha256
     assert sd.compile(graph).artifact.sha256 == sd.compile(path).artifact.sha256
+    with pytest.raises(ModelError, match="says everything itself; leave out timesteps"):
+        sd.compile(graph, timesteps=4)
     with pytest.raises(ModelError, match="a dict is no model; give a torch module, a"):
         sd.compile({})
 

@@ -132,7 +132,7 @@ REFUSED: dict[str, tuple[str, Edit]] = {
     "two neurocores of one number": ("number those in use", core(index=0)),
     "a neurocore of a huge number": ("number those in use", core(index=10**15)),
     "many empty neurocores": ("number those in use", many_cores),
-    "a full tile": ("[0-9] neurocores on one tile, which has 1", one_tile),
+    "a full tile": ("3 neurocores on one tile, which has 1", one_tile),
     "T 1e6": ("allowed are 100000", training(timesteps=10**6)),
     "T 1e9": ("allowed are 100000", training(timesteps=10**9)),
     "T 1e30": ("over 2", training(timesteps=10**30)),
