@@ -25,7 +25,7 @@ from snn_deploy.ir.quantized import UPDATE_ORDER
 from snn_deploy.version import __version__
 
 FORMAT = "snn-deploy network"
-VERSION = 9
+VERSION = 10
 MANIFEST, TENSORS = "manifest.json", "tensors.safetensors"
 LARGEST_ENTRY = 1 << 31  # bytes
 # what a network raises that a program other than this one has written

@@ -35,9 +35,11 @@ def wrap_current(values: IntArray) -> IntArray:
     return (values + (half - 1)) % (2 * half) - (half - 1)
 
 
-def saturate_voltage(values: IntArray) -> IntArray:
-    """Return ``values`` clipped to plus and minus (2**23 - 1)."""
-    return np.clip(values, -VOLTAGE_LIMIT, VOLTAGE_LIMIT)
+def saturate_voltage(
+    values: IntArray, lowest: IntArray | int = -VOLTAGE_LIMIT
+) -> IntArray:
+    """Return ``values`` clipped to ``lowest`` and 2**23 - 1."""
+    return np.clip(values, lowest, VOLTAGE_LIMIT)
 
 
 def shift(values: IntArray, exponent: int) -> IntArray:

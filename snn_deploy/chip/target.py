@@ -93,6 +93,7 @@ class Precision:
     per_neuron_parameters: bool  # threshold and reset amount of each neuron its own
     source: str
     greater_equal: bool = False  # neurons can spike at voltage == threshold as well
+    lowest_voltage: bool = False  # voltages can be cut off below a value of their own
     counts_timesteps: bool = False  # and rest once those of the input are over
 
     def __post_init__(self) -> None:

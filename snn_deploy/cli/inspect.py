@@ -211,6 +211,8 @@ def _population_row(population: "Population") -> tuple[object, ...]:
         if population.max_spikes > 1:
             reset += f", up to {population.max_spikes} times"
         rest = f"{population.refractory} timesteps"
+    if population.has_lowest_voltage:
+        condition += f"; at least {_range(population.lowest_voltage)}"
     return (
         population.name,
         "x".join(map(str, population.shape)),

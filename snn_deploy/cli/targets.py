@@ -124,6 +124,7 @@ def _list(targets: "list[Target]") -> None:
             for word, has in (
                 ("soft reset", precision.soft_reset),
                 ("spikes at the threshold", precision.greater_equal),
+                ("lowest voltage", precision.lowest_voltage),
                 ("graded spikes", precision.graded_spikes),
                 ("per-neuron parameters", precision.per_neuron_parameters),
                 ("rest after the input", precision.counts_timesteps),

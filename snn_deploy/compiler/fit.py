@@ -163,6 +163,7 @@ def _able(target: Target) -> Target:
         soft_reset=True,
         graded_spikes=True,
         greater_equal=True,
+        lowest_voltage=True,
         delay_max=MAX_DELAY,
     )
     return replace(target, precision=precision)

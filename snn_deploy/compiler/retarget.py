@@ -77,6 +77,11 @@ def _abilities(graph: QuantizedGraph, has: Precision) -> Iterator[str]:
             "no spikes at voltage == threshold",
         ),
         (
+            has.lowest_voltage,
+            any(p.has_lowest_voltage for p in graph.populations),
+            "no lowest voltage",
+        ),
+        (
             has.per_neuron_parameters,
             any(_differs(p) for p in spiking),
             "one threshold for all neurons of a layer",
@@ -107,7 +112,11 @@ def _exponents(has: Precision) -> tuple[int, int]:
 
 
 def _differs(population: Population) -> bool:
-    registers = (population.threshold, population.reset_amount)
+    registers = (
+        population.threshold,
+        population.reset_amount,
+        population.lowest_voltage,
+    )
     return any(register.min() < register.max() for register in registers)
 
 

@@ -256,6 +256,8 @@ def _problems(node: Neuron) -> Iterator[str]:
         not has_leak and np.any(node.initial_voltage != 0)
     ):
         yield "a voltage that starts where it does not rest, or a bias"
+    if node.has_lowest_voltage:
+        yield f"a lowest voltage of {node.lowest_voltage.max():g}"
     if node.takes_bias:
         yield "a bias that comes with the data"
     if isinstance(node, Lif):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, Shape
-from snn_deploy.fixedpoint import DECAY_BITS, INPUT_SHIFT, shift
+from snn_deploy.fixedpoint import DECAY_BITS, INPUT_SHIFT, VOLTAGE_LIMIT, shift
 from snn_deploy.ir.graph import Edge, Graph
 from snn_deploy.ir.neurons import Integrator, Lif, Neuron
 from snn_deploy.ir.nodes import Conv2d, Flatten, Input, Linear, Node
@@ -138,6 +138,7 @@ class _GraphBuilder:
             "input_gain": np.ones(()),
             "bias": bias / UNIT,
             "initial_voltage": population.initial_voltage / UNIT,
+            "lowest_voltage": _floor(population),
             "takes_bias": population.takes_bias,
         }
         if not population.spikes:
@@ -153,6 +154,12 @@ class _GraphBuilder:
             axon_delay=self.late.get(population.name, np.zeros(())),
             max_spikes=population.max_spikes,
         )
+
+
+def _floor(population: Population) -> FloatArray:
+    """Return the lowest voltage; the end of a register, which floats lack, is none."""
+    lowest = population.lowest_voltage
+    return np.where(lowest > -VOLTAGE_LIMIT, lowest / UNIT, -np.inf)
 
 
 def _weights(projection: Projection) -> FloatArray:

@@ -389,7 +389,11 @@ class _PopulationUpdate:
 
     def _saturated(self, value: str) -> str:
         ends = [self.form.constant(end) for end in (-VOLTAGE_LIMIT, VOLTAGE_LIMIT)]
-        return self.form.op("Clip", value, *ends)
+        clipped = self.form.op("Clip", value, *ends)
+        if not self.population.has_lowest_voltage:
+            return clipped
+        lowest = self.form.row(self._each(self.population.lowest_voltage))
+        return self.form.op("Max", clipped, lowest)
 
     def _current(self, arriving: str) -> str:
         form = self.form

@@ -55,6 +55,7 @@ class Neurons:
             self.threshold = self.threshold - 1  # integers: >= t is > t - 1
         self.reset_amount = each(population.reset_amount)
         self.initial_voltage = each(population.initial_voltage)
+        self.lowest_voltage = each(population.lowest_voltage)
 
     def rest(self, n: int) -> State:
         """Return the state of ``n`` inputs before their first timestep."""
@@ -95,7 +96,7 @@ class Neurons:
             self.bias if bias is None else shift(bias, self.population.bias_exponent)
         )
         kept = decay(state.voltage, self.voltage_decay)
-        voltage = saturate_voltage(kept + current + drive)
+        voltage = saturate_voltage(kept + current + drive, self.lowest_voltage)
         is_saturated = np.abs(kept + current + drive) > VOLTAGE_LIMIT
         is_resting = state.resting > 0
         if self.population.refractory:
@@ -128,7 +129,8 @@ class Neurons:
         if self.population.reset is Reset.HARD:
             kept: IntArray = voltage * (spikes == 0)
             return kept
-        return saturate_voltage(voltage - spikes * self.reset_amount)
+        lowered = voltage - spikes * self.reset_amount
+        return saturate_voltage(lowered, self.lowest_voltage)
 
     def _resting(self, resting: IntArray, spikes: IntArray) -> IntArray:
         if not self.population.refractory:

@@ -122,6 +122,7 @@ class FloatRun:
         before = self.voltage.get(node.name, rest)
         current = current * (1 - node.current_decay) + node.input_gain * x
         voltage = before * (1 - node.voltage_decay) + current + self._bias(node)
+        voltage = np.maximum(voltage, node.lowest_voltage)
         self.current[node.name] = current
         if not isinstance(node, Lif):
             self.voltage[node.name] = voltage
@@ -130,7 +131,9 @@ class FloatRun:
         voltage = np.where(resting > 0, before, voltage)
         spikes = self._spikes(node, voltage) * (resting == 0)
         after = (
-            0.0 if node.reset is Reset.HARD else voltage - spikes * node.reset_amount
+            0.0
+            if node.reset is Reset.HARD
+            else np.maximum(voltage - spikes * node.reset_amount, node.lowest_voltage)
         )
         self.voltage[node.name] = np.where(spikes > 0, after, voltage)
         left = np.maximum(resting - 1, 0)

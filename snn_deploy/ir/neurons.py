@@ -84,6 +84,10 @@ class Neuron(SameShape):
     bias: FloatArray  # added to the voltage each timestep
     initial_voltage: FloatArray
     takes_bias: bool = field(default=False)  # a stimulus may bring one in its place
+    # the voltage, new and after a spike, is cut off below it
+    lowest_voltage: FloatArray = field(default_factory=lambda: np.array(-np.inf))
+
+    may_be_infinite = ("lowest_voltage",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -104,6 +108,17 @@ class Neuron(SameShape):
                     f"{self.name}: {name} is {np.ravel(value)[0]:g}, allowed is 0 to "
                     "1; is the timestep longer than a time constant?"
                 )
+        most = np.minimum(self.initial_voltage, 0)
+        if np.any(self.lowest_voltage > most):
+            raise ModelError(
+                f"{self.name}: lowest_voltage is {self.lowest_voltage.max():g}, "
+                f"allowed is up to {most.min():g}: 0, and where the voltage starts"
+            )
+
+    @property
+    def has_lowest_voltage(self) -> bool:
+        """Whether any voltage is cut off below."""
+        return bool(np.any(self.lowest_voltage > -np.inf))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

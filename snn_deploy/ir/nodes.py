@@ -28,13 +28,16 @@ class Node:
 
     accepts: ClassVar[Signal | None] = None
     emits: ClassVar[Signal | None] = None
+    may_be_infinite: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
             if isinstance(value, np.ndarray | np.generic):
-                if not np.isfinite(value).all():
-                    n_bad = int(np.count_nonzero(~np.isfinite(value)))
+                is_open = item.name in self.may_be_infinite
+                is_bad = np.isnan(value) if is_open else ~np.isfinite(value)
+                if is_bad.any():
+                    n_bad = int(np.count_nonzero(is_bad))
                     raise ModelError(
                         f"{self.name}: {item.name} holds {n_bad} values that are no "
                         "finite number; the training has diverged, export another "

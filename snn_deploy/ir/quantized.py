@@ -57,6 +57,7 @@ LOSSY_STEPS = (
     "compare strictly",
     "round reset amount",
     "round initial voltage",
+    "round lowest voltage",
     "round current decay",
     "round voltage decay",
     *AT_LIMITS,
@@ -134,6 +135,8 @@ class Population:
     comparison: Comparison
     spikes: bool  # False: an integrator, read out by its voltage
     scale: FloatArray  # float voltage = scale * integer voltage
+    # where the voltage saturates below: at its register's end, or before
+    lowest_voltage: IntArray = field(default_factory=lambda: np.array(-VOLTAGE_LIMIT))
     refractory: int = 0  # timesteps after a spike in which the voltage stays
     max_spikes: int = 1  # soft reset: spikes of one timestep, sent as one graded spike
     takes_bias: bool = False  # a stimulus may bring a bias in place of the mantissa
@@ -152,6 +155,11 @@ class Population:
                     f"{self.name}: {item.name} has shape {value.shape}, the "
                     f"population {self.shape}"
                 )
+        if np.any(self.initial_voltage < self.lowest_voltage):
+            raise PassError(
+                f"{self.name}: initial_voltage is {self.initial_voltage.min()}, "
+                f"allowed is the lowest voltage, {self.lowest_voltage.max()}, or more"
+            )
 
     def _check_registers(self) -> None:
         for name, low, high in (
@@ -162,6 +170,7 @@ class Population:
             ("threshold", 0, (1 << THRESHOLD_BITS) - 1),
             ("reset_amount", 0, VOLTAGE_LIMIT),
             ("initial_voltage", -VOLTAGE_LIMIT, VOLTAGE_LIMIT),
+            ("lowest_voltage", -VOLTAGE_LIMIT, self.head_start),
             ("refractory", 0, (1 << REFRACTORY_BITS) - 1),
             ("max_spikes", 1, (1 << PAYLOAD_BITS) - 1),
             ("levels", 0, LARGEST_LEVELS),
@@ -188,6 +197,11 @@ class Population:
     @property
     def size(self) -> int:
         return n_neurons(self.shape)
+
+    @property
+    def has_lowest_voltage(self) -> bool:
+        """Whether any voltage ends before its register does."""
+        return bool(np.any(self.lowest_voltage > -VOLTAGE_LIMIT))
 
 
 def _check_shape(name: str, shape: Shape) -> None:

@@ -67,6 +67,7 @@ def voltage_range(
     initial: FloatArray,
     spiking: SpikeBounds | None,
     n_timesteps: int,
+    floor: FloatArray,
 ) -> Range:
     """Return between what the voltage lies before it is limited, and reset.
 
@@ -80,18 +81,22 @@ def voltage_range(
     spiking : SpikeBounds or None
         ``None``: nothing resets the voltage.
     n_timesteps : int
+    floor : array
+        The lowest voltage, where it is limited before its register ends.
     """
     up, down = np.maximum(drive.high, 0), np.maximum(-drive.low, 0)
     total = kept_sum(lost, n_timesteps)
     highest, lowest = np.maximum(initial, 0), np.maximum(-initial, 0)
     if spiking is None:
-        return Range(low=-lowest - down * total, high=highest + up * total)
+        low = np.maximum(-lowest - down * total, floor - down)
+        return Range(low=low, high=highest + up * total)
     highest = np.maximum(highest, spiking.threshold)
     if spiking.reset is Reset.SOFT:
         lowest = np.maximum(lowest, spiking.reset_amount - spiking.threshold)
         left = np.maximum(up - spiking.max_spikes * spiking.reset_amount, 0)
         highest = highest + left * kept_sum(lost, n_timesteps - 1)
-    return Range(low=-lowest - down * total, high=highest * (1 - lost) + up)
+    low = np.maximum(-lowest - down * total, floor - down)
+    return Range(low=low, high=highest * (1 - lost) + up)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -146,6 +151,7 @@ def reach_of(graph: QuantizedGraph, population: Population) -> Reach:
         population.initial_voltage.astype(np.float64),
         _spiking(population),
         n,
+        _floor(population),
     )
     return Reach(current=current, voltage=voltage)
 
@@ -157,6 +163,12 @@ def _bias_range(population: Population) -> Range:
         most = np.array(BIAS_MANTISSA_LIMIT << population.bias_exponent)
         low, high = -most, most
     return Range(low=low.astype(np.float64), high=high.astype(np.float64))
+
+
+def _floor(population: Population) -> FloatArray:
+    """Return the lowest voltage; one that ends where its register does has none."""
+    lowest = population.lowest_voltage
+    return np.where(lowest > -VOLTAGE_LIMIT, lowest.astype(np.float64), -np.inf)
 
 
 def _spiking(population: Population) -> SpikeBounds | None:

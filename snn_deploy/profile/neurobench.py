@@ -40,7 +40,7 @@ REGISTERS = {
     "reset_amount": 4,
     "initial_voltage": 4,
 }
-WEIGHT, POSITION, STATE = 1, 4, 8
+WEIGHT, POSITION, STATE, VOLTAGE = 1, 4, 8, 4
 
 
 def footprint(graph: QuantizedGraph) -> int:
@@ -57,6 +57,8 @@ def footprint(graph: QuantizedGraph) -> int:
         total += STATE * population.size
         for name, n_bytes in REGISTERS.items():
             total += n_bytes * getattr(population, name).size
+        if population.has_lowest_voltage:
+            total += VOLTAGE * population.lowest_voltage.size
     return total
 
 

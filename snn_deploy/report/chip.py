@@ -161,6 +161,8 @@ def _population(p: Population, offset: int) -> tuple[object, ...]:
         condition = f"{p.comparison.value} {_factor(p.threshold)}64"
         amount = "to 0" if p.reset is Reset.HARD else f"by {_range(p.reset_amount)}"
         reset = f"{p.reset.value}, {amount}"
+    if p.has_lowest_voltage:
+        condition += f"; at least {_range(p.lowest_voltage)}"
     bias = element("span", f"{_factor(p.bias_mantissa)}2")
     return (
         p.name,

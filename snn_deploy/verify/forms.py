@@ -6,7 +6,7 @@ import numpy as np
 
 from snn_deploy.arrays import AnyArray, FloatArray, IntArray, Shape, spread
 from snn_deploy.compiler.lower.collect import Arrival, collect
-from snn_deploy.fixedpoint import DECAY_BITS, INPUT_SHIFT
+from snn_deploy.fixedpoint import DECAY_BITS, INPUT_SHIFT, VOLTAGE_LIMIT
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Comparison, Lif, Neuron, Reset
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
@@ -45,11 +45,17 @@ def _integer_layer(graph: QuantizedGraph, population: Population) -> Layer:
         reset_amount=each(population.reset_amount),
         max_spikes=population.max_spikes,
         initial_voltage=each(population.initial_voltage),
+        lowest_voltage=_floor(each(population.lowest_voltage)),
         refractory=population.refractory,
         wraps=True,
         saturates=True,
         scale=spread(population.scale, population.shape),
     )
+
+
+def _floor(lowest: FloatArray) -> FloatArray:
+    """Return lowest voltages; where only the register ends there is none."""
+    return np.where(lowest > -VOLTAGE_LIMIT, lowest, -np.inf)
 
 
 def _integer_inflow(graph: QuantizedGraph, projection: Projection) -> Inflow:
@@ -124,6 +130,7 @@ def _float_layer(
         voltage_decay=each(node.voltage_decay),
         bias=bias / scale,
         initial_voltage=each(node.initial_voltage) / scale,
+        lowest_voltage=each(node.lowest_voltage) / scale,
     )
     if not isinstance(node, Lif):
         return replace(common, comparison=Comparison.GREATER, reset=Reset.HARD)

@@ -49,6 +49,7 @@ class Layer:
     reset_amount: FloatArray
     max_spikes: int
     initial_voltage: FloatArray
+    lowest_voltage: FloatArray  # above where a register saturates
     refractory: int
     wraps: bool
     saturates: bool
@@ -69,6 +70,7 @@ NEURON_ASPECTS: dict[str, tuple[str, ...]] = {
     "threshold": ("threshold",),
     "bias": ("bias",),
     "initial voltage": ("initial_voltage",),
+    "lowest voltage": ("lowest_voltage",),
     "current decay": ("current_decay", "current_truncates"),
     "voltage decay": ("voltage_decay", "voltage_truncates"),
     "reset": ("reset", "reset_amount", "max_spikes"),

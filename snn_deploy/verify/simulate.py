@@ -150,6 +150,7 @@ class _LayerRun:
         return count.astype(np.int32)
 
     def _saturated(self, voltage: FloatArray) -> FloatArray:
+        voltage = np.maximum(voltage, self.layer.lowest_voltage)
         if not self.layer.saturates:
             return voltage
         return np.clip(voltage, -VOLTAGE_LIMIT, VOLTAGE_LIMIT)

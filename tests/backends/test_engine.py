@@ -246,8 +246,9 @@ def test_neurons_one_by_one_are_those_of_the_vectors(
         "bias_mantissa": draw.choice([-4095, -1, 0, 77, 4095], n),
         "bias_exponent": 7,
         "threshold": draw.choice([0, 1, 3000, 131071], n),
-        "initial_voltage": draw.choice([-VOLTAGE_LIMIT, -1, 0, 9, VOLTAGE_LIMIT], n),
+        "initial_voltage": draw.choice([-9000, -1, 0, 9, VOLTAGE_LIMIT], n),
         "reset_amount": np.full(n, VOLTAGE_LIMIT),  # so that nobody spikes twice
+        "lowest_voltage": np.where(draw.random(n) < 0.5, -VOLTAGE_LIMIT, -9000),
         "reset": Reset.SOFT,
     }
     stimuli = trains(3, 6, (40,))
@@ -480,6 +481,15 @@ def test_a_network_that_makes_no_sense_is_refused() -> None:
     for wrong in (np.zeros((4, 15), np.int8), np.zeros((4, 16), np.int64)):
         with pytest.raises((TypeError, ValueError)):
             parts.add_dense(**LINK, weights=wrong, is_direct=True)
+
+
+def test_a_lowest_voltage_that_makes_no_sense_is_refused() -> None:
+    with pytest.raises(ValueError, match="a lowest voltage is out of range"):
+        add_neurons(builder(), lowest_voltage=np.full(16, -(1 << 23), np.int32))
+    with pytest.raises(ValueError, match="the registers differ in length"):
+        add_neurons(builder(), lowest_voltage=np.zeros(17, np.int32))
+    with pytest.raises(TypeError):
+        add_neurons(builder(), lowest_voltage=np.zeros(16))
 
 
 def test_a_network_does_not_change_once_it_is_built() -> None:

@@ -27,6 +27,9 @@ from tests.build import chain, lif, rng, simulator, trains
 SHORT = Training(timesteps=6, encoding=Encoding.RATE)
 
 
+LOW = {"lowest_voltage": np.array(-0.75)}
+
+
 def whole(name: str, n_in: int, n_out: int, seed: int) -> Linear:
     """Return a layer whose weights are whole numbers, so that voltages meet ties."""
     weight = rng(seed).integers(-2, 4, (n_out, n_in)).astype(np.float64)
@@ -80,6 +83,10 @@ def integer_spikes(network: QuantizedGraph, stimuli: list[Stimulus]) -> IntArray
             "comparison": Comparison.GREATER,
             "reset_amount": np.array(1.0),
         },
+        LOW,
+        {**LOW, "reset": Reset.SOFT, "max_spikes": 9},
+        {**LOW, "reset": Reset.SOFT, "voltage_decay": np.array(0.0)},
+        {**LOW, "reset": Reset.SOFT, "reset_amount": np.array(3.0)},
     ],
     ids=str,
 )
@@ -97,6 +104,37 @@ def test_integers_spike_as_the_float_graph_does_ties_included(
     strict = replace_comparison(before)
     if changes.get("comparison") is not Comparison.GREATER:
         assert np.any(evaluate(strict, stimuli) != expected)  # there were ties
+
+
+def test_a_lowest_voltage_changes_spikes_and_is_kept_by_neurons_that_start_higher() -> (
+    None
+):
+    stimuli = trains(200, SHORT.timesteps, (6,))
+    settings = {"reset": Reset.SOFT, "voltage_decay": np.array(0.0)}
+    low, free = network(**LOW, **settings), network(**settings)
+
+    found = quantize(to_spiking(low), without_greater_equal()).populations[0]
+
+    assert np.any(evaluate(low, stimuli) != evaluate(free, stimuli))
+    assert found.comparison is Comparison.GREATER
+    assert np.all(found.lowest_voltage == found.initial_voltage - 48)  # 0.75 * 64
+
+
+def test_a_target_without_a_lowest_voltage_refuses_it() -> None:
+    before = to_spiking(network(**LOW))
+
+    with pytest.raises(FitError, match=r"a: a lowest voltage of -0.75, which the neur"):
+        quantize(before, read_target("loihi1"))
+    with pytest.raises(ModelError, match=r"lowest_voltage is 0.5, allowed is up to 0"):
+        network(lowest_voltage=np.array(0.5))
+
+
+def test_a_lowest_voltage_off_the_grid_is_rounded_and_said() -> None:
+    before = replace(network(lowest_voltage=np.array(-0.3456789)), is_on_grid=False)
+
+    found = quantize(to_spiking(before), simulator()).changes
+
+    assert {c.layer for c in found if c.kind == "round lowest voltage"} == {"a", "b"}
 
 
 def replace_comparison(before: Graph) -> Graph:

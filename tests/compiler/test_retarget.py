@@ -88,6 +88,16 @@ def test_smaller_neurocores_take_more_of_them() -> None:
             {"reset": Reset.SOFT, "max_spikes": 2},
             "no graded spikes",
         ),
+        (
+            {"lowest_voltage": False},
+            {"lowest_voltage": np.array(-5)},
+            "no lowest voltage",
+        ),
+        (
+            {"per_neuron_parameters": False},
+            {"lowest_voltage": np.array([-5, -6])},
+            "one threshold for all neurons of a layer",
+        ),
         ({"current_decay_offset": 0}, {}, "another decay of the current"),
         (
             {"current_decay_min": 0},

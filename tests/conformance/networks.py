@@ -310,6 +310,10 @@ def draw_population(
     if reset is Reset.SOFT and draw(st.booleans()):
         reset_amount = threshold << 6 if threshold.max() < 1 << 17 else threshold
         reset_amount = np.minimum(reset_amount, largest)
+    initial = registers(among(0), between(-9000, 9000), among(-largest, largest))
+    lowest = registers(
+        among(-largest), among(-largest), between(-9000, 0), among(0, -9)
+    )
     max_spikes = [1, 1]
     if reset is Reset.SOFT and reset_amount.min() > 0:
         max_spikes += [2, 7, 300 if reset_amount.min() < 4096 else 65535]
@@ -329,9 +333,8 @@ def draw_population(
         threshold=threshold,
         reset=reset,
         reset_amount=reset_amount,
-        initial_voltage=registers(
-            among(0), between(-9000, 9000), among(-largest, largest)
-        ),
+        initial_voltage=np.maximum(initial, lowest),
+        lowest_voltage=lowest,
         comparison=draw(st.sampled_from(Comparison)),
         spikes=draw(st.sampled_from((True, True, True, False))),
         scale=np.array(1.0),

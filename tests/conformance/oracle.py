@@ -114,6 +114,7 @@ class Oracle:
             bias,
             _each(population.threshold, population),
             _each(population.reset_amount, population),
+            _each(population.lowest_voltage, population),
             strict=True,
         )
         offset = self.graph.precision.current_decay_offset
@@ -165,6 +166,7 @@ class Neuron:
         bias_mantissa: int,
         threshold: int,
         reset_amount: int,
+        lowest_voltage: int,
     ) -> None:
         self.population = population
         self.current_loss = current_decay + offset
@@ -172,6 +174,7 @@ class Neuron:
         self.bias = bias_mantissa * 2**population.bias_exponent
         self.threshold = threshold * 64
         self.reset_amount = reset_amount
+        self.lowest_voltage = lowest_voltage
 
     def update(self, run: Oracle, i: int, arriving: int) -> int:
         """Advance neuron ``i`` of the population by a timestep; return its spikes."""
@@ -190,6 +193,7 @@ class Neuron:
         voltage += current + self.bias
         limited = min(max(voltage, 1 - 2**23), 2**23 - 1)
         run.saturations[name] += limited != voltage
+        limited = max(limited, self.lowest_voltage)
         spikes = self._spikes(limited)
         if spikes:
             run.resting[name][i] = self.population.refractory
@@ -197,6 +201,7 @@ class Neuron:
                 limited = 0
             else:
                 limited = max(limited - spikes * self.reset_amount, 1 - 2**23)
+                limited = max(limited, self.lowest_voltage)
         run.voltage[name][i] = limited
         return spikes
 

@@ -194,6 +194,7 @@ def test_a_bias_of_neurons_is_one_of_the_weights(tmp_path: Path) -> None:
     [
         ({"comparison": Comparison.GREATER_EQUAL}, "lif: spikes at a voltage equal"),
         ({"refractory": 2}, "lif: a refractory period of 2 timesteps"),
+        ({"lowest_voltage": np.array(-1.0)}, "lif: a lowest voltage of -1"),
         ({"spike_value": 0.5}, "lif: spikes worth 0.5"),
         ({"initial_voltage": np.array(0.2)}, "lif: a voltage that starts where it"),
         ({"current_decay": np.array(0.0)}, "lif: a current that does not decay"),

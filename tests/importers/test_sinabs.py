@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from snn_deploy.chip.target_file import read_target
 from snn_deploy.compiler.lower.quantize import quantize
-from snn_deploy.compiler.pipeline import to_spiking
+from snn_deploy.compiler.pipeline import compile_model, to_spiking
 from snn_deploy.errors import FitError, ModelError
 from snn_deploy.ir.neurons import Integrator, Lif
 from tests.importers.agreement import N, agree, louder, merged, time_second
@@ -144,12 +144,15 @@ def test_a_network_that_sinabs_converted(tmp_path: Path) -> None:
     ann = nn.Sequential(
         nn.Conv2d(2, 4, 3), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(16, 5)
     )
-    network = from_model(
-        louder(ann), batch_size=N, min_v_mem=None, add_spiking_output=True
-    )
+    network = from_model(louder(ann), batch_size=N, add_spiking_output=True)
 
     agree(network.spiking_model, merged, tmp_path, SHAPE)
-    agree(network, merged, tmp_path, SHAPE)
+    graph = agree(network, merged, tmp_path, SHAPE)
+
+    low = [node for node in graph.nodes_of(Lif) if node.has_lowest_voltage]
+    assert low
+    compiled = compile_model(graph, read_target("loihi2"))
+    assert sum(p.has_lowest_voltage for p in compiled.graph.populations) == len(low)
 
 
 @pytest.mark.parametrize("spikes", [SINGLE, MULTI])
@@ -193,15 +196,20 @@ def test_a_leak_bounds_the_voltage(tmp_path: Path) -> None:
         module[1].min_v_mem = nn.Parameter(torch.tensor(floor))  # type: ignore[index]
         return module
 
-    agree(cut_at(deep), merged, tmp_path, SHAPE)
-    with pytest.raises(ModelError, match=r"1: min_v_mem is -"):
-        saved(cut_at(shallow), tmp_path, SHAPE)
+    graph = agree(cut_at(deep), merged, tmp_path, SHAPE)
+    assert not any(node.has_lowest_voltage for node in graph.nodes_of(Lif))
+    graph = agree(cut_at(shallow), merged, tmp_path, SHAPE)
+    assert np.all(graph.node("1").lowest_voltage == np.float32(shallow))  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
     ("cell", "words"),
     [
-        (iaf(min_v_mem=-1.0), "min_v_mem is -1, which cannot be deployed"),
+        (iaf(min_v_mem=0.5), "min_v_mem is 0.5, which cannot be deployed"),
+        (
+            sl.ExpLeakSqueeze(tau_mem=5.0, batch_size=N, min_v_mem=-1.0),
+            "min_v_mem is -1, which cannot be deployed in neurons whose voltage",
+        ),
         (
             iaf(reset_fn=activation.MembraneReset()),
             "reset_fn is no subtraction of the threshold",

@@ -42,6 +42,7 @@ class Builder:
         bias_exponent: int,
         offset: int,
         is_watched: bool = False,
+        lowest_voltage: IntArray | None = None,
     ) -> int: ...
     def add_dense(
         self,

@@ -1,9 +1,11 @@
 #include "build.h"
 
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <optional>
 #include <tuple>
 
 #include "arrays.h"
@@ -18,7 +20,8 @@ int add_population(Builder& builder, int height, int width, int channels,
                    Row<int32_t> bias, Row<int32_t> threshold, Row<int32_t> reset_amount,
                    Row<int32_t> initial_voltage, Row<int32_t> position, bool is_hard,
                    int refractory, int max_spikes, bool spikes, bool takes_bias,
-                   int bias_exponent, int offset, bool is_watched) {
+                   int bias_exponent, int offset, bool is_watched,
+                   std::optional<Row<int32_t>> lowest_voltage) {
   Population population{};
   population.grid = {height, width, channels};
   population.rows.current_keep = copy(current_keep);
@@ -26,6 +29,7 @@ int add_population(Builder& builder, int height, int width, int channels,
   population.rows.bias = copy(bias);
   population.rows.threshold = copy(threshold);
   population.rows.reset_amount = copy(reset_amount);
+  if (lowest_voltage) population.rows.lowest = copy(*lowest_voltage);
   population.neurons.is_hard = is_hard;
   population.neurons.refractory = refractory;
   population.neurons.max_spikes = max_spikes;
@@ -156,7 +160,7 @@ void bind_builder(nb::module_& m) {
            "reset_amount"_a.noconvert(), "initial_voltage"_a.noconvert(),
            "position"_a.noconvert(), "is_hard"_a, "refractory"_a, "max_spikes"_a,
            "spikes"_a, "takes_bias"_a, "bias_exponent"_a, "offset"_a,
-           "is_watched"_a = false)
+           "is_watched"_a = false, "lowest_voltage"_a.noconvert() = nb::none())
       .def("add_dense", &add_dense, nb::kw_only(), "source"_a, "target"_a, "weights"_a,
            "shift"_a, "delay"_a, "axon_delay"_a.noconvert(), "is_direct"_a)
       .def("add_conv", &add_conv, nb::kw_only(), "source"_a, "target"_a, "weights"_a,

@@ -53,6 +53,7 @@ struct Registers {
   int32_t bias[kChannels];
   int32_t threshold[kChannels];  // a spike is a voltage above it
   int32_t reset_amount[kChannels];
+  int32_t lowest[kChannels];  // where the voltage saturates below
   Keep current_keep;
 };
 

@@ -109,6 +109,8 @@ class Layout:
             "threshold": registers(threshold, NEVER),
             "reset_amount": registers(population.reset_amount, 1),
         }
+        if population.has_lowest_voltage:
+            rows["lowest_voltage"] = registers(population.lowest_voltage)
         builder.add_population(
             height=grid.height,
             width=grid.width,

@@ -128,6 +128,7 @@ Aligned<Registers> blocks_of(const Rows& rows, const std::vector<int32_t>& biase
     block.bias[lane] = biases[i % biases.size()];
     block.threshold[lane] = rows.threshold[i % given];
     block.reset_amount[lane] = rows.reset_amount[i % given];
+    block.lowest[lane] = rows.lowest.empty() ? -kVoltageLimit : rows.lowest[i % given];
     set(block.current_keep, lane, rows.current_keep[i % given]);
   }
   return blocks;
@@ -155,6 +156,9 @@ void check_registers(const Rows& rows, int max_spikes) {
     require(amount > (max_spikes > 1 ? 0 : -1), "a reset amount is out of range");
     require_supported(amount <= kVoltageLimit, "a reset amount of 2**23 or more");
   }
+  for (int32_t lowest : rows.lowest)
+    require(lowest >= -kVoltageLimit && lowest <= kVoltageLimit,
+            "a lowest voltage is out of range");
 }
 
 }  // namespace
@@ -187,6 +191,7 @@ int Builder::add(Population population) {
           "registers are needed for every channel or every neuron");
   for (auto* values : {&r.current_keep, &r.voltage_keep, &r.bias, &r.reset_amount})
     require(values->size() == n, "the registers differ in length");
+  require(r.lowest.empty() || r.lowest.size() == n, "the registers differ in length");
   require(population.initial_voltage.size() == per_neuron,
           "an initial voltage is needed for every neuron");
   for (int32_t at : population.position)

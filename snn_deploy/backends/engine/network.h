@@ -22,6 +22,7 @@ enum class Functional { kSum, kLast, kMax };
 // Registers as they come: rows for each channel or each neuron.
 struct Rows {
   std::vector<int32_t> current_keep, voltage_keep, bias, threshold, reset_amount;
+  std::vector<int32_t> lowest;  // empty: the end of the register
 };
 
 // The bits of neurons whose voltage or bias is not 0, and a word behind them.

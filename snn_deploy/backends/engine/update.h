@@ -27,7 +27,7 @@ inline void spread_marks(const Neurons& of, const int32_t* marks, uint8_t* bits)
 
 // The registers of a vector of neurons.
 struct Loaded {
-  Simd::I32 bias, bias_less_half, threshold, amount;
+  Simd::I32 bias, bias_less_half, threshold, amount, lowest;
   Simd::Keep voltage_keep, current_keep;
 
   Loaded(const Registers& of, int lane)
@@ -35,6 +35,7 @@ struct Loaded {
         bias_less_half(Simd::sub(bias, Simd::set(kVoltageLimit))),
         threshold(Simd::load(of.threshold + lane)),
         amount(Simd::load(of.reset_amount + lane)),
+        lowest(Simd::load(of.lowest + lane)),
         voltage_keep(Simd::load(of.voltage_keep, lane)),
         current_keep(Simd::load(of.current_keep, lane)) {}
 };
@@ -86,7 +87,7 @@ inline int n_wraps(Simd::I32 sums, Simd::I32 kept) {
 // its pixel.
 template <bool keeps_current, Resets resets, bool is_counted, bool is_watched>
 inline void update(const Loaded& of, const Row& row, int first, int32_t mark) {
-  const Simd::I32 half = Simd::set(kVoltageLimit), lowest = Simd::set(-kVoltageLimit);
+  const Simd::I32 half = Simd::set(kVoltageLimit);
   const State& state = row.state;
   Simd::I32 before = Simd::load(state.voltage_before + first);
   Simd::I32 current = Simd::left(Simd::load(row.sums + first), kInputShift);
@@ -103,7 +104,7 @@ inline void update(const Loaded& of, const Row& row, int first, int32_t mark) {
   Simd::I32 voltage = Simd::add(Simd::decay(before, of.voltage_keep), of.bias_less_half);
   voltage = Simd::add(voltage, current);
   if (is_watched) row.limited[0] += n_outside(voltage, -kVoltageLimit, kVoltageLimit);
-  voltage = Simd::max(Simd::min(voltage, half), lowest);
+  voltage = Simd::max(Simd::min(voltage, half), of.lowest);
   Simd::Mask spikes = Simd::greater(voltage, of.threshold);
   if (resets == kToZero) {
     voltage = Simd::unless(spikes, voltage);
@@ -120,7 +121,7 @@ inline void update(const Loaded& of, const Row& row, int first, int32_t mark) {
       }
       Simd::store(row.sums + first, Simd::where(spikes, number));
     }
-    voltage = Simd::max(Simd::sub(voltage, Simd::where(spikes, taken)), lowest);
+    voltage = Simd::max(Simd::sub(voltage, Simd::where(spikes, taken)), of.lowest);
   }
   Simd::store(state.voltage + first, voltage);
   Simd::put_bits(spikes, row.spikes + first / 8);
@@ -235,6 +236,8 @@ inline int32_t update_one(const Neurons& of, const Registers& registers, int lan
   int32_t reached = kept + *current + registers.bias[lane];
   *voltage = limited(reached);
   if (counts) counts[0] += *voltage != reached;
+  const int32_t lowest = registers.lowest[lane];
+  if (*voltage < lowest) *voltage = lowest;
   int64_t over = (int64_t)*voltage - registers.threshold[lane];
   if (over <= 0) return 0;
   int32_t amount = registers.reset_amount[lane], spikes = 1;
@@ -244,6 +247,7 @@ inline int32_t update_one(const Neurons& of, const Registers& registers, int lan
   }
   if (state.resting) state.resting[neuron] = of.refractory;
   *voltage = of.is_hard ? 0 : limited(*voltage - spikes * amount);
+  if (*voltage < lowest) *voltage = lowest;
   return spikes;
 }
 

@@ -56,6 +56,14 @@ def abilities(node: Neuron, target: Target) -> Abilities:
     MissingAbilityError
         If they cannot.
     """
+    if node.has_lowest_voltage and not target.precision.lowest_voltage:
+        raise MissingAbilityError(
+            where=node.name,
+            what=f"a lowest voltage of {node.lowest_voltage.max():g}, which the "
+            f"neurons of {target.name} do not have",
+            advice="train without it (sinabs: min_v_mem=None), or choose a target that "
+            "has it",
+        )
     strict = Abilities(comparison=Comparison.GREATER, head_start=0)
     if not isinstance(node, Lif):
         return strict

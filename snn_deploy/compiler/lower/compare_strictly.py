@@ -53,6 +53,8 @@ def _is_on_grid(population: Population, current_decay_offset: int) -> bool:
     decays = (population.current_decay + current_decay_offset, population.voltage_decay)
     bias = shift(population.bias_mantissa, population.bias_exponent)
     amounts = [bias, population.initial_voltage]
+    if population.has_lowest_voltage:
+        amounts.append(population.lowest_voltage)
     if population.reset is Reset.SOFT:
         amounts.append(population.reset_amount)
     return (

@@ -152,6 +152,11 @@ def _of_neurons(graph: QuantizedGraph, population: Population) -> Iterator[Probl
             "train with a soft reset",
         ),
         (
+            population.has_lowest_voltage,
+            "its voltage has a lower end, so that the order of spikes counts",
+            "train without a lowest voltage (sinabs: min_v_mem=None)",
+        ),
+        (
             population.refractory,
             f"rests {population.refractory} timesteps after a spike",
             integrate,

@@ -26,6 +26,7 @@ from snn_deploy.fixedpoint import (
     BIAS_EXPONENT_BITS,
     DECAY_BITS,
     INPUT_SHIFT,
+    VOLTAGE_LIMIT,
     bias_registers,
     to_integers,
     to_multiples,
@@ -205,6 +206,7 @@ class _Layer:
             bias_mantissa=mantissa,
             bias_exponent=exponent,
             initial_voltage=self._initial_voltage(scale),
+            lowest_voltage=self._lowest_voltage(scale),
             threshold=np.array(0),
             reset=Reset.HARD,
             reset_amount=np.array(0),
@@ -253,6 +255,17 @@ class _Layer:
         initial = to_integers(node.initial_voltage / scale)
         self._note("round initial voltage", initial * scale, node.initial_voltage)
         return initial + self.abilities.head_start
+
+    def _lowest_voltage(self, scale: FloatArray) -> IntArray:
+        """Return where the voltage is cut off, by the register's end at the latest."""
+        if not self.node.has_lowest_voltage:
+            return np.array(-VOLTAGE_LIMIT)
+        wanted = np.maximum(self.node.lowest_voltage / scale, -float(VOLTAGE_LIMIT))
+        lowest = to_integers(wanted)
+        self._note("round lowest voltage", lowest * scale, wanted * scale)
+        return np.where(
+            lowest > -VOLTAGE_LIMIT, lowest + self.abilities.head_start, lowest
+        )
 
     def _current_decay(self) -> IntArray:
         node, offset = self.node, self.precision.current_decay_offset

@@ -174,6 +174,7 @@ def _unit_with_room(
         per_channel(node.initial_voltage, node),
         _spiking(node),
         n_timesteps,
+        per_channel(node.lowest_voltage, node),
     )
     return np.asarray(voltage.magnitude / SUM_LIMIT * MARGIN, np.float64)
 
@@ -206,6 +207,9 @@ def _on_grid(
     """
     fine = 1 << INPUT_SHIFT  # of the voltage's units in one of the sum
     columns = [bias.reshape(len(bias), -1) * fine, node.initial_voltage * fine]
+    if node.has_lowest_voltage:
+        is_low = node.lowest_voltage > -np.inf
+        columns.append(np.where(is_low, node.lowest_voltage, 0.0) * fine)
     if isinstance(node, Lif):
         columns.append(node.threshold)
         if node.reset is Reset.SOFT:

@@ -10,7 +10,7 @@ from torch import nn
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.balance import UNKNOWN
-from snn_deploy.importers.torch.floors import check_floors
+from snn_deploy.importers.torch.floors import keep_floors
 from snn_deploy.importers.torch.frameworks.framework import has_hooks
 from snn_deploy.importers.torch.frameworks.registry import (
     DEPLOYABLE,
@@ -88,8 +88,7 @@ class Layers:
                 f"{name}: one layer must be the output, but {', '.join(idle)} lead "
                 f"nowhere beside {last}; leave out what the output does not need"
             )
-        check_floors(graph, self.floors)
-        return graph
+        return keep_floors(graph, self.floors)
 
     def shape_of(self, name: str) -> Shape:
         """Return the shape of what a layer gives, without batch and time."""

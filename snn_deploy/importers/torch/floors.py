@@ -1,4 +1,7 @@
-"""Can a voltage fall so low that a framework cuts it off? Bounds from the weights."""
+"""Can a voltage fall so low that a framework cuts it off? Bounds from the weights.
+
+Where it cannot, neurons go without a lowest voltage, so that every target has them.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,17 +19,23 @@ from snn_deploy.ir.scatter import Channels, ConvTranspose2d, SparseLinear, Upsam
 Range = tuple[FloatArray, FloatArray]  # lowest and highest, of the layer's shape
 
 
-def check_floors(graph: Graph, floors: Mapping[str, FloatArray]) -> None:
-    """Raise an error if a voltage could fall below a layer's lowest, however long.
+def keep_floors(graph: Graph, floors: Mapping[str, FloatArray]) -> Graph:
+    """Return the graph with the lowest voltages that its neurons can fall below.
 
     Parameters
     ----------
     graph : Graph
     floors : mapping
         The lowest voltage of each layer that has one, by name.
+
+    Raises
+    ------
+    ModelError
+        If a voltage that is read out can fall below its lowest.
     """
     if not floors:
-        return
+        return graph
+    whole = graph
     ranges: dict[str, Range] = {
         node.name: (np.zeros(node.shape), np.full(node.shape, _most(node)))
         for node in graph.nodes_of(Lif)
@@ -38,21 +47,24 @@ def check_floors(graph: Graph, floors: Mapping[str, FloatArray]) -> None:
         arriving = _sum_of(node, [ranges[s.name] for s in graph.sources(node)])
         ranges[node.name] = _through(node, arriving)
         if node.name in floors and isinstance(node, Neuron):
-            _check(node, arriving, floors[node.name])
+            floor = floors[node.name]
+            if np.any(_lowest_voltage(node, arriving[0]) < floor):
+                whole = whole.replace(node, by=_cut_off(node, floor))
+    return whole
 
 
 def _most(node: Lif) -> float:
     return node.spike_value * node.max_spikes
 
 
-def _check(node: Neuron, arriving: Range, floor: FloatArray) -> None:
-    lowest = float(np.min(_lowest_voltage(node, arriving[0]) - floor))
-    if lowest < 0:
-        raise ModelError(
-            f"{node.name}: min_v_mem is {float(np.max(floor)):g}, which cannot be "
-            "deployed as the weights could lower a voltage below it; train with "
-            "min_v_mem=None"
-        )
+def _cut_off(node: Neuron, floor: FloatArray) -> Neuron:
+    if isinstance(node, Lif):
+        return replace(node, lowest_voltage=floor)
+    raise ModelError(
+        f"{node.name}: min_v_mem is {float(np.max(floor)):g}, which cannot be deployed "
+        "in neurons whose voltage is read out, before it is cut off; train with "
+        "min_v_mem=None"
+    )
 
 
 def _lowest_voltage(node: Neuron, arriving: FloatArray) -> FloatArray:

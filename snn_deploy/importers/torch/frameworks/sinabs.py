@@ -5,10 +5,11 @@ input scaled by 1 - alpha_mem where ``norm_input`` is set; alpha = exp(-1 / tau)
 current keeps alpha_syn, and the input counts alpha_syn. A spike needs
 ``v >= spike_threshold``. ``MultiSpike``, the default, sends floor(v / threshold) spikes
 in one timestep, ``MaxSpike`` at most so many, ``SingleSpike`` one. ``MembraneSubtract``
-is a soft reset, ``MembraneReset()`` a hard one. ``min_v_mem`` is refused unless the
-weights are such that no voltage can reach it. ``rec_connect`` of recurrent layers
-brings the spikes of the timestep before; its bias, which the first timestep lacks, and
-adaptive layers are refused.
+is a soft reset, ``MembraneReset()`` a hard one. ``min_v_mem`` is a lowest voltage,
+unless the weights are such that no voltage can reach it; ``ExpLeak`` gives its voltage
+before it is cut off, and is refused with one that can be reached. ``rec_connect`` of
+recurrent layers brings the spikes of the timestep before; its bias, which the first
+timestep lacks, and adaptive layers are refused.
 """
 
 from typing import Any
@@ -64,6 +65,10 @@ class Sinabs(Framework):
             )
         dynamics = _dynamics(cell, shape)
         floor = None if cell.min_v_mem is None else values(cell.min_v_mem, shape)
+        if floor is not None and np.any(floor > 0):
+            raise refuse(
+                name, "min_v_mem", f"{floor.max():g}", "use one of 0 or less, or None"
+            )
         back = _recurrent(cell, name, shape) if kind.endswith("Recurrent") else None
         if cell.spike_fn is None:
             neurons = integrating(name, shape, dynamics)
