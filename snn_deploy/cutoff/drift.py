@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from itertools import count
 
 import numpy as np
-from scipy.special import betaincinv, kolmogorov
 
 from snn_deploy.arrays import BoolArray, FloatArray, IntArray
 from snn_deploy.cutoff.oracle import answers
@@ -132,11 +131,15 @@ def compare(calibration: Calibration, first_scores: FloatArray) -> tuple[float, 
     shares = (np.searchsorted(x, every, side="right") / len(x) for x in (before, now))
     distance = float(np.abs(np.subtract(*shares)).max())
     root = np.sqrt(len(before) * len(now) / (len(before) + len(now)))
+    from scipy.special import kolmogorov
+
     return distance, float(kolmogorov((root + 0.12 + 0.11 / root) * distance))
 
 
 def least_share(n_lost: int, n: int) -> float:
     """Return the lower 95 % bound of a share, as Clopper and Pearson have it."""
+    from scipy.special import betaincinv
+
     return float(betaincinv(n_lost, n - n_lost + 1, LOSS_LEVEL)) if n_lost else 0.0
 
 

@@ -8,7 +8,6 @@ from 1, the last one always among them.
 from functools import cache
 
 import numpy as np
-from scipy.special import bdtr, betaincinv
 
 from snn_deploy.arrays import AnyArray, FloatArray, IntArray
 from snn_deploy.cutoff.decision import Cutoff
@@ -93,6 +92,8 @@ def _exceeded_by(critical: FloatArray, k: int) -> float:
 @cache
 def most_lost(n: int, budget: float, confidence: float) -> int:
     """Return how many of ``n`` a ``risk_threshold`` may lose; -1: too few for any."""
+    from scipy.special import bdtr
+
     chances = bdtr(np.arange(n + 1.0), n, budget)  # of so many lost, or fewer
     return int(np.searchsorted(chances, 1 - confidence, side="right")) - 1
 
@@ -122,6 +123,8 @@ def loss_bound(n_lost: int, n: int, confidence: float) -> float:
     """
     if n_lost >= n:
         return 1.0
+    from scipy.special import betaincinv
+
     return float(betaincinv(n_lost + 1, n - n_lost, confidence))
 
 

@@ -4,8 +4,6 @@ import os
 import zipfile
 from collections import Counter
 
-import psutil
-
 KINDS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -24,6 +22,8 @@ def check_archive(archive: zipfile.ZipFile, *, may_pack: bool) -> None:
         If two entries have one name or share bytes, a name leads out of the folder, an
         entry is encrypted, or what it declares is more than it can hold.
     """
+    import psutil
+
     entries = archive.infolist()
     _check_names([entry.filename for entry in entries])
     for entry in entries:

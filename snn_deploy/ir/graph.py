@@ -8,12 +8,12 @@ from enum import Enum
 from functools import cached_property
 from typing import TypeVar
 
-import networkx as nx
 import numpy as np
 
 from snn_deploy.arrays import FloatArray, n_neurons, read_only
 from snn_deploy.errors import ModelError
 from snn_deploy.ir.nodes import Input, Node, Signal
+from snn_deploy.ir.order import LoopError, in_order
 from snn_deploy.ir.stimuli import GRAY_LEVELS, Encoding
 from snn_deploy.names import flaw_of, free_name, shown
 
@@ -177,18 +177,12 @@ class Graph:
     @cached_property
     def order(self) -> tuple[Node, ...]:
         """The layers, each after those it depends on within a timestep."""
-        graph: nx.DiGraph[str] = nx.DiGraph()
-        graph.add_nodes_from(self._by_name)
-        graph.add_edges_from((e.source, e.target) for e in self.edges if e.delay == 0)
-        position = {name: i for i, name in enumerate(self._by_name)}
+        within = ((e.source, e.target) for e in self.edges if e.delay == 0)
         try:
-            names = list(
-                nx.lexicographical_topological_sort(graph, key=position.__getitem__)
-            )
-        except nx.NetworkXUnfeasible:
-            loop = " -> ".join(source for source, _ in nx.find_cycle(graph))
+            names = in_order(self._by_name, within)
+        except LoopError as error:
             raise ModelError(
-                f"{loop}: these layers depend on one another within one timestep; a "
+                f"{error}: these layers depend on one another within one timestep; a "
                 "recurrent edge needs a delay of at least 1"
             ) from None
         return tuple(self._by_name[name] for name in names)
@@ -328,6 +322,8 @@ def close_loops(delays: Delays, start: str, weights: Collection[str]) -> Delays:
 
 def _backward(delays: Delays, start: str) -> list[tuple[str, str]]:
     """Return the edges without delay that close a loop, depth first from ``start``."""
+    import networkx as nx
+
     root = ""  # no node is called so
     within: nx.DiGraph[str] = nx.DiGraph()
     late = [b for (_, b), delay in delays.items() if delay]

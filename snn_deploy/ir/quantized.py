@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 
-import networkx as nx
 import numpy as np
 
 from snn_deploy.arrays import (
@@ -27,6 +26,7 @@ from snn_deploy.fixedpoint import (
 )
 from snn_deploy.ir.graph import LARGEST_LAYER, Training
 from snn_deploy.ir.neurons import Comparison, Reset
+from snn_deploy.ir.order import LoopError, by_depth
 from snn_deploy.ir.synapses import Synapses, freeze
 from snn_deploy.names import flaw_of, shown
 
@@ -389,15 +389,16 @@ class QuantizedGraph:
     @cached_property
     def order(self) -> tuple[Population, ...]:
         """The populations, each after those it depends on within a timestep."""
-        graph: nx.DiGraph[str] = nx.DiGraph()
-        graph.add_nodes_from(self._by_name)
-        within = [p for p in self.projections if p.delay == 0]
-        graph.add_edges_from((p.source, p.target) for p in within)
-        graph.remove_nodes_from([self.source.name])
+        first = self.source.name
+        within = (
+            (p.source, p.target)
+            for p in self.projections
+            if p.delay == 0 and p.source != first
+        )
         try:
-            return tuple(self._by_name[name] for name in nx.topological_sort(graph))
-        except nx.NetworkXUnfeasible:
-            loop = " -> ".join(source for source, _ in nx.find_cycle(graph))
+            names = by_depth((name for name in self._by_name if name != first), within)
+        except LoopError as error:
             raise PassError(
-                f"{loop}: a loop without delay cannot run; give one edge a delay"
+                f"{error}: a loop without delay cannot run; give one edge a delay"
             ) from None
+        return tuple(self._by_name[name] for name in names)

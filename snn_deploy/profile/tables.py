@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from snn_deploy.arrays import AnyArray, BoolArray
 from snn_deploy.errors import DataError
 from snn_deploy.names import cell
 from snn_deploy.profile import detail
@@ -178,12 +179,30 @@ def _block(rows: Rows, start: int, failed: Sequence[Failed], schema: Any) -> Any
             given = getattr(input_, name) if name in GIVEN else None
             values = np.insert(values, place, 0 if given is None else given)
             unknown = np.insert(unknown, place, given is None)
-        columns.append(pa.array(values, type=schema.field(name).type, mask=unknown))
-    reasons: list[str | None] = [None] * len(indices)
-    for input_, place in reversed([*zip(failed, places, strict=True)]):
-        reasons.insert(int(place), input_.reason)
-    columns.append(pa.array(reasons, pa.string()))
+        columns.append(_array(values, unknown, schema.field(name).type))
+    if failed:
+        reasons: list[str | None] = [None] * len(indices)
+        for input_, place in reversed([*zip(failed, places, strict=True)]):
+            reasons.insert(int(place), input_.reason)
+        columns.append(pa.array(reasons, pa.string()))
+    else:
+        columns.append(pa.nulls(len(indices), pa.string()))
     return pa.table(columns, schema=schema)
+
+
+def _array(values: AnyArray, unknown: BoolArray, type_: Any) -> Any:
+    """Return what ``pa.array`` does, which imports pandas if it is there: slow."""
+    import pyarrow as pa
+
+    def bits(flags: AnyArray) -> Any:
+        return pa.py_buffer(np.packbits(flags, bitorder="little"))
+
+    given = (
+        bits(values)
+        if pa.types.is_boolean(type_)
+        else pa.py_buffer(np.ascontiguousarray(values))
+    )
+    return pa.Array.from_buffers(type_, len(values), [bits(~unknown), given])
 
 
 def _schema() -> Any:
