@@ -14,13 +14,14 @@
 # make peers   SANA-FE, which tests compare counts and costs with, in its own environment
 # make audit   known holes of the pinned dependencies, as the package index tells them
 #              (SERVICE=osv: as the OSV database does)
-# make check-pythons  the trained models on other Pythons, cpu against Lava
+# make check-pythons  the package with what it alone brings, on each Python; run, profile,
+#              cpu against Lava
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-PYTHONS ?= python3.10 python3.12
+PYTHONS ?= python3.10 python3.11 python3.12 python3.13
 SECONDS ?= 600
 SERVICE ?= pypi
 
@@ -99,24 +100,29 @@ bench-scale: $(INSTALLED)
 
 install: $(INSTALLED)
 
-# each Python gets an environment of its own with little more than NumPy and Lava
+# each Python gets an environment of its own: the package, what it alone brings, and Lava
 check-pythons: $(INSTALLED)
 	$(BIN)/python -m tests.conformance.replay record build/replay
+	cp -r tests build/replay
 	for python in $(PYTHONS); do \
-		venv=build/$$(basename $$python) && $$python -m venv $$venv && \
-		$$venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/conformance/requirements.txt && \
-		if $$venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
-			$$venv/bin/python -m pip install --quiet --no-deps --ignore-requires-python lava-nc==0.10.0 asteval; \
+		home=$(CURDIR)/build/$$(basename $$python) && rm -rf $$home && $$python -m venv $$home && \
+		$$home/bin/python -m pip install --quiet --disable-pip-version-check . && \
+		$$home/bin/python --version && du -sh $$home && cd build/replay && \
+		$$home/bin/snn-deploy run mnist_lif.snn --data digits.npz && \
+		$$home/bin/snn-deploy profile mnist_lif.snn --data digits.npz -o $$home/profile && \
+		if $$home/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+			$$home/bin/python -m pip install --quiet --no-deps --ignore-requires-python lava-nc==0.10.0 asteval; \
 		else \
-			$$venv/bin/python -m pip install --quiet lava-nc==0.10.0; \
+			$$home/bin/python -m pip install --quiet lava-nc==0.10.0; \
 		fi && \
-		$$venv/bin/python --version && $$venv/bin/python -m tests.conformance.replay check build/replay || exit 1; \
+		$$home/bin/snn-deploy doctor && \
+		$$home/bin/python -m tests.conformance.replay check . && cd $(CURDIR) || exit 1; \
 	done
 
 # lava-nc declares Python 3.10 only; backends/lava/compat.py makes it run on later ones
 $(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt $(wildcard snn_deploy/backends/engine/*.cpp snn_deploy/backends/engine/*.h)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[data,test,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,test,dev]'
 	if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python \
 			-c constraints.txt lava-nc asteval; \

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snn_deploy.errors import ModelError
+from snn_deploy.extras import require
 
 if TYPE_CHECKING:
     from snn_deploy.chip.target import Target
@@ -11,15 +12,25 @@ if TYPE_CHECKING:
     from snn_deploy.ir.quantized import QuantizedGraph
 
 ENDINGS = (".pt", ".nir", ".onnx")
+NEEDS = {".pt": ("torch",), ".onnx": ("onnx",)}
 
 
 def check_ending(path: Path) -> None:
-    """Raise a ``ModelError`` unless networks can be written with this ending."""
+    """Do nothing if networks can be written with this ending.
+
+    Raises
+    ------
+    ModelError
+        If no network is.
+    MissingPackageError
+        If what writes them is not installed.
+    """
     if path.suffix not in ENDINGS:
         raise ModelError(
             f"{path}: networks are written to {', '.join(ENDINGS)}; choose one of "
             "these endings"
         )
+    require(*NEEDS.get(path.suffix, ()), purpose=str(path))
 
 
 def write_graph(graph: "Graph", path: Path, target: "Target | None" = None) -> None:

@@ -53,6 +53,10 @@ class BackendError(SnnDeployError):
     """The machine cannot be used: install it or choose another."""
 
 
+class MissingPackageError(SnnDeployError):
+    """A package that only some work needs is missing: install its extra."""
+
+
 class ArtifactError(SnnDeployError):
     """The ``.snn`` file cannot be trusted: compile again."""
 

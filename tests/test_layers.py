@@ -17,17 +17,18 @@ MAX_LINES = 500
 ALLOWED = {
     "version": "",
     "errors": "",
+    "extras": "errors",
     "names": "",
     "arrays": "",
     "fixedpoint": "arrays",
     "files": "",
-    "nn": "",
+    "nn": "extras",
     "chip": "arrays errors files names",
     "ir": "arrays chip errors fixedpoint names",
-    "importers": "arrays errors files fixedpoint ir names nn",
+    "importers": "arrays errors extras files fixedpoint ir names nn",
     "exporters": "arrays errors files fixedpoint ir names",
     "compiler": "arrays chip errors files fixedpoint ir names",
-    "convert": "chip compiler errors exporters importers ir",
+    "convert": "chip compiler errors exporters extras importers ir",
     "data": "arrays errors files ir",
     "backends": "arrays chip errors fixedpoint ir",
     "cutoff": "arrays backends data errors fixedpoint ir",
@@ -46,7 +47,7 @@ ALLOWED = {
     "__init__": "artifact backends chip compiler cutoff data front importers "
     "profile report version",
     "cli": "arrays artifact backends chip compiler convert costs cutoff "
-    "data errors files front importers ir names profile "
+    "data errors extras files front importers ir names profile "
     "report training verify version",
     "__main__": "cli",
 }

@@ -61,7 +61,8 @@ def test_the_wheel_compiles_and_runs_a_model_that_comes_with_it(
     program = home / "bin" / "snn-deploy"
     install = (home / "bin" / "python", "-m", "pip", "install", "--quiet")
     if dependencies == "its own":
-        run(*install, "-c", ROOT / "constraints.txt", wheel, folder=away)
+        pins = ("-c", ROOT / "constraints.txt")
+        run(*install, *pins, f"{wheel}[torch]", folder=away)
     else:
         run(*install, "--no-deps", "--no-index", wheel, folder=away)
         (site,) = home.glob("lib/*/site-packages")

@@ -112,8 +112,8 @@ def _torch() -> Finding:
         return Finding(
             what="models",
             severity=Severity.NOTE,
-            found=f"{' and '.join(missing)} not installed: only .snn files run",
-            advice=f"pip install {' '.join(missing)} to compile model.pt and to train",
+            found=f"{' and '.join(missing)} not installed: .snn, .nir and .net serve",
+            advice="pip install 'snn-deploy[torch]' to compile modules and to train",
         )
     versions = ", ".join(f"{n} {metadata.version(n)}" for n in ("torch", "norse"))
     return Finding(what="models", severity=Severity.FINE, found=versions)

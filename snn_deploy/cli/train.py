@@ -46,6 +46,9 @@ def add_to(commands: Any) -> None:
 def call(options: argparse.Namespace) -> None:
     """Train and write."""
     from snn_deploy.cli.console import out
+    from snn_deploy.extras import require
+
+    require("torch", "norse", purpose="training")
     from snn_deploy.training.train import train
 
     folder = options.output or options.recipe.parent

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from snn_deploy.errors import ModelError
+from snn_deploy.extras import require
 from snn_deploy.importers.options import NO_OPTIONS, ReadOptions
 
 if TYPE_CHECKING:
@@ -20,13 +21,14 @@ class Format(NamedTuple):
 
     reader: str  # module and function (path, options) -> Graph, imported when used
     writer: str = ""  # what such files are known by
+    needs: tuple[str, ...] = ()  # packages that only an extra brings
 
 
 FORMATS = {
-    ".pt": Format("torch.file:read_model", " (written by snn_deploy.save)"),
-    ".pt2": Format("torch.pt2:read_pt2"),
+    ".pt": Format("torch.file:read_model", " (written by snn_deploy.save)", ("torch",)),
+    ".pt2": Format("torch.pt2:read_pt2", needs=("torch",)),
     ".nir": Format("nir.reader:read_nir"),
-    ".onnx": Format("onnx.reader:read_onnx"),
+    ".onnx": Format("onnx.reader:read_onnx", needs=("onnx",)),
     ".net": Format("lava_dl.reader:read_lava_dl", " (by lava-dl)"),
 }
 ALSO = {".pth": ".pt"}
@@ -143,11 +145,13 @@ def _shown_for(graph: "Graph", options: ReadOptions) -> "Graph":
 
 def _read(path: Path | None, options: ReadOptions) -> "Graph":
     if path is None or options.builder is not None or options.trust_pickle:
+        require("torch", purpose="a module")
         from snn_deploy.importers.torch.checkpoint import read_module
 
         return read_module(path, options)
     ending = ALSO.get(path.suffix, path.suffix)
     if ending in FORMATS:
+        require(*FORMATS[ending].needs, purpose=str(path))
         module, function = FORMATS[ending].reader.split(":")
         read: Any = getattr(import_module(f"snn_deploy.importers.{module}"), function)
         graph: Graph = read(path, options)

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from snn_deploy.extras import require
+
 _DT = 0.001  # Norse's own timestep [s]
 _Loop = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -249,6 +251,7 @@ def lif(decay: float, *, reset: str = "hard", surrogate: str = "super") -> nn.Mo
     .. [1] D. Wu et al., "Optimizing event-driven spiking neural network with
        regularization and cutoff", Front. Neurosci. 19, 2025.
     """
+    require("norse", purpose="a leaky neuron")
     from norse.torch import LIFBoxCell, LIFBoxParameters
     from norse.torch.functional.reset import reset_subtract, reset_value
 

@@ -3,8 +3,8 @@
     python -m tests.conformance.replay record FOLDER    # needs torch
     python -m tests.conformance.replay check FOLDER     # on any Python, with Lava
 
-``check`` needs none of the packages that read or train models: those of
-``requirements.txt`` and Lava are enough.
+``check`` needs none of the packages that read or train models: what snn-deploy alone
+brings, and Lava, are enough.
 """
 
 import sys
