@@ -54,7 +54,7 @@ ALLOWED = {
 
 # Heavy packages, and the modules that may import them: running a .snn needs no torch.
 USERS = {
-    "torch": "importers/torch/ nn/ training/",
+    "torch": "data/tensor_files importers/torch/ nn/ training/",
     "norse": "nn/",
     "dask": "profile/workers",
     "distributed": "profile/workers",

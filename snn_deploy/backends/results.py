@@ -1,6 +1,6 @@
 """What a run gives: records of timesteps, counts of events, results of inputs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -205,7 +205,9 @@ def n_rows_of(n_timesteps: int, depth: int, lag: int) -> int:
 class Block:
     """What a machine did with inputs in a row, each until its stop."""
 
-    scores: IntArray  # (n, n_timesteps, n_out), accumulated; undefined behind the stop
+    # (n, n_timesteps, n_out), accumulated; behind the stop undefined, behind the end of
+    # an input that lasts less its last ones
+    scores: IntArray
     timesteps: IntArray  # (n,), of each input; 0: interrupted before its end
     counts: Counts  # (n, n_rows_of, n_columns); (0, ...): not counted
     depth: int  # of the pipeline
@@ -251,10 +253,26 @@ class Block:
     def streamed(self) -> Counts:
         """In a stream, in all, ``(n, n_columns)``."""
         whole = self.whole
-        in_time = whole.values[:, : self.n_timesteps].sum(axis=1)
-        found = Counts(in_time + self.tail.values.sum(axis=1), whole.n_cores)
+        found = Counts(self.tail.values.sum(axis=1), whole.n_cores)
+        for i, end in enumerate(self.timesteps):
+            mine = found.values[i]
+            mine += whole.values[i, :end].sum(axis=0)
         found.limits[:] = whole.limits.sum(axis=1)  # the answer rests on no others
         return found
+
+    def stream_total(self) -> IntArray:
+        """Return the sum of ``rows_in_stream``, as long as the longest."""
+        n_rows = self.n_timesteps + self.tail.values.shape[1]
+        found = np.zeros((n_rows, self.counts.values.shape[-1]), np.int64)
+        for rows in self.rows_in_stream():
+            found[: len(rows)] += rows
+        return found
+
+    def rows_in_stream(self) -> Iterator[IntArray]:
+        """Yield by chip timestep what each input adds to a stream, from its start."""
+        for i, end in enumerate(self.timesteps):
+            whole, tail = self.whole.values[i, :end], self.tail.values[i]
+            yield np.concatenate([whole, tail])
 
     def activity(self, position: int) -> Activity:
         """Return what one input made the chip do."""

@@ -49,41 +49,32 @@ def stream_times(
     Parameters
     ----------
     blocks : sequence of Block
-        All inputs of the stream in order, all for the same timesteps.
+        All inputs of the stream in order, each for all its timesteps.
     mapped : array, (n_cores,)
         Neurons.
     depth : int
         Of the pipeline.
     prices : Prices
     """
-    n_timesteps, n = blocks[0].n_timesteps, sum(map(len, blocks))
-    counts = _in_stream(blocks, n)
+    stops = np.concatenate([block.timesteps for block in blocks])
+    lasts = np.where(stops > 0, stops, blocks[0].n_timesteps)  # its place stays empty
+    ends = lasts.cumsum()
+    counts = _in_stream(blocks, ends - lasts, int(ends[-1]))
     counts.cores[..., ACCESS] = mapped
-    n_rows = n * n_timesteps + depth
+    n_rows = int(ends[-1]) + depth
     durations = timestep_durations(counts.cores[:n_rows], counts.chip[:n_rows], prices)
-    answers = np.arange(1, n_rows + 1) - depth
-    is_read = (answers > 0) & (answers % n_timesteps == 0)
-    durations += is_read[:, np.newaxis] * prices.poll
-    starts = n_timesteps * np.arange(n)[:, np.newaxis]
-    latency = durations[starts + np.arange(n_timesteps + depth)].sum(axis=1)
-    period = durations[starts + np.arange(n_timesteps)].sum(axis=1)
-    return latency, period
+    durations[ends + depth - 1] += prices.poll
+    spans = list(zip(ends - lasts, ends, strict=True))
+    latency = [durations[start : end + depth].sum(axis=0) for start, end in spans]
+    period = [durations[start:end].sum(axis=0) for start, end in spans]
+    return np.array(latency), np.array(period)
 
 
-def _in_stream(blocks: Sequence[Block], n: int) -> Counts:
+def _in_stream(blocks: Sequence[Block], starts: IntArray, end: int) -> Counts:
     """Return the counts of a stream by chip timestep, until its last spike."""
-    n_timesteps = blocks[0].n_timesteps
     lag, n_columns = blocks[0].tail.values.shape[1:]
-    n_places = n + -(-lag // n_timesteps)  # of inputs, and of what follows the last
-    found = np.zeros((n_places, n_timesteps, n_columns), np.int64)
-    place = 0
-    for block in blocks:
-        end = place + len(block)
-        found[place:end] += block.whole.values[:, :n_timesteps]
-        tail = block.tail.values
-        for i, start in enumerate(range(0, lag, n_timesteps), start=1):
-            later = tail[:, start : start + n_timesteps]
-            found[place + i : end + i, : later.shape[1]] += later
-        place = end
-    values = found.reshape(-1, n_columns)
-    return Counts(values, blocks[0].counts.n_cores)
+    found = Counts(np.zeros((end + lag, n_columns), np.int64), blocks[0].counts.n_cores)
+    rows = (mine for block in blocks for mine in block.rows_in_stream())
+    for start, mine in zip(starts, rows, strict=True):
+        found.add(mine, start)
+    return found

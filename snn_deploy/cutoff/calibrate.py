@@ -9,7 +9,7 @@ from snn_deploy.cutoff.evidence import Evidence
 from snn_deploy.cutoff.oracle import answers
 from snn_deploy.cutoff.rules.rule import Calibration, Settings
 from snn_deploy.cutoff.scores import SCORES, scale_of, score_called
-from snn_deploy.cutoff.thresholds import loss_of_stopping, safe_timesteps, stops
+from snn_deploy.cutoff.thresholds import loss_of_stopping, safe_timesteps
 from snn_deploy.errors import CalibrationError
 
 
@@ -71,7 +71,7 @@ def calibrate(evidence: Evidence, settings: Settings) -> Calibration:
 def _measured(found: Calibration, evidence: Evidence) -> Calibration:
     """Return the calibration with what it does on its own inputs."""
     scores, labels = evidence.scores, evidence.labels
-    timesteps = stops(scores, found.cutoff)
+    timesteps = evidence.stops(found.cutoff)
     n_unsafe = int((timesteps < safe_timesteps(scores, labels)).sum())
     first = score_called(found.score, found.scale)(scores[:, found.looks[0] - 1])
     loss = loss_of_stopping(scores, labels, timesteps)
@@ -98,7 +98,7 @@ def require_inputs(calibration: Calibration) -> None:
 def losses_by_class(evidence: Evidence, calibration: Calibration) -> list[ClassLoss]:
     """Return where the budget is spent, the class that spends most first."""
     scores, labels = evidence.scores, evidence.labels
-    timesteps = stops(scores, calibration.cutoff)
+    timesteps = evidence.stops(calibration.cutoff)
     is_unsafe = timesteps < safe_timesteps(scores, labels)
     classes = answers(scores)[:, -1] if labels is None else labels
     found = []

@@ -58,7 +58,9 @@ def first_score(calibration: Calibration, scores: IntArray) -> float:
     ``scores`` are its outputs up to its stop, ``(timesteps, n_classes)``.
     """
     score = score_called(calibration.score, calibration.scale)
-    return float(score(scores[calibration.looks[0] - 1]))
+    return float(
+        score(scores[: calibration.looks[0]][-1])
+    )  # one that is over: its last
 
 
 def audits(share: float) -> Iterator[bool]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from snn_deploy.arrays import IntArray
+from snn_deploy.cutoff.decision import Cutoff
+from snn_deploy.cutoff.thresholds import stops
 from snn_deploy.ir.quantized import QuantizedGraph
 
 SPLIT_SEED = 0
@@ -14,16 +16,23 @@ SPLIT_SEED = 0
 class Evidence:
     """The outputs of calibration inputs for all timesteps, and whose they are."""
 
-    scores: IntArray  # (n, n_timesteps, n_classes), accumulated
+    # (n, n_timesteps, n_classes), accumulated; behind the end of an input its last
+    scores: IntArray
     labels: IntArray | None  # (n,)
     graph: QuantizedGraph
     network_sha256: str
     inputs_sha256: str
+    lengths: IntArray | None = None  # (n,), of inputs that do not all last as long
     input_hashes: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def n_timesteps(self) -> int:
         return int(self.scores.shape[1])
+
+    def stops(self, cutoff: Cutoff) -> IntArray:
+        """Return when a rule, or its end, stops each input, ``(n,)``."""
+        first = stops(self.scores, cutoff)
+        return first if self.lengths is None else np.minimum(first, self.lengths)
 
     def take(self, positions: IntArray) -> "Evidence":
         """Return what some of the inputs gave."""
@@ -32,6 +41,7 @@ class Evidence:
             self,
             scores=self.scores[positions],
             labels=None if self.labels is None else self.labels[positions],
+            lengths=None if self.lengths is None else self.lengths[positions],
             input_hashes=hashes[positions] if len(hashes) else hashes,
         )
 

@@ -1,6 +1,7 @@
 """The host beside the chip: read the outputs, accumulate, decide, stop."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -12,7 +13,7 @@ from snn_deploy.cutoff.decision import Cutoff, GapCutoff, looks_of, never
 from snn_deploy.cutoff.oracle import answers, gaps
 from snn_deploy.ir.graph import Functional
 from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.ir.stimuli import Stimulus
+from snn_deploy.ir.stimuli import Stimulus, ends_of
 
 BATCH = 256  # inputs that a machine runs at once if it stops them by itself,
 MOST_BYTES = 1 << 27  # or fewer, if they are long
@@ -45,7 +46,7 @@ def run_inputs(
             continue
         for i in np.flatnonzero(found.timesteps):
             scores = found.scores[i, : found.timesteps[i]]
-            yield _result(batch[i][0], scores, network, found.activity(int(i)))
+            yield _result(batch[i], scores, network, found.activity(int(i)))
         if found.interrupt is not None:
             raise found.interrupt
 
@@ -82,6 +83,7 @@ def block_of(
     for i, result in enumerate(results):
         activity, end = result.activity, result.chip_timesteps
         block.scores[i, : result.timesteps] = result.scores
+        block.scores[i, result.timesteps :] = result.scores[-1]
         block.timesteps[i] = result.timesteps
         block.whole.cores[i, :end] = activity.cores
         block.whole.chip[i, :end] = activity.chip
@@ -146,7 +148,43 @@ def _run_alone(
     if not isinstance(cutoff, GapCutoff) or not isinstance(program, BatchProgram):
         return None
     betas = cutoff.betas(network.graph.training.timesteps)
-    return program.run(stimuli, betas, is_counted=is_counted)
+    ends = ends_of(stimuli, len(betas))
+    if (ends == len(betas)).all():
+        return program.run(stimuli, betas, is_counted=is_counted)
+    parts = []
+    for end in np.unique(ends):
+        mine, own = np.flatnonzero(ends == end), betas.copy()
+        own[end - 1] = -np.inf
+        part = program.run([stimuli[i] for i in mine], own, is_counted=is_counted)
+        if part is None:
+            return None
+        is_over = part.timesteps == end  # the answer stays
+        part.scores[is_over, end:] = part.scores[is_over, end - 1 : end]
+        parts.append((mine, part))
+        if part.interrupt is not None:
+            break
+    return _together(parts, len(stimuli))
+
+
+def _together(parts: Sequence[tuple[IntArray, Block]], n: int) -> Block:
+    """Return blocks of some inputs each, with their places among ``n``, as one."""
+    last = parts[-1][1]
+    values = last.counts.values
+    whole = replace(
+        last,
+        scores=np.zeros((n, *last.scores.shape[1:]), np.int64),
+        timesteps=np.zeros(n, np.int64),
+        counts=Counts(
+            np.zeros((n if len(values) else 0, *values.shape[1:]), values.dtype),
+            last.counts.n_cores,
+        ),
+    )
+    for mine, part in parts:
+        whole.scores[mine] = part.scores
+        whole.timesteps[mine] = part.timesteps
+        if len(values):
+            whole.counts.values[mine] = part.counts.values
+    return whole
 
 
 def _run_batch(
@@ -155,16 +193,16 @@ def _run_batch(
     batch: Sequence[tuple[int, Stimulus]],
     cutoff: Cutoff,
 ) -> list[RunResult]:
-    looks = looks_of(cutoff, network.graph.training.timesteps)
-    session = program.start(_stimuli(batch), looks)
+    stimuli = _stimuli(batch)
+    session = program.start(stimuli, _looks(cutoff, network, stimuli))
     stopped: dict[int, IntArray] = {}
     try:
-        for is_over, scores in _timesteps(session, network, len(batch), cutoff):
+        for is_over, scores in _timesteps(session, network, stimuli, cutoff):
             for i in np.flatnonzero(is_over).tolist():
                 stopped[i] = scores[i].copy()
         return [
-            _result(index, stopped[i], network, session.activity(i))
-            for i, (index, _) in enumerate(batch)
+            _result(batch[i], stopped[i], network, session.activity(i))
+            for i in range(len(batch))
         ]
     finally:
         session.close()
@@ -178,31 +216,42 @@ def watch_input(
     Those of several timesteps come together where the rule looks at the last of them
     only. The last ones are those that the rule stops at; nothing is computed behind.
     """
-    looks = looks_of(cutoff, network.graph.training.timesteps)
-    session = program.start([stimulus], looks)
+    session = program.start([stimulus], _looks(cutoff, network, [stimulus]))
     try:
-        for _, scores in _timesteps(session, network, 1, cutoff):
+        for _, scores in _timesteps(session, network, [stimulus], cutoff):
             yield scores[0, -1]
     finally:
         session.close()
 
 
+def _looks(
+    cutoff: Cutoff, network: MappedNetwork, stimuli: Sequence[Stimulus]
+) -> IntArray:
+    """Return the timesteps at which inputs may stop, those among them that end one."""
+    n_timesteps = network.graph.training.timesteps
+    return np.union1d(looks_of(cutoff, n_timesteps), ends_of(stimuli, n_timesteps))
+
+
 def _timesteps(
-    session: Session, network: MappedNetwork, n: int, cutoff: Cutoff
+    session: Session,
+    network: MappedNetwork,
+    stimuli: Sequence[Stimulus],
+    cutoff: Cutoff,
 ) -> Iterator[tuple[BoolArray, IntArray]]:
     """Advance a batch; yield which inputs stop now, and all outputs so far.
 
     They are ``(n,)`` and ``(n, timestep, n_out)``; what an input gave is undefined
     behind its stop.
     """
-    training = network.graph.training
+    training, n = network.graph.training, len(stimuli)
+    ends = ends_of(stimuli, training.timesteps)
     scores = np.zeros((n, training.timesteps, network.graph.readout.size), np.int64)
     while (record := session.step()) is not None:
         t, inputs = record.timestep, record.inputs
         before = scores[inputs, t - 2] if t > 1 else None
         new = _accumulated(training.functional, before, record.readout)
         scores[inputs, t - 1] = new
-        done = cutoff(new, t) | (t == training.timesteps)
+        done = cutoff(new, t) | (t == ends[inputs])
         is_over = np.zeros(n, np.bool_)
         is_over[inputs[done]] = True
         if done.any():
@@ -221,15 +270,19 @@ def _accumulated(
 
 
 def _result(
-    index: int, scores: IntArray, network: MappedNetwork, activity: Activity
+    numbered: tuple[int, Stimulus],
+    scores: IntArray,
+    network: MappedNetwork,
+    activity: Activity,
 ) -> RunResult:
-    t = len(scores)
+    (index, stimulus), t = numbered, len(scores)
+    (end,) = ends_of([stimulus], network.graph.training.timesteps)
     return RunResult(
         index=index,
         prediction=int(answers(scores[-1])),
         timesteps=t,
         chip_timesteps=t + network.graph.depth,
-        stopped_early=t < network.graph.training.timesteps,
+        stopped_early=bool(t < end),
         gap=int(gaps(scores[-1])),
         scores=scores,
         activity=activity,
@@ -244,10 +297,17 @@ def collect_scores(
 ) -> IntArray:
     """Return the accumulated outputs of all timesteps, ``(n, n_timesteps, n_classes)``.
 
-    ``progress`` wraps the outputs of each input as they come.
+    Those of an input that is over by then stay. ``progress`` wraps the outputs of each
+    input as they come.
     """
     found = decide_inputs(program, network, stimuli, never)
-    return np.stack(list(progress(scores for _, scores in found)))
+    n_timesteps = network.graph.training.timesteps
+    return np.stack(
+        [
+            np.pad(scores, ((0, n_timesteps - len(scores)), (0, 0)), "edge")
+            for scores in progress(scores for _, scores in found)
+        ]
+    )
 
 
 def decide_inputs(

@@ -87,9 +87,9 @@ def serve(
                     continue
                 index, scores = found
                 label = None if data.y is None else int(data.y[index - start])
-                yield _decision(
-                    network, calibration, scores, (index, source, label), runs_on
-                )
+                known = index, source, label
+                end = int(data.ends[index - start])
+                yield _decision(network, calibration, scores, end, known, runs_on)
         start += len(data)
 
 
@@ -118,6 +118,7 @@ def _decision(
     network: MappedNetwork,
     calibration: Calibration,
     scores: IntArray,
+    end: int,
     known: tuple[int, str, int | None],
     is_audited: bool,
 ) -> Decision:
@@ -137,7 +138,7 @@ def _decision(
         prediction=prediction,
         timesteps=timesteps,
         chip_timesteps=timesteps + network.graph.depth,
-        stopped_early=timesteps < network.graph.training.timesteps,
+        stopped_early=timesteps < end,
         gap=int(gaps(scores[-1])),
         is_audited=is_audited,
         first_score=first_score(calibration, scores),

@@ -1,4 +1,4 @@
-"""Read input data: ``.npz`` with ``x`` or ``spikes``, and labels ``y``."""
+"""Check input data, ``x`` or ``spikes``, and labels ``y``; read them from files."""
 
 import hashlib
 import os
@@ -17,7 +17,10 @@ import numpy as np
 from numpy.lib import format as npy
 
 from snn_deploy.arrays import AnyArray, IntArray, Shape
+from snn_deploy.data.lengths import lengths_in, padded
 from snn_deploy.data.named import as_named
+from snn_deploy.data.recordings import binned, is_recorded
+from snn_deploy.data.tensor_files import ENDINGS, load_tensors
 from snn_deploy.errors import DataError
 from snn_deploy.files.archives import check_archive
 from snn_deploy.ir.graph import Training
@@ -35,7 +38,6 @@ from snn_deploy.ir.stimuli import (
 DARK = 128  # a bit of every byte below is idle
 BLOCK = 1 << 20  # values looked at at once
 SAMPLE = 1 << 10  # bytes of a file by which it is told
-FROM_TORCH = "torch.save wrote it: x, y = torch.load(path), then x.numpy(), y.numpy()"
 TEXT = bytes(range(32, 127)) + b"\t\n\r"
 # what numpy and zipfile raise for a file of another format, or damaged
 _NO_NPZ = (
@@ -61,6 +63,8 @@ class Data:
     y: IntArray | None  # (n,)
     training: Training
     varies: bool = False  # values that have an axis of timesteps
+    lengths: IntArray | None = None  # (n,), of sequences that are over before others
+    notes: tuple[str, ...] = ()  # on how they were made of what was given
     has_idle_labels: bool = False  # left out, since there are no classes
 
     def __len__(self) -> int:
@@ -68,8 +72,20 @@ class Data:
 
     def take(self, positions: Sequence[int]) -> "Data":
         """Return the inputs at these positions, in that order."""
-        y = None if self.y is None else self.y[list(positions)]
-        return replace(self, x=self.x[list(positions)], y=y)
+        some = list(positions)
+        return replace(
+            self,
+            x=self.x[some],
+            y=None if self.y is None else self.y[some],
+            lengths=None if self.lengths is None else self.lengths[some],
+        )
+
+    @property
+    def ends(self) -> IntArray:
+        """The last timestep of each input, ``(n,)``."""
+        if self.lengths is None:
+            return np.full(len(self), self.training.timesteps)
+        return self.lengths
 
     @property
     def has_timesteps(self) -> bool:
@@ -85,7 +101,7 @@ class Data:
     def stimulus(self, index: int, number: int | None = None) -> Stimulus:
         """Return one input as the chip receives it, drawn by its number (``RATE``)."""
         training = self.training
-        return encode(
+        stimulus = encode(
             self.x[index],
             training.encoding,
             training.timesteps,
@@ -93,6 +109,9 @@ class Data:
             largest_count=training.largest_count,
             index=index if number is None else number,
         )
+        if self.lengths is None:
+            return stimulus
+        return replace(stimulus, length=int(self.lengths[index]))
 
     def stimuli(self, limit: int | None = None) -> Iterator[tuple[int, Stimulus]]:
         """Yield all inputs, or the first ``limit``, with their positions."""
@@ -108,7 +127,7 @@ class Data:
 
     def remarks(self) -> list[str]:
         """Return what the network does not get, or not as it may be meant."""
-        training, found = self.training, []
+        training, found = self.training, [*self.notes]
         if self.n_rounded:
             found.append(
                 f"{self.n_rounded} of {self.x.size} values lie between the 256 levels "
@@ -147,9 +166,11 @@ class Data:
 
     @property
     def sha256(self) -> str:
-        """The hash of the inputs, without the labels."""
+        """The hash of the inputs and their lengths, without the labels."""
         digest = hashlib.sha256(f"{self.x.shape}{self.x.dtype}".encode())
         digest.update(np.ascontiguousarray(self.x).tobytes())
+        if self.lengths is not None:
+            digest.update(self.lengths.tobytes())
         return digest.hexdigest()
 
 
@@ -171,7 +192,7 @@ def read_data(
     *,
     n_outputs: int | None = None,
 ) -> Data:
-    """Return the inputs in the ``.npz`` or ``.npy`` file at ``path`` for a network.
+    """Return the inputs in the ``.npz``, ``.npy`` or ``.pt`` file for a network.
 
     Labels must name one of the ``n_outputs`` of the network, if they are given.
 
@@ -199,13 +220,18 @@ def check_data(
     is_events = training.encoding is Encoding.EVENTS
     name = "spikes" if is_events else "x"
     arrays = as_named(path, arrays, name)
+    notes = []
+    if is_recorded(arrays[name]):
+        arrays, note = binned(path, arrays, name, input_shape, training)
+        notes.append(note)
     x, varies = _in_shape(path, name, arrays[name], input_shape, training)
     if len(x) == 0:
         raise DataError(f"{path}: holds no inputs; add at least one")
-    if varies or is_events:
-        _check_lengths(path, arrays.get("lengths"), x)
+    lengths = lengths_in(path, arrays, x, training, has_time=varies or is_events)
+    if lengths is not None:
+        x = padded(x, lengths, training.timesteps)
     _check_values(path, name, x, training)
-    if varies:
+    if varies and lengths is None:
         x = without_repeats(x, input_shape)
         varies = len(x.shape) > len(input_shape) + 1
     if varies:
@@ -218,6 +244,8 @@ def check_data(
         y=labels,
         training=training,
         varies=varies,
+        lengths=lengths,
+        notes=tuple(notes),
         has_idle_labels=n_outputs == 1 and "y" in arrays,
     )
 
@@ -269,20 +297,9 @@ def _check_sequences(path: Path, x: AnyArray, training: Training) -> None:
     if x.shape[1] != training.timesteps:
         raise DataError(
             f"{path}: x lasts {x.shape[1]} timesteps, the network "
-            f"{training.timesteps}; compile it with --timesteps {x.shape[1]}, or store "
-            "as many"
+            f"{training.timesteps}; compile it with --timesteps {x.shape[1]}, store "
+            "as many, or store in lengths how many each input lasts"
         )
-
-
-def _check_lengths(path: Path, lengths: AnyArray | None, x: AnyArray) -> None:
-    """Raise an error if inputs end earlier than the longest does."""
-    if lengths is None or (lengths == x.shape[1]).all():
-        return
-    raise DataError(
-        f"{path}: lengths reach from {lengths.min()} to {lengths.max()}, and "
-        f"all inputs run {x.shape[1]} timesteps; pad them, train on the padded ones, "
-        "and leave lengths out"
-    )
 
 
 def _check_values(path: Path, name: str, x: AnyArray, training: Training) -> None:
@@ -307,7 +324,8 @@ def _check_values(path: Path, name: str, x: AnyArray, training: Training) -> Non
     if x.shape[1] < training.timesteps:
         raise DataError(
             f"{path}: {name} lasts {x.shape[1]} timesteps, the network needs "
-            f"{training.timesteps}; compile it with fewer --timesteps"
+            f"{training.timesteps}; compile it with fewer --timesteps, or store in "
+            "lengths how many each input lasts"
         )
     if len(x) > 1 and x.any() and not x[:, : training.timesteps].any():
         raise DataError(
@@ -341,19 +359,19 @@ def _check_counts(path: Path, name: str, x: AnyArray, training: Training) -> Non
 
 
 def load_arrays(path: Path) -> dict[str, AnyArray]:
-    """Return the arrays of an ``.npz`` file, none of which can hold code.
+    """Return the arrays of an ``.npz`` or ``.pt`` file, none of which can hold code.
 
     The one of an ``.npy`` file is called "x".
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file; check the path")
+    if path.suffix in ENDINGS:
+        return load_tensors(path)
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 check_archive(archive, may_pack=True)
                 entries = archive.infolist()
-                if any(e.filename.endswith("/data.pkl") for e in entries):
-                    raise ValueError(FROM_TORCH)
                 for entry in entries:
                     if not entry.filename.endswith(".npy"):
                         raise ValueError(f"it holds {entry.filename!r}, no array")

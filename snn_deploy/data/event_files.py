@@ -1,12 +1,13 @@
-"""Recorded events: read them, and sort them into timesteps."""
+"""Data sets of recorded events."""
 
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from snn_deploy.arrays import AnyArray, Shape
+from snn_deploy.arrays import AnyArray
 from snn_deploy.data.data import load_arrays
+from snn_deploy.data.recordings import bin_events
 from snn_deploy.errors import DataError
 
 NMNIST_FILE = "nmnist_small.npz"
@@ -74,57 +75,3 @@ def _read_part(
             f"{path}: {part}: {labels.size} labels for {len(spikes)} recordings"
         )
     return spikes, labels.astype(np.int64)
-
-
-def bin_events(
-    places: AnyArray,
-    times: AnyArray,
-    offsets: AnyArray,
-    shape: Shape,
-    *,
-    n_timesteps: int,
-    duration: int,
-) -> npt.NDArray[np.uint8]:
-    """Return 1 at each timestep and place with at least one event, and 0 elsewhere.
-
-    Parameters
-    ----------
-    places : array, (len(shape), n_events)
-        Where each event happened, one row for each axis of ``shape``.
-    times : array, (n_events,)
-        When, from the start of its recording.
-    offsets : array, (n + 1,)
-        The first event of each recording, and the number of all events.
-    shape : tuple of int
-    n_timesteps : int
-        Equally long ones.
-    duration : int
-        Of all timesteps together; events at or after it are left out.
-
-    Returns
-    -------
-    array, (n, n_timesteps, shape...)
-
-    Raises
-    ------
-    DataError
-        If offsets or places lie outside what there is.
-    """
-    offsets = offsets.astype(np.int64)
-    n_events = len(times)
-    ends = (offsets[0], offsets[-1]) if offsets.size else ()
-    if ends != (0, n_events) or np.any(np.diff(offsets) < 0):
-        raise DataError(
-            f"offsets must rise from 0 to the {n_events} events; write the file again"
-        )
-    limits = np.reshape(shape, (-1, 1))
-    if places.shape != (len(shape), n_events) or np.any(
-        (places < 0) | (places >= limits)
-    ):
-        raise DataError(f"an event lies outside the {shape} places of the sensor")
-    spikes = np.zeros((len(offsets) - 1, n_timesteps, *shape), np.uint8)
-    recording = np.repeat(np.arange(len(spikes)), np.diff(offsets))
-    timestep = times.astype(np.int64) * n_timesteps // duration
-    kept = timestep < n_timesteps
-    spikes[(recording[kept], timestep[kept], *places[:, kept])] = 1
-    return spikes

@@ -9,6 +9,7 @@ from snn_deploy.arrays import AnyArray
 from snn_deploy.errors import DataError
 
 LABELS = ("y", "label", "labels", "target", "targets")
+BESIDE = ("lengths", "mask", "offsets")
 # bytes of events are counts, those of values have 255 for 1: not by the same names
 INPUTS = {
     "x": ("x", "data", "image", "images", "input", "inputs"),
@@ -34,7 +35,7 @@ def as_named(path: Path, arrays: dict[str, AnyArray], name: str) -> dict[str, An
             f"{path}: has no {name!r} but {', '.join(sorted(arrays)) or 'nothing'}; "
             f"store the inputs as {name!r}"
         )
-    found = {key: array for key, array in arrays.items() if key == "lengths"}
+    found = {key: array for key, array in arrays.items() if key in BESIDE}
     found[name] = arrays[inputs]
     labels = _one_of(path, arrays, "y", LABELS)
     if labels is not None:

@@ -4,14 +4,16 @@ Told by what they can do; torch is not imported.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from snn_deploy.arrays import AnyArray
+from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.data.data import Data, check_data, load_arrays
+from snn_deploy.data.named import LABELS, as_named
+from snn_deploy.data.recordings import is_recorded
 from snn_deploy.errors import DataError
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.stimuli import Encoding
@@ -33,10 +35,9 @@ def as_data(x: Any, y: Any, graph: QuantizedGraph) -> Data:
             raise DataError(f"{path}: a file brings its own labels; leave y out")
     else:
         path = Path(name)  # stands for a file in messages
-        inputs, labels = _pair(x, y)
-        arrays = {name: inputs}
-        if labels is not None:
-            arrays["y"] = labels
+        arrays = _arrays(x, y, name)
+        if name in arrays and is_recorded(arrays[name]):
+            _check_sensor(getattr(x, "sensor_size", None), graph.source.shape)
     return check_data(
         path,
         arrays,
@@ -46,40 +47,98 @@ def as_data(x: Any, y: Any, graph: QuantizedGraph) -> Data:
     )
 
 
-def _pair(x: Any, y: Any) -> tuple[AnyArray, AnyArray | None]:
-    """Return all inputs and labels as arrays."""
+def _arrays(x: Any, y: Any, name: str) -> dict[str, AnyArray]:
+    """Return all inputs and labels as the arrays of a file."""
     if is_array(x):
-        return as_array(x), None if y is None else as_array(y)
-    if y is not None:
-        raise DataError(
-            f"x is a {type(x).__name__}, which brings its own labels; leave y out, or "
-            "give x as an array"
-        )
+        return _with_labels({name: as_array(x)}, y)
+    if isinstance(x, Mapping):
+        return _with_labels({str(k): as_array(values) for k, values in x.items()}, y)
     inputs: list[AnyArray] = []
     labels: list[AnyArray] = []
     for item in _items(x):
-        mine, label = _parted(item)
+        mine, label = _parted(item, name)
         inputs.append(as_array(mine))
         if label is not None:
             labels.append(as_array(label))
     if not inputs:
         raise DataError("x holds no inputs; give at least one")
-    if labels and len(labels) != len(inputs):
-        raise DataError(f"{len(labels)} of {len(inputs)} items have a label; give all")
+    if labels and (y is not None or len(labels) != len(inputs)):
+        raise DataError(
+            f"{len(labels)} of {len(inputs)} items of x bring a label; "
+            + ("leave y out" if y is not None else "give all of them one")
+        )
     is_batched = _comes_in_batches(x)
-    shapes = sorted({array.shape[is_batched:] for array in inputs})
+    found = (_of_batches if is_batched else _of_single)(name, inputs)
+    if labels:
+        y = (np.concatenate if is_batched else np.stack)(labels)
+    return _with_labels(found, y)
+
+
+def _with_labels(arrays: dict[str, AnyArray], y: Any) -> dict[str, AnyArray]:
+    if y is None:
+        return arrays
+    if {key for key in arrays if key.lower() in LABELS}:
+        raise DataError("x brings its own labels; leave y out")
+    return {**arrays, "y": as_array(y)}
+
+
+def _of_batches(name: str, inputs: list[AnyArray]) -> dict[str, AnyArray]:
+    shapes = sorted({batch.shape[1:] for batch in inputs})
     if len(shapes) > 1:
         raise DataError(
-            f"x holds inputs of shapes {shapes[0]} to {shapes[-1]}; pad sequences that "
-            "end earlier, and train on the padded ones"
+            f"x holds batches of inputs of shapes {shapes[0]} to {shapes[-1]}, which "
+            "do not say how long each input lasts; give the data set that the loader "
+            f"takes them from, or {{{name!r}: ..., 'lengths': ...}}"
         )
-    put = np.concatenate if is_batched else np.stack
-    return put(inputs), put(labels) if labels else None
+    return {name: np.concatenate(inputs)}
 
 
-def _parted(item: Any) -> tuple[Any, Any]:
+def _of_single(name: str, inputs: list[AnyArray]) -> dict[str, AnyArray]:
+    """Return inputs as one array: recordings in a row, sequences padded."""
+    if all(map(is_recorded, inputs)):
+        ends = np.cumsum([len(events) for events in inputs])
+        offsets = np.concatenate([[0], ends])
+        return {name: np.concatenate(inputs), "offsets": offsets}
+    shapes = sorted({one.shape for one in inputs})
+    if len(shapes) == 1:
+        return {name: np.stack(inputs)}
+    if len({shape[1:] for shape in shapes}) > 1 or () in shapes:
+        raise DataError(
+            f"x holds inputs of shapes {shapes[0]} to {shapes[-1]}; give inputs of one "
+            "shape, or sequences (timesteps, ...) that differ in timesteps only"
+        )
+    lengths = np.array([len(one) for one in inputs])
+    whole = np.zeros((len(inputs), lengths.max(), *shapes[0][1:]), inputs[0].dtype)
+    for row, one in zip(whole, inputs, strict=True):
+        row[: len(one)] = one
+    return {name: whole, "lengths": lengths}
+
+
+def _check_sensor(size: Any, shape: Shape) -> None:
+    """Raise an error if a data set's sensor, as tonic says it, is not the input."""
+    if size is None or len(size) != 3 or len(shape) != 3:
+        return
+    width, height, polarities = size
+    if shape not in ((polarities, height, width), (1, height, width)):
+        raise DataError(
+            f"the data set's sensor has {width} x {height} places and {polarities} "
+            f"polarities, the network takes {shape}; save it with input_shape="
+            f"({polarities}, {height}, {width}), or crop the events as in training"
+        )
+
+
+def _parted(item: Any, name: str) -> tuple[Any, Any]:
     """Return the inputs and labels of one item of a data set or loader."""
-    if isinstance(item, tuple | list) and len(item) in (1, 2):
+    if isinstance(item, Mapping):
+        arrays = {str(key): as_array(value) for key, value in item.items()}
+        named = as_named(Path(name), arrays, name)
+        return named[name], named.get("y")
+    if isinstance(item, tuple | list):
+        if len(item) > 2:
+            raise DataError(
+                f"an item of x has {len(item)} parts; give (inputs, label), or a dict "
+                "of them"
+            )
         return (*item, None)[:2]
     return item, None
 
@@ -92,7 +151,7 @@ def _items(x: Any) -> Iterable[Any]:
         return x
     raise DataError(
         f"x is a {type(x).__name__}; give an array, a tensor, a data set, a loader of "
-        "(inputs, labels), or the path of an .npz or .npy file"
+        "(inputs, labels), or the path of an .npz, .npy or .pt file"
     )
 
 

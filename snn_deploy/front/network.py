@@ -17,6 +17,7 @@ from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.convert import write_integers
 from snn_deploy.cutoff.calibrate import refuse_used
 from snn_deploy.cutoff.rules.rule import Calibration, Settings
+from snn_deploy.data.recordings import is_recorded
 from snn_deploy.errors import ModelError, TargetError
 from snn_deploy.files.writing import packaged_folder
 from snn_deploy.front.inputs import as_array, as_data
@@ -89,11 +90,11 @@ class Network:
         ----------
         x : array or tensor, (input_shape...)
             As the network was trained: from 0 to 1 or bytes; or spikes
-            ``(n_timesteps, input_shape...)``.
+            ``(n_timesteps, input_shape...)``, or a recording of events (x, y, p, t).
         """
-        (row,) = self.profile(
-            as_array(x)[np.newaxis], has_rivals=False, progress=False
-        ).rows
+        one = as_array(x)
+        inputs = [one] if is_recorded(one) else one[np.newaxis]
+        (row,) = self.profile(inputs, has_rivals=False, progress=False).rows
         return Answer(
             prediction=row.prediction,
             timesteps=row.timesteps,
@@ -165,8 +166,10 @@ class Network:
         x : array, tensor, data set, loader or path
             ``(n, input_shape...)`` from 0 to 1, or bytes; spikes ``(n, n_timesteps,
             input_shape...)`` for a network of events. A torch ``Dataset`` or
-            ``DataLoader`` yields inputs and labels; an ``.npz`` holds ``x`` or
-            ``spikes``, and ``y``.
+            ``DataLoader`` yields inputs and labels; an ``.npz``, ``.pt`` or dict holds
+            ``x`` or ``spikes``, and ``y``, and ``lengths`` where inputs differ in
+            timesteps, as those of a list may. Recordings, arrays with the fields x, y,
+            p and t, are sorted into timesteps.
         y : array or tensor, (n,), optional
             Labels, or rows with a single 1.
         limit : int, optional

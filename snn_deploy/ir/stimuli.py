@@ -1,6 +1,7 @@
 """Stimuli: what a run is fed, and how values become spikes."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -37,6 +38,7 @@ class Stimulus:
     values: IntArray  # (n_timesteps, shape...), or (1, shape...) when constant
     is_constant: bool
     bias: IntArray | None = None  # mantissas for the population that takes a bias
+    length: int | None = None  # its last timestep, where others last longer
 
     def __post_init__(self) -> None:
         _check_range(np.asarray(self.values))
@@ -67,6 +69,12 @@ class Stimulus:
             return np.zeros(self.shape, dtype=np.int32)
         values: IntArray = self.values[position]
         return values
+
+
+def ends_of(stimuli: Sequence[Stimulus], n_timesteps: int) -> IntArray:
+    """Return the last timestep of each input, ``(n,)``; ``n_timesteps`` at most."""
+    lengths = [n_timesteps if s.length is None else s.length for s in stimuli]
+    return np.minimum(np.array(lengths, np.int64), n_timesteps)
 
 
 def _check_range(values: AnyArray) -> None:

@@ -45,6 +45,7 @@ def evidence_of(artifact: Artifact, data: Data, scores: IntArray) -> Evidence:
     return Evidence(
         scores=scores,
         labels=data.y,
+        lengths=data.lengths,
         graph=artifact.network.graph,
         network_sha256=artifact.sha256,
         inputs_sha256=data.sha256,

@@ -156,8 +156,8 @@ def _closeups(
                 LayerSpikes(
                     layer=name,
                     n_neurons=network.graph.population(name).size,
-                    spikes=shown[i],
-                    counts=counts[i],
+                    spikes=shown[i, : len(scores[i])],
+                    counts=counts[i, : len(scores[i])],
                 )
                 for name, (shown, counts) in spikes.items()
             ),

@@ -45,9 +45,12 @@ class Run:
         """Whether there are rows of inputs in a stream."""
         return self.kind is not Kind.CUTOFF
 
-    def n_neighbours(self, lag: int) -> int:
-        """Return how many inputs, before and after, share the pipeline with one."""
-        return ceil(lag / self.n_timesteps) if self.is_streamed else 0
+    def n_neighbours(self, lag: int, shortest: int) -> int:
+        """Return how many inputs, before and after, may share the pipeline with one.
+
+        None is shorter than so many timesteps.
+        """
+        return ceil(lag / min(shortest, self.n_timesteps)) if self.is_streamed else 0
 
 
 @dataclass(kw_only=True, eq=False)

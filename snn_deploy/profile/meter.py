@@ -81,7 +81,8 @@ class Meter:
         self.data = data
         self.cutoff = cutoff
         self.calibration = calibration
-        self.pricing = Pricing(self.network, data.y, data.hashes, monitor)
+        hashes, lengths = data.hashes, data.lengths
+        self.pricing = Pricing(self.network, data.y, hashes, monitor, lengths)
         self.stack = ExitStack()  # ends the programs
         self.machines: dict[int, tuple[MappedNetwork, Restarting]] = {}
         self.latest: tuple[Run | None, int, list[Block]] = None, 0, []
@@ -107,7 +108,8 @@ class Meter:
         One that failed has a row without meaning, and its place in a stream is empty.
         """
         # those that are in the pipeline with them run, too
-        n_beside = run.n_neighbours(self.network.graph.lag)
+        shortest = int(self.data.ends.min(initial=run.n_timesteps))
+        n_beside = run.n_neighbours(self.network.graph.lag, shortest)
         first = place = max(mine.start - n_beside, 0)
         last = min(mine.stop + n_beside, len(run.inputs))
         found, blocks = Measured.empty(run, len(mine), self.network), []
@@ -132,15 +134,14 @@ class Meter:
             polls = self._n_polls(run, block)
             found.serial.extend(self.pricing.one_by_one(indices, block, polls))
         if self.calibration is not None and run.kind is not Kind.FIXED:
-            self._look(found, run, block, self.calibration)
+            self._look(found, run, indices, block)
         if block.failure:
             found.failures[int(indices[0])] = block.failure
             return
         if run.is_serial:
             found.totals.add(block.whole.values.sum(axis=0))
         else:
-            found.totals.add(block.whole.values[:, : run.n_timesteps].sum(axis=0))
-            found.totals.add(block.tail.values.sum(axis=0), run.n_timesteps)
+            found.totals.add(block.stream_total())
         if run.kind is Kind.FIXED:
             best = answers(block.scores)
             found.n_agreeing += (best == best[:, -1:]).sum(axis=0)
@@ -156,11 +157,17 @@ class Meter:
             return block.timesteps
         return np.searchsorted(self.calibration.looks, block.timesteps, side="right")
 
-    def _look(self, found: Measured, run: Run, block: Block, rule: Calibration) -> None:
-        """Add the first scores looked at, and whether the rule stops at the last."""
+    def _look(self, found: Measured, run: Run, indices: IntArray, block: Block) -> None:
+        """Add the first scores looked at, and whether the rule stops at the last.
+
+        An input that is over has settled, whatever the rule says.
+        """
+        rule = self.calibration
+        assert rule is not None
         score = score_called(rule.score, rule.scale)
         first = score(block.scores[:, rule.looks[0] - 1])
         settled = rule.cutoff(block.scores[:, -1], run.n_timesteps)
+        settled |= self.data.ends[indices] <= run.n_timesteps
         found.first_scores = np.concatenate([found.first_scores, first])
         found.is_settled = np.concatenate([found.is_settled, settled]).astype(np.int64)
 

@@ -23,7 +23,6 @@ from snn_deploy.cutoff.rules.fixed import Fixed
 from snn_deploy.cutoff.rules.retry import Retry
 from snn_deploy.cutoff.rules.risk import Risk
 from snn_deploy.cutoff.rules.rule import Settings
-from snn_deploy.cutoff.thresholds import stops
 from snn_deploy.errors import CalibrationError
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.stimuli import Stimulus
@@ -110,9 +109,10 @@ def measure(
     kept: list[tuple[int, Stimulus]] = []
     scores, serial = [], []
     for result in progress(run_inputs(program, network, _noted(stimuli, kept), never)):
-        scores.append(result.scores)
+        rest = (0, network.graph.training.timesteps - result.timesteps), (0, 0)
+        scores.append(np.pad(result.scores, rest, "edge"))
         found = stopping_costs(network, result.activity, NOBODY, monitor)
-        serial.append(np.stack(found, axis=-1))
+        serial.append(np.pad(np.stack(found, axis=-1), rest, "edge"))
     program.close()
     prices = prices_for(network, monitor)
     poll_s = prices.poll[CENTRAL]
@@ -191,7 +191,7 @@ def options(evidence: Evidence, costs: Costs, settings: Settings) -> list[Option
 
 def _serial(evidence: Evidence, costs: Costs, settings: Settings) -> Option:
     calibration = calibrate(evidence, settings)
-    timesteps = stops(evidence.scores, calibration.cutoff)
+    timesteps = evidence.stops(calibration.cutoff)
     n_polls = np.searchsorted(calibration.looks, timesteps, side="right")
     each = costs.serial[np.arange(len(timesteps)), timesteps - 1]
     energy, latency = (each + n_polls[:, np.newaxis] * costs.poll).mean(axis=0)
@@ -219,8 +219,8 @@ def _in_stream(settings: Settings, mean_timesteps: float, cost: FloatArray) -> O
 def _retry(evidence: Evidence, costs: Costs, settings: Settings) -> Option:
     """Return a stream of few timesteps, then one of all for what has not settled."""
     calibration = calibrate(evidence, settings)
-    timesteps = stops(evidence.scores, calibration.cutoff)
-    again = float((timesteps == evidence.n_timesteps).mean())
+    timesteps = evidence.stops(calibration.cutoff)
+    again = float((timesteps > settings.at).mean())
     cost = costs.streamed[settings.at - 1] + again * costs.streamed[-1]
     return _in_stream(settings, calibration.mean_timesteps, cost)
 

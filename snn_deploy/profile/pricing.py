@@ -24,6 +24,8 @@ class Pricing:
     network : MappedNetwork
     labels, hashes : array, (n,), or None
         Of all inputs.
+    lengths : array, (n,), optional
+        The last timesteps of inputs that do not last as long as the network runs.
     monitor : {"embedded", "host"}
     """
 
@@ -33,10 +35,12 @@ class Pricing:
         labels: IntArray | None,
         hashes: IntArray,
         monitor: str,
+        lengths: IntArray | None = None,
     ) -> None:
         self.network = network
         self.labels = labels
         self.hashes = hashes
+        self.lengths = lengths
         self.prices = prices_for(network, monitor)
 
     def one_by_one(
@@ -84,7 +88,7 @@ class Pricing:
             parts.append(self._rows(indices[mine], block, block.streamed, *times))
             start += len(block)
         found = np.concatenate(parts)
-        found["chip_timesteps"] = blocks[0].n_timesteps
+        found["chip_timesteps"] = found["timesteps"]
         return found
 
     def _rows(
@@ -106,7 +110,10 @@ class Pricing:
         found["label"] = NO_LABEL if self.labels is None else self.labels[indices]
         found["prediction"] = answers(last)
         found["timesteps"] = block.timesteps
-        found["stopped_early"] = block.timesteps < block.n_timesteps
+        ends: AnyArray = np.array(block.n_timesteps)
+        if self.lengths is not None:
+            ends = np.minimum(self.lengths[indices], ends)
+        found["stopped_early"] = block.timesteps < ends
         found["gap"] = gaps(last)
         for event in EVENTS:
             if event.column:

@@ -174,7 +174,8 @@ def profile_inputs(
             partial(measure, meter, store=store, progress=progress),
             partial(measure, alone, store=NoStore(), progress=_silent),
         )
-        found = _serve(kept, meter.n_timesteps, cutoff is not None, calibration)
+        ends = data.ends[:n]
+        found = _serve(kept, meter.n_timesteps, cutoff is not None, calibration, ends)
         if has_rivals:
             _add_rivals(found, kept)
             twin = twin_of(artifact, data)
@@ -220,11 +221,15 @@ class _Served:
 
 
 def _serve(
-    kept: Successes, n_timesteps: int, has_cutoff: bool, calibration: Calibration | None
+    kept: Successes,
+    n_timesteps: int,
+    has_cutoff: bool,
+    calibration: Calibration | None,
+    ends: IntArray,
 ) -> _Served:
     n, early = kept.n, None
     if calibration is not None and calibration.retry_at:
-        early = two_streams(calibration, n, kept.measure)
+        early = two_streams(calibration, ends, kept.measure)
     elif has_cutoff:
         own = kept.measure(_run(Kind.CUTOFF, n, n_timesteps, "with cutoff"))
         early = own.serial, [own.totals], own.first_scores

@@ -144,7 +144,7 @@ class Unfinished:
             artifact.sha256,
             artifact.network.target.price_set,
             sha256_of(calibration),
-            data.sha256,
+            data.sha256,  # of its lengths, too
             hashlib.sha256(labels).hexdigest(),
             str(n),
             backend,

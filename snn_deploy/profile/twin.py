@@ -10,6 +10,8 @@ from snn_deploy.errors import FitError
 def twin_of(artifact: Artifact, data: Data) -> tuple[Artifact, Data] | None:
     """Return the one-pass twin with its inputs; ``None`` where there is none."""
     network = artifact.network
+    if data.has_timesteps:
+        return None
     if next(obstacles(network.graph, network.target), None) is not None:
         return None
     try:

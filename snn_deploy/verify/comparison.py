@@ -10,7 +10,7 @@ from snn_deploy.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from snn_deploy.errors import DataError
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.quantized import QuantizedGraph
-from snn_deploy.ir.stimuli import Stimulus
+from snn_deploy.ir.stimuli import Stimulus, ends_of
 from snn_deploy.profile.intervals import paired_interval
 from snn_deploy.verify.causes import (
     Explanation,
@@ -80,11 +80,8 @@ class FormComparison:
         self.float = float_layers(spiking, expected)
         self.counts = {name: _Counts() for name in self.order}
         self.n_inputs = 0
+        self.n_timesteps = found.training.timesteps  # of the inputs at hand
         self.answers: dict[str, list[IntArray]] = {}
-
-    @property
-    def n_timesteps(self) -> int:
-        return self.found.training.timesteps
 
     @property
     def has_answers(self) -> bool:
@@ -92,20 +89,22 @@ class FormComparison:
         return self.found.readout.size > 1
 
     def add(self, stimuli: Sequence[Stimulus]) -> None:
-        """Run a batch of inputs in every form.
+        """Run a batch of inputs, all of the same length, in every form.
 
         Raises
         ------
         DataError
             If an input brings biases of its own.
         """
+        (self.n_timesteps,) = {*ends_of(stimuli, self.found.training.timesteps)}
         if any(stimulus.bias is not None for stimulus in stimuli):
             raise DataError(
                 "the inputs bring biases, which the float graph has not; give inputs "
                 "without"
             )
-        chip, events = record_integers(self.found, self.chip, stimuli)
-        floats = record_floats(self.spiking, self.float, stimuli)
+        n = self.n_timesteps
+        chip, events = record_integers(self.found, self.chip, stimuli, n)
+        floats = record_floats(self.spiking, self.float, stimuli, n)
         source = self.found.source.name
         given = {source: chip.sent[source]}
         real = run([self.real[name] for name in self.order], given, self.n_timesteps)

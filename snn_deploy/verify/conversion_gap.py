@@ -10,6 +10,7 @@ from snn_deploy.data.data import Data
 from snn_deploy.errors import DataError
 from snn_deploy.ir.floating import accumulate, evaluate
 from snn_deploy.ir.graph import Graph
+from snn_deploy.ir.stimuli import ends_of
 
 MOST_INPUTS = 500  # float networks are slow
 BATCH = 50
@@ -51,7 +52,10 @@ def conversion_gap(graph: Graph, data: Data) -> Gap:
         labels = data.y[start : start + len(batch), np.newaxis]
         before.append(evaluate(graph, batch, 1).argmax(axis=-1) == labels)
         scores = accumulate(evaluate(spiking, batch), functional)
-        after.append(scores.argmax(axis=-1) == labels)
+        found = scores.argmax(axis=-1) == labels
+        ends = ends_of(batch, found.shape[1])[:, np.newaxis]
+        until = np.minimum(np.arange(found.shape[1]), ends - 1)  # the answer stays
+        after.append(np.take_along_axis(found, until, axis=1))
     return Gap(
         n_inputs=n,
         network=float(np.concatenate(before).mean()),

@@ -74,13 +74,16 @@ def check_lava(
     if not is_installed(CHECK):
         return None, ("Lava is not installed: nothing was compared with it",)
     graph = artifact.network.graph
-    n_timesteps = graph.training.timesteps
     programs = [open_backend(name).load(artifact.network) for name in (DEFAULT, CHECK)]
     n_values = 0
     try:
         for index in range(n):
             mine, theirs = (
-                p.record(data.stimulus(index), QUANTITIES, n_timesteps=n_timesteps)
+                p.record(
+                    data.stimulus(index),
+                    QUANTITIES,
+                    n_timesteps=int(data.ends[index]),
+                )
                 for p in programs
             )
             mismatch = first_mismatch(graph, mine, theirs)

@@ -26,14 +26,16 @@ class Recorded:
 
 
 def record_integers(
-    graph: QuantizedGraph, layers: Mapping[str, Layer], stimuli: Sequence[Stimulus]
+    graph: QuantizedGraph,
+    layers: Mapping[str, Layer],
+    stimuli: Sequence[Stimulus],
+    n_timesteps: int,
 ) -> tuple[Recorded, dict[str, tuple[int, int]]]:
     """Return what the chip does, by the reference, and its saturations and wraps.
 
     Each layer is computed once more by itself, with the voltages before the reset.
     """
-    n_timesteps = graph.training.timesteps
-    simulation = Simulation(graph, stimuli)
+    simulation = Simulation(graph, stimuli, n_timesteps=n_timesteps)
     sent: dict[str, list[IntArray]] = {
         name: [] for name in (graph.source.name, *(p.name for p in graph.populations))
     }
@@ -62,14 +64,16 @@ def record_integers(
 
 
 def record_floats(
-    graph: Graph, layers: Mapping[str, Layer], stimuli: Sequence[Stimulus]
+    graph: Graph,
+    layers: Mapping[str, Layer],
+    stimuli: Sequence[Stimulus],
+    n_timesteps: int,
 ) -> Recorded:
     """Return what the float graph does, in the units of the chip's voltages.
 
     Each layer is computed once more by itself, from the spikes of the graph, for its
     voltages before the reset. ``sent`` is the graph's own.
     """
-    n_timesteps = graph.training.timesteps
     running = FloatRun(graph, stimuli)
     for _ in range(n_timesteps):
         running.step()

@@ -24,7 +24,9 @@ def test_integer_layers_by_themselves_equal_the_reference(case: Case) -> None:
 
     for network in (graph, retime(graph, ROOMY)):
         layers = integer_layers(network)
-        recorded, _ = record_integers(network, layers, stimuli)  # fails if not equal
+        recorded, _ = record_integers(
+            network, layers, stimuli, network.training.timesteps
+        )  # fails if not equal
 
         for layer in layers.values():
             same = explain(

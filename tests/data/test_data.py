@@ -173,15 +173,12 @@ def test_labels_of_a_network_with_one_output_are_left_out(tmp_path: Path) -> Non
 
 
 def test_files_of_other_programs_are_told_by_what_they_are(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
-    torch.save({"x": torch.zeros(2)}, tmp_path / "a.pt")
     (tmp_path / "b.csv").write_text("1,2\n3,4\n")
     (tmp_path / "c.bin").write_bytes(bytes(100))
     with zipfile.ZipFile(tmp_path / "d.zip", "w") as archive:
         archive.writestr("x.csv", "1,2")
 
     for name, words in {
-        "a.pt": "torch.save wrote it",
         "b.csv": "it is text",
         "c.bin": "NumPy has not written it",
         "d.zip": "it holds 'x.csv', no array",
@@ -331,10 +328,13 @@ def test_objects_in_an_array_are_never_unpickled(tmp_path: Path) -> None:
         read_data(tmp_path / "x.npy", SHAPE, DIRECT)
 
 
-def test_sequences_of_different_length_are_refused(tmp_path: Path) -> None:
-    lengths = np.array([6, 4, 6, 6, 6])
+def test_sequences_may_differ_in_length(tmp_path: Path) -> None:
+    lengths = np.array([3, 4, 1, 4, 2])
 
-    with pytest.raises(DataError, match=r"lengths reach from 4 to 6, .* pad them"):
-        read(tmp_path, EVENTS, spikes=SPIKES, lengths=lengths)
-    same = read(tmp_path, EVENTS, spikes=SPIKES, lengths=np.full(5, 6))
-    np.testing.assert_array_equal(same.x, SPIKES)
+    data = read(tmp_path, EVENTS, spikes=SPIKES, lengths=lengths)
+
+    assert data.ends.tolist() == lengths.tolist()
+    np.testing.assert_array_equal(data.x[4, :2], SPIKES[4, :2])
+    assert not data.x[4, 2:].any()
+    same = read(tmp_path, EVENTS, spikes=SPIKES[:, :4], lengths=np.full(5, 4))
+    assert same.lengths is None

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from snn_deploy.arrays import AnyArray
-from snn_deploy.data.event_files import bin_events, read_nmnist
+from snn_deploy.data.event_files import read_nmnist
+from snn_deploy.data.recordings import bin_events
 from snn_deploy.errors import DataError
 
 # two recordings on a sensor of 2 x 3: four events, then two

@@ -441,7 +441,7 @@ def test_layers_by_themselves_are_the_network(model: Graph) -> None:
     chip, _, expected = compiled(model)
     layers = integer_layers(chip)
 
-    recorded, _ = record_integers(chip, layers, stimuli(model))
+    recorded, _ = record_integers(chip, layers, stimuli(model), chip.training.timesteps)
     given = {"input": recorded.sent["input"]}
     order = [layers[p.name] for p in expected.order]
     together = run(order, given, model.training.timesteps)

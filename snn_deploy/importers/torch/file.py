@@ -6,8 +6,6 @@ import json
 import operator
 import os
 import pickle
-import pickletools
-import re
 import warnings
 import zipfile
 from collections.abc import Sequence
@@ -20,7 +18,7 @@ from torch import nn
 
 from snn_deploy.arrays import AnyArray, FloatArray, Shape
 from snn_deploy.errors import ModelError, SnnDeployError
-from snn_deploy.files.archives import check_archive
+from snn_deploy.files.tensors import check_integrity, check_objects
 from snn_deploy.files.writing import write_whole
 from snn_deploy.importers.balance import with_used_inputs
 from snn_deploy.importers.byte_weights import (
@@ -41,10 +39,6 @@ Factors = float | Sequence[float] | FloatArray  # one, or one for each channel
 FORMAT = "snn-deploy model"
 DEFAULT_FUNCTIONAL = "sum"
 VERSIONS = (1, 2)  # read; the last one is written
-_MAKES_TENSORS = re.compile(
-    r"collections OrderedDict|torch \w+Storage|torch\._utils "
-    r"_rebuild_(tensor(_v2)?|parameter)"
-)
 # what a description raises that a program other than this one has written
 _DAMAGED = (
     ArithmeticError,
@@ -344,9 +338,9 @@ def unpickled(path: Path, *, trusts: bool = False) -> Any:
     if not path.is_file():
         raise ModelError(f"{path}: no such file; check the path")
     try:
-        _check_integrity(path)
+        check_integrity(path)
         if not trusts:
-            _check_objects(path)
+            check_objects(path)
         with warnings.catch_warnings():  # of a file that is refused anyway
             warnings.simplefilter("ignore")
             return torch.load(path, weights_only=not trusts, map_location="cpu")
@@ -381,35 +375,6 @@ def _load(path: Path) -> dict[str, Any]:
     raise ModelError(
         f"{path}: not a model; save it with snn_deploy.save(model, path, ...)"
     )
-
-
-def _check_integrity(path: Path) -> None:
-    """Raise an error if a checksum is wrong: torch writes them and never looks."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            check_archive(archive, may_pack=False)
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise zipfile.BadZipFile(damaged)
-
-
-def _check_objects(path: Path) -> None:
-    """Raise an error if other things are called for than those that make tensors.
-
-    What ``torch.load`` allows beyond them can fill the memory.
-    """
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = [n for n in archive.namelist() if n.endswith("/data.pkl")]
-            contents = [archive.read(name) for name in names]
-    else:
-        contents = []  # of before PyTorch 1.6: several pickles and raw bytes
-    for content in contents:
-        for opcode, argument, _ in pickletools.genops(content):
-            if opcode.name == "STACK_GLOBAL":
-                raise pickle.UnpicklingError("a name that is computed")
-            if opcode.name == "GLOBAL" and not _MAKES_TENSORS.fullmatch(str(argument)):
-                raise pickle.UnpicklingError(argument)
 
 
 def _check_size(name: str, tensor: torch.Tensor) -> None:
