@@ -155,7 +155,8 @@ def _run_alone(
     for end in np.unique(ends):
         mine, own = np.flatnonzero(ends == end), betas.copy()
         own[end - 1] = -np.inf
-        part = program.run([stimuli[i] for i in mine], own, is_counted=is_counted)
+        some = [stimuli[i] for i in mine.tolist()]
+        part = program.run(some, own, is_counted=is_counted)
         if part is None:
             return None
         is_over = part.timesteps == end  # the answer stays

@@ -184,6 +184,11 @@ def split_npz(path: Path, seed: int = 0) -> Split:
             f"{path}: holds {', '.join(sorted(arrays)) or 'nothing'}; training needs "
             "labels y, and inputs x or spikes"
         )
+    if {"lengths", "mask"} & set(arrays):
+        raise DataError(
+            f"{path}: has lengths or a mask, and a recipe trains on inputs that all "
+            "last as long; pad them, and leave it out"
+        )
     y, is_events = arrays["y"], "spikes" in arrays
     if y.dtype.kind not in "iu" or y.ndim != 1 or y.min(initial=0) < 0:
         raise DataError(f"{path}: y must be integers from 0, one for each input")

@@ -53,20 +53,18 @@ def _arrays(x: Any, y: Any, name: str) -> dict[str, AnyArray]:
         return _with_labels({name: as_array(x)}, y)
     if isinstance(x, Mapping):
         return _with_labels({str(k): as_array(values) for k, values in x.items()}, y)
-    inputs: list[AnyArray] = []
-    labels: list[AnyArray] = []
-    for item in _items(x):
-        mine, label = _parted(item, name)
-        inputs.append(as_array(mine))
-        if label is not None:
-            labels.append(as_array(label))
+    if y is not None and not isinstance(x, list | tuple):
+        raise DataError(
+            f"x is a {type(x).__name__}, which brings its own labels; leave y out, or "
+            "give x as an array"
+        )
+    items = [_parted(item, name) for item in _items(x)]
+    inputs = [as_array(mine) for mine, _ in items]
+    labels = [as_array(label) for _, label in items if label is not None]
     if not inputs:
         raise DataError("x holds no inputs; give at least one")
-    if labels and (y is not None or len(labels) != len(inputs)):
-        raise DataError(
-            f"{len(labels)} of {len(inputs)} items of x bring a label; "
-            + ("leave y out" if y is not None else "give all of them one")
-        )
+    if labels and len(labels) != len(inputs):
+        raise DataError(f"{len(labels)} of {len(inputs)} items have a label; give all")
     is_batched = _comes_in_batches(x)
     found = (_of_batches if is_batched else _of_single)(name, inputs)
     if labels:

@@ -150,9 +150,8 @@ def test_blocks_of_a_profile_do_not_change_a_stream(
     parts = profiled(net, open_backend("cpu"), DATA)
 
     for column in ("latency_s", "period_s", "energy_static_j"):
-        np.testing.assert_array_equal(
-            *(p.runs[Schedule.STREAMED].column(column) for p in (whole, parts))
-        )
+        one, other = (p.runs[Schedule.STREAMED].column(column) for p in (whole, parts))
+        np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(whole.totals.values, parts.totals.values)
 
 
@@ -202,7 +201,7 @@ def test_the_command_line_takes_lengths(
     net: sd.Network, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, snn = tmp_path / "data.npz", str(tmp_path / "net.snn")
-    np.savez(path, y=np.zeros(N, int), **DATA)
+    np.savez(path, y=np.zeros(N, int), spikes=SPIKES, lengths=LENGTHS)
     net.save(snn)
 
     assert main(["calibrate", snn, "--data", str(path), "--budget", "0.2"]) == 0

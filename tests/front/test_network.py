@@ -164,8 +164,12 @@ def test_inputs_that_are_none_are_told(
         network.profile(TensorDataset(torch.tensor(x)), y)
     with pytest.raises(DataError, match="x holds no inputs; give at least one"):
         network.profile(iter([]))
-    with pytest.raises(DataError, match=r"shapes \(\d+, \d+\) to .*; pad sequences"):
+    with pytest.raises(DataError, match=r"x has inputs of shape \(5, 6\)"):
         network.profile([(np.zeros((5, 6)), 0), (np.zeros((4, 6)), 1)])
+    with pytest.raises(DataError, match=r"shapes \(4, 7\) to \(5, 6\); give inputs"):
+        network.profile([(np.zeros((5, 6)), 0), (np.zeros((4, 7)), 1)])
+    with pytest.raises(DataError, match="an item of x has 3 parts; give"):
+        network.profile([(x[0], 0, 3)])
     with pytest.raises(DataError, match="1 of 2 items have a label; give all"):
         network.profile(iter([(x, y), (x, None)]))
     with pytest.raises(DataError, match=r"x has inputs of shape \(4,\)"):

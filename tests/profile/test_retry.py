@@ -156,7 +156,7 @@ def test_two_inputs_cost_what_a_hand_adds_up(monkeypatch: pytest.MonkeyPatch) ->
         measure, meter, store=NoStore(), progress=lambda done, n, what: done
     )
 
-    rows, parts, first_scores = two_streams(rule, 2, measured)
+    rows, parts, first_scores = two_streams(rule, np.full(2, 3), measured)
 
     totals = sum_of(parts)
     assert asked == [(1, [0, 1]), (3, [1])]
