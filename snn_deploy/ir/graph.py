@@ -228,9 +228,8 @@ class Graph:
     def replace(self, node: Node, by: Node) -> "Graph":
         """Return the graph with one layer exchanged."""
         nodes = tuple(by if item is node else item for item in self.nodes)
-        return replace(
-            self, nodes=nodes, edges=_renamed(self.edges, node.name, by.name)
-        )
+        edges = _renamed(self.edges, node.name, by.name)
+        return self._with(nodes, edges, (node,), by)
 
     def merge(self, first: Node, second: Node, *, into: Node) -> "Graph":
         """Return the graph with two layers in a row made one."""
@@ -243,7 +242,20 @@ class Graph:
             if not (edge.source == first.name and edge.target == second.name)
         )
         edges = _renamed(edges, first.name, into.name)
-        return replace(self, nodes=nodes, edges=_renamed(edges, second.name, into.name))
+        edges = _renamed(edges, second.name, into.name)
+        return self._with(nodes, edges, (first, second), into)
+
+    def _with(
+        self,
+        nodes: tuple[Node, ...],
+        edges: tuple[Edge, ...],
+        gone: tuple[Node, ...],
+        by: Node,
+    ) -> "Graph":
+        """Return the graph with these layers, ``by`` the output if one gone was."""
+        was_output = self.output_name in [node.name for node in gone]
+        output = by.name if was_output else self.output_name
+        return replace(self, nodes=nodes, edges=edges, output_name=output)
 
     def append(self, node: Node) -> "Graph":
         """Return the graph with one more layer behind the output."""

@@ -8,22 +8,24 @@ import numpy as np
 
 from snn_deploy.arrays import AnyArray, FloatArray, Shape
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.onnx.constants import computed
+from snn_deploy.importers.onnx.constants import computed, shape_of
 from snn_deploy.importers.onnx.file import OnnxModel, Operator
 from snn_deploy.importers.onnx.layers import Steps, activation
+from snn_deploy.importers.onnx.quantization import Levels
 from snn_deploy.ir.graph import Edge, Graph, Training
 from snn_deploy.ir.nodes import Input, Node, affine
 from snn_deploy.ir.stimuli import Encoding
 
 logger = logging.getLogger(__name__)
 DEFAULT_TIMESTEPS = 32  # of the spiking network; a conventional one has none
+MOST_NAMED = 3
 PASSED = ("Identity", "Dropout", "Cast")
 SUPPORTED = (
     "Conv, ConvTranspose, Gemm, MatMul, BatchNormalization, AveragePool, "
     "GlobalAveragePool, Concat of channels, Pad with zeros, Resize to whole factors, "
     "ReduceMean over the positions, Flatten, Reshape and Squeeze to a row, Add, Relu, "
-    "Clip, Floor, Transpose between channels first and last, and Add, Sub, Mul, Div "
-    "with constants"
+    "Clip, Floor, Transpose between channels first and last, QuantizeLinear and "
+    "DequantizeLinear behind one another, and Add, Sub, Mul, Div with constants"
 )
 TO_FIRST = ((0, 3, 1, 2), (0, 2, 1))  # axes by which channels come first
 _ELEMENTWISE = (*PASSED, "Add", "Sub", "Mul", "Div")
@@ -70,6 +72,8 @@ class Builder:
         self.constants: dict[str, AnyArray] = dict(model.constants)
         self.values: dict[str, Value | Ended | Unknown] = {}
         self.input_uses: set[tuple[float, float]] = set()  # scale and offset
+        self.unrounded: list[str] = []  # quantizations that are left out
+        self.quantized: dict[str, tuple[Value, Levels]] = {}  # not yet dequantized
         for kind, items in (("inputs", model.inputs), ("outputs", model.outputs)):
             if len(items) != 1:
                 raise ModelError(
@@ -77,7 +81,7 @@ class Builder:
                     "export the part between one input and one output"
                 )
         (self.output,) = model.outputs
-        self.shapes = model.shapes
+        self.shapes = {**model.inputs, **model.shapes}
         ((name, sizes),) = model.inputs.items()
         is_last = _reads_channels_last(model, name)
         start = Input(name=_plain(name), shape=self._shape(name, sizes, is_last))
@@ -118,13 +122,17 @@ class Builder:
         if convert is None or item.domain not in ("", "ai.onnx"):
             self.values[item.output[0]] = Unknown(kind, name)
             return
-        self.values[item.output[0]] = convert(item, name)
+        value = convert(item, name)
+        if value is not None:
+            self.values[item.output[0]] = value
 
     def _is_constant(self, item: Operator) -> bool:
         """Return whether an operator gives a constant, which is kept."""
         inputs = [self.constants[n] for n in item.input if n in self.constants]
         if item.op_type == "Constant":
             found = item.attributes.get("value")
+        elif item.op_type == "Shape":
+            found = shape_of(item, self.shapes.get(item.input[0], []))
         elif inputs and len(inputs) == len(item.input):
             found = computed(item, inputs)
         else:
@@ -236,6 +244,12 @@ class Builder:
             raise ModelError(
                 f"{self.path}: the input is used with {len(self.input_uses)} different "
                 "scales and offsets; use one for all layers"
+            )
+        if self.unrounded:
+            logger.warning(
+                f"{self.path}: {len(self.unrounded)} values that are quantized without "
+                f"an activation ({', '.join(self.unrounded[:MOST_NAMED])}) are taken "
+                "as they are, neither rounded nor cut: sums have no levels on a chip"
             )
         ((scale, offset),) = self.input_uses
         used = _needed(self.edges, output)

@@ -104,12 +104,25 @@ def upsampling(
     return Upsample2d(name=name, shape=shape, factor=(int(along[0]), int(along[1])))
 
 
-def uneven_pads(item: Operator) -> tuple[int, ...] | None:
-    """Return the pads of each side where they differ between the sides."""
-    pads = tuple(int(n) for n in item.attributes.get("pads", ()))
-    half = len(pads) // 2
-    is_given = item.attributes.get("auto_pad", "NOTSET") == "NOTSET"
-    return pads if is_given and pads[:half] != pads[half:] else None
+def pads_of(item: Operator, sizes: Shape, kernel: Shape) -> tuple[int, ...]:
+    """Return the zeros at the beginnings and the ends of all axes; none: without."""
+    found = item.attributes
+    kind = found.get("auto_pad", "NOTSET")
+    pads = tuple(int(n) for n in found.get("pads", ()))
+    if kind in ("SAME_UPPER", "SAME_LOWER"):
+        ones = (1,) * len(sizes)
+        strides, dilations = found.get("strides", ones), found.get("dilations", ones)
+        each = zip(sizes, kernel, strides, dilations, strict=True)
+        less, more = zip(*(_halves(*along) for along in each), strict=True)
+        return (*less, *more) if kind == "SAME_UPPER" else (*more, *less)
+    return pads if kind == "NOTSET" else ()
+
+
+def _halves(size: int, kernel: int, stride: int, dilation: int) -> Pair:
+    """Return the zeros on both sides that give a value for each stride, less first."""
+    reach = (-(-size // stride) - 1) * stride + dilation * (kernel - 1) + 1
+    total = max(0, reach - size)
+    return total // 2, total - total // 2
 
 
 def fully_connected(

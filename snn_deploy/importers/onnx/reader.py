@@ -24,14 +24,16 @@ from snn_deploy.importers.onnx.layers import (
     batch_norm,
     convolution,
     fully_connected,
+    pads_of,
     transposed,
-    uneven_pads,
     upsampling,
 )
+from snn_deploy.importers.onnx.quantization import Levels, levels_of
 from snn_deploy.importers.options import NO_OPTIONS, ReadOptions
 from snn_deploy.ir.graph import Graph
-from snn_deploy.ir.nodes import Add, AvgPool2d, Flatten, shifted
-from snn_deploy.ir.scatter import Channels
+from snn_deploy.ir.neurons import Qcfs, Relu
+from snn_deploy.ir.nodes import Add, AvgPool2d, Flatten, Input, shifted
+from snn_deploy.ir.scatter import Channels, Upsample2d
 from snn_deploy.names import shown
 
 # what operators raise whose attributes or weights the checker has let through
@@ -82,10 +84,13 @@ class _Operators(Builder):
         source = self.settled(item.input[0], name)
         weight = self.constant(item, 1, name)
         bias = self.constant(item, 2, name) if _has(item, 2) else np.zeros(len(weight))
-        if (pads := uneven_pads(item)) is not None:  # on both sides, each its own
-            source = self._padded(source, f"{name}_pad", pads)
-            attributes = {**item.attributes, "pads": ()}
-            item = replace(item, attributes=attributes)
+        shape = self.nodes[source].output_shape
+        pads = pads_of(item, shape[2 - weight.ndim :], weight.shape[2:])
+        half = len(pads) // 2
+        if pads[:half] != pads[half:]:  # on both sides, each its own
+            source, pads = self._padded(source, f"{name}_pad", pads), ()
+        attributes = {**item.attributes, "pads": pads, "auto_pad": "NOTSET"}
+        item = replace(item, attributes=attributes)
         shape = self.nodes[source].output_shape
         return self.add(convolution(item, name, weight, bias, shape), source)
 
@@ -322,6 +327,51 @@ class _Operators(Builder):
 
     def read_sigmoid(self, item: Operator, name: str) -> Ended:
         return Ended(item.op_type, name, item.input[0])
+
+    def read_quantizelinear(self, item: Operator, name: str) -> None:
+        levels = self._levels(item, name)
+        source, target = item.input[0], item.output[0]
+        if source in self.constants:
+            values = self.constant(item, 0, name)
+            scale, zero = levels.along(item, values)
+            stored = np.rint(values / scale) + zero
+            self.constants[target] = np.clip(stored, levels.low, levels.high)
+            return
+        value = self.value(source, name)
+        is_cut = levels.cuts_at_zero and self._is_sum(value.layer)
+        if value.steps.is_activation or is_cut:
+            steps = levels.rounded(value.steps, name)
+            value = replace(value, steps=steps, name=value.name or name)
+        else:
+            self.unrounded.append(name)
+        self.quantized[target] = value, levels
+
+    def read_dequantizelinear(self, item: Operator, name: str) -> Value | None:
+        levels, source = self._levels(item, name), item.input[0]
+        if source in self.constants:
+            values = self.constant(item, 0, name)
+            scale, zero = levels.along(item, values)
+            self.constants[item.output[0]] = (values - zero) * scale
+            return None
+        value, before = self.quantized.get(source, (None, levels))
+        if value is None or not levels.is_same(before):
+            raise ModelError(
+                f"{name}: dequantizes {source}, which nothing quantizes with the same "
+                "scale and zero point; export in the QDQ format, both around each "
+                "operator"
+            )
+        return value
+
+    def _is_sum(self, layer: str) -> bool:
+        """Return whether what a layer gives is no activation's output yet."""
+        if not isinstance(self.nodes[layer], Flatten | AvgPool2d | Upsample2d):
+            return not isinstance(self.nodes[layer], Input | Relu | Qcfs)
+        return any(self._is_sum(e.source) for e in self.edges if e.target == layer)
+
+    def _levels(self, item: Operator, name: str) -> Levels:
+        scale = self.constant(item, 1, name).reshape(-1)
+        zero = self.constants.get(item.input[2]) if _has(item, 2) else None
+        return levels_of(item, name, scale, zero)
 
     def read_relu(self, item: Operator, name: str) -> Value:
         return self._step(item, name, "Clip", 0.0, np.inf)
