@@ -32,7 +32,7 @@ from snn_deploy.cli import (
     train,
     verify,
 )
-from snn_deploy.cli.console import readable
+from snn_deploy.cli.console import json_alone, readable
 from snn_deploy.errors import SnnDeployError
 from snn_deploy.version import __version__
 
@@ -80,7 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = argparse.Namespace(debug=False)
     try:
         options = _parser().parse_args(arguments)
-        options.call(options)
+        with json_alone(options):
+            options.call(options)
         sys.stdout.flush()
     except SnnDeployError as error:
         return _fail(str(error))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snn_deploy.cli.console import add_json_option
 from snn_deploy.cli.reading import positive, share
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def add_to(commands: Any) -> None:
         choices=("embedded", "host"),
         help="with --optimize: which processor polls the chip (default: embedded)",
     )
+    add_json_option(parser)
     parser.set_defaults(call=call)
 
 
@@ -87,7 +89,7 @@ def call(options: argparse.Namespace) -> None:
     """Run the calibration inputs for all timesteps and store the thresholds."""
     from snn_deploy.artifact import pack, read_artifact, write_artifact
     from snn_deploy.cli.calibration import show_budgets, show_classes, verdict
-    from snn_deploy.cli.console import out
+    from snn_deploy.cli.console import give_json, out
     from snn_deploy.cli.reading import note_repeated, read_inputs
     from snn_deploy.cutoff.calibrate import best_score, calibrate, require_inputs
 
@@ -115,7 +117,8 @@ def call(options: argparse.Namespace) -> None:
     for line in (*calibration.lines, *verdict(certified, calibration)):
         out(line)
     out(f"wrote {options.network}")
-    if not options.optimize:
+    give_json(options, calibration.as_json())
+    if not options.optimize and not options.json:
         for line in _cheapest(artifact, data, settings, options.monitor):
             out(line)
 

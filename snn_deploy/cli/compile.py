@@ -5,6 +5,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snn_deploy.cli.console import add_json_option
+from snn_deploy.cli.inspect import artifact_json
 from snn_deploy.cli.reading import (
     DEFAULT_TARGET,
     add_model_options,
@@ -115,6 +117,7 @@ def add_to(commands: Any) -> None:
         help="write each stage as text there, a line for each layer, population and "
         "neurocore, good for diff; those before an error as well",
     )
+    add_json_option(parser)
     parser.set_defaults(call=call)
 
 
@@ -155,7 +158,7 @@ def call(options: argparse.Namespace) -> None:
     """Compile and write the artifact."""
     from snn_deploy.artifact import pack, write_artifact
     from snn_deploy.chip.target_file import read_target
-    from snn_deploy.cli.console import out
+    from snn_deploy.cli.console import give_json, out
     from snn_deploy.compiler.lower.one_pass import obstacles
     from snn_deploy.compiler.map.placement import read_placement
     from snn_deploy.compiler.pipeline import compile_model, keep_quiet
@@ -220,6 +223,7 @@ def call(options: argparse.Namespace) -> None:
             "graded spikes: compile --one-pass gives it, profile what it costs"
         )
     out(f"wrote {path}")
+    give_json(options, {**artifact_json(artifact), "file": str(path)})
 
 
 def _time(graph: "QuantizedGraph") -> str:

@@ -1,7 +1,12 @@
 """Print text and tables."""
 
+import argparse
+import io
+import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from typing import Any
 
 from snn_deploy.names import shown
 
@@ -16,6 +21,30 @@ def out(text: str) -> None:
 def note(text: str) -> None:
     """Print a line beside the results, on standard error."""
     print(readable(text), file=sys.stderr, flush=True)
+
+
+def add_json_option(parser: Any) -> None:
+    """Add ``--json``, see ``give_json``."""
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON alone, a line of it"
+    )
+
+
+@contextmanager
+def json_alone(options: argparse.Namespace) -> Iterator[None]:
+    """With ``--json`` let nothing else reach standard output."""
+    options.stream = sys.stdout
+    if getattr(options, "json", False):
+        with redirect_stdout(io.StringIO()):
+            yield
+    else:
+        yield
+
+
+def give_json(options: argparse.Namespace, found: dict[str, Any]) -> None:
+    """With ``--json`` print what a command found, on one line."""
+    if options.json:
+        print(json.dumps(found, allow_nan=False), file=options.stream, flush=True)
 
 
 def readable(text: str) -> str:

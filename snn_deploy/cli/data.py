@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from snn_deploy.cli.console import add_json_option
+
 
 def add_to(commands: Any) -> None:
     """Add this command to the parser's."""
@@ -25,12 +27,13 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("data"), help="folder (data/)"
     )
+    add_json_option(parser)
     parser.set_defaults(call=call)
 
 
 def call(options: argparse.Namespace) -> None:
     """Read the data set, write the two files."""
-    from snn_deploy.cli.console import out
+    from snn_deploy.cli.console import give_json, out
     from snn_deploy.data.datasets import load_split, write_data
 
     split = load_split(
@@ -38,6 +41,9 @@ def call(options: argparse.Namespace) -> None:
     )
     folder: Path = options.output
     folder.mkdir(parents=True, exist_ok=True)
+    files = []
     for name, part in (("calib.npz", split.calibration), ("test.npz", split.test)):
         write_data(part, folder / name)
         out(f"wrote {folder / name}: {len(part):,} inputs")
+        files.append({"file": str(folder / name), "n_inputs": len(part)})
+    give_json(options, {"files": files})

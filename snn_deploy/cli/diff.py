@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snn_deploy.cli.console import add_json_option
 from snn_deploy.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("before", type=Path, help="folder of a profile")
     parser.add_argument("after", type=Path, help="folder of another one")
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    add_json_option(parser)
     parser.add_argument(
         "--fail-if",
         type=_condition,
@@ -50,16 +51,14 @@ def _condition(text: str) -> "Condition":
 
 def call(options: argparse.Namespace) -> None:
     """Print the changes, and which of them must not be."""
-    from snn_deploy.cli.console import note, out
+    from snn_deploy.cli.console import give_json, note
     from snn_deploy.profile.diff import compare, read_profile
 
     before, after = read_profile(options.before), read_profile(options.after)
     diff = compare(before, after)
     failed = [c.text for c in options.fail_if if c.holds(diff)]
-    if options.json:
-        out(_as_json(diff, before, after, failed))
-    else:
-        _show(diff, before, after)
+    _show(diff, before, after)
+    give_json(options, _as_json(diff, before, after, failed))
     for text in failed:
         note(f"failed: {text}")
     if failed:
@@ -68,17 +67,14 @@ def call(options: argparse.Namespace) -> None:
 
 def _as_json(
     diff: "Diff", before: "SavedProfile", after: "SavedProfile", failed: list[str]
-) -> str:
-    import json
-
+) -> dict[str, Any]:
     sides = {"before": before, "after": after}
     profiles = {
         name: {key: side.summary.get(key) for key in ("network", "target", "backend")}
         | {"folder": side.folder}
         for name, side in sides.items()
     }
-    found = {"profiles": profiles, **diff.as_json(), "failed": failed}
-    return json.dumps(found, indent=1, allow_nan=False)
+    return {"profiles": profiles, **diff.as_json(), "failed": failed}
 
 
 def _show(diff: "Diff", before: "SavedProfile", after: "SavedProfile") -> None:

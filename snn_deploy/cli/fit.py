@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snn_deploy.cli.console import add_json_option
 from snn_deploy.cli.reading import DEFAULT_TARGET, add_model_options, read_shapes
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def add_to(commands: Any) -> None:
         default=DEFAULT_TARGET,
         help="a chip (see snn-deploy targets) or a .toml file",
     )
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    add_json_option(parser)
     add_model_options(parser)
     parser.set_defaults(call=call)
 
@@ -38,16 +39,14 @@ def add_to(commands: Any) -> None:
 def call(options: argparse.Namespace) -> None:
     """Print the table and the problems."""
     from snn_deploy.chip.target_file import read_target
-    from snn_deploy.cli.console import out
+    from snn_deploy.cli.console import give_json
     from snn_deploy.compiler.fit import fit
     from snn_deploy.errors import FitError
 
     graph = read_shapes(options.model, options)
     found = fit(graph, read_target(options.target))
-    if options.json:
-        out(_as_json(found))
-    else:
-        _show(found)
+    _show(found)
+    give_json(options, _as_json(found))
     if found.problems:
         others = ", ".join(_fitting(graph, options.target))
         n = len(found.problems)
@@ -102,9 +101,8 @@ def _show(found: "Fit") -> None:
         out(f"does not fit: {problem}")
 
 
-def _as_json(found: "Fit") -> str:
-    import json
+def _as_json(found: "Fit") -> dict[str, Any]:
     from dataclasses import asdict
 
     counts = {"least_cores": found.least_cores, "n_chips": found.n_chips}
-    return json.dumps({**asdict(found), **counts}, indent=1)
+    return {**asdict(found), **counts}

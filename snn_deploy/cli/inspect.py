@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snn_deploy.cli.console import add_json_option
 from snn_deploy.cli.reading import add_model_options, read_model
 from snn_deploy.errors import ArtifactError, DataError
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from snn_deploy.chip.neurocore import NeurocoreLimits
     from snn_deploy.ir.graph import Graph
     from snn_deploy.ir.mapped import Neurocore
+    from snn_deploy.ir.nodes import Node
     from snn_deploy.ir.quantized import Population, Projection
 
 
@@ -43,13 +45,14 @@ def add_to(commands: Any) -> None:
         help="write where the neurons of a compiled network lie, as .toml for compile "
         "--placement",
     )
+    add_json_option(parser)
     add_model_options(parser)
     parser.set_defaults(call=call)
 
 
 def call(options: argparse.Namespace) -> None:
     """Print the tables, draw the map."""
-    from snn_deploy.cli.console import out
+    from snn_deploy.cli.console import give_json, out
 
     if options.profile is not None and options.map is None:
         raise DataError("--profile colors a map; give --map map.svg as well")
@@ -62,6 +65,7 @@ def call(options: argparse.Namespace) -> None:
         if options.placement is not None:
             write_placement(artifact, options.placement)
         show_artifact(artifact)
+        give_json(options, artifact_json(artifact))
         for path in (options.map, options.placement):
             if path is not None:
                 out(f"wrote {path}")
@@ -71,7 +75,9 @@ def call(options: argparse.Namespace) -> None:
             "compile it first"
         )
     else:
-        show_graph(read_model(options.file, options))
+        graph = read_model(options.file, options)
+        show_graph(graph)
+        give_json(options, graph_json(graph))
 
 
 def draw_map(artifact: "Artifact", path: Path, profile: Path | None) -> None:
@@ -107,16 +113,17 @@ def show_graph(graph: "Graph") -> None:
     from snn_deploy.cli.console import out, show_table
     from snn_deploy.ir.text import node_parameters
 
-    rows = []
-    for node in graph.order:
-        n = sum(
-            value.size for name, value in vars(node).items() if hasattr(value, "size")
+    rows = [
+        (
+            node.name,
+            type(node).__name__,
+            ", ".join(source.name for source in graph.sources(node)),
+            "x".join(map(str, node.output_shape)),
+            _n_values(node),
+            node_parameters(node),
         )
-        sources = ", ".join(source.name for source in graph.sources(node))
-        shape = "x".join(map(str, node.output_shape))
-        rows.append(
-            (node.name, type(node).__name__, sources, shape, n, node_parameters(node))
-        )
+        for node in graph.order
+    ]
     columns = ("layer", "kind", "from", "output", "values", "parameters")
     show_table(graph.name, columns, rows)
     training = graph.training
@@ -125,6 +132,83 @@ def show_graph(graph: "Graph") -> None:
         f"x * {training.input_scale:g} + {training.input_offset:g}, outputs: "
         f"{training.functional.value} over time"
     )
+
+
+def _n_values(node: "Node") -> int:
+    return sum(value.size for value in vars(node).values() if hasattr(value, "size"))
+
+
+def graph_json(graph: "Graph") -> dict[str, Any]:
+    """Return the layers of a float graph, ready for JSON."""
+    return {
+        "network": graph.name,
+        "timesteps": graph.training.timesteps,
+        "encoding": graph.training.encoding.value,
+        "input_scale": graph.training.input_scale,
+        "input_offset": graph.training.input_offset,
+        "functional": graph.training.functional.value,
+        "layers": [
+            {
+                "name": node.name,
+                "kind": type(node).__name__,
+                "from": [source.name for source in graph.sources(node)],
+                "output": node.output_shape,
+                "n_values": _n_values(node),
+            }
+            for node in graph.order
+        ],
+    }
+
+
+def artifact_json(artifact: "Artifact") -> dict[str, Any]:
+    """Return a compiled network, ready for JSON; keys as in ``summary.json``."""
+    from dataclasses import asdict
+
+    from snn_deploy.profile.neurobench import static_metrics
+
+    network = artifact.network
+    graph, limits = network.graph, network.target.neurocore
+    calibration = artifact.calibration
+    return {
+        "network": graph.name,
+        "network_sha256": artifact.sha256,
+        "target": network.target.name,
+        "timesteps": graph.training.timesteps,
+        "one_pass_of": graph.one_pass_of,
+        "pipeline_depth": graph.depth,
+        "encoding": graph.training.encoding.value,
+        "functional": graph.training.functional.value,
+        "mapped_for": network.goal,
+        "n_chips": network.n_chips,
+        "n_neurocores": len(network.cores),
+        "n_neurocores_allowed": network.target.mesh.neurocores * network.n_chips,
+        "n_neurons": sum(population.size for population in graph.populations),
+        "populations": [
+            {"name": p.name, "shape": p.shape, "n_neurons": p.size, "offset": p.offset}
+            for p in graph.populations
+        ],
+        "projections": [
+            {
+                "from": p.source,
+                "to": p.target,
+                "kind": type(p.synapses).__name__,
+                "n_weights": p.synapses.weights.size,
+                "exponent": p.exponent,
+            }
+            for p in graph.projections
+        ],
+        "neurocores": [
+            {
+                "neurocore": core.index,
+                "populations": [piece.population for piece in core.pieces],
+                **core.taken(limits),
+            }
+            for core in network.cores
+        ],
+        "lossy_steps": [asdict(change) for change in graph.changes],
+        "neurobench": static_metrics(graph),
+        "cutoff": None if calibration is None else calibration.as_json(),
+    }
 
 
 def show_artifact(artifact: "Artifact") -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from snn_deploy.backends.registry import BACKENDS, CHECK, DEFAULT, open_backend
 from snn_deploy.cli.compile import not_negative
+from snn_deploy.cli.console import add_json_option
 from snn_deploy.cli.profile_tables import (
     show,
     show_detail,
@@ -116,6 +117,7 @@ def add_to(commands: Any) -> None:
         help="events and dynamic energy of each layer, neurocore and chip timestep, "
         "also as detail.parquet",
     )
+    add_json_option(parser)
     add_worker_options(parser)
     add_drift_options(parser)
     add_model_options(parser)
@@ -146,7 +148,9 @@ class _Job:
 
 def call(options: argparse.Namespace) -> None:
     """Profile, write the files, print the table."""
-    from snn_deploy.cli.console import out
+    import json
+
+    from snn_deploy.cli.console import give_json, out
     from snn_deploy.profile.store import Unfinished
     from snn_deploy.report.picture_files import write_pictures
     from snn_deploy.report.profile_files import write_profile
@@ -164,6 +168,8 @@ def call(options: argparse.Namespace) -> None:
         wrote.append(f"{len(drawn)} pictures")
     _show(profile, additions, is_full=options.full)
     out(f"wrote {options.output / wrote[0]}, {', '.join(wrote[1:])}")
+    summary = options.output / "summary.json"
+    give_json(options, json.loads(summary.read_text(encoding="utf-8")))
     if additions.verification is not None:
         refuse(additions.verification, options.network)
     if profile.failed:

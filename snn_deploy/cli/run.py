@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snn_deploy.backends.registry import BACKENDS, DEFAULT
+from snn_deploy.cli.console import add_json_option
 from snn_deploy.cli.reading import positive
 from snn_deploy.errors import DataError
 
@@ -54,9 +55,7 @@ def add_to(commands: Any) -> None:
     shown.add_argument(
         "--watch", action="store_true", help="show the outputs while they grow"
     )
-    shown.add_argument(
-        "--json", action="store_true", help="print JSON, a line for each input"
-    )
+    add_json_option(shown)
     recording = parser.add_argument_group("recording what every neuron does")
     recording.add_argument(
         "--record",
@@ -122,7 +121,7 @@ def _record(options: argparse.Namespace) -> None:
     from snn_deploy.backends.protocol import LIMITED
     from snn_deploy.backends.registry import open_backend
     from snn_deploy.backends.results import limited_in_words
-    from snn_deploy.cli.console import note, out
+    from snn_deploy.cli.console import give_json, note, out
     from snn_deploy.cli.reading import note_remarks
     from snn_deploy.front.progress import with_progress
     from snn_deploy.verify.recording import read_raw, record, take_limited, write_trace
@@ -154,6 +153,8 @@ def _record(options: argparse.Namespace) -> None:
         if any(counts.values()):
             note(f"{name}: {limited_in_words(**counts)}, {REGISTERS}")
     out(f"{n} inputs of {inputs.n_timesteps} timesteps; wrote {options.output}")
+    written = {"file": str(options.output), "n_inputs": n}
+    give_json(options, {**written, "timesteps": inputs.n_timesteps})
 
 
 def backend_name(asked: str) -> str:
@@ -201,7 +202,7 @@ def _show_all(
     calibration: "Calibration | None",
 ) -> None:
     from snn_deploy.backends.results import Failure
-    from snn_deploy.cli.console import note, out
+    from snn_deploy.cli.console import give_json, note
     from snn_deploy.cutoff.decision import never
     from snn_deploy.cutoff.monitor import run_inputs
     from snn_deploy.cutoff.restarting import Restarting
@@ -221,11 +222,11 @@ def _show_all(
                 note(f"input {result.index} failed twice: {result.reason}")
                 continue
             label = None if data.y is None else int(data.y[result.index])
-            if options.json:
-                out(_as_json(result, label, backend_name(options.backend)))
-            else:
+            if not options.json:  # for many inputs tables take their time
                 _show(result, label, artifact, calibration)
                 _show_limited(result)
+            backend_used = backend_name(options.backend)
+            give_json(options, _as_json(result, label, backend_used))
     if has_failed:
         raise SystemExit(FAILED)
 
@@ -239,25 +240,21 @@ def _show_limited(result: "RunResult") -> None:
         out(f"{limited}, {REGISTERS}")
 
 
-def _as_json(result: "RunResult", label: int | None, backend: str) -> str:
-    import json
-
+def _as_json(result: "RunResult", label: int | None, backend: str) -> dict[str, Any]:
     is_class = result.scores.shape[1] > 1  # one output answers with a value
-    return json.dumps(
-        {
-            "index": result.index,
-            "label": label,
-            "prediction": result.prediction if is_class else None,
-            "timesteps": result.timesteps,
-            "chip_timesteps": result.chip_timesteps,
-            "stopped_early": result.stopped_early,
-            "gap": result.gap if is_class else None,
-            "scores": result.scores.tolist(),
-            "saturations": result.activity.saturations,
-            "wraps": result.activity.wraps,
-            "backend": backend,
-        }
-    )
+    return {
+        "index": result.index,
+        "label": label,
+        "prediction": result.prediction if is_class else None,
+        "timesteps": result.timesteps,
+        "chip_timesteps": result.chip_timesteps,
+        "stopped_early": result.stopped_early,
+        "gap": result.gap if is_class else None,
+        "scores": result.scores.tolist(),
+        "saturations": result.activity.saturations,
+        "wraps": result.activity.wraps,
+        "backend": backend,
+    }
 
 
 def _show_value(result: "RunResult", artifact: "Artifact") -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snn_deploy.cli.console import add_json_option
 from snn_deploy.cli.reading import add_worker_options, workers_of
 
 if TYPE_CHECKING:
@@ -27,12 +28,13 @@ def add_to(commands: Any) -> None:
         "-o", "--output", type=Path, default=Path("sweep"), help="folder (sweep/)"
     )
     add_worker_options(parser)
+    add_json_option(parser)
     parser.set_defaults(call=call)
 
 
 def call(options: argparse.Namespace) -> None:
     """Measure, write the files, print the table."""
-    from snn_deploy.cli.console import note, out
+    from snn_deploy.cli.console import give_json, note, out
     from snn_deploy.front.progress import with_progress
     from snn_deploy.profile.sweep import (
         Bench,
@@ -60,6 +62,8 @@ def call(options: argparse.Namespace) -> None:
     write_sweep(outcomes, best, options.output)
     _show(outcomes, best)
     out(f"wrote {options.output / 'sweep.csv'} and sweep.svg")
+    ways = zip(outcomes, best, strict=True)
+    give_json(options, {"ways": [{**way, "unbeaten": bool(b)} for way, b in ways]})
 
 
 def _show(outcomes: Sequence["Outcome"], best: Sequence[bool]) -> None:

@@ -4,6 +4,8 @@ import argparse
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from snn_deploy.cli.console import add_json_option
+
 if TYPE_CHECKING:
     from snn_deploy.chip.target import Target
 
@@ -28,17 +30,23 @@ def add_to(commands: Any) -> None:
         metavar="CHIP.toml",
         help="check a file of your own: what is wrong with it, or what it leaves open",
     )
+    add_json_option(parser)
     parser.set_defaults(call=call)
 
 
 def call(options: argparse.Namespace) -> None:
     """Print one line for each target, or its prices."""
     from snn_deploy.chip.target_file import read_target, target_names
+    from snn_deploy.cli.console import give_json
 
     if options.check is not None:
-        _show_check(options.check, _checked(options.check))
+        target = _checked(options.check)
+        _show_check(options.check, target)
+        give_json(options, {"targets": [_as_json(target, has_prices=True)]})
         return
     targets = [read_target(name) for name in options.names or target_names()]
+    found = [_as_json(target, has_prices=options.costs) for target in targets]
+    give_json(options, {"targets": found})
     if options.costs:
         for target in targets:
             _show_costs(target)
@@ -113,33 +121,59 @@ def _show_costs(target: "Target") -> None:
         out(target.energy_note)
 
 
+def _as_json(target: "Target", *, has_prices: bool) -> dict[str, Any]:
+    from snn_deploy.chip.target import BAND
+    from snn_deploy.costs.prices import price_list
+
+    found: dict[str, Any] = {
+        "target": target.name,
+        "description": target.description,
+        "neurocores": target.mesh.neurocores,
+        "compartments": target.neurocore.compartments,
+        "weight_bits": target.precision.weight_bits,
+        "abilities": _abilities(target),
+    }
+    if has_prices:
+        found["prices"] = [
+            {
+                "price": price.name,
+                "unit": price.unit,
+                **dict(zip(BAND, price.band, strict=True)),
+                "source": price.source,
+            }
+            for price in price_list(target)
+        ]
+    return found
+
+
+def _abilities(target: "Target") -> list[str]:
+    precision = target.precision
+    return [
+        word
+        for word, has in (
+            ("soft reset", precision.soft_reset),
+            ("spikes at the threshold", precision.greater_equal),
+            ("graded spikes", precision.graded_spikes),
+            ("per-neuron parameters", precision.per_neuron_parameters),
+            ("rest after the input", precision.counts_timesteps),
+        )
+        if has
+    ]
+
+
 def _list(targets: "list[Target]") -> None:
     from snn_deploy.cli.console import show_table
 
-    rows = []
-    for target in targets:
-        precision = target.precision
-        able = [
-            word
-            for word, has in (
-                ("soft reset", precision.soft_reset),
-                ("spikes at the threshold", precision.greater_equal),
-                ("lowest voltage", precision.lowest_voltage),
-                ("graded spikes", precision.graded_spikes),
-                ("per-neuron parameters", precision.per_neuron_parameters),
-                ("rest after the input", precision.counts_timesteps),
-            )
-            if has
-        ]
-        rows.append(
-            (
-                target.name,
-                target.description,
-                target.mesh.neurocores,
-                target.neurocore.compartments,
-                f"{precision.weight_bits} bits",
-                ", ".join(able) or "hard reset, binary spikes",
-            )
+    rows = [
+        (
+            target.name,
+            target.description,
+            target.mesh.neurocores,
+            target.neurocore.compartments,
+            f"{target.precision.weight_bits} bits",
+            ", ".join(_abilities(target)) or "hard reset, binary spikes",
         )
+        for target in targets
+    ]
     columns = ("target", "", "neurocores", "compartments each", "weights", "abilities")
     show_table("targets", columns, rows)

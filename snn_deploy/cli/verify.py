@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snn_deploy.cli.compile import not_negative
+from snn_deploy.cli.console import add_json_option
 from snn_deploy.cli.reading import add_model_options, positive
 from snn_deploy.errors import ArtifactError, BackendError
 
@@ -39,17 +40,15 @@ def add_to(commands: Any) -> None:
         metavar="N",
         help="inputs to repeat on Lava, where it is installed (default 1)",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_json_option(parser)
     add_model_options(parser)
     parser.set_defaults(call=call)
 
 
 def call(options: argparse.Namespace) -> None:
     """Verify and print; an error if the integers are not what they should be."""
-    import json
-
     from snn_deploy.artifact import read_artifact
-    from snn_deploy.cli.console import out
+    from snn_deploy.cli.console import give_json
     from snn_deploy.cli.reading import read_inputs, read_trained
 
     artifact = read_artifact(options.network)
@@ -58,10 +57,8 @@ def call(options: argparse.Namespace) -> None:
     verification = make_verification(
         artifact, model, data, limit=options.limit, n_lava=options.lava
     )
-    if options.json:
-        out(json.dumps(verification.as_json(), allow_nan=False))
-    else:
-        show(verification)
+    show(verification)
+    give_json(options, verification.as_json())
     refuse(verification, options.network)
 
 

@@ -135,17 +135,7 @@ def _cutoff(profile: Profile) -> dict[str, Any] | None:
     is_looked_at = np.isin(np.arange(1, calibration.timesteps + 1), looks)
     betas = np.where(is_looked_at, calibration.betas, np.inf)
     return {
-        "rule": calibration.rule,
-        "budget": calibration.budget,
-        "confidence": calibration.confidence,
-        "form": calibration.form,
-        "score": calibration.score,
-        "uses_labels": calibration.uses_labels,
-        "n_calibration_inputs": calibration.n_inputs,
-        "n_calibration_inputs_needed": calibration.n_inputs_needed,
-        "stops_early": calibration.stops_early,
-        "mean_timesteps_calibration": calibration.mean_timesteps,
-        "loss_calibration": calibration.loss,
+        **calibration.as_json(),
         "beta": [float(b) if np.isfinite(b) else str(b) for b in betas],
         "looks": looks.tolist(),
     }

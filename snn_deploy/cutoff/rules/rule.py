@@ -6,7 +6,7 @@ and how to say so. Nobody else compares the names of rules.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -142,6 +142,24 @@ class Calibration:
             f"seen: {self.mean_timesteps:.2f} of {self.timesteps} timesteps on "
             f"average, {self.loss_in_words} {self.loss:.4f}",
         ]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the files say of it; a threshold that nothing meets is a text."""
+        return {
+            "rule": self.rule,
+            "budget": self.budget,
+            "confidence": self.confidence,
+            "form": self.form,
+            "score": self.score,
+            "uses_labels": self.uses_labels,
+            "n_calibration_inputs": self.n_inputs,
+            "n_calibration_inputs_needed": self.n_inputs_needed,
+            "stops_early": self.stops_early,
+            "mean_timesteps_calibration": self.mean_timesteps,
+            "loss_calibration": self.loss,
+            "beta": [float(b) if np.isfinite(b) else str(b) for b in self.betas],
+            "looks": self.looks.tolist(),
+        }
 
     def __post_init__(self) -> None:
         for name in ("betas", "gains", "steps", "first_scores"):
