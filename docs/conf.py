@@ -38,10 +38,10 @@ COMMANDS_HEAD = """# The command line
 
 What each command prints with `--help`, in the order in which one uses them.
 
-For programs: with `--json` a command prints JSON and nothing else, an object on one line
-(`run` and `serve`: a line for each input). Keys are those of the files it writes
-([profile](../profile.md)); a unit is in the name (`mean_energy_j`), what is unknown is
-`null`. Notes and errors stay on standard error, the exit status is the same.
+For programs: with `--json` a command prints JSON and nothing else, an object on one
+line (`run` and `serve`: a line for each input). Keys are those of the files it writes
+([profile](../profile.md)); a unit is in the name (`mean_energy_j`), what is unknown
+is `null`. Notes and errors stay on standard error, the exit status is the same.
 """
 
 
