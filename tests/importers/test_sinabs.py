@@ -158,14 +158,15 @@ def test_a_network_that_sinabs_converted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("spikes", [SINGLE, MULTI])
 @pytest.mark.parametrize("current", [None, 2.0])
 def test_recurrent_layers(tmp_path: Path, spikes: Any, current: float | None) -> None:
-    back = nn.Conv2d(4, 4, 3, padding=1, bias=False)
+    has_bias = current is None  # which the first timestep lacks
+    back = nn.Conv2d(4, 4, 3, padding=1, bias=has_bias)
     options = {"spike_fn": spikes, "tau_syn": current}
     module = nn.Sequential(
         sl.Repeat(nn.Conv2d(2, 4, 3)),
         sl.LIFRecurrent(3.0, back, norm_input=False, **options),
         nn.Flatten(start_dim=2),
         nn.Linear(64, 6),
-        sl.IAFRecurrent(nn.Linear(6, 6, bias=False), **options),
+        sl.IAFRecurrent(nn.Linear(6, 6, bias=has_bias), **options),
     )
 
     graph = agree(louder(module, 0.5), time_second, tmp_path, SHAPE)
@@ -253,7 +254,7 @@ def test_a_refusal_names_the_parameter(
             "the connection is Sequential, which cannot be deployed; use Linear",
         ),
         (
-            sl.LIFRecurrent(2.0, nn.Conv2d(4, 4, 1)),
+            sl.LIFRecurrent(2.0, nn.Conv2d(4, 4, 1), tau_syn=2.0),
             "a bias is left out at the first timestep",
         ),
     ],

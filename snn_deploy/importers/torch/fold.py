@@ -126,8 +126,9 @@ class _StreamFinder:
         if not any(isinstance(part, Item) for part in parts):
             if not all(are_same(parts[0], part) for part in parts):
                 raise ModelError(
-                    "forward uses a constant that differs from timestep to timestep, "
-                    "which cannot be deployed; use one for all"
+                    "forward uses a constant that differs from timestep to timestep"
+                    ", which cannot be deployed: a chip's weights stay as they are; "
+                    "use one for all (for TEBN, a batch normalization)"
                 )
             return parts[0]
         if all(part is parts[0] for part in parts) and self._is_static(parts):
@@ -280,7 +281,7 @@ def _is_swapped(example: Item, item: Item) -> bool:
         return False
     if not (isinstance(a, Item) and isinstance(b, Item)):
         return False
-    return _resemble(first, b) and not _resemble(first, a)
+    return _likeness(first, b) > _likeness(first, a)
 
 
 def _is_bare(example: Item, item: Item) -> bool:
@@ -294,19 +295,28 @@ def _is_bare(example: Item, item: Item) -> bool:
     return any(_resemble(source, item) for source in sources)
 
 
-def _resemble(a: Any, b: Any, depth: int = 3) -> bool:
-    """Return whether two items are computed alike, so many calls back."""
+def _resemble(a: Any, b: Any) -> bool:
+    """Return whether two items are computed alike, three calls back."""
+    return _likeness(a, b) >= 0
+
+
+def _likeness(a: Any, b: Any, depth: int = 3) -> int:
+    """Return how many calls of two items are alike, so many back; -1: not all are."""
     if not (isinstance(a, Item) and isinstance(b, Item)):
         both_known = not isinstance(a, Item) and not isinstance(b, Item)
-        return not both_known or are_same(a, b)  # a state may begin as a constant
+        # a state may begin as a constant
+        return 0 if not both_known or are_same(a, b) else -1
     if not are_alike(a, b):
-        return False
+        return -1
     if depth == 0:
-        return True
+        return 1
     orders = [a.sources]
     if a.operation in COMMUTATIVE:  # a number stands behind the other operand
         orders.append(a.sources[::-1])
-    return any(
-        all(_resemble(x, y, depth - 1) for x, y in zip(order, b.sources, strict=True))
-        for order in orders
-    )
+    found = -1
+    for order in orders:
+        pairs = zip(order, b.sources, strict=True)
+        each = [_likeness(x, y, depth - 1) for x, y in pairs]
+        if min(each, default=0) >= 0:
+            found = max(found, 1 + sum(each))
+    return found

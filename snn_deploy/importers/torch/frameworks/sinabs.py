@@ -8,10 +8,12 @@ in one timestep, ``MaxSpike`` at most so many, ``SingleSpike`` one. ``MembraneSu
 is a soft reset, ``MembraneReset()`` a hard one. ``min_v_mem`` is a lowest voltage,
 unless the weights are such that no voltage can reach it; ``ExpLeak`` gives its voltage
 before it is cut off, and is refused with one that can be reached. ``rec_connect`` of
-recurrent layers brings the spikes of the timestep before; its bias, which the first
-timestep lacks, and adaptive layers are refused.
+recurrent layers brings the spikes of the timestep before. Its bias, which the first
+timestep lacks, is one of all timesteps that the initial voltage takes off once; with a
+synaptic current it is refused, and so are adaptive layers.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +39,7 @@ from snn_deploy.importers.torch.frameworks.framework import (
     TimeAxis,
     kind_in,
 )
+from snn_deploy.ir.floating import over_positions
 from snn_deploy.ir.neurons import Comparison, Lif, Reset
 from snn_deploy.ir.nodes import Conv2d, Linear
 
@@ -69,12 +72,17 @@ class Sinabs(Framework):
             raise refuse(
                 name, "min_v_mem", f"{floor.max():g}", "use one of 0 or less, or None"
             )
-        back = _recurrent(cell, name, shape) if kind.endswith("Recurrent") else None
+        back = None
+        if kind.endswith("Recurrent"):
+            back = fed_back(cell.rec_connect, f"{name}.rec_connect", shape)
         if cell.spike_fn is None:
             neurons = integrating(name, shape, dynamics)
             return Cell(neurons=neurons, lowest_voltage=floor)
+        neurons = _spiking(cell, name, shape, dynamics)
+        if back is not None and np.any(back.bias):
+            neurons = _without_first_bias(neurons, back, floor)
         return Cell(
-            neurons=_spiking(cell, name, shape, dynamics),
+            neurons=neurons,
             recurrent=back,
             lowest_voltage=floor,
         )
@@ -111,16 +119,21 @@ def _kind(module: nn.Module) -> str:
     return kind_in(PACKAGE, module).__name__
 
 
-def _recurrent(cell: Any, name: str, shape: Shape) -> Linear | Conv2d:
-    layer = fed_back(cell.rec_connect, f"{name}.rec_connect", shape)
-    if np.any(layer.bias):  # ours acts at every timestep
+def _without_first_bias(
+    neurons: Lif, back: Linear | Conv2d, floor: FloatArray | None
+) -> Lif:
+    """Return neurons that start lower by a bias which the first timestep lacks."""
+    bias = over_positions(back.bias, back) * neurons.input_gain
+    start = -bias / np.maximum(1 - neurons.voltage_decay, 1e-12)
+    is_low = floor is not None and bool(np.any(start < floor))
+    if is_low or np.any(neurons.current_decay != 1):
         raise refuse(
-            layer.name,
+            back.name,
             "a bias",
             "left out at the first timestep",
             "train with bias=False, the layer before can carry it",
         )
-    return layer
+    return replace(neurons, initial_voltage=start)
 
 
 def _dynamics(cell: Any, shape: Shape) -> Dynamics:

@@ -91,6 +91,13 @@ class SpikingJelly(Framework):
     def read_layer(self, module: nn.Module, name: str, shape: Shape) -> Node | None:
         if _is_layer(module, "VotingLayer"):
             return _voting(module, name, shape)
+        if _is_layer(module, "SynapseFilter"):
+            raise ModelError(
+                f"{name}: SynapseFilter keeps a current for each input that decays in "
+                "timesteps without a spike alone, which no neuron that can be deployed "
+                "does; leave it out, and use CUBALIFNode behind the next layer, whose "
+                "current decays in every timestep"
+            )
         if _is_layer(module, *THRESHOLD_NORMS):  # over time and batch, like any other
             return read_batch_norm(module, name, shape)
         return super().read_layer(module, name, shape)
