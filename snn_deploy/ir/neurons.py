@@ -139,6 +139,7 @@ class Lif(Neuron):
     axon_delay: FloatArray = field(default_factory=lambda: np.array(0.0))  # timesteps
     max_spikes: int = 1  # of one timestep
     levels: int = 0  # of the activation that its spikes stand for; 0: of none
+    rounds_to: float = 0.0  # steps of what it sends for a real number; 0: it spikes
 
     emits = Signal.SPIKES
 

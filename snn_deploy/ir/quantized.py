@@ -58,6 +58,7 @@ LOSSY_STEPS = (
     "round reset amount",
     "round initial voltage",
     "round lowest voltage",
+    "round maximum",
     "round current decay",
     "round voltage decay",
     *AT_LIMITS,

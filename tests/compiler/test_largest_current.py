@@ -9,7 +9,7 @@ import pytest
 from snn_deploy.backends.registry import open_backend
 from snn_deploy.compiler.pipeline import compile_model, to_spiking
 from snn_deploy.cutoff.monitor import collect_scores
-from snn_deploy.errors import PassError
+from snn_deploy.errors import FitError, PassError
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Graph, Training
 from snn_deploy.ir.neurons import Reset
@@ -84,6 +84,7 @@ def test_chip_spikes_where_the_float_network_does() -> None:
 
     compiled = compile_model(before, simulator())
 
+    assert "round maximum" not in [change.kind for change in compiled.graph.changes]
     expected = np.cumsum(evaluate(before, stimuli), axis=1)
     scale = compiled.graph.readout.scale
     assert np.ptp(expected) > 10
@@ -110,7 +111,12 @@ def test_trained_weights_lose_less_than_their_rounding(encoding: Encoding) -> No
 
     assert 0.05 < expected.mean() < 0.95
     assert np.mean(found != expected) < 0.01
-    compile_model(before, simulator())
+    compiled = compile_model(before, simulator())
+    kinds = {change.kind for change in compiled.graph.changes}
+    with pytest.raises(FitError, match=r"pool_0_1_over: round maximum, 48 values, by "):
+        compile_model(
+            before, simulator(), is_strict=True, allow=kinds - {"round maximum"}
+        )
 
 
 def test_windows_beyond_the_map_and_large_ones_are_refused() -> None:

@@ -43,7 +43,7 @@ def with_differences(graph: Graph, pool: MaxPool2d) -> Graph:
     """Return the graph with neurons that send how much larger one current is.
 
     Its steps are those of the weights before it on the chip, so that nothing is lost
-    where these are on that grid.
+    where these are on that grid; elsewhere ``quantize`` notes a change.
 
     Raises
     ------
@@ -170,4 +170,5 @@ class _Tree:
             reset_amount=step,
             comparison=Comparison.GREATER_EQUAL,
             max_spikes=MOST_STEPS,
+            rounds_to=self.step,
         )

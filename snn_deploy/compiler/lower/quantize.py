@@ -46,6 +46,7 @@ from snn_deploy.ir.synapses import (
 from snn_deploy.names import free_name
 
 WEAK = 1 / 64  # of a voltage kept: its rounding in the register shows
+ON_GRID = 1e-4  # of a step, by which trained weights may miss it
 LEAST = 4  # of 4096: with less, the reset amount leaves few units to the threshold
 logger = logging.getLogger(__name__)
 
@@ -287,6 +288,7 @@ class _Layer:
     def projections(self) -> list[Projection]:
         """Return the projections that end at this layer."""
         self._note_floors()
+        self._note_rounding()
         return [
             Projection(
                 name=f"{arrival.source}->{self.node.name}#{number}",
@@ -337,6 +339,24 @@ class _Layer:
                         mean=float(self.scales.synaptic.mean() / 2),
                     )
                 )
+
+    def _note_rounding(self) -> None:
+        """Note numbers that neurons send in steps, unless all that arrives is whole."""
+        step = self.node.rounds_to if isinstance(self.node, Lif) else 0.0
+        if not step:
+            return
+        rows = [arrival.rows.ravel() for arrival in self.arrivals]
+        steps = np.concatenate([*rows, self.bias.ravel() - step / 2]) / step
+        if np.any(np.abs(steps - np.rint(steps)) > ON_GRID):
+            change = Change(
+                layer=self.node.name,
+                kind="round maximum",
+                count=n_neurons(self.node.shape),
+                largest=step / 2,
+                mean=step / 4,
+                note="the largest of currents, in steps",
+            )
+            self.changes.append(change)
 
     def _note(
         self,

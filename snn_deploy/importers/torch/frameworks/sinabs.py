@@ -76,8 +76,8 @@ class Sinabs(Framework):
         if kind.endswith("Recurrent"):
             back = fed_back(cell.rec_connect, f"{name}.rec_connect", shape)
         if cell.spike_fn is None:
-            neurons = integrating(name, shape, dynamics)
-            return Cell(neurons=neurons, lowest_voltage=floor)
+            readout = integrating(name, shape, dynamics)
+            return Cell(neurons=readout, lowest_voltage=floor)
         neurons = _spiking(cell, name, shape, dynamics)
         if back is not None and np.any(back.bias):
             neurons = _without_first_bias(neurons, back, floor)
