@@ -5,7 +5,7 @@ import io
 import sys
 from pathlib import Path
 
-from snn_deploy.cli import COMMANDS, main
+from snn_deploy.cli import COMMANDS, main, name_of
 from snn_deploy.version import __version__
 
 HERE = Path(__file__).parent
@@ -49,7 +49,7 @@ def write_commands() -> None:
     """Write the page of the command line from the commands themselves."""
     parts = [COMMANDS_HEAD]
     for module in COMMANDS:
-        name = module.__name__.rpartition(".")[2]
+        name = name_of(module)
         shown = io.StringIO()
         with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
             main([name, "--help"])

@@ -42,8 +42,8 @@ ALLOWED = {
     "report": "arrays chip costs files ir names profile verify",
     "testing": "arrays artifact backends chip compiler data errors importers "
     "ir profile verify",
-    "front": "arrays artifact backends chip compiler convert cutoff data errors files "
-    "importers ir profile report verify",
+    "front": "arrays artifact backends chip compiler convert cutoff data errors "
+    "exporters files importers ir profile report verify version",
     "__init__": "artifact backends chip compiler cutoff data front importers "
     "profile report version",
     "cli": "arrays artifact backends chip compiler convert costs cutoff "

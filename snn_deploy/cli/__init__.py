@@ -22,6 +22,7 @@ from snn_deploy.cli import (
     demo,
     diff,
     doctor,
+    export_c,
     fit,
     inspect,
     profile,
@@ -60,6 +61,7 @@ GROUPS: dict[str, dict[ModuleType, str]] = {
         train: "train recipe.toml -o trained/",
         data: "data mnist5k -o data/",
         convert: "convert model.pt model.nir",
+        export_c: "export-c model.snn -o out/",
         targets: "targets loihi-sim --costs",
     },
 }
@@ -172,12 +174,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def name_of(command: ModuleType) -> str:
+    """Return what a command is called."""
+    return command.__name__.rpartition(".")[2].replace("_", "-")
+
+
 def _sorted(helps: dict[str, str | None]) -> Iterator[str]:
     """Yield the commands in groups, each with what it does and an example."""
     for title, group in GROUPS.items():
         yield f"{title}:"
         for command, example in group.items():
-            name = command.__name__.rpartition(".")[2]
+            name = name_of(command)
             yield f"  {name:10} {helps.get(name)}"
             yield f"  {'':10}   snn-deploy {example}"
         yield ""

@@ -19,7 +19,9 @@ from snn_deploy.cutoff.calibrate import refuse_used
 from snn_deploy.cutoff.rules.rule import Calibration, Settings
 from snn_deploy.data.recordings import is_recorded
 from snn_deploy.errors import ModelError, TargetError
+from snn_deploy.exporters.c.folder import Sizes
 from snn_deploy.files.writing import packaged_folder
+from snn_deploy.front.exporting import export_c
 from snn_deploy.front.inputs import as_array, as_data
 from snn_deploy.front.profiled import Profiled
 from snn_deploy.front.progress import Progress, bar
@@ -253,6 +255,28 @@ class Network:
         if path.suffix != ".nir":
             raise ModelError(f"{path}: a NIR graph ends in .nir; rename it")
         write_integers(self.artifact.network.graph, path)
+
+    def to_c(
+        self,
+        folder: AnyPath,
+        x: Any = None,
+        *,
+        flash: int | None = None,
+        ram: int | None = None,
+    ) -> Sizes:
+        """Write the network with its cutoff as C for any processor; see ``export_c``.
+
+        Parameters
+        ----------
+        folder : path
+            Made if it is missing.
+        x : array, tensor, data set, loader or path, optional
+            Whose first inputs the C is checked with; see ``profile``.
+        flash, ram : int, optional
+            Bytes that the processor has.
+        """
+        data = None if x is None else as_data(x, None, self.artifact.network.graph)
+        return export_c(self.artifact, Path(folder), data=data, flash=flash, ram=ram)
 
 
 def compile(

@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from snn_deploy.cli import COMMANDS, GROUPS, _parser, main
+from snn_deploy.cli import COMMANDS, GROUPS, _parser, main, name_of
 from snn_deploy.cli.reading import share
 
 
@@ -15,7 +15,7 @@ def test_without_a_command_it_shows_all_of_them(
 
     shown = capsys.readouterr().out
     for command in COMMANDS:
-        assert f"\n  {command.__name__.rpartition('.')[2]:10} " in shown
+        assert f"\n  {name_of(command):10} " in shown
 
 
 @pytest.mark.parametrize(

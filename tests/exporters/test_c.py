@@ -1,0 +1,231 @@
+"""Networks as C: outputs, spikes and stops of all timesteps are those of the engine."""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snn_deploy.arrays import IntArray
+from snn_deploy.artifact import pack
+from snn_deploy.compiler.lower.retime import retime
+from snn_deploy.cutoff.calibrate import calibrate
+from snn_deploy.cutoff.decision import never
+from snn_deploy.cutoff.evidence import Evidence
+from snn_deploy.cutoff.rules.rule import Settings
+from snn_deploy.errors import CalibrationError, FitError
+from snn_deploy.exporters.c.folder import Limits
+from snn_deploy.exporters.c.vector import run as run_reference
+from snn_deploy.front.exporting import decision_of, export_c
+from snn_deploy.front.network import Network
+from snn_deploy.ir.graph import Functional, Training
+from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.ir.stimuli import Encoding
+from tests.build import dense, integers, population, rng, trains
+from tests.conformance.networks import ROOMY, Case, cases
+from tests.conformance.tally import examples
+from tests.exporters.compiled_c import (
+    CHECKED,
+    COMPILERS,
+    Exported,
+    assert_equal,
+    build,
+    engine_gives,
+    export,
+    one_core_each,
+    run,
+    stops_at,
+)
+
+pytestmark = pytest.mark.skipif(not COMPILERS, reason="neither gcc nor clang is here")
+
+
+def drawn(n: int) -> list[Exported]:
+    """Return random networks, the same in every run, with random thresholds."""
+    found: list[Exported] = []
+
+    @examples(n, shrinks=False)
+    @given(case=cases(n_stimuli=3, max_timesteps=10), data=st.data())
+    def collect(case: Case, data: st.DataObject) -> None:
+        graph = retime(case.graph, ROOMY)
+        functional = data.draw(st.sampled_from(Functional))
+        training = replace(graph.training, functional=functional)
+        rng = np.random.default_rng(len(found))
+        size = rng.choice([0, 1, 1000, 1 << 20])
+        betas = rng.integers(-1, 5, case.n_timesteps) * float(size)
+        betas[rng.random(case.n_timesteps) < 0.3] = np.inf
+        found.append(
+            Exported(
+                graph=replace(graph, training=training),
+                stimuli=case.stimuli,
+                decision=stops_at(betas),
+            )
+        )
+
+    collect()
+    return found[:n]
+
+
+def check(networks: list[Exported], folder: Path, *command: str) -> None:
+    program = build(networks, folder, *command)
+    for number, (network, found) in enumerate(
+        zip(networks, run(program, networks), strict=True)
+    ):
+        assert_equal(found, engine_gives(network), f"network {number}")
+
+
+def test_random_networks_give_what_the_engine_gives(tmp_path: Path) -> None:
+    check(drawn(6), tmp_path, COMPILERS[0], "-O1", *CHECKED)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", ["-O2", "-Os"])
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_200_random_networks_give_what_the_engine_gives(
+    tmp_path: Path, compiler: str, level: str
+) -> None:
+    check(drawn(200), tmp_path, compiler, level, *CHECKED)
+
+
+N_TIMESTEPS = 6
+RULES = (
+    Settings(rule="risk", budget=0.3),
+    Settings(rule="risk", budget=0.3, poll=2),
+    Settings(rule="topk", budget=0.3),
+    Settings(rule="fixed", at=4),
+    Settings(rule="retry", at=2, budget=0.3),
+    Settings(rule="certain"),
+    Settings(rule="certain", poll=2),
+)
+
+
+def voter(functional: Functional = Functional.LAST) -> QuantizedGraph:
+    """Return a network in which the lead grows by little in each timestep."""
+    weights = 2 * rng(3).integers(-3, 20, (3, 5))
+    out = population("out", (3,), spikes=False, voltage_decay=np.array(0))
+    training = Training(
+        timesteps=N_TIMESTEPS, encoding=Encoding.EVENTS, functional=functional
+    )
+    return integers(
+        [out], [dense("input", "out", weights)], shape=(5,), training=training
+    )
+
+
+def evidence(graph: QuantizedGraph, scores: IntArray) -> Evidence:
+    return Evidence(
+        graph=graph,
+        scores=scores,
+        labels=scores[:, -1].argmax(axis=1),
+        network_sha256="",
+        inputs_sha256="",
+        input_hashes=np.arange(len(scores)),
+    )
+
+
+def test_every_rule_on_the_gap_stops_where_the_host_does(tmp_path: Path) -> None:
+    graph = voter()
+    stimuli = trains(60, N_TIMESTEPS, (5,))
+    seen = evidence(graph, run_reference(graph, stimuli, never).scores)
+    networks = [
+        Exported(
+            graph=graph,
+            stimuli=stimuli,
+            decision=decision_of(calibrate(seen, settings), N_TIMESTEPS),
+        )
+        for settings in RULES
+    ]
+
+    program = build(networks, tmp_path, COMPILERS[0], "-O1", *CHECKED)
+
+    for network, found in zip(networks, run(program, networks), strict=True):
+        assert_equal(found, engine_gives(network), network.decision.words)
+        assert 1 < found.timesteps.mean() < N_TIMESTEPS, network.decision.words
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(rule="confidence"),
+        Settings(rule="spikecp"),
+        Settings(rule="risk", score="entropy"),
+    ],
+)
+def test_rules_that_need_a_softmax_are_refused(settings: Settings) -> None:
+    graph = voter()
+    scores = run_reference(graph, trains(60, N_TIMESTEPS, (5,)), never).scores
+    found = calibrate(evidence(graph, scores), settings)
+
+    with pytest.raises(CalibrationError, match=f"rule {settings.rule} .* a softmax"):
+        decision_of(found, N_TIMESTEPS)
+
+
+HOSTILE = (
+    "*/ #error",
+    "2",
+    "n",
+    "N",
+    "layers",
+    "??/",
+    '"',
+    "gr\u00fc\u00dfe",
+    "int",
+    "input_to_n",
+)
+
+
+def test_names_of_strangers_are_no_code(tmp_path: Path) -> None:
+    """Each name is one in C, and nothing of it leaves a comment."""
+    layers = [population(name, (2,)) for name in HOSTILE]
+    ends = ["input", *HOSTILE]
+    weights = [[40, -2], [20, 60]]
+    wires = [dense(a, b, weights, exponent=3) for a, b in pairwise(ends)]
+    network = Exported(
+        graph=integers(layers, wires, shape=(2,), training=voter().training),
+        stimuli=trains(2, N_TIMESTEPS, (2,)),
+        decision=stops_at(np.full(N_TIMESTEPS, np.inf)),
+    )
+
+    check([network], tmp_path, COMPILERS[0], *CHECKED)
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        (
+            Limits(flash=100),
+            r"integers: needs [\d,]+ bytes of flash, 100 are allowed; .*->out 15 bytes",
+        ),
+        (
+            Limits(ram=40),
+            r"integers: needs [\d,]+ bytes of RAM, 40 are allowed; .*out 12 bytes",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_nothing_is_written(
+    tmp_path: Path, limits: Limits, message: str
+) -> None:
+    folder = tmp_path / "out"
+    network = Exported(
+        graph=voter(),
+        stimuli=trains(1, N_TIMESTEPS, (5,)),
+        decision=stops_at(np.ones(N_TIMESTEPS)),
+    )
+
+    with pytest.raises(FitError, match=message):
+        export(network, folder, limits)
+
+    assert not folder.exists()
+
+
+def test_a_network_in_python_writes_the_same_folder(tmp_path: Path) -> None:
+    artifact = pack(one_core_each(retime(voter(), ROOMY)))
+    export_c(artifact, tmp_path / "one")
+
+    sizes = Network(artifact).to_c(tmp_path / "two", ram=100)
+
+    assert sizes.state == 44
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
