@@ -1,6 +1,7 @@
 """Modules that a ``state_dict`` of the tests belongs to."""
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from snn_deploy.nn.neurons import Qcfs
 
@@ -31,6 +32,24 @@ def wider() -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(1, 3, 3), Qcfs(4, 1.0), nn.Flatten(), nn.Linear(108, 5)
     )
+
+
+class Looped(nn.Module):
+    """All timesteps are inside, and the mean over them is the answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers, self.decay = nn.Linear(6, 5), 0.7
+
+    def forward(self, x: Tensor) -> Tensor:
+        voltage = torch.zeros(len(x), 5)
+        outputs = []
+        for _ in range(7):
+            voltage = voltage * self.decay + self.layers(x)
+            spikes = (voltage > 1).to(x)
+            voltage = voltage * (1 - spikes)
+            outputs.append(spikes)
+        return torch.stack(outputs).mean(0)
 
 
 def broken() -> nn.Module:

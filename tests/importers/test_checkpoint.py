@@ -336,6 +336,19 @@ def test_the_shape_of_the_input_must_be_told(tmp_path: Path) -> None:
         load_model(path, builder=BUILDER)
 
 
+def test_timesteps_are_read_where_forward_has_them(tmp_path: Path) -> None:
+    path = written(tmp_path, builders.Looped().state_dict())
+
+    graph = load_model(
+        path, builder="tests.importers.builders:Looped", input_shape=(6,)
+    )
+
+    assert graph.training.timesteps == 7
+    weights = written(tmp_path, builders.network().state_dict())
+    with pytest.raises(ModelError, match=r"does not say for how .* \(--timesteps\)"):
+        load_model(weights, builder=BUILDER, input_shape=SHAPE)
+
+
 def test_a_trusted_file_without_a_module_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, builders.network().state_dict())
 

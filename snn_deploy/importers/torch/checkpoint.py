@@ -40,7 +40,8 @@ def read_module(path: Path | None, options: ReadOptions) -> Graph:
     path : Path, optional
         Without, what the builder returns is read, with the weights it has then.
     options : ReadOptions
-        ``builder``, or leave to unpickle a module; ``input_shape`` and ``timesteps``.
+        ``builder``, or leave to unpickle a module; ``input_shape``, and ``timesteps``
+        where forward does not have them inside.
 
     Raises
     ------
@@ -53,18 +54,14 @@ def read_module(path: Path | None, options: ReadOptions) -> Graph:
             "no model: neither a file nor a function that builds one is given; give "
             "its path, or --builder package.module:function"
         )
-    if options.input_shape is None or options.timesteps is None:
-        needed = {
-            "--input-shape 1,28,28": options.input_shape,
-            "--timesteps": options.timesteps,
-        }
-        missing = [option for option, value in needed.items() if value is None]
+    if options.input_shape is None:
+        also = " and --timesteps (unless forward has them inside)"
         raise ModelError(
             f"{path or options.builder}: tensors and modules do not say what one input "
-            f"is; give {' and '.join(missing)}"
+            f"is; give --input-shape 1,28,28{'' if options.timesteps else also}"
         )
     training = Training(
-        timesteps=options.timesteps,
+        timesteps=options.timesteps or 1,
         encoding=Encoding(options.encoding or DEFAULT_ENCODING),
         largest_count=options.largest_count or 1,
     )
@@ -76,8 +73,14 @@ def read_module(path: Path | None, options: ReadOptions) -> Graph:
         model = _unpickled(path)
     else:
         model = _loaded(path, builder, trusts=options.trust_pickle)
+    told = {"timesteps": options.timesteps, "encoding": options.encoding}
     return trace(
-        unwrapped(model), name, options.input_shape, training, is_balanced=False
+        unwrapped(model),
+        name,
+        options.input_shape,
+        training,
+        is_balanced=False,
+        given=[what for what, value in told.items() if value is not None],
     )
 
 

@@ -161,7 +161,7 @@ def _told(training: Training, reading: Reading, given: Collection[str]) -> Train
     elif "timesteps" not in given:
         raise ModelError(
             "forward does not say for how many timesteps an input is shown; give "
-            "timesteps"
+            "timesteps (--timesteps)"
         )
     if reading.drawn is not None:
         if "encoding" in given and training.encoding is not Encoding.RATE:
