@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from snn_deploy.ir.graph import Graph
     from snn_deploy.ir.quantized import QuantizedGraph
 
-ENDINGS = (".pt", ".nir", ".onnx")
+ENDINGS = (".pt", ".nir", ".onnx", ".net")
 NEEDS = {".pt": ("torch",), ".onnx": ("onnx",)}
+NETX = "loihi2-netx"  # the target that holds what a .net file can say
 
 
 def check_ending(path: Path) -> None:
@@ -37,12 +38,15 @@ def write_graph(graph: "Graph", path: Path, target: "Target | None" = None) -> N
     """Write a float graph to ``path``.
 
     ``.pt`` holds it as it is, ``.nir`` with spiking neurons in place of activations and
-    without batch normalizations, ``.onnx`` one timestep of the integers of ``target``.
+    without batch normalizations, ``.onnx`` one timestep of the integers of ``target``;
+    ``.net`` the integers of ``loihi2-netx``, or of a ``target`` within its limits.
 
     Raises
     ------
     ModelError
         If the format cannot say what a layer computes, or ``.onnx`` has no target.
+    FitError
+        If neurons ask for more than the target, or lava-dl's netx, has.
     """
     check_ending(path)
     match path.suffix:
@@ -55,9 +59,12 @@ def write_graph(graph: "Graph", path: Path, target: "Target | None" = None) -> N
             from snn_deploy.exporters.nir import write_nir
 
             write_nir(to_neurons(graph), path)
-        case ".onnx":
+        case ".onnx" | ".net":
+            from snn_deploy.chip.target_file import read_target
             from snn_deploy.compiler.pipeline import compile_model
 
+            if target is None and path.suffix == ".net":
+                target = read_target(NETX)
             if target is None:
                 raise ModelError(
                     f"{path}: holds the integers of a chip; name one with --target"
@@ -69,18 +76,28 @@ def write_integers(network: "QuantizedGraph", path: Path) -> None:
     """Write a compiled network to ``path``, every integer of it.
 
     ``.onnx`` holds one timestep, ``.nir`` and ``.pt`` a float graph whose floats are
-    the integers; compiled again, it is the same network.
+    the integers; compiled again, it is the same network, and so is a ``.net``.
 
     Raises
     ------
     ModelError
         If the format cannot say what a layer computes.
+    FitError
+        If ``.net``, as lava-dl's netx reads it, has none of the neurons.
     """
     check_ending(path)
     if path.suffix == ".onnx":
         from snn_deploy.exporters.onnx import write_onnx
 
         write_onnx(network, path)
+        return
+    if path.suffix == ".net":
+        from snn_deploy.chip.target_file import read_target
+        from snn_deploy.compiler.retarget import check_abilities
+        from snn_deploy.exporters.lava_dl import write_lava_dl
+
+        check_abilities(network, read_target(NETX))
+        write_lava_dl(network, path)
         return
     from snn_deploy.exporters.on_grid import as_graph
 

@@ -57,14 +57,14 @@ def to_multiples(values: FloatArray, step: int) -> IntArray:
     return step * to_integers(np.asarray(values, dtype=np.float64) / step)
 
 
-def bias_registers(values: FloatArray) -> tuple[IntArray, int]:
+def bias_registers(values: FloatArray, least: int) -> tuple[IntArray, int]:
     """Return the mantissas and the smallest common exponent that hold ``values``.
 
-    The exponent is as large as the largest value needs, and may exceed what the chip's
-    register holds; the caller checks it.
+    The exponent is ``least`` or as large as the largest value needs, and may exceed
+    what the chip's register holds; the caller checks it.
     """
     largest = float(np.max(np.abs(values), initial=0.0))
-    exponent = 0
+    exponent = least
     while np.rint(largest / (1 << exponent)) > BIAS_MANTISSA_LIMIT:
         exponent += 1
     return to_integers(values / (1 << exponent)), exponent

@@ -70,7 +70,7 @@ def test_even_integers_are_the_nearest(values: list[float]) -> None:
 def test_bias_takes_the_smallest_exponent_that_holds_it(
     values: list[float], exponent: int
 ) -> None:
-    mantissas, found = bias_registers(np.array(values))
+    mantissas, found = bias_registers(np.array(values), 0)
 
     assert found == exponent
     assert np.abs(mantissas).max() <= 4095

@@ -23,7 +23,7 @@ ALLOWED = {
     "fixedpoint": "arrays",
     "files": "",
     "nn": "extras",
-    "chip": "arrays errors files names",
+    "chip": "arrays errors files fixedpoint names",
     "ir": "arrays chip errors fixedpoint names",
     "importers": "arrays errors extras files fixedpoint ir names nn",
     "exporters": "arrays errors files fixedpoint ir names",

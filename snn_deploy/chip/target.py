@@ -10,6 +10,7 @@ from snn_deploy.arrays import IntArray
 from snn_deploy.chip.events import EVENTS, LEFT_OUT
 from snn_deploy.chip.neurocore import NeurocoreLimits, check_counts
 from snn_deploy.errors import TargetError
+from snn_deploy.fixedpoint import BIAS_EXPONENT_BITS, REFRACTORY_BITS
 from snn_deploy.names import LONGEST_NAME, LONGEST_TEXT, flaw_of, shown
 
 QUANTITIES = ("energy_j", "time_s", "power_w")
@@ -90,11 +91,20 @@ class Precision:
     delay_max: int  # timesteps beyond the one that every spike takes
     soft_reset: bool
     graded_spikes: bool
-    per_neuron_parameters: bool  # threshold and reset amount of each neuron its own
+    per_neuron_parameters: (
+        bool  # decays, threshold, reset amount of each neuron its own
+    )
     source: str
     greater_equal: bool = False  # neurons can spike at voltage == threshold as well
     lowest_voltage: bool = False  # voltages can be cut off below a value of their own
     counts_timesteps: bool = False  # and rest once those of the input are over
+    bias_exponent_min: int = 0  # biases are multiples of 2 ** this
+    bias_exponent_max: int = (1 << BIAS_EXPONENT_BITS) - 1
+    refractory_max: int = (1 << REFRACTORY_BITS) - 1  # timesteps
+    initial_voltage: bool = True  # neurons can start at another than 0
+    sums_of_branches: bool = True  # several layers can send to one
+    delayed_convolutions: bool = True  # what a convolution receives can be delayed
+    graded_input_only: bool = False  # graded spikes come from the input, not neurons
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -105,10 +115,22 @@ class Precision:
             ("current_decay_offset", 0, 1),
             ("current_decay_min", -1, (1 << 12) - 1),
             ("delay_max", 0, 1 << 16),
+            ("bias_exponent_min", 0, (1 << BIAS_EXPONENT_BITS) - 1),
+            (
+                "bias_exponent_max",
+                self.bias_exponent_min,
+                (1 << BIAS_EXPONENT_BITS) - 1,
+            ),
+            ("refractory_max", 0, (1 << REFRACTORY_BITS) - 1),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
                 raise TargetError(f"{name!r} is {value}; allowed is {low} to {high}")
+
+    @property
+    def neurons_send_graded(self) -> bool:
+        """Whether spikes of neurons can carry a number, not of the input alone."""
+        return self.graded_spikes and not self.graded_input_only
 
     @property
     def weight_step(self) -> int:

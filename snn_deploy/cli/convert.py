@@ -13,13 +13,15 @@ def add_to(commands: Any) -> None:
         "convert",
         help="write a network in another format",
         description="Write a network in another format, by the endings: a model "
-        "(.pt, .nir, .onnx, .net) or a compiled network (.snn) to .pt, .nir, or .onnx "
-        "(one timestep of the chip's integers).",
+        "(.pt, .nir, .onnx, .net) or a compiled network (.snn) to .pt, .nir, .onnx "
+        "(one timestep of the chip's integers) or .net (for lava-dl's netx).",
     )
     parser.add_argument("source", type=Path, help="what to read")
     parser.add_argument("destination", type=Path, help="what to write")
     parser.add_argument(
-        "--target", help="the chip whose integers a .onnx of a model holds"
+        "--target",
+        help="the chip whose integers a .onnx of a model holds, or a .net (default: "
+        "loihi2-netx)",
     )
     add_model_options(parser)
     parser.set_defaults(call=call)

@@ -153,7 +153,8 @@ def _abilities(target: "Target") -> list[str]:
         for word, has in (
             ("soft reset", precision.soft_reset),
             ("spikes at the threshold", precision.greater_equal),
-            ("graded spikes", precision.graded_spikes),
+            ("graded spikes", precision.neurons_send_graded),
+            ("graded input", precision.graded_input_only),
             ("per-neuron parameters", precision.per_neuron_parameters),
             ("rest after the input", precision.counts_timesteps),
         )

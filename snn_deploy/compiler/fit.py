@@ -13,7 +13,7 @@ from math import ceil
 from snn_deploy.arrays import n_neurons
 from snn_deploy.chip.neurocore import FAN_IN, FAN_OUT, MEMORY, OUTPUT_AXONS
 from snn_deploy.chip.target import Target
-from snn_deploy.compiler.lower.abilities import abilities, check_input
+from snn_deploy.compiler.lower.abilities import abilities, check_input, unconnectable
 from snn_deploy.compiler.lower.quantize import quantize
 from snn_deploy.compiler.lower.retime import late, retime
 from snn_deploy.compiler.map.blocks import Cut
@@ -23,11 +23,13 @@ from snn_deploy.compiler.map.partition import partition
 from snn_deploy.compiler.map.rules import fan_limits, largest_fans
 from snn_deploy.compiler.pipeline import to_spiking
 from snn_deploy.errors import MissingAbilityError, Problem
+from snn_deploy.fixedpoint import REFRACTORY_BITS
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Neuron
 from snn_deploy.ir.quantized import Population, QuantizedGraph
 
 MAX_DELAY = 1 << 16
+MAX_REST = (1 << REFRACTORY_BITS) - 1
 FANS = (FAN_IN, FAN_OUT)  # of a neuron, not of a neurocore
 
 
@@ -120,8 +122,9 @@ def fit(graph: Graph, target: Target) -> Fit:
     spiking = to_spiking(graph)
     problems = [*_missing(spiking, target)]
     able = _able(target)
-    integers = retime(quantize(spiking, able), able)
-    problems += late(integers, target)
+    local = quantize(spiking, able)
+    integers = retime(local, able)
+    problems += [*unconnectable(local, target), *late(integers, target)]
     cut = partition(integers, target)
     bounds = Bounds(LoadModel(graph=integers, target=target))
     layers = tuple(_layer(bounds, p, cut.cuts) for p in integers.populations)
@@ -165,6 +168,12 @@ def _able(target: Target) -> Target:
         greater_equal=True,
         lowest_voltage=True,
         delay_max=MAX_DELAY,
+        refractory_max=MAX_REST,
+        initial_voltage=True,
+        sums_of_branches=True,
+        delayed_convolutions=True,
+        graded_input_only=False,
+        per_neuron_parameters=True,
     )
     return replace(target, precision=precision)
 

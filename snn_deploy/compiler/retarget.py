@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
+
 from snn_deploy.chip.target import Precision, Target
+from snn_deploy.compiler.lower.abilities import unconnectable
 from snn_deploy.compiler.map.goals import choose, goal_on
 from snn_deploy.compiler.map.place import place
 from snn_deploy.compiler.map.rules import check_rules
@@ -35,17 +38,27 @@ def retarget(
     FitError
         If ``target`` computes something else with these integers, or they do not fit.
     """
+    check_abilities(graph, target)
+    moved = replace(graph, precision=target.precision)
+    choice = choose(moved, target, goal_on(target, goal))
+    network = place(choice.cut, target)
+    check_rules(network)
+    return network
+
+
+def check_abilities(graph: QuantizedGraph, target: Target) -> None:
+    """Raise a ``FitError`` if ``target`` computes something else with these integers.
+
+    Whether they have room there is another question.
+    """
+    for problem in unconnectable(graph.in_local_time(), target):
+        raise FitError(str(problem))
     missing = [*_missing(graph, target)]
     if missing:
         raise FitError(
             f"{graph.name}: its integers do not run on {target.name}, which has "
             f"{'; '.join(missing)}; compile the model for {target.name}"
         )
-    moved = replace(graph, precision=target.precision)
-    choice = choose(moved, target, goal_on(target, goal))
-    network = place(choice.cut, target)
-    check_rules(network)
-    return network
 
 
 def _missing(graph: QuantizedGraph, target: Target) -> Iterator[str]:
@@ -64,8 +77,12 @@ def _abilities(graph: QuantizedGraph, has: Precision) -> Iterator[str]:
     spiking = [p for p in graph.populations if p.spikes]
     at_threshold = Comparison.GREATER_EQUAL
     largest = max(graph.largest_spike(p.source) for p in graph.projections)
+    own = max((p.max_spikes for p in spiking), default=1)
+    starts = any(p.initial_voltage.any() for p in graph.populations)
     for can, wanted, name in (
         (has.graded_spikes, largest > 1, "no graded spikes"),
+        (not has.graded_input_only, own > 1, "graded spikes of the input only"),
+        (has.initial_voltage, starts, "no initial voltage but 0"),
         (
             has.soft_reset,
             any(p.reset is Reset.SOFT for p in spiking),
@@ -86,6 +103,15 @@ def _abilities(graph: QuantizedGraph, has: Precision) -> Iterator[str]:
             any(_differs(p) for p in spiking),
             "one threshold for all neurons of a layer",
         ),
+        (
+            has.per_neuron_parameters,
+            any(
+                len(np.unique(decay)) > 1
+                for p in graph.populations
+                for decay in (p.current_decay, p.voltage_decay)
+            ),
+            "one decay for all neurons of a layer",
+        ),
     ):
         if wanted and not can:
             yield name
@@ -95,6 +121,8 @@ def _registers(graph: QuantizedGraph, has: Precision) -> Iterator[str]:
     """Yield which registers are too small."""
     decays = [int(p.current_decay.min()) for p in graph.populations]
     exponents = [p.exponent for p in graph.projections]
+    biased = [p for p in graph.populations if p.bias_mantissa.any() or p.takes_bias]
+    rests = [p.refractory for p in graph.populations]
     sums = [0, *(_largest_sum(graph, p) for p in graph.populations)]
     delays = [0, *(p.longest_delay - 1 for p in graph.projections)]
     for name, found, low, high in (
@@ -102,6 +130,13 @@ def _registers(graph: QuantizedGraph, has: Precision) -> Iterator[str]:
         ("exponents of weights", exponents, *_exponents(has)),
         ("weighted sums", sums, 0, (1 << (has.accumulator_bits - 1)) - 1),
         ("delays", delays, 0, has.delay_max),
+        ("refractory periods", rests, 0, has.refractory_max),
+        (
+            "exponents of biases",
+            [p.bias_exponent for p in biased] or [has.bias_exponent_min],
+            has.bias_exponent_min,
+            has.bias_exponent_max,
+        ),
     ):
         if min(found) < low or max(found) > high:
             yield f"{name} {low} to {high} (needed: {min(found)} to {max(found)})"

@@ -20,22 +20,6 @@ from snn_deploy.ir.scatter import SparseLinear
 from snn_deploy.ir.synapses import DenseSynapses, SparseSynapses
 from snn_deploy.names import free_name
 
-
-def in_local_time(graph: QuantizedGraph) -> QuantizedGraph:
-    """Return the network whose layers all act within one timestep, see ``retime``."""
-    offsets = {p.name: p.offset for p in graph.populations} | {graph.source.name: 0}
-
-    def early(projection: Projection) -> Projection:
-        pipeline = offsets[projection.target] - offsets[projection.source]
-        return replace(projection, delay=projection.delay - pipeline)
-
-    return replace(
-        graph,
-        populations=tuple(replace(p, offset=0) for p in graph.populations),
-        projections=tuple(early(p) for p in graph.projections),
-    )
-
-
 UNIT = 1 << INPUT_SHIFT
 
 
@@ -47,7 +31,7 @@ def as_graph(network: QuantizedGraph) -> Graph:
     ModelError
         If it has single synapses, or neurons that spike without a threshold.
     """
-    network = in_local_time(network)
+    network = network.in_local_time()
     builder = _GraphBuilder(network)
     for population in network.populations:
         builder.population(population)

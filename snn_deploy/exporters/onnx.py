@@ -26,7 +26,6 @@ import numpy as np
 
 from snn_deploy.arrays import AnyArray, IntArray, Shape, spread
 from snn_deploy.errors import FitError
-from snn_deploy.exporters.on_grid import in_local_time
 from snn_deploy.files.writing import write_whole
 from snn_deploy.fixedpoint import (
     DECAY_BITS,
@@ -248,7 +247,7 @@ def write_onnx(graph: QuantizedGraph, path: Path) -> None:
     FitError
         If a sum does not fit ONNX's integers.
     """
-    model = _Step(in_local_time(graph)).model()
+    model = _Step(graph.in_local_time()).model()
     write_whole(path, partial(_write, model))
 
 

@@ -83,7 +83,7 @@ class ReadOptions:
         metadata=_shown(
             str,
             "of the input of such a module or of a .pt2 file (default: direct), or of "
-            "a .nir file that does not say (default: events)",
+            "a .nir or .net file that does not say (default: events)",
             choices=("direct", "rate", "events"),
         ),
     )

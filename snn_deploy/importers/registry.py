@@ -79,7 +79,7 @@ def load_model(
         Of such a module, without batch and time; ``timesteps`` is needed as well.
     encoding : {"direct", "rate", "events"}, optional
         Of such a module's input or a ``.pt2`` file's, default ``"direct"``; of a
-        ``.nir`` file's that does not say, default ``"events"``.
+        ``.nir`` or ``.net`` file's that does not say, default ``"events"``.
     largest_count : int, optional
         The most events of one timestep and position, in place of what the file says:
         more than 1 where data are frames of counts.

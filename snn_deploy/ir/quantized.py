@@ -1,7 +1,7 @@
 """The network in chip integers: populations, projections, and what was lost."""
 
 from collections import Counter
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -353,6 +353,20 @@ class QuantizedGraph:
     def offsets(self) -> list[int]:
         """The offsets of the input and of all populations, each once."""
         return sorted({0, *(p.offset for p in self.populations)})
+
+    def in_local_time(self) -> "QuantizedGraph":
+        """Return the network as it is without the pipeline, see ``retime``."""
+
+        def early(projection: Projection) -> Projection:
+            pipeline = self.offset_of(projection.target)
+            pipeline -= self.offset_of(projection.source)
+            return replace(projection, delay=projection.delay - pipeline)
+
+        return replace(
+            self,
+            populations=tuple(replace(p, offset=0) for p in self.populations),
+            projections=tuple(early(p) for p in self.projections),
+        )
 
     def largest_spike(self, name: str) -> int:
         """Return the largest integer that one spike of a sender carries."""

@@ -95,11 +95,12 @@ def test_a_file_of_ones_own_is_read_by_its_path(tmp_path: Path) -> None:
 
 
 def test_targets_that_come_along_can_be_listed() -> None:
-    assert target_names() == ["loihi-sim", "loihi1", "loihi2"]
+    assert target_names() == ["loihi-sim", "loihi1", "loihi2", "loihi2-netx"]
 
 
-def test_the_simulator_costs_what_loihi_2_costs() -> None:
-    simulated, chip = read_target("loihi-sim"), read_target("loihi2")
+@pytest.mark.parametrize("other", ["loihi-sim", "loihi2-netx"])
+def test_other_forms_of_loihi_2_cost_what_it_costs(other: str) -> None:
+    simulated, chip = read_target(other), read_target("loihi2")
 
     for name in ("barrier", "costs", "price_set", "price_sets", "energy_note"):
         assert getattr(simulated, name) == getattr(chip, name)

@@ -58,7 +58,7 @@ def test_there_and_back_the_spikes_are_equal_also_in_norse(
 
 
 def test_integers_are_written_from_a_model_and_from_a_compiled_network(
-    tmp_path: Path, network: Graph
+    tmp_path: Path, network: Graph, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model, compiled = tmp_path / "net.pt", tmp_path / "net.snn"
     arguments = ["compile", str(model), "--target", "loihi-sim", "-o", str(compiled)]
@@ -68,11 +68,15 @@ def test_integers_are_written_from_a_model_and_from_a_compiled_network(
     assert convert(compiled, tmp_path / "b.onnx") == 0
     assert convert(compiled, tmp_path / "b.nir") == 0
     assert convert(compiled, tmp_path / "c.pt") == 0
+    assert convert(compiled, tmp_path / "b.net") == 1
+    assert "do not run on loihi2-netx, which has" in capsys.readouterr().err
+    assert convert(model, tmp_path / "a.net") == 0
 
     one, other = (tmp_path / f"{name}.onnx" for name in "ab")
     assert one.read_bytes() == other.read_bytes()
     assert load_model(tmp_path / "b.nir").is_on_grid
     assert load_model(tmp_path / "c.pt").is_on_grid
+    assert load_model(tmp_path / "a.net").training == EVENTS
 
 
 def test_wrong_endings_and_missing_answers_are_errors(
@@ -83,7 +87,7 @@ def test_wrong_endings_and_missing_answers_are_errors(
     write_nir(chain(linear("fc", 6, 5), training=EVENTS), bare)
 
     for arguments, words in (
-        ((model, tmp_path / "x.net"), "networks are written to .pt, .nir, .onnx"),
+        ((model, tmp_path / "x.pt2"), "networks are written to .pt, .nir, .onnx"),
         ((model, tmp_path / "x.onnx"), "name one with --target"),
         ((tmp_path / "gone.pt", tmp_path / "x.nir"), "no such file"),
         ((model, tmp_path / "gone" / "x.nir"), "no such folder"),

@@ -9,6 +9,7 @@ import pytest
 from snn_deploy.arrays import IntArray
 from snn_deploy.chip.target import Target
 from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.fit import fit
 from snn_deploy.compiler.lower.abilities import largest_count
 from snn_deploy.compiler.lower.collect import collect
 from snn_deploy.compiler.lower.quantize import quantize
@@ -17,11 +18,12 @@ from snn_deploy.errors import FitError, ModelError
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Edge, Graph, Training
 from snn_deploy.ir.neurons import Comparison, Lif, Reset
-from snn_deploy.ir.nodes import Input, Linear
+from snn_deploy.ir.nodes import Conv2d, Flatten, Input, Linear
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
 from snn_deploy.ir.stimuli import Encoding, Stimulus
-from tests.build import chain, lif, rng, simulator, trains
+from tests.build import chain, conv, lif, linear, rng, simulator, trains
+from tests.build import graph as build
 
 # as long as halves of halves lie on the grid of the voltage
 SHORT = Training(timesteps=6, encoding=Encoding.RATE)
@@ -215,3 +217,144 @@ def test_neurons_that_could_spike_for_ever_do_not_exist(
 ) -> None:
     with pytest.raises(ModelError, match=words):
         neurons("a", 3, **changes)
+
+
+# a chip that lava-dl's netx programs: hard reset, one of each parameter in a layer
+
+
+def netx() -> Target:
+    return read_target("loihi2-netx")
+
+
+def floats(**changes: Any) -> Graph:
+    """Return two layers of neurons in float, which netx's can be."""
+    layers = (
+        conv("conv", (2, 6, 6), 4),
+        lif("a", (4, 6, 6), **changes),
+        Flatten(name="flat", shape=(4, 6, 6)),
+        linear("fc", 144, 5),
+        lif("b", (5,)),
+    )
+    return chain(*layers, training=SHORT)
+
+
+def test_a_chip_of_netx_has_one_of_each_parameter_and_biases_on_a_grid() -> None:
+    quantized = quantize(to_spiking(floats()), netx())
+
+    for population in quantized.populations:
+        assert population.threshold.size == population.scale.size == 1 or (
+            np.ptp(population.threshold) == np.ptp(population.scale) == 0
+        )
+        assert population.bias_exponent == 6
+        assert population.bias_mantissa.any()
+    assert {p.exponent for p in quantized.projections} == {0}
+    free = quantize(to_spiking(floats()), simulator())
+    assert np.ptp(free.populations[0].threshold) > 0
+    rounded = [c.largest for c in quantized.changes if c.kind == "round bias"]
+    unit = max(64 * p.scale.max() for p in quantized.populations)
+    assert 0 < max(rounded) <= unit / 2
+
+
+def test_biases_that_only_large_registers_hold_make_the_units_larger() -> None:
+    graph = floats()
+    first = graph.node("conv")
+    assert isinstance(first, Conv2d)
+    drive = graph.replace(first, replace(first, bias=np.full(4, 300.0)))
+
+    quantized = quantize(to_spiking(drive), netx())
+
+    a = quantized.population("a")
+    assert 3000 < a.bias_mantissa.max() <= 4095
+    kept = a.bias_mantissa * 64 * a.scale
+    np.testing.assert_allclose(kept.ravel(), 300, rtol=1e-3)
+
+
+def joined() -> Graph:
+    """Return a layer that receives what two others send."""
+    nodes = (
+        linear("fc", 6, 6),
+        lif("a", (6,)),
+        linear("around", 6, 6),
+        linear("next", 6, 6),
+        lif("b", (6,)),
+    )
+    arrows = "input>fc fc>a a>next next>b input>around around>b"
+    return build(nodes, arrows, shape=(6,), training=SHORT)
+
+
+def late(into: str) -> Graph:
+    """Return a layer that receives spikes of delayed axons."""
+    delayed = {"axon_delay": np.array(2.0)}
+    layer = conv("next", (4, 6, 6), 2) if into == "conv" else linear("next", 144, 2)
+    flat = () if into == "conv" else (Flatten(name="flat", shape=(4, 6, 6)),)
+    last = lif("b", layer.output_shape)
+    first = (conv("conv", (2, 6, 6), 4), lif("a", (4, 6, 6), **delayed))
+    return chain(*first, *flat, layer, last, training=SHORT)
+
+
+def looped(delay: int) -> Graph:
+    """Return neurons that send to themselves, and an output."""
+    back = Linear(name="back", weight=linear("", 4, 4).weight, bias=np.zeros(4))
+    nodes = (linear("fc", 6, 4), lif("a", (4,)), back, linear("out", 4, 2))
+    arrows = f"input>fc fc>a a>back:{delay} back>a a>out out>b"
+    return build((*nodes, lif("b", (2,))), arrows, shape=(6,), training=SHORT)
+
+
+COUNTS = Training(timesteps=4, encoding=Encoding.EVENTS, largest_count=5)
+
+
+@pytest.mark.parametrize(
+    ("graph", "words"),
+    [
+        (floats(reset=Reset.SOFT), "a: soft reset, which the neurons of loihi2-netx"),
+        (
+            floats(threshold=np.linspace(0.4, 0.5, 4).reshape(4, 1, 1)),
+            "a: 4 thresholds in one layer, loihi2-netx has one for all neurons of a",
+        ),
+        (
+            floats(voltage_decay=np.array([0.1, 0.1, 0.2, 0.2]).reshape(4, 1, 1)),
+            "a: 2 voltage decays in one layer, loihi2-netx has one for all neurons",
+        ),
+        (
+            floats(refractory=2),
+            "a: rests 2 timesteps after a spike, loihi2-netx allows 0",
+        ),
+        (floats(initial_voltage=np.array(0.2)), "a: starts at a voltage of 0.2, the"),
+        (
+            floats(current_decay=np.array(0.5)),
+            "a: receives what input and a_bias send, a layer of loihi2-netx the spikes "
+            "of one other; train without a current that lasts over timesteps",
+        ),
+        (joined(), "b: receives what a and input send, a layer of loihi2-netx the sp"),
+        (
+            late("conv"),
+            "b: receives the spikes of a up to 2 timesteps late, loihi2-netx",
+        ),
+        (looped(2), "a: sends to itself otherwise than by one matrix of weights one"),
+    ],
+)
+def test_what_netx_has_not_is_refused_with_what_to_train(
+    graph: Graph, words: str
+) -> None:
+    with pytest.raises(FitError) as caught:
+        quantize(to_spiking(graph), netx())
+    assert str(caught.value).startswith(words)
+    assert "; train " in str(caught.value)
+    assert words in "\n".join(map(str, fit(graph, netx()).problems))
+
+    quantize(to_spiking(graph), simulator())
+
+
+@pytest.mark.parametrize(
+    "graph", [late("dense"), looped(1), replace(floats(), training=COUNTS)]
+)
+def test_what_netx_has_is_compiled(graph: Graph) -> None:
+    assert quantize(to_spiking(graph), netx()).precision == netx().precision
+    assert not fit(graph, netx()).problems
+
+
+def test_a_target_with_one_threshold_a_layer_refuses_several() -> None:
+    several = floats(threshold=np.linspace(0.4, 0.5, 4).reshape(4, 1, 1))
+
+    with pytest.raises(FitError, match="a: 4 thresholds in one layer, loihi1 has one"):
+        quantize(to_spiking(several), read_target("loihi1"))

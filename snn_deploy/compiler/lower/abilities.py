@@ -1,6 +1,6 @@
 """What a layer asks of the chip's neurons, and whether the target's have it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +9,13 @@ from snn_deploy.arrays import FloatArray
 from snn_deploy.chip.target import Target
 from snn_deploy.compiler.lower.collect import Arrival, per_channel
 from snn_deploy.compiler.lower.scales import MARGIN
-from snn_deploy.errors import MissingAbilityError
+from snn_deploy.errors import MissingAbilityError, Problem
 from snn_deploy.fixedpoint import PAYLOAD_BITS
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Comparison, Lif, Neuron, Reset
+from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
 from snn_deploy.ir.stimuli import Encoding
+from snn_deploy.ir.synapses import DenseSynapses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,7 @@ def abilities(node: Neuron, target: Target) -> Abilities:
         )
     strict = Abilities(comparison=Comparison.GREATER, head_start=0)
     if not isinstance(node, Lif):
+        _check_registers(node, target)
         return strict
     if node.reset is Reset.SOFT and not target.precision.soft_reset:
         raise MissingAbilityError(
@@ -73,19 +76,123 @@ def abilities(node: Neuron, target: Target) -> Abilities:
             what=f"soft reset, which the neurons of {target.name} do not have",
             advice="train with hard reset, or choose a target that has it",
         )
-    if node.max_spikes > 1 and not target.precision.graded_spikes:
+    if node.max_spikes > 1 and not target.precision.neurons_send_graded:
         raise MissingAbilityError(
             where=node.name,
             what=f"up to {node.max_spikes} spikes in one timestep, but {target.name} "
-            "has no graded spikes that carry them",
+            "has no graded spikes of neurons that carry them",
             advice="train with one spike for each timestep, or choose a target that "
             "has them",
         )
+    _check_registers(node, target)
     if node.comparison is Comparison.GREATER:
         return strict
     if node.reset is Reset.SOFT and not np.any(node.voltage_decay):
         return Abilities(comparison=Comparison.GREATER, head_start=1)
     return Abilities(comparison=Comparison.GREATER_EQUAL, head_start=0)
+
+
+def _check_registers(node: Neuron, target: Target) -> None:
+    """Raise a ``MissingAbilityError`` for a parameter that ``target`` has not, or once.
+
+    A layer of a target without parameters for each neuron has one of each kind.
+    """
+    precision = target.precision
+    parameters = [("voltage decays", node.voltage_decay)]
+    parameters += [("current decays", node.current_decay)]
+    if isinstance(node, Lif):
+        parameters += [("thresholds", node.threshold)]
+        if node.reset is Reset.SOFT:
+            parameters += [("reset amounts", node.reset_amount)]
+        if node.refractory > precision.refractory_max:
+            raise MissingAbilityError(
+                where=node.name,
+                what=f"rests {node.refractory} timesteps after a spike, {target.name} "
+                f"allows {precision.refractory_max}",
+                advice="train without a refractory period"
+                if precision.refractory_max == 0
+                else "train with a shorter refractory period",
+            )
+    for name, values in parameters:
+        n = len(np.unique(values))
+        if n > 1 and not precision.per_neuron_parameters:
+            raise MissingAbilityError(
+                where=node.name,
+                what=f"{n} {name} in one layer, {target.name} has one for all neurons "
+                "of a layer",
+                advice=f"train with one value for the {name} of the layer",
+            )
+    if np.any(node.initial_voltage) and not precision.initial_voltage:
+        raise MissingAbilityError(
+            where=node.name,
+            what=f"starts at a voltage of {np.max(np.abs(node.initial_voltage)):g}, "
+            f"the neurons of {target.name} start at 0",
+            advice="train with an initial voltage of 0",
+        )
+
+
+def unconnectable(graph: QuantizedGraph, target: Target) -> Iterator[Problem]:
+    """Yield the connections that ``target`` cannot make, of a graph in local time.
+
+    Without sums of branches a layer receives the spikes of one other, and if it is a
+    row of neurons those that it sent one timestep before.
+    """
+    for population in graph.populations:
+        arrivals = graph.projections_into(population)
+        loops = [p for p in arrivals if p.source == population.name]
+        others = [p for p in arrivals if p not in loops]
+        if not target.precision.sums_of_branches:
+            yield from _loops(loops, target)
+            yield from _branches(graph, population, others, target)
+        for projection in others:
+            is_dense = isinstance(projection.synapses, DenseSynapses)
+            is_free = is_dense or target.precision.delayed_convolutions
+            if projection.longest_delay and not is_free:
+                yield Problem(
+                    where=population.name,
+                    what=f"receives the spikes of {projection.source} up to "
+                    f"{projection.longest_delay} timesteps late, {target.name} delays "
+                    "only what fully connected layers receive",
+                    advice="train without delays there",
+                )
+
+
+def _loops(loops: Sequence[Projection], target: Target) -> Iterator[Problem]:
+    for loop in loops:
+        is_plain = isinstance(loop.synapses, DenseSynapses) and loop.longest_delay == 1
+        if len(loops) > 1 or not is_plain:
+            yield Problem(
+                where=loop.target,
+                what="sends to itself otherwise than by one matrix of weights one "
+                f"timestep later, all that {target.name} can do",
+                advice="train the recurrent connection as one fully connected layer, "
+                "without delays",
+            )
+
+
+def _branches(
+    graph: QuantizedGraph,
+    population: Population,
+    others: Sequence[Projection],
+    target: Target,
+) -> Iterator[Problem]:
+    names = [p.source for p in others]
+    if len(names) < 2:
+        return
+    senders = [p for p in graph.populations if p.name in names]
+    if any(not graph.projections_into(sender) for sender in senders):
+        advice = (
+            "train without a current that lasts over timesteps, or its weights without "
+            "a bias, which neurons of their own send into that current"
+        )
+    else:
+        advice = "train without branches that meet in a sum or a concatenation"
+    yield Problem(
+        where=population.name,
+        what=f"receives what {' and '.join(names)} send, a layer of {target.name} the "
+        "spikes of one other",
+        advice=advice,
+    )
 
 
 def largest_count(

@@ -25,7 +25,6 @@ from snn_deploy.chip.target import Precision, Target
 from snn_deploy.compiler.lower.note_limits import note_limits
 from snn_deploy.errors import FitError, Problem
 from snn_deploy.fixedpoint import (
-    BIAS_EXPONENT_BITS,
     DECAY_BITS,
     INPUT_SHIFT,
     PAYLOAD_BITS,
@@ -97,10 +96,10 @@ def obstacles(graph: QuantizedGraph, target: Target) -> Iterator[Problem]:
             what="runs in one pass already",
             advice="compile the model without --one-pass",
         )
-    if not target.precision.graded_spikes:
+    if not target.precision.neurons_send_graded:
         yield Problem(
             where=target.name,
-            what="has no graded spikes, which carry a number",
+            what="has no graded spikes of neurons, which carry a number",
             advice="take a target that has them",
         )
     if graph.training.encoding is Encoding.EVENTS:
@@ -260,8 +259,10 @@ class _Folding:
     def _neurons(self, gain: float) -> Population | None:
         """Return the neurons, ``None`` if a register is too small or a threshold 0."""
         old, ratio = self.population, gain / self.own
-        mantissa, exponent = bias_registers(_bias(old) * gain)
-        if exponent >= 1 << BIAS_EXPONENT_BITS:
+        mantissa, exponent = bias_registers(
+            _bias(old) * gain, self.precision.bias_exponent_min
+        )
+        if exponent > self.precision.bias_exponent_max:
             return None
         start = (old.initial_voltage - old.head_start) * ratio
         folded = replace(

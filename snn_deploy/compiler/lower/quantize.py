@@ -8,7 +8,12 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray, IntArray, n_neurons
 from snn_deploy.chip.target import Target
-from snn_deploy.compiler.lower.abilities import abilities, check_input, largest_count
+from snn_deploy.compiler.lower.abilities import (
+    abilities,
+    check_input,
+    largest_count,
+    unconnectable,
+)
 from snn_deploy.compiler.lower.collect import (
     Arrival,
     bias_source,
@@ -21,9 +26,8 @@ from snn_deploy.compiler.lower.compose import Weights
 from snn_deploy.compiler.lower.grid import as_they_stand, weights_on_grid
 from snn_deploy.compiler.lower.note_limits import note_limits
 from snn_deploy.compiler.lower.scales import choose_scales
-from snn_deploy.errors import PassError
+from snn_deploy.errors import FitError, PassError
 from snn_deploy.fixedpoint import (
-    BIAS_EXPONENT_BITS,
     DECAY_BITS,
     INPUT_SHIFT,
     VOLTAGE_LIMIT,
@@ -88,6 +92,8 @@ def quantize(graph: Graph, target: Target) -> QuantizedGraph:
         changes=tuple(change for layer in layers for change in layer.changes),
         used_inputs=to_integers(graph.used_inputs),
     )
+    for problem in unconnectable(quantized, target):
+        raise FitError(str(problem))
     return note_limits(compare_strictly(quantized))
 
 
@@ -194,7 +200,7 @@ class _Layer:
     def _population(self) -> Population:
         node, scale = self.node, self._along(self.scales.voltage)
         mantissa, exponent = self._bias_registers(scale)
-        if exponent >= 1 << BIAS_EXPONENT_BITS:
+        if exponent > self.precision.bias_exponent_max:
             raise PassError(
                 f"{node.name}: the bias does not fit its register; scale the layer down"
             )
@@ -221,7 +227,7 @@ class _Layer:
     def _bias_registers(self, scale: FloatArray) -> tuple[IntArray, int]:
         if self.node.takes_bias and self.is_on_grid:  # so do biases of the data
             return to_integers(self.bias), INPUT_SHIFT
-        return bias_registers(self.bias / scale)
+        return bias_registers(self.bias / scale, self.precision.bias_exponent_min)
 
     def _spiking(self, node: Lif, population: Population) -> Population:
         scale = population.scale

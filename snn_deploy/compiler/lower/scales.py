@@ -32,8 +32,7 @@ from snn_deploy.chip.target import Precision
 from snn_deploy.compiler.lower.collect import Arrival, per_channel
 from snn_deploy.errors import PassError
 from snn_deploy.fixedpoint import (
-    BIAS_EXPONENT_BITS,
-    BIAS_MANTISSA_BITS,
+    BIAS_MANTISSA_LIMIT,
     DECAY_BITS,
     INPUT_SHIFT,
     STATE_BITS,
@@ -45,9 +44,9 @@ from snn_deploy.ir.ranges import Range, SpikeBounds, kept_sum, voltage_range
 
 SUM_LIMIT = (1 << (STATE_BITS - 1 - INPUT_SHIFT)) - 1
 THRESHOLD_LIMIT = (1 << THRESHOLD_BITS) - 1
-BIAS_LIMIT = ((1 << (BIAS_MANTISSA_BITS - 1)) - 1) << ((1 << BIAS_EXPONENT_BITS) - 1)
 MARGIN = 1.02  # for roundings
 SPARE = 1 << 10  # units of a threshold, of which a floor loses 0.1 % at most
+MOST_APART = 7  # bits that the weights of one projection have less than of another
 FLOAT32 = 1e-6  # relative, by which a multiple may miss its grid
 
 
@@ -206,7 +205,8 @@ def _on_grid(
     the one with ``room``.
     """
     fine = 1 << INPUT_SHIFT  # of the voltage's units in one of the sum
-    columns = [bias.reshape(len(bias), -1) * fine, node.initial_voltage * fine]
+    bias_fine = 2.0 ** (INPUT_SHIFT - precision.bias_exponent_min)
+    columns = [bias.reshape(len(bias), -1) * bias_fine, node.initial_voltage * fine]
     if node.has_lowest_voltage:
         is_low = node.lowest_voltage > -np.inf
         columns.append(np.where(is_low, node.lowest_voltage, 0.0) * fine)
@@ -267,7 +267,9 @@ def _smallest_unit(
     needs = [
         total / accumulator,
         current / SUM_LIMIT,
-        drive * (1 << INPUT_SHIFT) / BIAS_LIMIT,
+        drive
+        * (1 << INPUT_SHIFT)
+        / (BIAS_MANTISSA_LIMIT << precision.bias_exponent_max),
         np.full(channels, 1e-30),
     ]
     arriving = current + drive
@@ -291,7 +293,8 @@ def _exponent(
 ) -> int:
     """Return the exponent with which most channels use all bits of their weights.
 
-    The others use fewer, or their unit is raised.
+    The others use fewer, or their unit is raised; so is that of all where the target
+    has no exponent so high.
     """
     ratios = peak / unit * (1 - 1e-9)  # a ratio of 254 is one, whatever rounding did
     accumulator = (1 << (precision.accumulator_bits - 1)) - 1
@@ -299,13 +302,14 @@ def _exponent(
         exponent_for(float(np.median(ratios)), precision.weight_limit),
         exponent_for(float((total / unit).max()), accumulator),
     )
-    if exponent > precision.weight_exponent_max:
+    most = max(precision.weight_exponent_max, MOST_APART)
+    if exponent > most:
         raise PassError(
-            f"the weights of two projections differ by more than 2**"
-            f"{precision.weight_exponent_max}; train with a batch normalization behind "
-            "each, or with weights of nearer sizes"
+            f"the weights of two projections differ by more than 2**{most}; train with "
+            "a batch normalization behind each, or with weights of nearer sizes"
         )
-    return max(exponent, precision.weight_exponent_min)
+    least = precision.weight_exponent_min
+    return min(max(exponent, least), precision.weight_exponent_max)
 
 
 def _exact_threshold(node: Neuron, unit: FloatArray) -> FloatArray:

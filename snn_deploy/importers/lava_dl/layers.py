@@ -253,8 +253,14 @@ NEVER = (1 << 18) - 1  # the threshold by which slayer's Affine says: no spikes
 
 
 def _bias(key: str, layer: dict[str, Any], shape: Shape) -> FloatArray:
-    """Return the bias of each neuron: the chip adds it to the voltage."""
-    bias = np.asarray(layer.get("bias", 0.0), np.float64).reshape(-1)
+    """Return the bias of each neuron: the chip adds it to the voltage.
+
+    Those of all neurons of a map are (width, height, channel), as netx reads them.
+    """
+    bias = np.asarray(layer.get("bias", 0.0), np.float64)
+    if len(shape) == 3 and bias.shape == shape[::-1]:
+        return bias.T
+    bias = bias.reshape(-1)
     if bias.size == 1:
         return bias.reshape(())
     if bias.size == shape[0]:

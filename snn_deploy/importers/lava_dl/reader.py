@@ -6,17 +6,20 @@ stride and padding (height, width); flattening keeps that order. Neurons of type
 or CUBA: ``iDecay`` and ``vDecay`` of 4096 are lost per timestep, ``vThMant`` and the
 bias, which is added to the voltage, are in units of the synaptic sum, the reset is hard
 and a spike needs ``v > threshold``. ``delay`` is that of a layer's own axons, one for
-each neuron. A recurrent weight acts one timestep later. An input layer with neurons
-receives ``spikes * weight + bias``, or the bias that comes with the data; without an
-input layer the first weights tell the shape. ``pool`` weights each value of a window
-alike. ``concat`` puts what the layers with these numbers give behind one another, after
-the layer before it unless that is among them. ``average``, as the last layer, becomes
-a sum over each group: the same answer. ``refDelay`` is after how many timesteps a
-neuron may spike again; until then its voltage stays 0, as in nengo-loihi's emulator.
+each neuron; a matrix with a row for each neuron, all rows alike, delays what the layer
+receives, as in netx. A recurrent weight acts one timestep later. An input layer with
+neurons receives ``spikes * weight + bias``, or the bias that comes with the data;
+without an input layer the first weights tell the shape. ``pool`` weights each value of
+a window alike. ``concat`` puts what the layers with these numbers give behind one
+another, after the layer before it unless that is among them. ``average``, as the last
+layer, becomes a sum over each group: the same answer. ``refDelay`` is after how many
+timesteps a neuron may spike again; until then its voltage stays 0, as in nengo-loihi's
+emulator.
 A layer without a neuron, or with the threshold 2**18 - 1 (slayer's ``Affine``), never
 spikes: its voltage is read out, at the end if it adds up without a leak, else summed
-over time. lava-dl's own files do not say how long an input lasts; the group
-``simulation``, where there is one, does.
+over time. lava-dl's own files do not say how long an input lasts, nor how it becomes
+spikes; the group ``simulation``, where there is one, says the first, and in our own
+files the second, and which outputs are the answer.
 Other layers, other neurons and a negative ``wgtExp`` are refused: Lava's loader looks
 at none, and what the chip would drop of a weight is not what Lava drops of a sum.
 """
@@ -56,7 +59,8 @@ INPUT_NAME = "input"
 def read_lava_dl(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
     """Return the network in the ``.net`` file at ``path``.
 
-    ``timesteps`` is how many an input lasts, if the file does not say.
+    ``timesteps`` is how many an input lasts, if the file does not say; ``encoding`` is
+    that of the input, in place of what the file says, or of events.
 
     Raises
     ------
@@ -75,6 +79,13 @@ def read_lava_dl(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
         simulation = content.get("simulation", {})
         if "tSample" in simulation:
             timesteps = int(scalar(simulation["tSample"]))
+        encoding = Encoding(
+            options.encoding or simulation.get("encoding", Encoding.EVENTS.value)
+        )
+        events = encoding is Encoding.EVENTS
+        count = int(scalar(simulation.get("largestCount", 1))) if events else 1
+        functional = simulation.get("functional")
+        functional = None if functional is None else Functional(functional)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise ModelError(
             f"{path}: not a network of lava-dl, or damaged ({error}); export it again "
@@ -84,7 +95,13 @@ def read_lava_dl(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
         raise ModelError(
             f"{path}: does not say how many timesteps an input lasts; give --timesteps"
         )
-    return reader.graph(timesteps)
+    training = Training(
+        timesteps=timesteps,
+        encoding=encoding,
+        input_scale=float(encoding.unit),  # weights are those of the integers
+        largest_count=count,
+    )
+    return reader.graph(training, functional)
 
 
 class _LavaDlLayers:
@@ -216,6 +233,7 @@ class _LavaDlLayers:
         n_in = [self.shape_of(source)[0] for source in self.sources]
         found = fully_connected(key, layer, n_in)
         n_out = found[0].output_shape[0]
+        layer = self._late_senders(key, layer, (n_out, sum(n_in)))
         self.sources = self._weights(found)
         neurons = self._neurons(key, layer, (n_out,))
         if "weight_rec" in layer:
@@ -249,6 +267,29 @@ class _LavaDlLayers:
         self.add(neurons)
         return neurons
 
+    def _late_senders(
+        self, key: str, layer: dict[str, Any], size: tuple[int, int]
+    ) -> dict[str, Any]:
+        """Delay what the layer receives, if its delays are those of its synapses.
+
+        The layer is returned without them.
+        """
+        delay = np.floor(np.asarray(layer.get("delay", 0), np.float64))
+        if delay.shape != size or np.any(delay != delay[:1]) or len(self.sources) > 1:
+            return layer
+        sender = self.sources[0]
+        while isinstance(self.nodes[sender], Flatten):
+            sender = next(e.source for e in self.edges if e.target == sender)
+        node = self.nodes[sender]
+        if isinstance(node, Input | Lif) and not node.axon_delay.any():
+            late = delay[0].reshape(node.output_shape)
+            self.nodes[sender] = replace(node, axon_delay=late)
+            return {name: value for name, value in layer.items() if name != "delay"}
+        raise ModelError(
+            f"{key}: delays what it receives of {sender}, whose own axons have delays, "
+            "or none; give the delays once"
+        )
+
     def _delayed(self, key: str, neurons: Lif, delay: FloatArray) -> Lif:
         delay = np.floor(delay)
         if delay.size in (1, n_neurons(neurons.shape)):
@@ -259,8 +300,8 @@ class _LavaDlLayers:
             "delays of the layer's own axons can be deployed"
         )
 
-    def graph(self, timesteps: int) -> Graph:
-        """Return the network."""
+    def graph(self, training: Training, functional: Functional | None) -> Graph:
+        """Return the network; without a ``functional`` the output layer tells it."""
         last = self.nodes[self.sources[-1]]
         for edge in self.edges:
             if isinstance(self.nodes[edge.source], Integrator):
@@ -271,15 +312,12 @@ class _LavaDlLayers:
         keeps = isinstance(last, Integrator) and not (
             last.current_decay.all() and last.voltage_decay.all()
         )
+        usual = Functional.LAST if keeps else Functional.SUM
         return Graph(
             name=self.name,
             nodes=tuple(self.nodes.values()),
             edges=tuple(self.edges),
-            training=Training(
-                timesteps=timesteps,
-                encoding=Encoding.EVENTS,
-                functional=Functional.LAST if keeps else Functional.SUM,
-            ),
+            training=replace(training, functional=functional or usual),
             is_on_grid=True,
             output_name=self.sources[-1],
         )
