@@ -153,6 +153,7 @@ def _abilities(target: "Target") -> list[str]:
         for word, has in (
             ("soft reset", precision.soft_reset),
             ("spikes at the threshold", precision.greater_equal),
+            ("lowest voltage", precision.lowest_voltage),
             ("graded spikes", precision.neurons_send_graded),
             ("graded input", precision.graded_input_only),
             ("per-neuron parameters", precision.per_neuron_parameters),
