@@ -18,34 +18,35 @@ ALLOWED = {
     "version": "",
     "errors": "",
     "extras": "errors",
+    "showing": "",
     "names": "",
     "arrays": "",
     "fixedpoint": "arrays",
     "files": "",
     "nn": "extras",
     "chip": "arrays errors files fixedpoint names",
-    "ir": "arrays chip errors fixedpoint names",
+    "ir": "arrays chip errors fixedpoint names showing",
     "importers": "arrays errors extras files fixedpoint ir names nn",
     "exporters": "arrays errors files fixedpoint ir names",
-    "compiler": "arrays chip errors files fixedpoint ir names",
+    "compiler": "arrays chip errors files fixedpoint ir names showing",
     "convert": "chip compiler errors exporters extras importers ir",
     "data": "arrays errors files ir",
     "backends": "arrays chip errors fixedpoint ir",
-    "cutoff": "arrays backends data errors fixedpoint ir",
+    "cutoff": "arrays backends data errors fixedpoint ir showing",
     "costs": "arrays backends chip ir",
     "artifact": "arrays cutoff errors files ir version",
     "profile": "arrays artifact backends chip compiler costs cutoff data "
     "errors files importers ir names version",
     "verify": "arrays artifact backends compiler cutoff data errors files "
-    "fixedpoint ir profile",
+    "fixedpoint ir profile showing",
     "training": "arrays chip compiler data errors files fixedpoint importers ir nn",
     "report": "arrays chip costs files ir names profile verify",
     "testing": "arrays artifact backends chip compiler data errors importers "
     "ir profile verify",
     "front": "arrays artifact backends chip compiler convert cutoff data errors "
-    "exporters files importers ir profile report verify version",
-    "__init__": "artifact backends chip compiler cutoff data front importers "
-    "profile report version",
+    "exporters files importers ir profile report showing verify version",
+    "__init__": "artifact backends chip compiler cutoff data errors front importers "
+    "ir profile report verify version",
     "cli": "arrays artifact backends chip compiler convert costs cutoff "
     "data errors extras files front importers ir names profile "
     "report training verify version",

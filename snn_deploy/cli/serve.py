@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -22,6 +23,20 @@ if TYPE_CHECKING:
 DRIFTED = 3  # exit status
 
 
+@dataclass
+class _StreamSums:
+    """Sums over the inputs that were decided."""
+
+    n_timesteps: int = 0
+    n_labels: int = 0
+    n_right: int = 0
+
+    def add(self, found: "Decision") -> None:
+        self.n_timesteps += found.timesteps
+        self.n_labels += found.label is not None
+        self.n_right += found.label == found.prediction
+
+
 def add_to(commands: Any) -> None:
     """Add this command to the parser's."""
     parser = commands.add_parser(
@@ -33,7 +48,8 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--data",
         required=True,
-        help="a folder of .npz files, or - for .npy arrays on standard input",
+        help="inputs, .npz; a folder of such files; or - for .npy arrays on standard "
+        "input",
     )
     parser.add_argument(
         "--follow", action="store_true", help="wait for further files in the folder"
@@ -78,24 +94,24 @@ def call(options: argparse.Namespace) -> None:
     arrivals = _arrivals(options, network.graph)
     watch = StreamWatch(calibration)
     machine = Restarting(partial(open_backend(options.backend).load, network))
-    n_timesteps, failed = 0, list[Undecided]()
+    served, failed = _StreamSums(), list[Undecided]()
     try:
         machine.start()  # before anything arrives
         decisions = serve(machine, network, calibration, arrivals, audit=options.audit)
         for found in _labels_missed(_decided(decisions, failed)):
             print(_as_json(found), flush=True)
-            n_timesteps += found.timesteps
+            served.add(found)
             is_new_alarm = watch.add(found.first_score, found.is_lost)
             if is_new_alarm:
                 note(f"alarm: {in_words(watch.drift)}")
             if is_new_alarm and options.fail_on_drift:
                 break
     except KeyboardInterrupt:  # the way out of an endless stream
-        note(_summary(watch, n_timesteps))
+        note(_summary(watch, served))
         raise
     finally:
         machine.close()
-    note(_summary(watch, n_timesteps))
+    note(_summary(watch, served))
     if failed:
         note(f"{len(failed)} more failed twice, the first: {failed[0].failed}")
         raise SystemExit(FAILED)
@@ -134,12 +150,16 @@ def _labels_missed(decisions: "Iterable[Decision]") -> "Iterator[Decision]":
         yield found
 
 
-def _summary(watch: "StreamWatch", n_timesteps: int) -> str:
+def _summary(watch: "StreamWatch", served: _StreamSums) -> str:
     from snn_deploy.cutoff.drift import in_words
+    from snn_deploy.report.units import percent
 
-    mean = n_timesteps / max(watch.n_inputs, 1)
+    mean, right = served.n_timesteps / max(watch.n_inputs, 1), ""
+    if served.n_labels:
+        few = "" if served.n_labels == watch.n_inputs else " where there is a label"
+        right = f", {percent(served.n_right / served.n_labels)} right{few}"
     return (
-        f"served {watch.n_inputs} inputs in {mean:.2f} timesteps on average; "
+        f"served {watch.n_inputs} inputs in {mean:.2f} timesteps on average{right}; "
         f"{in_words(watch.drift)}"
     )
 
@@ -147,11 +167,11 @@ def _summary(watch: "StreamWatch", n_timesteps: int) -> str:
 def _arrivals(
     options: argparse.Namespace, graph: "QuantizedGraph"
 ) -> "Iterator[tuple[str, Data]]":
-    from snn_deploy.data.streams import from_folder, from_pipe
+    from snn_deploy.data.streams import from_files, from_pipe
 
     if options.data == "-":
         return _remarked(from_pipe(cast("BufferedReader", sys.stdin.buffer), graph))
-    return _remarked(from_folder(Path(options.data), graph, follow=options.follow))
+    return _remarked(from_files(Path(options.data), graph, follow=options.follow))
 
 
 def _remarked(arrivals: "Iterable[tuple[str, Data]]") -> "Iterator[tuple[str, Data]]":

@@ -27,6 +27,7 @@ from snn_deploy.fixedpoint import REFRACTORY_BITS
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Neuron
 from snn_deploy.ir.quantized import Population, QuantizedGraph
+from snn_deploy.showing import Table, as_html, as_text
 
 MAX_DELAY = 1 << 16
 MAX_REST = (1 << REFRACTORY_BITS) - 1
@@ -79,18 +80,23 @@ class Fit:
 
     def __repr__(self) -> str:
         """Say whether it fits, then each layer's neurocores, or each problem."""
-        layers = [
-            f"  {layer.name}: {layer.n_neurons:,} neurons on {layer.n_cores} neurocores"
-            for layer in self.layers
-        ]
+        return as_text(self._table())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._table())
+
+    def _table(self) -> Table:
         n = len(self.problems)
         verdict = f"does not fit, for {n} reason{'s' * (n != 1)}" if n else "fits"
-        return "\n".join(
-            [
-                f"{self.network} on {self.target}: {verdict}; {self.n_cores} of "
-                f"{self.n_cores_allowed} neurocores",
-                *(map(str, self.problems) if n else layers),
-            ]
+        return Table(
+            title=f"{self.network} on {self.target}: {verdict}; {self.n_cores} of "
+            f"{self.n_cores_allowed} neurocores",
+            columns=("layer", "neurons", "neurocores", "binds"),
+            rows=[
+                (layer.name, layer.n_neurons, layer.n_cores, layer.binding.what)
+                for layer in self.layers
+            ],
+            notes=[*map(str, self.problems)],
         )
 
     @property

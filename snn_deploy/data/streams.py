@@ -19,18 +19,30 @@ LARGEST_ARRAY = 1 << 30  # bytes
 PIPE = Path("standard input")
 
 
-def from_folder(
+def from_files(
     folder: Path, graph: QuantizedGraph, *, follow: bool = False
 ) -> Iterator[tuple[str, Data]]:
-    """Yield the name and the inputs of each ``.npz`` in a folder, by name.
+    """Yield the name and the inputs of a file, or of each ``.npz`` in a folder.
 
     With ``follow`` it waits for further files, for ever; names that begin with a dot
     are left alone, so that a file can be written under one and then renamed.
     """
     if folder.is_file():
-        raise DataError(f"{folder}: is a file; name the folder that it is in")
+        if follow:
+            raise DataError(
+                f"{folder}: no folder to wait in for further files; name one, or leave "
+                "--follow out"
+            )
+        yield folder.name, _read(folder, graph)
+        return
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; check the path")
+    yield from _from_folder(folder, graph, follow=follow)
+
+
+def _from_folder(
+    folder: Path, graph: QuantizedGraph, *, follow: bool
+) -> Iterator[tuple[str, Data]]:
     seen: set[str] = set()
     while True:
         names = sorted(

@@ -25,12 +25,13 @@ from snn_deploy.front.exporting import export_c
 from snn_deploy.front.inputs import as_array, as_data
 from snn_deploy.front.profiled import Profiled
 from snn_deploy.front.progress import Progress, bar
-from snn_deploy.front.showing import as_html, as_text, network_tables
+from snn_deploy.front.showing import network_tables
 from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.graph import Graph
 from snn_deploy.profile.calibrating import calibrated
 from snn_deploy.profile.profile import profile_inputs
 from snn_deploy.report.units import with_prefix
+from snn_deploy.showing import as_html, as_text
 from snn_deploy.verify.result import Verification
 from snn_deploy.verify.verification import verify
 

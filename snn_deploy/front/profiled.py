@@ -9,7 +9,6 @@ from snn_deploy.backends.registry import open_backend
 from snn_deploy.data.data import Data
 from snn_deploy.errors import DataError
 from snn_deploy.files.writing import text_writer, write_whole
-from snn_deploy.front.showing import Table, as_html, as_text
 from snn_deploy.profile.closeups import look_closer
 from snn_deploy.profile.profile import Profile
 from snn_deploy.profile.rows import Rows
@@ -20,6 +19,7 @@ from snn_deploy.report.html import render
 from snn_deploy.report.pictures import PICTURES, as_figure
 from snn_deploy.report.profile_files import Additions, write_profile
 from snn_deploy.report.units import percent, with_prefix
+from snn_deploy.showing import Table, as_html, as_text
 
 if TYPE_CHECKING:
     import pandas

@@ -16,15 +16,13 @@ from snn_deploy.ir.nodes import Input, Node, Signal
 from snn_deploy.ir.order import LoopError, in_order
 from snn_deploy.ir.stimuli import GRAY_LEVELS, Encoding
 from snn_deploy.names import flaw_of, free_name, shown
+from snn_deploy.showing import Table, as_html, as_text
 
 NodeT = TypeVar("NodeT", bound=Node)
 Delays = dict[tuple[str, str], int]  # timesteps, by source and target
 LARGEST_LAYER = 1 << 24  # values; a chip has a million neurons in all
 MOST_TIMESTEPS = 100_000  # of an input; all results of a run have that length
 LARGEST_SCALE = 1e30  # of an input, and of its offset
-
-
-MOST_SHOWN = 24  # layers
 
 
 class Functional(Enum):
@@ -104,17 +102,21 @@ class Graph:
 
     def __repr__(self) -> str:
         """Return the layers in a line each, without their values."""
-        training = self.training
-        rows = [
-            f"  {node.name}: {type(node).__name__} "
-            f"{'x'.join(map(str, node.output_shape))}"
-            for node in self.order
-        ]
-        if len(rows) > MOST_SHOWN:
-            half = MOST_SHOWN // 2
-            rows[half:-half] = [f"  ... {len(rows) - 2 * half} more"]
-        head = f"{self.name}: {len(self.nodes)} layers, {training.timesteps} timesteps"
-        return "\n".join([f"{head}, {training.encoding.value} inputs", *rows])
+        return as_text(self._table())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._table())
+
+    def _table(self) -> Table:
+        return Table(
+            title=f"{self.name}: {len(self.nodes)} layers, {self.training.timesteps} "
+            f"timesteps, {self.training.encoding.value} inputs",
+            columns=("layer", "kind", "shape"),
+            rows=[
+                (node.name, type(node).__name__, "x".join(map(str, node.output_shape)))
+                for node in self.order
+            ],
+        )
 
     def __post_init__(self) -> None:
         used = read_only(self.used_inputs, np.float64)

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from snn_deploy.arrays import Shape
+from snn_deploy.showing import Table, as_html, as_text
 from snn_deploy.verify.causes import Parting
 from snn_deploy.verify.differences import Difference
 
@@ -89,19 +90,27 @@ class Verification:
 
     def __repr__(self) -> str:
         """Say whether the integers are right, then how right each form is."""
+        return as_text(*self._tables())
+
+    def _repr_html_(self) -> str:
+        return as_html(*self._tables())
+
+    def _tables(self) -> list[Table]:
         what = "accuracy" if self.has_labels else "agreement with float"
         right = "are exactly" if self.is_faithful else "are not"
         where = f"{self.network} on {self.target}, {self.n_inputs} inputs"
-        return "\n".join(
-            [
-                f"{where}: the integers {right} what the model compiles to",
-                *(f"  {form.form}: {what} {form.accuracy:.4f}" for form in self.forms),
-                *(
-                    f"  {layer.layer}: {layer.differing:.2%} differ"
-                    for layer in self.layers
-                ),
-            ]
-        )
+        return [
+            Table(
+                title=f"{where}: the integers {right} what the model compiles to",
+                columns=("form", what),
+                rows=[(form.form, f"{form.accuracy:.4f}") for form in self.forms],
+            ),
+            Table(
+                title="spikes that differ between float and chip",
+                columns=("layer", "share"),
+                rows=[(layer.layer, f"{layer.differing:.2%}") for layer in self.layers],
+            ),
+        ]
 
     @property
     def is_faithful(self) -> bool:

@@ -51,6 +51,19 @@ def test_a_folder_is_served_one_line_for_each_input(
     assert "too few inputs to compare" in result.err
 
 
+def test_a_file_is_served_with_its_accuracy(command: Command, home: Path) -> None:
+    arguments = ("serve", home / "model.snn", "--data", home / "calib.npz")
+
+    result = command(*arguments)
+
+    lines = [json.loads(line) for line in result.out.splitlines()]
+    n_right = sum(line["label"] == line["prediction"] for line in lines)
+    assert len(lines) == N_CALIBRATION
+    assert N_CALIBRATION / 2 < n_right < N_CALIBRATION
+    assert f" on average, {100 * n_right / N_CALIBRATION:.1f} % right; " in result.err
+    assert "no folder to wait in" in command(*arguments, "--follow").error()
+
+
 def test_arrays_on_standard_input_are_served(
     command: Command, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,10 +158,8 @@ def test_bad_streams_are_refused(command: Command, home: Path, tmp_path: Path) -
     uncalibrated = command("serve", home / "plain.snn", "--data", tmp_path)
     share = command("serve", network, "--data", tmp_path, "--audit", 2)
     poll = command("serve", network, "--data", tmp_path, "--poll", 9)
-    file = command("serve", network, "--data", home / "test.npz")
 
     assert missing.error().endswith("none: no such folder; check the path")
     assert "is not calibrated; run snn-deploy calibrate" in uncalibrated.error()
     assert share.error() == "audit is 2; choose a share from 0 to 1"
     assert "poll interval is 9" in poll.error()
-    assert "test.npz: is a file; name the folder" in file.error()

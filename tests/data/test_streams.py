@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from snn_deploy.arrays import AnyArray
-from snn_deploy.data.streams import from_folder, from_pipe
+from snn_deploy.data.streams import from_files, from_pipe
 from snn_deploy.errors import DataError
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.quantized import QuantizedGraph
@@ -51,7 +51,7 @@ def test_files_of_a_folder_come_by_name(tmp_path: Path) -> None:
     np.savez(tmp_path / ".hidden.npz", x=images(9))
     (tmp_path / "note.txt").write_text("no data")
 
-    found = list(from_folder(tmp_path, graph()))
+    found = list(from_files(tmp_path, graph()))
 
     assert [name for name, _ in found] == ["a.npz", "b.npz", "c.npz"]
     assert [len(data) for _, data in found] == [1, 2, 3]
@@ -60,7 +60,7 @@ def test_files_of_a_folder_come_by_name(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_followed_gives_files_that_come_later(tmp_path: Path) -> None:
     np.savez(tmp_path / "1.npz", x=images(1))
-    arrivals = from_folder(tmp_path, graph(), follow=True)
+    arrivals = from_files(tmp_path, graph(), follow=True)
     first, _ = next(arrivals)
 
     def write_later() -> None:
@@ -79,13 +79,13 @@ def test_a_folder_that_is_followed_gives_files_that_come_later(tmp_path: Path) -
 @pytest.mark.parametrize("name", ["missing", ""])
 def test_a_folder_without_data_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match="check the path"):
-        list(from_folder(tmp_path / name, graph()))
+        list(from_files(tmp_path / name, graph()))
 
 
 def test_a_damaged_file_of_a_folder_is_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "1.npz", x=images(1))
     (tmp_path / "2.npz").write_bytes(b"PK nothing")
-    arrivals = from_folder(tmp_path, graph())
+    arrivals = from_files(tmp_path, graph())
     next(arrivals)
 
     with pytest.raises(DataError, match=r"2\.npz: not an \.npz"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,7 +81,7 @@ def test_what_is_shown_is_short(
 ) -> None:
     x, y = inputs
     profiled = network.profile(x, y, limit=20, progress=False)
-    shown = [
+    shown: list[Any] = [
         network,
         network.graph,
         network.artifact,
@@ -92,6 +93,13 @@ def test_what_is_shown_is_short(
     ]
 
     assert all(20 < len(repr(value)) < 1500 for value in shown)
+    network_, graph, _, calibration, priced, _, fits, verified = shown
+    for value in (network_, graph, calibration, priced, fits, verified):
+        head = repr(value).splitlines()[0]
+        assert value._repr_html_().startswith(f"<p><b>{head}</b></p>")
+    assert "<td>Linear</td><td>3</td>" in graph._repr_html_()
+    assert "<p>promise: accuracy lost" in calibration._repr_html_()
+    assert "fits; 1 of 1024 neurocores" in repr(fits)
     assert "loihi-sim: 3 neurons on 1 of 128 neurocores, 8 timesteps" in repr(network)
     assert "<td>neurons" not in network._repr_html_()
     assert "<th>neurons</th>" in network._repr_html_()

@@ -17,6 +17,7 @@ from snn_deploy.cutoff.scores import SCORES, score_called
 from snn_deploy.cutoff.thresholds import loss_bound, polled_timesteps
 from snn_deploy.errors import CalibrationError
 from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.showing import Table, as_html, as_text
 
 FORMS = ("probability", "expectation")
 LARGEST_SCALE = 1e30  # of an output
@@ -131,7 +132,14 @@ class Calibration:
     fixed_timesteps: int = 0  # fewest that lose no more there; 0: unknown
 
     def __repr__(self) -> str:
-        return "\n".join(self.lines)
+        return as_text(self._table())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._table())
+
+    def _table(self) -> Table:
+        title, *notes = self.lines
+        return Table(title=title, columns=(), rows=(), notes=notes)
 
     @property
     def lines(self) -> list[str]:
