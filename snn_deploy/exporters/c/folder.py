@@ -13,7 +13,6 @@ from snn_deploy.exporters.c.decision import StopRule
 from snn_deploy.exporters.c.layout import CLayout
 from snn_deploy.exporters.c.tables import definition, in_comment
 from snn_deploy.exporters.c.vector import Vector, run
-from snn_deploy.exporters.on_grid import in_local_time
 from snn_deploy.files.writing import text_writer, write_together
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.stimuli import Stimulus
@@ -97,7 +96,7 @@ def write_c(
     FitError
         If it is too large, or C is not written for it; nothing is written then.
     """
-    graph = in_local_time(graph)
+    graph = graph.in_local_time()
     layout = CLayout(graph)
     is_constant = all(s.is_constant for s in stimuli)
     title = f"{in_comment(graph.name)}: a spiking neural network in integers"
