@@ -1,5 +1,7 @@
 """Modules that a ``state_dict`` of the tests belongs to."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -32,6 +34,24 @@ def wider() -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(1, 3, 3), Qcfs(4, 1.0), nn.Flatten(), nn.Linear(108, 5)
     )
+
+
+class Own(nn.Module):
+    """Neurons of one's own, one timestep."""
+
+    def __init__(self, decay: float, *, is_hard: bool) -> None:
+        super().__init__()
+        self.decay, self.is_hard = decay, is_hard
+        self.v: Any = 0.0
+
+    def reset(self) -> None:
+        self.v = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        v = self.v * self.decay + x
+        s: Tensor = (v > 0.5).to(x)
+        self.v = v * (1 - s) if self.is_hard else v - 0.5 * s
+        return s
 
 
 class Looped(nn.Module):

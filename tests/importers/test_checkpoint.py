@@ -175,6 +175,18 @@ def test_tensors_without_values_are_refused(tmp_path: Path) -> None:
         save(module, tmp_path / "model.pt", input_shape=SHAPE, timesteps=6)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of TorchScript
+def test_torch_script_is_refused_wherever_it_is(tmp_path: Path) -> None:
+    inner = torch.jit.script(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)))
+
+    for module, words in (
+        (inner, "Sequential: is TorchScript"),
+        (nn.Sequential(nn.Identity(), inner), "1: is TorchScript"),
+    ):
+        with pytest.raises(ModelError, match=f"{words}, whose layers cannot be seen"):
+            save(module, tmp_path / "model.pt", input_shape=SHAPE, timesteps=6)
+
+
 @pytest.mark.filterwarnings("ignore:Accessing the data pointer:UserWarning")
 def test_a_module_on_a_gpu_is_copied_into_main_memory() -> None:
     with FakeTensorMode(allow_non_fake_inputs=True):  # knows of devices without one

@@ -70,6 +70,26 @@ def test_a_declared_neuron_may_take_all_timesteps(tmp_path: Path) -> None:
     assert [node.name for node in graph.nodes_of(Lif)] == ["1", "3"]
 
 
+def test_a_cheap_network_with_large_inputs_is_run_for_more_than_3_timesteps(
+    tmp_path: Path,
+) -> None:
+    first = nn.Linear(4225, 6, bias=False)
+    with torch.no_grad():
+        first.weight.fill_(1 / 9 / 4225)  # the larger input brings 4 / 9 a timestep
+    model = nn.Sequential(nn.Flatten(), first, Rounded(1.0), nn.Linear(6, 3))
+    path, shape = tmp_path / "net.pt", (1, 65, 65)
+
+    def declared(reset: str) -> Any:
+        neurons: Any = {Rounded: {**PLAIN, "decay": 0.0, "reset": reset}}
+        return snn_deploy.save(
+            model, path, input_shape=shape, timesteps=8, neurons=neurons
+        )
+
+    with pytest.raises(ModelError, match="2: gives other outputs at timestep 5"):
+        declared("soft")
+    declared("hard")
+
+
 def test_a_declared_neuron_may_give_its_state_as_well(tmp_path: Path) -> None:
     class Net(nn.Module):
         def __init__(self) -> None:

@@ -13,29 +13,12 @@ from snn_deploy.importers.torch.frameworks.registry import copied
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.stimuli import Stimulus
 from tests.importers.agreement import in_double, louder
+from tests.importers.builders import Own
 
 neuron = pytest.importorskip("spikingjelly.activation_based.neuron")
 snn = pytest.importorskip("snntorch")
 T, N, SHAPE = 6, 3, (2, 5, 5)
 FORMS = ("step", "first", "second", "still", "boosted", "vectors")
-
-
-class Own(nn.Module):
-    """Neurons of one's own, one timestep."""
-
-    def __init__(self, decay: float, *, is_hard: bool) -> None:
-        super().__init__()
-        self.decay, self.is_hard = decay, is_hard
-        self.v: Any = 0.0
-
-    def reset(self) -> None:
-        self.v = 0.0
-
-    def forward(self, x: Tensor) -> Tensor:
-        v = self.v * self.decay + x
-        s: Tensor = (v > 0.5).to(x)
-        self.v = v * (1 - s) if self.is_hard else v - 0.5 * s
-        return s
 
 
 class Charging(Own):

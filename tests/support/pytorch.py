@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from snn_deploy.nn.neurons import IntegrateAndFire, Qcfs
 from tests.importers.agreement import bytes_of, stepped, with_states
+from tests.importers.builders import Own
+from tests.importers.test_declared import Rounded
 from tests.support.frames import Frame, layer_cases
 
 
@@ -46,6 +48,12 @@ def relu(folder: Path) -> None:
     FRAME.check(module, folder, (2, 8, 8), example_inputs=examples)
 
 
+def declared(folder: Path) -> None:
+    settings = {"decay": 0.5, "threshold": 1.0, "reset": "hard"}
+    module = nn.Sequential(conv(), Rounded(), nn.Flatten(), nn.Linear(144, 5))
+    FRAME.check(module, folder, (2, 8, 8), neurons={Rounded: settings})
+
+
 CASES = {
     **layer_cases(FRAME),
     "ReLU": relu,
@@ -55,4 +63,8 @@ CASES = {
     "spikes worth another number than 1": lambda folder: SPIKING.check(
         Spiking(), folder, (2, 8, 8)
     ),
+    "neurons of one's own, recognized": FRAME.case(
+        conv, lambda: Own(0.7, is_hard=True), last=lambda: Own(0.8, is_hard=False)
+    ),
+    "neurons of one's own, declared": declared,
 }

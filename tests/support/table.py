@@ -79,6 +79,8 @@ ROWS = {
         "decay of each channel",
         "threshold of each channel",
         "delays",
+        "neurons of one's own, recognized",
+        "neurons of one's own, declared",
     ),
 }
 YES, NONE = "yes", "\u2013"  # a dash

@@ -207,9 +207,7 @@ class _StreamFinder:
                     todo += _joined(operand, index, given)
                 continue
             if stream.early or index != min(stream.items, default=index) - 1:
-                one, other = place_of(stream.example), place_of(part)
-                also = f" ({one} in one, {other} in another)" if one != other else ""
-                raise ModelError(f"{other}: {DIFFERENT}".replace(",", also + ",", 1))
+                raise _difference(stream.example, part)
             stream.early[index] = part
 
     def _fits(self, stream: Stream, item: Item) -> bool:
@@ -255,6 +253,19 @@ class _StreamFinder:
                     found[operand.stream] = None
                     todo.append(operand.stream)
         return list(found)
+
+
+def _difference(example: Item, part: Part) -> ModelError:
+    """Return the error for what another timestep has in the place of an item."""
+    one, other = place_of(example), place_of(part)
+    module = part.module if isinstance(part, Item) and part.path else None
+    if module is not None and one != other and type(module) is type(example.module):
+        return ModelError(
+            f"{other}: forward calls another layer in another timestep, {one}, and "
+            "a chip's weights stay as they are; use one for all"
+        )
+    also = f" ({one} in one, {other} in another)" if one != other else ""
+    return ModelError(f"{other}: {DIFFERENT}".replace(",", also + ",", 1))
 
 
 def _joined(

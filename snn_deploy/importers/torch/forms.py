@@ -44,6 +44,7 @@ from snn_deploy.ir.graph import Functional
 
 SMALL = 4096  # values of an input, up to which more inputs are tried
 MANY, FEW = (6, 8), (2, 3)  # inputs and timesteps
+CHEAP = 1 << 28  # multiplications of a timestep, up to which more of them are tried
 MOST_LINES = 8  # of a forward that is shown
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
@@ -183,6 +184,7 @@ class _Reader:
         self.n, self.n_timesteps = FEW
         if self.is_small:
             self.n = _free_size(model, input_shape, MANY[0])
+        if self.is_small or _most_work(model, input_shape) <= CHEAP:
             self.n_timesteps = _free_size(model, input_shape, MANY[1], self.n)
         self.paths: list[str] = []  # of the layers that were called
 
@@ -459,6 +461,12 @@ def _rows(unrolled: Unrolled) -> list[list[Item]]:
         if is_cell(module) or any(True for _ in module.parameters()):
             rows.setdefault(item.path, []).append(item)
     return list(rows.values())
+
+
+def _most_work(model: nn.Module, input_shape: Shape) -> int:
+    """Return how many multiplications a timestep takes, kernels at every position."""
+    positions = math.prod(input_shape[1:])
+    return sum(p.numel() * (positions if p.ndim > 2 else 1) for p in model.parameters())
 
 
 def _free_size(model: nn.Module, input_shape: Shape, least: int, *taken: int) -> int:

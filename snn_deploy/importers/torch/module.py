@@ -191,9 +191,16 @@ def unwrapped(model: nn.Module) -> nn.Module:
     Raises
     ------
     ModelError
-        If its tensors have no values.
+        If its tensors have no values, or it is TorchScript.
     """
     model = _innermost(model)
+    for path, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise ModelError(
+                f"{path or module.original_name}: is TorchScript, whose layers cannot "
+                "be seen; give the module that was scripted or traced, or its "
+                "state_dict with --builder"
+            )
     tensors = [t for module in model.modules() for t in _tensors(module)]
     if any(tensor.is_meta for tensor in tensors):
         raise ModelError(
