@@ -12,6 +12,7 @@
 #              DATA_DIR="cifar10 nmnist": folders, for the networks trained on these data
 # make bench-scale  time and memory of compiling, up to 10^8 neurons; five minutes
 # make peers   SANA-FE, which tests compare counts and costs with, in its own environment
+# make tools   compilers and QEMU for the networks as C, by apt; tests skip without them
 # make audit   known holes of the pinned dependencies, as the package index tells them
 #              (SERVICE=osv: as the OSV database does)
 # make check-pythons  the package with what it alone brings, on each Python; run, profile,
@@ -25,7 +26,7 @@ PYTHONS ?= python3.10 python3.11 python3.12 python3.13
 SECONDS ?= 600
 SERVICE ?= pypi
 
-.PHONY: docs demo test test-fast test-all sanitize sanitize-fuzz sanitize-threads fuzz fuzz-engine bench bench-scale peers audit check-pythons install clean
+.PHONY: docs demo test test-fast test-all sanitize sanitize-fuzz sanitize-threads fuzz fuzz-engine bench bench-scale peers tools audit check-pythons install clean
 
 demo: $(INSTALLED)
 	$(BIN)/snn-deploy demo -o demo
@@ -76,6 +77,10 @@ sanitize-threads: $(INSTALLED)
 peers:
 	$(PYTHON) -m venv build/peers/sanafe
 	build/peers/sanafe/bin/python -m pip install --quiet --disable-pip-version-check sanafe==2.2.9 numpy
+
+tools:
+	apt-get install --yes --no-install-recommends clang libclang-rt-dev \
+		gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
 
 # in an environment of its own; --strict: a package that nobody answers for is a failure,
 # where pip-audit would only leave it out and find "no known vulnerabilities"

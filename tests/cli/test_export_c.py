@@ -1,6 +1,7 @@
 """``snn-deploy export-c``: a folder that needs a compiler only, and its limits."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -21,16 +22,16 @@ from tests.exporters.compiled_c import (
 )
 
 needs_compiler = pytest.mark.skipif(
-    not COMPILERS, reason="neither gcc nor clang is here"
+    not COMPILERS or not shutil.which("make"), reason="no C compiler, or no make"
 )
 
 
 def checked(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     """Compile a folder's own check and run it, as its README says."""
-    command = [COMPILERS[0], *options, "main.c", "snn.c", "-o", "snn_check"]
-    subprocess.run(command, cwd=folder, check=True)
+    command = ["make", "-s", "check", f"CC={COMPILERS[0]}"]
+    command += [f"CFLAGS={' '.join(options)}"] * bool(options)
     return subprocess.run(
-        ["./snn_check"], cwd=folder, capture_output=True, text=True, check=False
+        command, cwd=folder, capture_output=True, text=True, check=False
     )
 
 
@@ -75,7 +76,7 @@ def test_the_check_finds_one_wrong_bias(
 
     done = checked(tmp_path)
 
-    assert done.returncode == 1
+    assert done.returncode != 0
     assert "outputs or spikes differ at timestep" in done.stdout
 
 

@@ -1,5 +1,6 @@
 """Networks as C: outputs, spikes and stops of all timesteps are those of the engine."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -11,19 +12,25 @@ from hypothesis import strategies as st
 
 from snn_deploy.arrays import IntArray
 from snn_deploy.artifact import pack
+from snn_deploy.chip.target_file import read_target
 from snn_deploy.compiler.lower.retime import retime
+from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.cutoff.calibrate import calibrate
 from snn_deploy.cutoff.decision import never
 from snn_deploy.cutoff.evidence import Evidence
+from snn_deploy.cutoff.oracle import gaps
 from snn_deploy.cutoff.rules.rule import Settings
 from snn_deploy.errors import CalibrationError, FitError
 from snn_deploy.exporters.c.folder import Limits
+from snn_deploy.exporters.c.vector import drawn_stimuli
 from snn_deploy.exporters.c.vector import run as run_reference
+from snn_deploy.files.writing import packaged_folder
 from snn_deploy.front.exporting import decision_of, export_c
 from snn_deploy.front.network import Network
+from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.graph import Functional, Training
 from snn_deploy.ir.quantized import QuantizedGraph
-from snn_deploy.ir.stimuli import Encoding
+from snn_deploy.ir.stimuli import Encoding, Stimulus
 from tests.build import dense, integers, population, rng, trains
 from tests.conformance.networks import ROOMY, Case, cases
 from tests.conformance.tally import examples
@@ -90,6 +97,54 @@ def test_200_random_networks_give_what_the_engine_gives(
     check(drawn(200), tmp_path, compiler, level, *CHECKED)
 
 
+MODELS = (
+    "mnist_counts",
+    "mnist_lif",
+    "mnist_qcfs",
+    "nmnist_lif",
+    "cifar10_small",
+    "cifar10_vgg",
+    "cifar10_resnet",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_a_trained_network_gives_what_the_engine_gives(
+    tmp_path: Path, name: str
+) -> None:
+    model = load_model(packaged_folder("models") / name / "model.pt")
+    graph = compile_model(model, read_target("loihi-sim")).graph
+    stimuli = drawn_stimuli(graph, 4)
+    scores = engine_gives(network_of(graph, stimuli, np.inf)).scores
+    beta = float(np.median(gaps(scores)[:, :-1]))
+    networks = [network_of(graph, stimuli, beta)]
+
+    for compiler in COMPILERS:
+        program = build(networks, tmp_path, compiler, "-O2", *CHECKED)
+        (found,) = run(program, networks)
+        assert_equal(found, engine_gives(networks[0]), name)
+        assert len(np.unique(found.timesteps)) > 1
+
+
+@pytest.mark.slow
+def test_one_pass_of_graded_spikes_gives_what_the_engine_gives(tmp_path: Path) -> None:
+    model = load_model(packaged_folder("models") / "mnist_qcfs" / "model.pt")
+    graph = compile_model(model, read_target("loihi-sim"), one_pass=True).graph
+    assert graph.largest_spike(graph.populations[0].name) > 1
+
+    networks = [network_of(graph, drawn_stimuli(graph, 5), np.inf)]
+
+    check(networks, tmp_path, COMPILERS[0], "-O1", *CHECKED)
+
+
+def network_of(
+    graph: QuantizedGraph, stimuli: Sequence[Stimulus], beta: float
+) -> Exported:
+    betas = np.full(graph.training.timesteps, beta)
+    return Exported(graph=graph, stimuli=stimuli, decision=stops_at(betas))
+
+
 N_TIMESTEPS = 6
 RULES = (
     Settings(rule="risk", budget=0.3),
@@ -138,7 +193,7 @@ def test_every_rule_on_the_gap_stops_where_the_host_does(tmp_path: Path) -> None
         for settings in RULES
     ]
 
-    program = build(networks, tmp_path, COMPILERS[0], "-O1", *CHECKED)
+    program = build(networks, tmp_path, COMPILERS[0], "-O0", *CHECKED)
 
     for network, found in zip(networks, run(program, networks), strict=True):
         assert_equal(found, engine_gives(network), network.decision.words)
@@ -188,7 +243,7 @@ def test_names_of_strangers_are_no_code(tmp_path: Path) -> None:
         decision=stops_at(np.full(N_TIMESTEPS, np.inf)),
     )
 
-    check([network], tmp_path, COMPILERS[0], *CHECKED)
+    check([network], tmp_path, COMPILERS[0], "-O0", *CHECKED)
 
 
 @pytest.mark.parametrize(
