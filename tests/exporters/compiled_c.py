@@ -4,9 +4,11 @@ Each network is a part of the program of its own, its functions renamed; the pro
 reads inputs from a file and writes what each gives at every timestep.
 """
 
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -129,10 +131,20 @@ def build(
         + "    return fclose(out);\n}\n"
     )
     program = folder / "program"
-    command = [compiler, *options, "-o", str(program), str(main), *map(str, parts)]
+
+    def compiled(part: Path) -> Path:
+        _run(compiler, *options, "-c", part, "-o", part.with_suffix(".o"))
+        return part.with_suffix(".o")
+
+    with ThreadPoolExecutor(os.cpu_count()) as several:
+        objects = list(several.map(compiled, [main, *parts]))
+    _run(compiler, *options, *objects, "-o", program)
+    return program
+
+
+def _run(*command: str | Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    return program
 
 
 def export(network: Exported, folder: Path, limits: Limits = UNLIMITED) -> None:
@@ -151,13 +163,7 @@ def run(program: Path, networks: Sequence[Exported]) -> list[Given]:
     """Return what each network of a program gives."""
     inputs, outputs = program.with_suffix(".in"), program.with_suffix(".out")
     inputs.write_bytes(b"".join(_fed(network) for network in networks))
-    done = subprocess.run(
-        [str(program), str(inputs), str(outputs)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    _run(program, inputs, outputs)
     written = outputs.read_bytes()
     found = []
     for network in networks:
@@ -309,11 +315,5 @@ def build_checks(
     lines.append(f"int main(void) {{ return {' || '.join(calls)}; }}")
     main.write_text("\n".join([*lines, ""]))
     program = folder / "checks.elf"
-    done = subprocess.run(
-        [*command, "-o", program, main, *parts],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    _run(*command, "-o", program, main, *parts)
     return program

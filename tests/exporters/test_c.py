@@ -1,7 +1,7 @@
 """Networks as C: outputs, spikes and stops of all timesteps are those of the engine."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -38,6 +38,7 @@ from tests.exporters.compiled_c import (
     CHECKED,
     COMPILERS,
     Exported,
+    Given,
     assert_equal,
     build,
     engine_gives,
@@ -88,13 +89,38 @@ def test_random_networks_give_what_the_engine_gives(tmp_path: Path) -> None:
     check(drawn(6), tmp_path, COMPILERS[0], "-O1", *CHECKED)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Many:
+    """Random networks in one folder, and what the engine gives of them."""
+
+    networks: list[Exported]
+    wanted: list[Given]
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Many:
+    networks = drawn(200)
+    folder = tmp_path_factory.mktemp("many")
+    return Many(
+        networks=networks,
+        wanted=[engine_gives(network) for network in networks],
+        folder=folder,
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("level", ["-O2", "-Os"])
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_200_random_networks_give_what_the_engine_gives(
-    tmp_path: Path, compiler: str, level: str
+    many: Many, compiler: str, level: str
 ) -> None:
-    check(drawn(200), tmp_path, compiler, level, *CHECKED)
+    program = build(many.networks, many.folder, compiler, level, *CHECKED)
+
+    found = run(program, many.networks)
+
+    for number, pair in enumerate(zip(found, many.wanted, strict=True)):
+        assert_equal(*pair, f"network {number}")
 
 
 MODELS = (

@@ -4,6 +4,7 @@ The order is that of ``ir.dynamics``, and so is every integer.
 """
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.quantized import Population
 
 INDENT = "    "
+MOST_IN_32_BITS = 255  # times a state of 24 bits
 
 
 class Parameter:
@@ -135,9 +137,8 @@ class LayerCode:
         shares = {str(KEEPS_ALL): "which keep their voltage", "0": "without memory"}
         found = [f"{in_comment(population.name)}: {size} neurons"]
         if kept.isdigit():
-            found.append(
-                shares.get(kept, f"which keep {kept}/{KEEPS_ALL} of a voltage")
-            )
+            share = f"which keep {Fraction(int(kept), KEEPS_ALL)} of a voltage"
+            found.append(shares.get(kept, share))
         if not population.spikes:
             found.append("read out by their voltage")
         elif population.reset is Reset.HARD:
@@ -191,7 +192,7 @@ class LayerCode:
             total = arriving(self.layout, population)
             if has_current:
                 kept = _decayed(f"net->{name}_current[n]", self.current_kept.text)
-                total = f"(uint32_t){kept} + {total}"
+                total = f"(uint32_t)({kept}) + {total}"
             else:
                 total = total.removeprefix("(").removesuffix(")")
             yield f"const int32_t current = wrap({total});"
@@ -260,9 +261,16 @@ class LayerCode:
 
 
 def _decayed(value: str, kept: str) -> str:
+    """Return what is left of a value, without 64 bits where 32 are enough."""
     if kept == "0":
         return "0"
-    return value if kept == str(KEEPS_ALL) else f"decay({value}, {kept})"
+    if not kept.isdigit():
+        return f"decay({value}, {kept})"
+    share = Fraction(int(kept), KEEPS_ALL)
+    if share.numerator > MOST_IN_32_BITS:
+        return f"decay({value}, {kept})"
+    times = f" * {share.numerator}" if share.numerator > 1 else ""
+    return value if share == 1 else f"{value}{times} / {share.denominator}"
 
 
 def _in(lines: Iterator[str] | list[str]) -> Iterator[str]:
