@@ -172,9 +172,10 @@ def read_settings(options: argparse.Namespace) -> "Settings":
 
 def _check(artifact: "Artifact", data: "Data", settings: "Settings") -> None:
     """Raise an error now, before all inputs run, if they would run for nothing."""
-    from snn_deploy.cutoff.calibrate import refuse_used
+    from snn_deploy.cutoff.calibrate import refuse_used, refuse_values
 
     graph = artifact.network.graph
+    refuse_values(data, graph)
     settings.check_labels(data.y)
     settings.polled(graph.training.timesteps)
     settings.method.check(graph)

@@ -204,6 +204,8 @@ def _checked(options: argparse.Namespace) -> _Job:
         note_overlap(calibration, data, options.data)
     if graph.readout.size == 1:
         out("no cutoff: the network has one output, a value and no class")
+    elif data.targets is not None and calibration is None:
+        out("no cutoff: y holds values, and an early stop needs classes")
     elif artifact.calibration is None:
         out("no cutoff: the network is not calibrated (snn-deploy calibrate)")
     next(audits(options.audit))

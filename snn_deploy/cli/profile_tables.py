@@ -14,8 +14,10 @@ _ENERGIES = ("dynamic energy, low", "central", "high")
 LATE = "  after a layer's last timestep"  # a part of the row before
 WITHOUT = "  without"
 ENDS = ("low", "high")
-SHORT = ("schedule", "accuracy", "timesteps", "on the chip", "energy", "low to high",
-         "latency", "inputs a second")  # fmt: skip
+SHORT = ("schedule", "accuracy", "MSE", "MAE", "timesteps",
+         "on the chip", "energy", "low to high", "latency",
+         "inputs a second")  # fmt: skip
+ERRORS = ("mean_squared_error", "mean_absolute_error")
 UNKNOWN = "unknown"  # as ``units.with_prefix`` says it
 
 
@@ -51,6 +53,7 @@ def _short(means: dict[str, Any]) -> Row:
     return (
         means["text"],
         percent(means["accuracy"]),
+        *(number(means[key]) for key in ERRORS),
         number(means["mean_timesteps"]),
         number(means["mean_chip_timesteps"]),
         with_prefix(means["mean_energy_j"], "J"),
@@ -165,11 +168,21 @@ def show_neurobench(found: dict[str, Any]) -> None:
     )
 
 
-def _answers(runs: Sequence[dict[str, Any]]) -> list[Row]:
-    from snn_deploy.report.units import percent
+def _goodness(runs: Sequence[dict[str, Any]]) -> list[Row]:
+    """Return the rows of errors, where answers are values; else that of accuracy."""
+    from snn_deploy.report.units import number, percent
 
+    if any(means[ERRORS[0]] is None for means in runs):
+        return [("accuracy", *(percent(means["accuracy"]) for means in runs))]
     return [
-        ("accuracy", *(percent(means["accuracy"]) for means in runs)),
+        (key.replace("_", " "), *(number(means[key]) for means in runs))
+        for key in ERRORS
+    ]
+
+
+def _answers(runs: Sequence[dict[str, Any]]) -> list[Row]:
+    return [
+        *_goodness(runs),
         _row(runs, "timesteps", "mean_timesteps"),
         _row(runs, "chip timesteps", "mean_chip_timesteps"),
         _row(runs, "spikes", "mean_spikes"),

@@ -142,11 +142,13 @@ def _told(options: argparse.Namespace, balance_on: Any = None) -> ReadOptions:
 
 def show_gap(graph: "Graph", path: Path) -> None:
     """Print what the conversion to spikes costs on the inputs of ``--balance-on``."""
+    from snn_deploy.arrays import n_neurons
     from snn_deploy.cli.console import out
     from snn_deploy.data.data import read_data
     from snn_deploy.verify.conversion_gap import conversion_gap
 
-    data = read_data(path, graph.input.shape, graph.training)
+    n_outputs = n_neurons(graph.output.output_shape)
+    data = read_data(path, graph.input.shape, graph.training, n_outputs=n_outputs)
     if data.y is None:
         return
     gap = conversion_gap(graph, data)

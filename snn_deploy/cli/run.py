@@ -14,6 +14,7 @@ from snn_deploy.cli.reading import positive
 from snn_deploy.errors import DataError
 
 if TYPE_CHECKING:
+    from snn_deploy.arrays import AnyArray, FloatArray
     from snn_deploy.artifact import Artifact
     from snn_deploy.backends.protocol import Backend, Program
     from snn_deploy.backends.results import RunResult
@@ -221,12 +222,11 @@ def _show_all(
                 has_failed = True
                 note(f"input {result.index} failed twice: {result.reason}")
                 continue
-            label = None if data.y is None else int(data.y[result.index])
             if not options.json:  # for many inputs tables take their time
-                _show(result, label, artifact, calibration)
+                _show(result, artifact, data, calibration)
                 _show_limited(result)
             backend_used = backend_name(options.backend)
-            give_json(options, _as_json(result, label, backend_used))
+            give_json(options, _as_json(result, artifact, data, backend_used))
     if has_failed:
         raise SystemExit(FAILED)
 
@@ -240,41 +240,82 @@ def _show_limited(result: "RunResult") -> None:
         out(f"{limited}, {REGISTERS}")
 
 
-def _as_json(result: "RunResult", label: int | None, backend: str) -> dict[str, Any]:
-    is_class = result.scores.shape[1] > 1  # one output answers with a value
+def _as_json(
+    result: "RunResult", artifact: "Artifact", data: "Data", backend: str
+) -> dict[str, Any]:
+    is_class = _is_class(artifact, data)
+    targets = data.targets
     return {
         "index": result.index,
-        "label": label,
+        "label": _label(result, data),
+        "targets": None if targets is None else targets[result.index].tolist(),
         "prediction": result.prediction if is_class else None,
         "timesteps": result.timesteps,
         "chip_timesteps": result.chip_timesteps,
         "stopped_early": result.stopped_early,
         "gap": result.gap if is_class else None,
         "scores": result.scores.tolist(),
+        "values": _values(result, artifact).tolist(),
         "saturations": result.activity.saturations,
         "wraps": result.activity.wraps,
         "backend": backend,
     }
 
 
-def _show_value(result: "RunResult", artifact: "Artifact") -> None:
-    """Print what the one output gives: no class, so nothing to stop at."""
+def _label(result: "RunResult", data: "Data") -> int | None:
+    return None if data.y is None else int(data.y[result.index])
+
+
+def _is_class(artifact: "Artifact", data: "Data") -> bool:
+    """Return whether the largest output is the answer; else each one is a value."""
+    from snn_deploy.ir.heads import HeadKind
+
+    head, *_ = artifact.network.graph.heads
+    return data.targets is None and head.kind is HeadKind.CLASS
+
+
+def _values(result: "RunResult", artifact: "Artifact") -> "FloatArray":
+    """Return what the outputs are at the stop, in the trained network's units."""
+    graph = artifact.network.graph
+    return graph.in_units(result.scores[-1], result.timesteps)
+
+
+def _show_values(result: "RunResult", artifact: "Artifact", data: "Data") -> None:
+    """Print what the outputs give: no class, so nothing to stop at."""
+    import numpy as np
+
     from snn_deploy.cli.console import out, show_table
 
-    values = [int(value) for value in result.scores[:, 0]]
-    rows = list(enumerate(values, start=1))
-    show_table(f"input {result.index}", ("timestep", "accumulated output"), rows)
+    graph = artifact.network.graph
+    after = np.arange(1, result.timesteps + 1)
+    rows = [
+        (t, _row(scores), _row(values))
+        for t, scores, values in zip(
+            after, result.scores, graph.in_units(result.scores, after), strict=True
+        )
+    ]
+    many = "" if result.scores.shape[1] == 1 else "s"
+    columns = ("timestep", f"accumulated output{many}", "in the network's units")
+    show_table(f"input {result.index}", columns, rows)
+    is_one = "a value" if not many else "values"
+    truth = ""
+    if data.targets is not None:
+        truth = f" (should be {_row(data.targets[result.index])})"
     out(
-        f"output {values[-1]}, a value and no class, after {result.timesteps} "
-        f"timesteps; {result.chip_timesteps} chip timesteps with the pipeline's "
-        f"{artifact.network.graph.depth}"
+        f"output{many} {rows[-1][1]}, {is_one} and no class, after {result.timesteps} "
+        f"timesteps: {rows[-1][2]}{truth} in the network's units; "
+        f"{result.chip_timesteps} chip timesteps with the pipeline's {graph.depth}"
     )
+
+
+def _row(numbers: "AnyArray") -> str:
+    return " ".join(f"{number:.6g}" for number in numbers)
 
 
 def _show(
     result: "RunResult",
-    label: int | None,
     artifact: "Artifact",
+    data: "Data",
     calibration: "Calibration | None",
 ) -> None:
     from snn_deploy.cli.console import out, show_table
@@ -282,9 +323,10 @@ def _show(
     from snn_deploy.cutoff.oracle import answers, gaps
 
     graph = artifact.network.graph
-    if graph.readout.size == 1:
-        _show_value(result, artifact)
+    if not _is_class(artifact, data):
+        _show_values(result, artifact, data)
         return
+    label = _label(result, data)
     rows = []
     for t, scores in enumerate(result.scores, start=1):
         beta = threshold_text(threshold_at(calibration, t))

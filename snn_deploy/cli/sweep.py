@@ -75,7 +75,9 @@ def _show(outcomes: Sequence["Outcome"], best: Sequence[bool]) -> None:
         if not o["refusal"]
     ]
     columns = ("way", "", "target", "weight bits", "timesteps", "budget", "neurocores")
-    results = ("accuracy", "mean timesteps", "energy", "latency")
+    is_of_values = any(o["mean_squared_error"] is not None for _, o, _ in done)
+    goodness = "mean squared error" if is_of_values else "accuracy"
+    results = (goodness, "mean timesteps", "energy", "latency")
     rows = [(way, *_cells(outcome, is_best)) for way, outcome, is_best in done]
     show_table("* no other way beats it", (*columns, *results), rows)
     refused = Counter((o["target"], o["refusal"]) for o in outcomes if o["refusal"])
@@ -86,7 +88,7 @@ def _show(outcomes: Sequence["Outcome"], best: Sequence[bool]) -> None:
 
 
 def _cells(outcome: "Outcome", is_best: bool) -> Iterator[str]:
-    from snn_deploy.report.units import percent, with_prefix
+    from snn_deploy.report.units import number, percent, with_prefix
 
     yield "*" if is_best else ""
     yield outcome["target"]
@@ -94,8 +96,8 @@ def _cells(outcome: "Outcome", is_best: bool) -> Iterator[str]:
         yield str(outcome[name] or "as is")
     yield percent(outcome["budget"])
     yield str(outcome["neurocores"])
-    accuracy = outcome["accuracy"]
-    yield "unknown" if accuracy is None else percent(accuracy)
+    error = outcome["mean_squared_error"]
+    yield percent(outcome["accuracy"]) if error is None else number(error)
     yield f"{outcome['mean_timesteps']:.2f}"
     for name, unit in (("energy_j", "J"), ("latency_s", "s")):
         value = outcome[name]

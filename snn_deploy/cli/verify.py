@@ -107,7 +107,7 @@ def refuse(verification: "Verification", network: Path) -> None:
 def show(verification: "Verification") -> None:
     """Print the tables."""
     from snn_deploy.cli.console import out, show_table
-    from snn_deploy.report.units import percent
+    from snn_deploy.report.units import number, percent
 
     show_table(
         f"{verification.network} on {verification.target}: float against chip, "
@@ -138,6 +138,16 @@ def show(verification: "Verification") -> None:
             "integers",
             ("form", what, "more than chip", "95 % interval, paired"),
             [_accuracy_row(a) for a in (*verification.forms, *verification.restored)],
+        )
+    if verification.errors:
+        told = "what they should be" if verification.has_labels else "the float form's"
+        show_table(
+            f"values against {told}, in the network's units",
+            ("form", "mean squared error", "mean absolute error"),
+            [
+                (e.form, number(e.mean_squared_error), number(e.mean_absolute_error))
+                for e in verification.errors
+            ],
         )
     if verification.differences:
         show_table(

@@ -31,6 +31,7 @@ class Moment:
     score: float  # what is held to the threshold
     beta: float | None  # infinite: not to be reached; None: no threshold
     energy_j: float  # so far; not a number: unknown
+    values: "FloatArray"  # (n_classes,), the scores in the network's units
 
 
 def watch_inputs(
@@ -46,8 +47,11 @@ def watch_inputs(
     """
     from snn_deploy.backends.results import limited_in_words
     from snn_deploy.cli.console import out
+    from snn_deploy.ir.heads import HeadKind
 
     show = _show_live if sys.stdout.isatty() else _show_lines
+    graph = artifact.network.graph
+    is_class = data.targets is None and graph.heads[0].kind is HeadKind.CLASS
     for index in indices:
         activity = _counted(artifact, data, index)
         title = f"input {index}"
@@ -55,7 +59,8 @@ def watch_inputs(
             title += f" (label {data.y[index]})"
         energies = _energies(artifact, activity, calibration)
         stimulus = data.stimulus(index)
-        show(title, _moments(artifact, program, stimulus, energies, calibration))
+        moments = _moments(artifact, program, stimulus, energies, calibration)
+        show(title, moments, is_class=is_class)
         limited = limited_in_words(activity.saturations, activity.wraps)
         if limited:
             out(f"{title}: {limited} in all timesteps, where the chip's registers end")
@@ -87,6 +92,7 @@ def _moments(
             score=float(score(scores)),
             beta=threshold_at(calibration, t),
             energy_j=float(energies[t - 1]),
+            values=network.graph.in_units(scores, t),
         )
 
 
@@ -128,11 +134,10 @@ def _energies(
     return energies
 
 
-def _cells(moment: Moment) -> tuple[str, ...]:
+def _cells(moment: Moment, *, is_class: bool) -> tuple[str, ...]:
     from snn_deploy.report.units import with_prefix
 
     energy = None if np.isnan(moment.energy_j) else moment.energy_j
-    is_class = len(moment.scores) > 1  # one output answers with a value
     return (
         str(moment.timestep),
         str(moment.answer) if is_class else "",
@@ -145,20 +150,20 @@ def _cells(moment: Moment) -> tuple[str, ...]:
 COLUMNS = ("timestep", "answer", "score", "threshold", "energy so far")
 
 
-def _show_lines(title: str, moments: Iterator[Moment]) -> None:
+def _show_lines(title: str, moments: Iterator[Moment], *, is_class: bool) -> None:
     from snn_deploy.cli.console import out
 
     for moment in moments:
-        named = ", ".join(
-            f"{name} {cell}"
-            for name, cell in zip(COLUMNS, _cells(moment), strict=True)
-            if cell
-        )
+        cells = zip(COLUMNS, _cells(moment, is_class=is_class), strict=True)
+        named = ", ".join(f"{name} {cell}" for name, cell in cells if cell)
         scores = " ".join(map(str, moment.scores))
+        if not is_class:
+            values = " ".join(f"{value:.6g}" for value in moment.values)
+            scores += f", in the network's units {values}"
         out(f"{title}: {named}, outputs {scores}")
 
 
-def _show_live(title: str, moments: Iterator[Moment]) -> None:
+def _show_live(title: str, moments: Iterator[Moment], *, is_class: bool) -> None:
     from rich.console import Console
     from rich.live import Live
 
@@ -166,25 +171,26 @@ def _show_live(title: str, moments: Iterator[Moment]) -> None:
     with Live(console=Console(), auto_refresh=False) as live:
         for moment in moments:
             shown.append(moment)
-            live.update(_picture(title, shown), refresh=True)
+            live.update(_picture(title, shown, is_class=is_class), refresh=True)
 
 
-def _picture(title: str, shown: list[Moment]) -> Any:
+def _picture(title: str, shown: list[Moment], *, is_class: bool) -> Any:
     from rich.console import Group
     from rich.table import Table
 
     outputs = Table(title=f"{title}, accumulated outputs", title_justify="left")
-    for name in ("class", "output", ""):
+    for name in ("class" if is_class else "value", "output", ""):
         outputs.add_column(name, justify="left" if not name else "right")
     scores = shown[-1].scores
     low, high = min(0, int(scores.min())), max(1, int(scores.max()))
     for label, value in enumerate(scores.tolist()):
         bar = "█" * round(BAR * (value - low) / (high - low))
-        style = "bold green" if label == shown[-1].answer else ""
-        outputs.add_row(str(label), str(value), bar, style=style)
+        style = "bold green" if is_class and label == shown[-1].answer else ""
+        name = str(label) if is_class else f"{shown[-1].values[label]:.6g}"
+        outputs.add_row(name, str(value), bar, style=style)
     rows = Table()
     for name in COLUMNS:
         rows.add_column(name, justify="right")
     for moment in shown[-MOST_ROWS:]:
-        rows.add_row(*_cells(moment))
+        rows.add_row(*_cells(moment, is_class=is_class))
     return Group(outputs, rows)

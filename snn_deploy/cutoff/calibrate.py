@@ -10,7 +10,10 @@ from snn_deploy.cutoff.oracle import answers
 from snn_deploy.cutoff.rules.rule import Calibration, Settings
 from snn_deploy.cutoff.scores import SCORES, scale_of, score_called
 from snn_deploy.cutoff.thresholds import loss_of_stopping, safe_timesteps
+from snn_deploy.data.data import Data
 from snn_deploy.errors import CalibrationError
+from snn_deploy.ir.heads import HeadKind
+from snn_deploy.ir.quantized import QuantizedGraph
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +140,20 @@ def best_score(evidence: Evidence, settings: Settings) -> Settings:
         return calibrate(evidence, replace(settings, score=score)).mean_timesteps
 
     return replace(settings, score=min(SCORES, key=timesteps))
+
+
+def refuse_values(data: Data, graph: QuantizedGraph) -> None:
+    """Raise a ``CalibrationError`` if answers are values, where nothing leads."""
+    head, *_ = graph.heads
+    is_told = head.kind is HeadKind.VALUES and head.name
+    if data.targets is None and not is_told:
+        return
+    what = f"the head {head.name} gives values" if is_told else "y holds values"
+    raise CalibrationError(
+        f"{what}, and an early stop needs classes, one of which leads; run all "
+        "timesteps, or compile with fewer: the profile says how large the error is at "
+        "each (mean_squared_error_at_timestep)"
+    )
 
 
 def refuse_used(hashes: IntArray, used: IntArray) -> None:

@@ -16,11 +16,12 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
-from snn_deploy.arrays import AnyArray, IntArray, Shape
+from snn_deploy.arrays import AnyArray, FloatArray, IntArray, Shape
 from snn_deploy.data.lengths import lengths_in, padded
 from snn_deploy.data.named import as_named
 from snn_deploy.data.recordings import binned, is_recorded
 from snn_deploy.data.tensor_files import ENDINGS, load_tensors
+from snn_deploy.data.truths import are_values, labels_of, values_of
 from snn_deploy.errors import DataError
 from snn_deploy.files.archives import check_archive
 from snn_deploy.ir.graph import Training
@@ -57,7 +58,7 @@ _NO_NPZ = (
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Data:
-    """Inputs for a network, checked, and their labels if they have any."""
+    """Inputs for a network, checked, and their labels or values if they have any."""
 
     x: AnyArray  # (n, shape...), or spikes and values (n, n_timesteps, shape...)
     y: IntArray | None  # (n,)
@@ -66,6 +67,7 @@ class Data:
     lengths: IntArray | None = None  # (n,), of sequences that are over before others
     notes: tuple[str, ...] = ()  # on how they were made of what was given
     has_idle_labels: bool = False  # left out, since there are no classes
+    targets: FloatArray | None = None  # (n, n_outputs), values in the network's units
 
     def __len__(self) -> int:
         return len(self.x)
@@ -77,6 +79,7 @@ class Data:
             self,
             x=self.x[some],
             y=None if self.y is None else self.y[some],
+            targets=None if self.targets is None else self.targets[some],
             lengths=None if self.lengths is None else self.lengths[some],
         )
 
@@ -146,7 +149,7 @@ class Data:
         if self.has_idle_labels:
             found.append(
                 "the network has one output, so it answers with a value and no class; "
-                "the labels y are left out"
+                "the labels y are left out (store values as floats)"
             )
         return found
 
@@ -194,7 +197,8 @@ def read_data(
 ) -> Data:
     """Return the inputs in the ``.npz``, ``.npy`` or ``.pt`` file for a network.
 
-    Labels must name one of the ``n_outputs`` of the network, if they are given.
+    Labels must name one of the ``n_outputs`` of the network, if they are given; floats
+    are values of each.
 
     Raises
     ------
@@ -236,18 +240,26 @@ def check_data(
         varies = len(x.shape) > len(input_shape) + 1
     if varies:
         _check_sequences(path, x, training)
-    labels = None
-    if n_outputs != 1:
-        labels = _labels(path, arrays.get("y"), len(x), n_outputs)
-    return Data(
+    data = Data(
         x=x,
-        y=labels,
+        y=None,
         training=training,
         varies=varies,
         lengths=lengths,
         notes=tuple(notes),
-        has_idle_labels=n_outputs == 1 and "y" in arrays,
     )
+    return _with_truths(path, data, arrays["y"], n_outputs) if "y" in arrays else data
+
+
+def _with_truths(path: Path, data: Data, y: AnyArray, n_outputs: int | None) -> Data:
+    """Return the inputs with what the outputs should be: labels, or values."""
+    n, heads = len(data), data.training.heads
+    head = heads[0] if heads else None
+    if are_values(y, n_outputs, head):
+        return replace(data, targets=values_of(path, y, n, n_outputs, head))
+    if n_outputs == 1:
+        return replace(data, has_idle_labels=True)
+    return replace(data, y=labels_of(path, y, n, n_outputs))
 
 
 def _in_shape(
@@ -432,22 +444,3 @@ def check_header(shape: Shape, dtype: np.dtype[np.generic]) -> None:
         raise ValueError(f"an array has shape {shape}; sizes are whole numbers")
     if prod(size for size in shape if size) >= 1 << 62 or dtype.itemsize == 0:
         raise ValueError(f"an array of {dtype} has shape {shape}, which none has")
-
-
-def _labels(
-    path: Path, y: AnyArray | None, n: int, n_outputs: int | None
-) -> IntArray | None:
-    if y is None:
-        return None
-    if y.shape != (n,) or y.dtype.kind not in "iu":
-        raise DataError(
-            f"{path}: y is {y.dtype} of shape {y.shape}; store integers of shape "
-            f"({n},), one label for each input"
-        )
-    if n_outputs is not None and (y.min() < 0 or y.max() >= n_outputs):
-        raise DataError(
-            f"{path}: y reaches from {y.min()} to {y.max()}, the network has "
-            f"{n_outputs} outputs; count labels from 0"
-        )
-    labels: IntArray = y.astype(np.int64)
-    return labels

@@ -3,8 +3,6 @@
 from collections.abc import Collection
 from pathlib import Path
 
-import numpy as np
-
 from snn_deploy.arrays import AnyArray
 from snn_deploy.errors import DataError
 
@@ -19,8 +17,6 @@ INPUTS = {
 
 def as_named(path: Path, arrays: dict[str, AnyArray], name: str) -> dict[str, AnyArray]:
     """Return arrays with the inputs as ``name`` ("x", "spikes"), and labels as "y".
-
-    Labels that are rows with a single 1 become numbers.
 
     Raises
     ------
@@ -39,7 +35,7 @@ def as_named(path: Path, arrays: dict[str, AnyArray], name: str) -> dict[str, An
     found[name] = arrays[inputs]
     labels = _one_of(path, arrays, "y", LABELS)
     if labels is not None:
-        found["y"] = _classes(arrays[labels])
+        found["y"] = arrays[labels]
     return found
 
 
@@ -56,15 +52,3 @@ def _one_of(
             f"that is meant as {name!r}"
         )
     return found[0] if found else None
-
-
-def _classes(y: AnyArray) -> AnyArray:
-    """Return labels as numbers, if each is a row with a single 1."""
-    is_one_hot = (
-        y.ndim == 2
-        and y.shape[1] > 1
-        and y.dtype.kind in "biuf"
-        and np.isin(y, (0, 1)).all()
-        and (y.sum(axis=1) == 1).all()
-    )
-    return y.argmax(axis=1) if is_one_hot else y

@@ -7,6 +7,7 @@ convolutions are written with zeros between the groups, since their readers take
 number of input channels from the weight; ``groups`` stands in the node's metadata.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +20,7 @@ import numpy as np
 from snn_deploy.arrays import AnyArray, FloatArray
 from snn_deploy.errors import ModelError
 from snn_deploy.files.writing import write_whole
+from snn_deploy.ir.codec import encode
 from snn_deploy.ir.graph import Delays, Edge, Graph, close_loops
 from snn_deploy.ir.neurons import Comparison, Lif, Neuron, Reset
 from snn_deploy.ir.nodes import Add, AvgPool2d, Conv2d, Flatten, Input, Linear, Node
@@ -85,6 +87,7 @@ class _Writer:
             "functional": training.functional.value,
             "largest_count": training.largest_count,
             "is_on_grid": int(self.source.is_on_grid),
+            "heads": json.dumps(encode(training.heads, {})),
         }
 
     def _edge(self, edge: Edge) -> None:

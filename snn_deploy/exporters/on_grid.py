@@ -32,6 +32,9 @@ def as_graph(network: QuantizedGraph) -> Graph:
         If it has single synapses, or neurons that spike without a threshold.
     """
     network = network.in_local_time()
+    # of the read-out, one for all
+    unit = 1.0 if network.readout.spikes else float(network.readout.scale.max()) * UNIT
+    heads = [replace(head, scale=head.scale * unit) for head in network.heads]
     builder = _GraphBuilder(network)
     for population in network.populations:
         builder.population(population)
@@ -43,6 +46,7 @@ def as_graph(network: QuantizedGraph) -> Graph:
             network.training,
             input_scale=float(network.training.encoding.unit),
             input_offset=0.0,
+            heads=tuple(heads),
         ),
         is_on_grid=True,
         output_name=network.output,

@@ -16,6 +16,8 @@ from snn_deploy.compiler.fit import Fit, fit
 from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.convert import write_integers
 from snn_deploy.cutoff.calibrate import refuse_used
+from snn_deploy.cutoff.decision import never
+from snn_deploy.cutoff.monitor import decide_inputs
 from snn_deploy.cutoff.rules.rule import Calibration, Settings
 from snn_deploy.data.recordings import is_recorded
 from snn_deploy.errors import ModelError, TargetError
@@ -28,6 +30,7 @@ from snn_deploy.front.progress import Progress, bar
 from snn_deploy.front.showing import network_tables
 from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.graph import Graph
+from snn_deploy.ir.heads import HeadKind
 from snn_deploy.profile.calibrating import calibrated
 from snn_deploy.profile.profile import profile_inputs
 from snn_deploy.report.units import with_prefix
@@ -51,13 +54,18 @@ class Answer:
     n_timesteps: int  # at most
     energy_j: float | None  # modelled; ``None``: the target has no prices
     latency_s: float | None
+    values: tuple[float, ...]  # of all outputs, in the trained network's units
+    is_class: bool = True  # else each output is a value, and the prediction is 0
 
     def __repr__(self) -> str:
         """Say it in a line: ``7 after 2 of 8 timesteps, 41.0 µJ (modelled, ...)``."""
+        answer = str(self.prediction)
+        if not self.is_class:
+            answer = " ".join(f"{value:.6g}" for value in self.values)
         cost = "energy unknown"
         if self.energy_j is not None:
             cost = f"{with_prefix(self.energy_j, 'J')} (modelled, up to the board)"
-        return f"{self.prediction} after {self.timesteps} of {self.n_timesteps} " + (
+        return f"{answer} after {self.timesteps} of {self.n_timesteps} " + (
             f"timesteps, {cost}"
         )
 
@@ -97,13 +105,26 @@ class Network:
         """
         one = as_array(x)
         inputs = [one] if is_recorded(one) else one[np.newaxis]
-        (row,) = self.profile(inputs, has_rivals=False, progress=False).rows
+        found = self.profile(inputs, has_rivals=False, progress=False)
+        (row,) = found.rows
+        network = self.artifact.network
+        graph = network.graph
+        cutoff = never if self.calibration is None else self.calibration.cutoff
+        program = open_backend("cpu").load(network)
+        try:
+            ((_, scores),) = decide_inputs(
+                program, network, found.data.stimuli(), cutoff
+            )
+        finally:
+            program.close()
         return Answer(
             prediction=row.prediction,
             timesteps=row.timesteps,
-            n_timesteps=self.artifact.network.graph.training.timesteps,
+            n_timesteps=graph.training.timesteps,
             energy_j=row.energy_j,
             latency_s=row.latency_s,
+            values=tuple(graph.in_units(scores[-1], len(scores)).tolist()),
+            is_class=graph.heads[0].kind is HeadKind.CLASS,
         )
 
     @property
@@ -173,8 +194,9 @@ class Network:
             ``x`` or ``spikes``, and ``y``, and ``lengths`` where inputs differ in
             timesteps, as those of a list may. Recordings, arrays with the fields x, y,
             p and t, are sorted into timesteps.
-        y : array or tensor, (n,), optional
-            Labels, or rows with a single 1.
+        y : array or tensor, (n,) or (n, n_outputs), optional
+            Labels, or rows with a single 1; or floats: values that the outputs should
+            have, in the network's units.
         limit : int, optional
             Only the first inputs.
         monitor : {"embedded", "host"}

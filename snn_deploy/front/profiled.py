@@ -18,7 +18,7 @@ from snn_deploy.report.colors import LIGHT
 from snn_deploy.report.html import render
 from snn_deploy.report.pictures import PICTURES, as_figure
 from snn_deploy.report.profile_files import Additions, write_profile
-from snn_deploy.report.units import percent, with_prefix
+from snn_deploy.report.units import number, percent, with_prefix
 from snn_deploy.showing import Table, as_html, as_text
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Profiled:
         rows = [
             (
                 schedule["text"],
-                percent(schedule["accuracy"]),
+                _goodness(schedule),
                 f"{schedule['mean_timesteps']:.2f}",
                 with_prefix(schedule["mean_energy_j"], "J"),
                 with_prefix(schedule["mean_latency_s"], "s"),
@@ -117,11 +117,17 @@ class Profiled:
             f"{found['n_inputs']:,} inputs",
             columns=(
                 "schedule",
-                "accuracy",
+                "mean squared error" if self.profile.has_errors else "accuracy",
                 "timesteps",
                 "energy, up to board",
                 "latency",
             ),
             rows=rows,
-            notes=("accuracy and timesteps measured; energy and latency modelled",),
+            notes=("answers and timesteps measured; energy and latency modelled",),
         )
+
+
+def _goodness(means: dict[str, Any]) -> str:
+    """Return how right answers are: the error of values, else the accuracy."""
+    error = means["mean_squared_error"]
+    return percent(means["accuracy"]) if error is None else number(error)

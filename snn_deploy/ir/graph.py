@@ -12,6 +12,8 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray, n_neurons, read_only
 from snn_deploy.errors import ModelError
+from snn_deploy.ir.heads import Head, check_heads, heads_of
+from snn_deploy.ir.neurons import Qcfs, Relu
 from snn_deploy.ir.nodes import Input, Node, Signal
 from snn_deploy.ir.order import LoopError, in_order
 from snn_deploy.ir.stimuli import GRAY_LEVELS, Encoding
@@ -53,6 +55,7 @@ class Training:
     dt: float | None = None  # length of a timestep [s]
     functional: Functional = Functional.SUM
     largest_count: int = 1  # events of one timestep and position
+    heads: tuple[Head, ...] = ()  # empty: one, of all outputs
 
     @property
     def largest_value(self) -> int:
@@ -143,6 +146,7 @@ class Graph:
             )
         for edge in self.edges:
             _check_edge(self, edge)
+        check_heads(self.name, self.training.heads, n_neurons(self.output.output_shape))
         _ = self.order
 
     def _check_names(self) -> None:
@@ -200,6 +204,13 @@ class Graph:
         if self.output_name:
             return self._by_name[self.output_name]
         return next(node for node in self.nodes if not self.targets(node))
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """What the outputs stand for; a conventional network is one pass: a mean."""
+        is_mean = bool(self.nodes_of(Qcfs) or self.nodes_of(Relu))
+        n_outputs = n_neurons(self.output.output_shape)
+        return heads_of(self.training.heads, n_outputs, is_mean=is_mean)
 
     def free_name(self, wanted: str) -> str:
         """Return ``wanted``, made longer until no layer has this name."""

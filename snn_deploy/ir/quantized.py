@@ -25,6 +25,7 @@ from snn_deploy.fixedpoint import (
     VOLTAGE_LIMIT,
 )
 from snn_deploy.ir.graph import LARGEST_LAYER, Training
+from snn_deploy.ir.heads import Head, check_heads, heads_of
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.order import LoopError, by_depth
 from snn_deploy.ir.synapses import Synapses, freeze
@@ -287,6 +288,7 @@ class QuantizedGraph:
             )
         if self.output not in self._by_name:
             raise PassError(f"{self.output}: is read out, but is not a population")
+        check_heads(self.name, self.training.heads, self.readout.size)
         for projection in self.projections:
             self._check_ends(projection)
         _ = self.order
@@ -382,6 +384,26 @@ class QuantizedGraph:
     def readout(self) -> Population:
         """The population that is read out."""
         return self._by_name[self.output]
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """What the outputs stand for."""
+        return heads_of(self.training.heads, self.readout.size)
+
+    def in_units(self, outputs: AnyArray, timesteps: AnyArray | int) -> FloatArray:
+        """Return accumulated outputs ``(..., n_outputs)`` in the network's units.
+
+        They are those after so many timesteps: one number, or ``(...,)``.
+        """
+        readout = self.readout
+        sizes = [head.n_outputs for head in self.heads]
+        unit = np.repeat([head.scale for head in self.heads], sizes)
+        if not readout.spikes:
+            unit = unit * np.broadcast_to(readout.scale, readout.shape).ravel()
+        is_mean = np.repeat([head.is_mean for head in self.heads], sizes)
+        passed = np.expand_dims(np.maximum(timesteps, 1), -1)
+        values: FloatArray = outputs * unit / np.where(is_mean, passed, 1)
+        return values
 
     @property
     def n_connections(self) -> int:

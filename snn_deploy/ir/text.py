@@ -15,11 +15,13 @@ import numpy as np
 
 from snn_deploy.arrays import AnyArray, IntArray, Shape
 from snn_deploy.ir.graph import Graph
+from snn_deploy.ir.heads import Head
 from snn_deploy.ir.mapped import MappedNetwork, Piece
 from snn_deploy.ir.nodes import Node
 from snn_deploy.ir.quantized import Change, Population, Projection, QuantizedGraph
 
 SHOWN_ELSEWHERE = ("name", "shape")
+HEADS = ("heads",)  # have lines of their own
 
 Stage = Graph | QuantizedGraph | MappedNetwork
 
@@ -32,7 +34,8 @@ def as_text(stage: Stage) -> str:
 
 @as_text.register
 def _of_graph(graph: Graph) -> str:
-    lines = [f"graph {graph.name}: {_fields(graph.training, ())}"]
+    lines = [f"graph {graph.name}: {_fields(graph.training, HEADS)}"]
+    lines += map(_head, graph.training.heads)
     for node in graph.order:
         sources = [
             edge.source + (f" (delay {edge.delay})" if edge.delay else "")
@@ -66,7 +69,8 @@ def _of_mapped(network: MappedNetwork) -> str:
 
 def _quantized_lines(graph: QuantizedGraph) -> Iterator[str]:
     source = graph.source
-    yield f"integers {graph.name}: {_fields(graph.training, ())}"
+    yield f"integers {graph.name}: {_fields(graph.training, HEADS)}"
+    yield from map(_head, graph.training.heads)
     yield f"precision: {_fields(graph.precision, ())}"
     yield (
         f"{source.name}: input {shape_text(source.shape)}, up to {source.largest_value}"
@@ -75,6 +79,10 @@ def _quantized_lines(graph: QuantizedGraph) -> Iterator[str]:
         yield _population(population, is_output=population.name == graph.output)
         yield from map(_projection, graph.projections_into(population))
     yield from map(_change, graph.changes)
+
+
+def _head(head: Head) -> str:
+    return f"head {head.name or 'of all outputs'}: {_fields(head, ('name',))}"
 
 
 def _population(population: Population, *, is_output: bool) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from snn_deploy.arrays import IntArray
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends.registry import open_backend
-from snn_deploy.cutoff.calibrate import calibrate
+from snn_deploy.cutoff.calibrate import calibrate, refuse_values
 from snn_deploy.cutoff.evidence import Evidence
 from snn_deploy.cutoff.monitor import collect_scores
 from snn_deploy.cutoff.rules.rule import Settings
@@ -32,6 +32,7 @@ def collect_evidence(
 
     ``progress`` wraps the outputs of each input as they come.
     """
+    refuse_values(data, artifact.network.graph)
     program = open_backend("cpu").load(artifact.network)
     try:
         scores = collect_scores(program, artifact.network, data.stimuli(), progress)

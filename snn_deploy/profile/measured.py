@@ -62,6 +62,7 @@ class Measured:
     totals: Counts  # by chip timestep; one by one, or in a stream if that is all
     n_right: IntArray  # (n_timesteps,), answers that are the label; not of a cutoff
     n_agreeing: IntArray  # (n_timesteps,), answers that are the last one
+    squared_errors: FloatArray  # (n_timesteps,), of values; not of a cutoff
     first_scores: FloatArray  # (n,), see ``host.drift``; empty: no calibration, fixed
     is_settled: IntArray  # (n,), 0 or 1, whether the rule stops it at the end
     failures: dict[int, str] = field(default_factory=dict)  # by input: the reason
@@ -79,6 +80,7 @@ class Measured:
             totals=Counts.none(shape, len(network.cores), n_links),
             n_right=np.zeros(run.n_timesteps, np.int64),
             n_agreeing=np.zeros(run.n_timesteps, np.int64),
+            squared_errors=np.zeros(run.n_timesteps),
             first_scores=np.zeros(0),
             is_settled=np.zeros(0, np.int64),
         )
@@ -90,6 +92,7 @@ class Measured:
         self.totals.add(other.totals.values)
         self.n_right += other.n_right
         self.n_agreeing += other.n_agreeing
+        self.squared_errors += other.squared_errors
         self.first_scores = np.concatenate([self.first_scores, other.first_scores])
         self.is_settled = np.concatenate([self.is_settled, other.is_settled])
         self.failures.update(other.failures)
@@ -99,6 +102,7 @@ class Measured:
         self.totals.add(-other.totals.values)
         self.n_right -= other.n_right
         self.n_agreeing -= other.n_agreeing
+        self.squared_errors -= other.squared_errors
 
     def continues(self, whole: "Measured", run: Run, n: int) -> bool:
         """Whether this can be what ``n`` further inputs of ``whole`` gave."""
@@ -109,6 +113,7 @@ class Measured:
             and len(self.first_scores) in (0, n)
             and self.totals.values.shape == whole.totals.values.shape
             and self.n_right.shape == self.n_agreeing.shape == whole.n_right.shape
+            and self.squared_errors.shape == whole.squared_errors.shape
         )
 
 

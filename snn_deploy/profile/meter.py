@@ -81,8 +81,9 @@ class Meter:
         self.data = data
         self.cutoff = cutoff
         self.calibration = calibration
-        hashes, lengths = data.hashes, data.lengths
-        self.pricing = Pricing(self.network, data.y, hashes, monitor, lengths)
+        self.pricing = Pricing(
+            self.network, data.y, data.hashes, monitor, data.lengths, data.targets
+        )
         self.stack = ExitStack()  # ends the programs
         self.machines: dict[int, tuple[MappedNetwork, Restarting]] = {}
         self.latest: tuple[Run | None, int, list[Block]] = None, 0, []
@@ -143,11 +144,20 @@ class Meter:
         else:
             found.totals.add(block.stream_total())
         if run.kind is Kind.FIXED:
-            best = answers(block.scores)
-            found.n_agreeing += (best == best[:, -1:]).sum(axis=0)
-            if self.data.y is not None:
-                right = best == self.data.y[indices, np.newaxis]
-                found.n_right += right.sum(axis=0)
+            self._add_answers(found, indices, block)
+
+    def _add_answers(self, found: Measured, indices: IntArray, block: Block) -> None:
+        """Add how good the answers of each timestep are."""
+        best = answers(block.scores)
+        found.n_agreeing += (best == best[:, -1:]).sum(axis=0)
+        if self.data.y is not None:
+            found.n_right += (best == self.data.y[indices, np.newaxis]).sum(axis=0)
+        if self.data.targets is not None:
+            after = np.arange(1, block.n_timesteps + 1)
+            after = np.minimum(after, self.data.ends[indices, np.newaxis])
+            values = self.network.graph.in_units(block.scores, after)
+            missed = values - self.data.targets[indices, np.newaxis]
+            found.squared_errors += (missed**2).mean(axis=-1).sum(axis=0)
 
     def _n_polls(self, run: Run, block: Block) -> IntArray:
         """Return how often the outputs of each input are read."""

@@ -12,6 +12,7 @@ from snn_deploy.costs.energy import PARTS, dynamic_energy, energies
 from snn_deploy.costs.latency import stream_times, timestep_durations
 from snn_deploy.costs.prices import prices_for
 from snn_deploy.cutoff.oracle import answers, gaps
+from snn_deploy.ir.heads import HeadKind
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.profile.rows import NO_LABEL, ROW
 
@@ -27,6 +28,8 @@ class Pricing:
     lengths : array, (n,), optional
         The last timesteps of inputs that do not last as long as the network runs.
     monitor : {"embedded", "host"}
+    targets : array, (n, n_outputs), optional
+        The values that all inputs should give.
     """
 
     def __init__(
@@ -36,9 +39,13 @@ class Pricing:
         hashes: IntArray,
         monitor: str,
         lengths: IntArray | None = None,
+        targets: FloatArray | None = None,
     ) -> None:
         self.network = network
         self.labels = labels
+        self.targets = targets
+        head, *_ = network.graph.heads
+        self.is_class = targets is None and head.kind is HeadKind.CLASS
         self.hashes = hashes
         self.lengths = lengths
         self.prices = prices_for(network, monitor)
@@ -91,6 +98,16 @@ class Pricing:
         found["chip_timesteps"] = found["timesteps"]
         return found
 
+    def _errors(
+        self, indices: IntArray, last: IntArray, timesteps: IntArray
+    ) -> tuple[AnyArray, AnyArray]:
+        """Return the squared and the absolute errors of values, ``(n,)`` each."""
+        if self.targets is None:
+            return np.array(np.nan), np.array(np.nan)
+        values = self.network.graph.in_units(last, timesteps)
+        difference = values - self.targets[indices]
+        return (difference**2).mean(axis=1), np.abs(difference).mean(axis=1)
+
     def _rows(
         self,
         indices: IntArray,
@@ -108,13 +125,16 @@ class Pricing:
         found["index"] = indices
         found["input_hash"] = self.hashes[indices]
         found["label"] = NO_LABEL if self.labels is None else self.labels[indices]
-        found["prediction"] = answers(last)
+        if self.is_class:
+            found["prediction"], found["gap"] = answers(last), gaps(last)
+        found["squared_error"], found["absolute_error"] = self._errors(
+            indices, last, block.timesteps
+        )
         found["timesteps"] = block.timesteps
         ends: AnyArray = np.array(block.n_timesteps)
         if self.lengths is not None:
             ends = np.minimum(self.lengths[indices], ends)
         found["stopped_early"] = block.timesteps < ends
-        found["gap"] = gaps(last)
         for event in EVENTS:
             if event.column:
                 found[event.column] += counts.total(event)

@@ -61,6 +61,7 @@ class Profile:
         FloatArray  # (n_timesteps,), all inputs stopped there; empty: no labels
     )
     agreement_at: FloatArray  # (n_timesteps,), answers as at all timesteps
+    squared_error_at: FloatArray = field(default_factory=lambda: np.zeros(0))
     totals: Counts  # of ``rows``
     unknown: tuple[str, ...]  # events without a public price
     looks: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -80,6 +81,11 @@ class Profile:
     @property
     def has_cutoff(self) -> bool:
         return Schedule.CUTOFF in self.runs
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether answers are values, whose errors are known."""
+        return len(self.squared_error_at) > 0
 
     @property
     def is_retry(self) -> bool:
@@ -199,6 +205,11 @@ def profile_inputs(
         fixed_is_calibrated=calibration is not None and calibration.fixed_timesteps > 0,
         accuracy_at=found.full.n_right / n_left if data.y is not None else np.zeros(0),
         agreement_at=found.full.n_agreeing / n_left,
+        squared_error_at=(
+            found.full.squared_errors / n_left
+            if data.targets is not None
+            else np.zeros(0)
+        ),
         totals=sum_of(found.totals or [found.full.totals]),
         unknown=tuple(unknown_prices(target, monitor, artifact.network.n_chips)),
         looks=np.zeros(0, np.int64) if calibration is None else calibration.looks,

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from snn_deploy.ir.heads import HeadKind
 from snn_deploy.profile.profile import Profile, Schedule
 from snn_deploy.profile.rows import Rows
 
@@ -24,17 +25,23 @@ def fair(profile: Profile) -> list[Schedule]:
     """Return the schedules that answer as well as the cutoff, on these inputs.
 
     With labels as many are right; without, as many are the answer at all timesteps.
+    Values are as good if their squared error is no larger, which must be known.
     """
-    wanted = _n_good(profile, profile.rows)
+    wanted = _goodness(profile, profile.rows)
     return [
         schedule
         for schedule, rows in profile.runs.items()
         if schedule is not Schedule.CUTOFF
-        and (schedule not in DOUBTFUL or _n_good(profile, rows) >= wanted)
+        and (schedule not in DOUBTFUL or _goodness(profile, rows) >= wanted)
     ]
 
 
-def _n_good(profile: Profile, rows: Rows) -> int:
+def _goodness(profile: Profile, rows: Rows) -> float:
+    """Return a number that is larger for better answers; NaN: unknown."""
+    if profile.artifact.network.graph.heads[0].kind is HeadKind.VALUES or (
+        rows.has_errors
+    ):
+        return -float(rows.column("squared_error").mean())
     if rows.has_labels:
         return int(np.count_nonzero(rows.is_right))
     last = profile.fixed_rows.column("prediction")
@@ -117,7 +124,7 @@ def one_pass_compared(
         run for name, run in runs.items() if name not in {s.value for s in ONE_PASS}
     ]
     found: dict[str, Any] = {"accuracy": passes[0]["accuracy"]}
-    for key in ("mean_packets", "mean_synaptic_operations"):
+    for key in ("mean_squared_error", "mean_packets", "mean_synaptic_operations"):
         found[key] = passes[1][key]
     for goal, (key, more_is_better) in GOALS.items():
         pick = max if more_is_better else min
@@ -146,7 +153,10 @@ def one_pass_in_words(summary: dict[str, Any]) -> str:
     found = summary["one_pass"]
     if found is None:
         return ""
-    accuracy = "" if found["accuracy"] is None else f"{found['accuracy']:.1%} right, "
+    accuracy, error = found["accuracy"], found["mean_squared_error"]
+    accuracy = "" if accuracy is None else f"{accuracy:.1%} right, "
+    if error is not None:
+        accuracy = f"a mean squared error of {error:.4g}, "
     if found["energy"] is None:
         return f"in one pass of graded spikes: {accuracy}energy unknown"
     ratio = found["energy"]["spiking_over_one_pass"]

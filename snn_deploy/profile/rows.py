@@ -46,7 +46,7 @@ COLUMNS = {
     ),
     "label": ("", "the right answer; null: unknown"),
     "prediction": (
-        "", "the answer: the output with the largest score; 0 if there is one only"
+        "", "the answer: the output with the largest score; 0 if answers are values"
     ),
     "timesteps": ("timesteps", "input timesteps that the decision took"),
     "chip_timesteps": (
@@ -55,7 +55,13 @@ COLUMNS = {
         "are served one by one",
     ),
     "stopped_early": ("", "whether it ended before the last timestep"),
-    "gap": ("", "largest less second largest score at the stop"),
+    "gap": ("", "largest less second largest score at the stop; 0 for values"),
+    "squared_error": (
+        "",
+        "of values, in the network's units: squared difference to what they should be, "
+        "mean of the outputs; null: answers are classes, or it is not known",
+    ),
+    "absolute_error": ("", "the same, of the differences without sign"),
     **{name: ("events", meaning) for name, meaning in COUNTED.items()},
     "run_on_synaptic_operations": (
         "events",
@@ -103,13 +109,15 @@ COLUMNS = {
 FAILURE = {"failure": ("", "why the machine failed at this input, twice, so that it "
                            "has no numbers; null: it has")}  # fmt: skip
 GIVEN = ("index", "input_hash", "label")  # which an input that failed has, too
+ERRORS = ("squared_error", "absolute_error")
 
 
 def type_of(name: str) -> type:
     """Return the type of a column's numbers."""
     if name == "stopped_early":
         return np.bool_
-    return np.float64 if COLUMNS[name][0] in ("J", "s") else np.int64
+    is_real = COLUMNS[name][0] in ("J", "s") or name in ERRORS
+    return np.float64 if is_real else np.int64
 
 
 ROW = np.dtype([(name, type_of(name)) for name in COLUMNS], align=True)
@@ -193,6 +201,11 @@ class Rows(Sequence[Row]):
     def has_labels(self) -> bool:
         """Whether every input has a label."""
         return self.n > 0 and bool((self.column("label") != NO_LABEL).all())
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether the errors of all values are known."""
+        return self.n > 0 and not np.isnan(self.column("squared_error")).any()
 
     @property
     def is_right(self) -> BoolArray:

@@ -11,7 +11,7 @@ from snn_deploy.costs.energy import PARTS
 from snn_deploy.costs.prices import MONITORS, prices_for
 from snn_deploy.profile.profile import Profile, Schedule
 from snn_deploy.profile.rivals import in_words, one_pass_in_words
-from snn_deploy.profile.rows import Rows
+from snn_deploy.profile.rows import ERRORS, Rows
 
 # goal: what is compared, and whether more is better
 GOALS = {
@@ -45,6 +45,8 @@ def means(rows: Rows) -> dict[str, Any]:
         period = known(rows.column(end_name("period_s", end)).mean())
         found[THROUGHPUTS[end]] = 1 / period if period else None
     found["accuracy"] = float(rows.is_right.mean()) if rows.has_labels else None
+    for name in ERRORS:
+        found[f"mean_{name}"] = known(rows.column(name).mean())
     found["stopped_early"] = float(rows.column("stopped_early").mean())
     return found
 

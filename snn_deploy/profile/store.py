@@ -29,6 +29,7 @@ JOURNAL = "journal.jsonl"
 # what JSON and arrays raise that this program has not written
 _WRONG = (KeyError, OverflowError, RecursionError, TypeError, ValueError)
 SUMS = ("n_right", "n_agreeing", "is_settled")
+REAL = ("first_scores", "squared_errors")
 
 
 class Store(Protocol):
@@ -94,7 +95,7 @@ class Folder:
         rows = Rows(len(found.serial) + len(found.streamed))
         for some in (found.serial, found.streamed):
             rows.extend(some.table)
-        sums = {name: getattr(found, name).tolist() for name in (*SUMS, "first_scores")}
+        sums = {name: getattr(found, name).tolist() for name in (*SUMS, *REAL)}
         sums |= {
             "n_cores": found.totals.n_cores,
             "totals": found.totals.values.tolist(),
@@ -138,14 +139,14 @@ class Unfinished:
         Another network, other prices, thresholds or inputs, or another version of this
         program have another place: no block of theirs is taken for one of these.
         """
-        labels = b"" if data.y is None else data.y.tobytes()
+        truths = [y.tobytes() for y in (data.y, data.targets) if y is not None]
         what = [
             __version__,
             artifact.sha256,
             artifact.network.target.price_set,
             sha256_of(calibration),
             data.sha256,  # of its lengths, too
-            hashlib.sha256(labels).hexdigest(),
+            hashlib.sha256(b"".join(truths)).hexdigest(),
             str(n),
             backend,
             monitor,
@@ -193,6 +194,7 @@ def _measured(file: Path, n_serial: int) -> Measured:
         n_right=found["n_right"],
         n_agreeing=found["n_agreeing"],
         first_scores=np.array(sums["first_scores"], np.float64),
+        squared_errors=np.array(sums["squared_errors"], np.float64),
         is_settled=found["is_settled"],
     )
 

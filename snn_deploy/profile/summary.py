@@ -80,6 +80,7 @@ def summarize(
         "all_timesteps_streamed_chip_timesteps": training.timesteps,
         "accuracy_at_timestep": [round(float(a), 6) for a in profile.accuracy_at],
         "agreement_at_timestep": [round(float(a), 6) for a in profile.agreement_at],
+        "mean_squared_error_at_timestep": profile.squared_error_at.tolist(),
         "accuracy_lost": _paired_loss(profile),
         "cutoff_costs_more": warning(rivals),
         "conventional": conventional(network.graph),

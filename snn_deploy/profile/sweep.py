@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from snn_deploy.arrays import n_neurons
 from snn_deploy.artifact import pack
 from snn_deploy.backends.registry import open_backend
 from snn_deploy.chip.target_file import read_target
@@ -27,15 +28,15 @@ from snn_deploy.version import __version__
 MEASURED: dict[str, Any] = {
     "neurocores": int, "mean_timesteps": float, "n_inputs": int, "stops_early": bool,
     **dict.fromkeys(
-        ("accuracy_all_timesteps", "energy_all_timesteps_j", "accuracy", "energy_j",
-         "latency_s"),
+        ("accuracy_all_timesteps", "energy_all_timesteps_j", "accuracy",
+         "mean_squared_error", "mean_absolute_error", "energy_j", "latency_s"),
         (float, type(None)),
     ),
 }  # fmt: skip
 # what is better, and whether more of it is
 GOALS = {
-    "accuracy": True, "mean_timesteps": False, "energy_j": False,
-    "neurocores": False,
+    "accuracy": True, "mean_squared_error": False, "mean_timesteps": False,
+    "energy_j": False, "neurocores": False,
 }  # fmt: skip
 
 Outcome = dict[str, Any]  # of a point, ready for JSON
@@ -73,36 +74,40 @@ class Bench:
         if point.weight_bits:
             target = target.with_weight_bits(point.weight_bits)
         artifact = pack(compile_model(graph, target))
-        settings = Settings(budget=point.budget, confidence=self.sweep.confidence)
-        inputs = self._data(self.sweep.calibration, graph)
-        artifact = calibrated(artifact, inputs, settings)
-        calibration = artifact.calibration
-        assert calibration is not None
         data = self._data(self.sweep.data, graph)
+        if data.targets is None:  # values have nothing to stop at
+            settings = Settings(budget=point.budget, confidence=self.sweep.confidence)
+            inputs = self._data(self.sweep.calibration, graph)
+            artifact = calibrated(artifact, inputs, settings)
+        calibration = artifact.calibration
         profile = profile_inputs(
             artifact,
             open_backend("cpu"),
             data,
-            cutoff=calibration.cutoff,
+            cutoff=None if calibration is None else calibration.cutoff,
             calibration=calibration,
             limit=self.sweep.limit or None,
         )
         found = summarize(profile)
-        early, full = found["with_cutoff"], found["all_timesteps"]
+        full = found["all_timesteps"]
+        early = found["with_cutoff"] or full
         return {
             "neurocores": len(artifact.network.cores),
             "accuracy_all_timesteps": full["accuracy"],
             "energy_all_timesteps_j": full["mean_energy_j"],
             "accuracy": early["accuracy"],
+            "mean_squared_error": early["mean_squared_error"],
+            "mean_absolute_error": early["mean_absolute_error"],
             "mean_timesteps": early["mean_timesteps"],
             "energy_j": early["mean_energy_j"],
             "latency_s": early["mean_latency_s"],
-            "stops_early": calibration.stops_early,
+            "stops_early": calibration is not None and calibration.stops_early,
             "n_inputs": found["n_inputs"],
         }
 
     def _data(self, path: Path, graph: Graph) -> Data:
-        return read_data(path, graph.input.shape, graph.training)
+        n_outputs = n_neurons(graph.output.output_shape)
+        return read_data(path, graph.input.shape, graph.training, n_outputs=n_outputs)
 
 
 Measure = Callable[[Bench, Sequence[Point]], Iterable[Outcome]]

@@ -18,4 +18,9 @@ def twin_of(artifact: Artifact, data: Data) -> tuple[Artifact, Data] | None:
         twin = pack(one_pass_twin(network))
     except FitError:
         return None
-    return twin, Data(x=data.x, y=data.y, training=twin.network.graph.training)
+    return twin, Data(
+        x=data.x,
+        y=data.y,
+        training=twin.network.graph.training,
+        targets=data.targets,
+    )

@@ -19,6 +19,8 @@ COLUMNS = {
     "neurocores": "",
     "accuracy_all_timesteps": "",
     "accuracy": "with the cutoff",
+    "mean_squared_error": "of values, in the network's units",
+    "mean_absolute_error": "the same",
     "mean_timesteps": "with the cutoff",
     "energy_all_timesteps_j": "[J], mean",
     "energy_j": "[J], mean with the cutoff",
@@ -59,27 +61,35 @@ def _write_table(
 def _write_picture(
     outcomes: Sequence[Mapping[str, Any]], best: Sequence[bool], path: Path
 ) -> None:
-    """Draw accuracy against energy, or timesteps if energies are unknown, as SVG."""
+    """Draw accuracy, or the error of values, against energy as SVG.
+
+    Against timesteps if energies are unknown.
+    """
     from matplotlib import style
     from matplotlib.figure import Figure
 
     done = [
         (way, o, b)
         for way, (o, b) in enumerate(zip(outcomes, best, strict=True), 1)
-        if not o["refusal"] and o["accuracy"] is not None
+        if not o["refusal"] and (o["accuracy"], o["mean_squared_error"]) != (None, None)
     ]
+    is_of_values = any(o["mean_squared_error"] is not None for _, o, _ in done)
+    goodness, factor, label_of_it = "accuracy", 100, "accuracy with the cutoff [%]"
+    if is_of_values:
+        goodness, factor = "mean_squared_error", 1
+        label_of_it = "mean squared error, in the network's units"
     is_priced = all(o["energy_j"] is not None for _, o, _ in done)
     name, unit = ("energy_j", 1e-6) if is_priced else ("mean_timesteps", 1)
     ways = defaultdict[tuple[float, float], list[str]](list)  # that share a place
     for way, outcome, _ in done:
-        ways[outcome[name] / unit, 100 * outcome["accuracy"]].append(str(way))
+        ways[outcome[name] / unit, factor * outcome[goodness]].append(str(way))
     with style.context(["default", {"svg.fonttype": "none", "svg.hashsalt": "sweep"}]):
         figure = Figure(figsize=(6, 4), layout="constrained")
         axes = figure.add_subplot()
         for is_best, marker, label in ((False, "x", "beaten"), (True, "o", "unbeaten")):
             some = [o for _, o, b in done if b is is_best]
             x = [o[name] / unit for o in some]
-            y = [100 * o["accuracy"] for o in some]
+            y = [factor * o[goodness] for o in some]
             axes.scatter(x, y, marker=marker, label=label)
         for where, numbers in ways.items():
             axes.annotate(
@@ -90,7 +100,7 @@ def _write_picture(
                 fontsize=8,
             )
         axes.set_xlabel("energy of an input [µJ]" if is_priced else "mean timesteps")
-        axes.set_ylabel("accuracy with the cutoff [%]")
+        axes.set_ylabel(label_of_it)
         axes.legend(frameon=False)
         nothing = {"Date": None, "Creator": None}
         figure.savefig(path, format="svg", metadata=nothing)

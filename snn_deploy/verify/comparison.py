@@ -9,6 +9,7 @@ import numpy as np
 from snn_deploy.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from snn_deploy.errors import DataError
 from snn_deploy.ir.graph import Graph
+from snn_deploy.ir.heads import HeadKind
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.stimuli import Stimulus, ends_of
 from snn_deploy.profile.intervals import paired_interval
@@ -21,10 +22,11 @@ from snn_deploy.verify.causes import (
 )
 from snn_deploy.verify.forms import float_layers, integer_layers, real_layers
 from snn_deploy.verify.layer import Layer
-from snn_deploy.verify.result import Accuracy, Fault, LayerReport
+from snn_deploy.verify.result import Accuracy, Fault, LayerReport, Misses
 from snn_deploy.verify.runs import (
     Recorded,
     answers,
+    outputs,
     record_floats,
     record_integers,
     run_hybrid,
@@ -66,11 +68,18 @@ class FormComparison:
         As ``to_spiking`` gives it, with the timesteps of ``found``.
     expected : QuantizedGraph
         What ``spiking`` quantizes to, not retimed; of the structure of ``found``.
+    targets : array, (n, n_outputs), optional
+        The values that the inputs should give, where answers are no classes.
     """
 
     def __init__(
-        self, found: QuantizedGraph, spiking: Graph, expected: QuantizedGraph
+        self,
+        found: QuantizedGraph,
+        spiking: Graph,
+        expected: QuantizedGraph,
+        targets: FloatArray | None = None,
     ) -> None:
+        self.targets = targets
         self.found = found
         self.spiking = spiking
         self.order = [population.name for population in expected.order]
@@ -82,11 +91,13 @@ class FormComparison:
         self.n_inputs = 0
         self.n_timesteps = found.training.timesteps  # of the inputs at hand
         self.answers: dict[str, list[IntArray]] = {}
+        self.values: dict[str, list[FloatArray]] = {}  # in the network's units
 
     @property
     def has_answers(self) -> bool:
-        """Whether there is more than one output to choose from."""
-        return self.found.readout.size > 1
+        """Whether outputs answer with a class, and not each with a value."""
+        head, *_ = self.found.heads
+        return self.targets is None and head.kind is HeadKind.CLASS
 
     def add(self, stimuli: Sequence[Stimulus]) -> None:
         """Run a batch of inputs, all of the same length, in every form.
@@ -116,6 +127,8 @@ class FormComparison:
             self._explain(name, chip)
         if self.has_answers:
             self._restore(floats, real, chip)
+        else:
+            self._keep_values(floats, real, chip)
         self.n_inputs += len(stimuli)
 
     def _count(
@@ -210,6 +223,41 @@ class FormComparison:
         for form, response in responses.items():
             last = answers(self.found, response)[:, -1]
             self.answers.setdefault(form, []).append(last)
+
+    def _keep_values(
+        self, floats: Recorded, real: dict[str, Response], chip: Recorded
+    ) -> None:
+        """Keep the last outputs of every form, in the network's units."""
+        out = self.found.output
+        for form, response in (
+            (FLOAT, floats.responses[out]),
+            (REAL, real[out]),
+            (CHIP, chip.responses[out]),
+        ):
+            last = outputs(self.found, response)[:, -1]
+            values = self.found.in_units(last, self.n_timesteps)
+            self.values.setdefault(form, []).append(values)
+
+    def errors(self) -> tuple[Misses, ...]:
+        """Return by how much the values of the forms are wrong.
+
+        Without targets those of the float graph stand for them. Nothing, if answers are
+        classes.
+        """
+        given = {form: np.concatenate(found) for form, found in self.values.items()}
+        if not given:
+            return ()
+        truth = given[FLOAT]
+        if self.targets is not None:
+            truth = self.targets[: self.n_inputs]
+        return tuple(
+            Misses(
+                form=form,
+                mean_squared_error=float(((values - truth) ** 2).mean()),
+                mean_absolute_error=float(np.abs(values - truth).mean()),
+            )
+            for form, values in given.items()
+        )
 
     def accuracies(
         self, labels: IntArray | None

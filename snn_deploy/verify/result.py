@@ -63,6 +63,15 @@ class Accuracy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Misses:
+    """By how much the values of a form are wrong, in the network's units."""
+
+    form: str
+    mean_squared_error: float
+    mean_absolute_error: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class LavaCheck:
     """The comparison with Lava."""
 
@@ -79,12 +88,13 @@ class Verification:
     target: str
     n_inputs: int
     timesteps: int
-    has_labels: bool  # without labels accuracy is agreement with the float graph
+    has_labels: bool  # without labels, or values, the float graph's stand for them
     differences: tuple[Difference, ...]
     faults: tuple[Fault, ...]
     layers: tuple[LayerReport, ...]
     forms: tuple[Accuracy, ...]  # float, float with quantized parameters, chip; or none
     restored: tuple[Accuracy, ...]  # one layer in float, the others in integers
+    errors: tuple[Misses, ...]  # of these forms, where answers are values
     lava: LavaCheck | None
     notes: tuple[str, ...]
 
@@ -99,11 +109,15 @@ class Verification:
         what = "accuracy" if self.has_labels else "agreement with float"
         right = "are exactly" if self.is_faithful else "are not"
         where = f"{self.network} on {self.target}, {self.n_inputs} inputs"
+        forms = [(form.form, f"{form.accuracy:.4f}") for form in self.forms]
+        if self.errors:
+            what = "mean squared error"
+            forms = [(e.form, f"{e.mean_squared_error:.4g}") for e in self.errors]
         return [
             Table(
                 title=f"{where}: the integers {right} what the model compiles to",
                 columns=("form", what),
-                rows=[(form.form, f"{form.accuracy:.4f}") for form in self.forms],
+                rows=forms,
             ),
             Table(
                 title="spikes that differ between float and chip",

@@ -138,7 +138,11 @@ def _downstream(layers: Mapping[str, Layer], changed: Sequence[str]) -> set[str]
 
 def answers(graph: QuantizedGraph, response: Response) -> IntArray:
     """Return the answer after each timestep, ``(n, n_timesteps)``."""
-    z = response.spikes if graph.readout.spikes else response.voltage
-    scores = accumulate(z.astype(np.float64), graph.training.functional)
-    found: IntArray = scores.argmax(axis=-1)
+    found: IntArray = outputs(graph, response).argmax(axis=-1)
     return found
+
+
+def outputs(graph: QuantizedGraph, response: Response) -> FloatArray:
+    """Return the accumulated outputs, ``(n, n_timesteps, n_outputs)``."""
+    z = response.spikes if graph.readout.spikes else response.voltage
+    return accumulate(z.astype(np.float64), graph.training.functional)

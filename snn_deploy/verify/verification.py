@@ -74,7 +74,7 @@ def verify(
     if is_one_pass:
         spiking = to_spiking(one_pass_floats(to_neurons(model)))
         expected = one_pass(expected, artifact.network.target)
-    comparison = FormComparison(found, spiking, expected)
+    comparison = FormComparison(found, spiking, expected, data.targets)
     size = _batch_size(found)
     starts = range(0, n, size)
 
@@ -95,12 +95,13 @@ def verify(
         target=artifact.network.target.name,
         n_inputs=n,
         timesteps=found.training.timesteps,
-        has_labels=labels is not None,
+        has_labels=labels is not None or data.targets is not None,
         differences=tuple(differences),
         faults=comparison.faults(),
         layers=comparison.reports(),
         forms=forms,
         restored=restored,
+        errors=comparison.errors(),
         lava=lava,
         notes=(*notes, *comparison.notes()),
     )

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.data.data import Data, load_arrays, read_data
 from snn_deploy.errors import DataError
 from snn_deploy.ir.graph import Training
+from snn_deploy.ir.heads import Head, HeadKind
 from snn_deploy.ir.stimuli import Encoding
 
 SHAPE = (1, 3, 3)
@@ -160,16 +162,60 @@ def test_bytes_of_0_and_1_are_refused(tmp_path: Path) -> None:
 
 
 def test_labels_of_a_network_with_one_output_are_left_out(tmp_path: Path) -> None:
-    for y in (np.array([0, 1, 1, 0, 1]), np.linspace(0, 1, 5)):
-        np.savez(tmp_path / "data.npz", x=X, y=y)
+    np.savez(tmp_path / "data.npz", x=X, y=np.array([0, 1, 1, 0, 1]))
 
-        data = read_data(tmp_path / "data.npz", SHAPE, DIRECT, n_outputs=1)
+    data = read_data(tmp_path / "data.npz", SHAPE, DIRECT, n_outputs=1)
 
-        assert data.y is None
-        assert data.remarks() == [
-            "the network has one output, so it answers with a value and no class; the "
-            "labels y are left out"
-        ]
+    assert data.y is None
+    assert data.targets is None
+    assert data.remarks() == [
+        "the network has one output, so it answers with a value and no class; the "
+        "labels y are left out (store values as floats)"
+    ]
+
+
+@pytest.mark.parametrize("shape", [(5,), (5, 1), (5, 3)])
+def test_floats_are_values(tmp_path: Path, shape: Shape) -> None:
+    y = np.arange(np.prod(shape)).reshape(shape) / 2.0
+    np.savez(tmp_path / "data.npz", x=X, y=y)
+    n_outputs = shape[-1] if len(shape) > 1 else 1
+
+    data = read_data(tmp_path / "data.npz", SHAPE, DIRECT, n_outputs=n_outputs)
+
+    assert data.y is None
+    assert data.targets is not None
+    np.testing.assert_array_equal(data.targets, y.reshape(5, -1))
+    some = data.take([3, 1]).targets
+    assert some is not None
+    np.testing.assert_array_equal(some, y.reshape(5, -1)[[3, 1]])
+
+
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [
+        (
+            np.full((5, 2), 0.5),
+            r"float64 of shape \(5, 2\); store .* floats of shape \(5, 3",
+        ),
+        (
+            np.full(5, 0.5),
+            r"float64 of shape \(5,\); store integers .* floats \(5, 3\)",
+        ),
+        (np.full((5, 3), np.nan), "15 values of y are NaN or infinite; leave"),
+    ],
+)
+def test_values_of_another_form_are_refused(
+    tmp_path: Path, y: AnyArray, words: str
+) -> None:
+    with pytest.raises(DataError, match=words):
+        read(tmp_path, x=X, y=y)
+
+
+def test_values_behind_a_dropped_function_are_refused(tmp_path: Path) -> None:
+    head = Head(name="", n_outputs=3, kind=HeadKind.CLASS, dropped="Sigmoid")
+
+    with pytest.raises(DataError, match="without the Sigmoid behind its outputs"):
+        read(tmp_path, replace(DIRECT, heads=(head,)), x=X, y=np.full((5, 3), 0.5))
 
 
 def test_files_of_other_programs_are_told_by_what_they_are(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_the_file_needs_no_code_to_be_read(tmp_path: Path) -> None:
     [
         ({"timesteps": 0}, "timesteps is 0; at least 1 is needed"),
         ({"encoding": "latency"}, "encoding is 'latency'; choose from direct, rate"),
-        ({"functional": "mean"}, "functional is 'mean'; choose from sum, last, max"),
+        ({"functional": "median"}, "functional is 'median'; choose from sum, last"),
         ({"input_scale": float("nan")}, "input_scale is nan; give a finite number"),
         ({"input_offset": float("inf")}, "input_offset is inf"),
         ({"dt": float("nan")}, "dt is nan"),

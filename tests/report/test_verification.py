@@ -36,6 +36,7 @@ NEVER = replace(
 )  # fmt: skip
 GAIN = {"mean": 0.01, "low": -0.02, "high": 0.04}
 FOUND = Verification(
+    errors=(),
     network="net",
     target="chip",
     n_inputs=40,

@@ -1,6 +1,7 @@
 """Turn the activations of a conventional network into spiking neurons."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,6 +30,8 @@ def convert_rates(graph: Graph) -> Graph:
         *graph.nodes_of(Qcfs),
         *graph.nodes_of(Relu),
     )
+    if activations:  # behind this nothing tells that the answer is that of one pass
+        graph = replace(graph, training=replace(graph.training, heads=graph.heads))
     for activation in activations:
         graph = graph.replace(activation, by=_neurons(activation))
     logger.info("converted %d activations", len(activations))

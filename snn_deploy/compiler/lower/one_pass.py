@@ -35,6 +35,7 @@ from snn_deploy.fixedpoint import (
     to_integers,
     to_multiples,
 )
+from snn_deploy.ir.heads import Head
 from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.quantized import (
     AT_LIMITS,
@@ -73,7 +74,12 @@ def one_pass(graph: QuantizedGraph, target: Target) -> QuantizedGraph:
     twin = replace(
         graph,
         source=replace(graph.source, largest_value=GRAY_LEVELS),
-        training=replace(graph.training, timesteps=1, encoding=Encoding.DIRECT),
+        training=replace(
+            graph.training,
+            timesteps=1,
+            encoding=Encoding.DIRECT,
+            heads=tuple(_in_one_pass(graph)),
+        ),
         changes=tuple(kept),
         one_pass_of=graph.training.timesteps,
     )
@@ -81,6 +87,15 @@ def one_pass(graph: QuantizedGraph, target: Target) -> QuantizedGraph:
         twin = _Folding(twin=twin, population=population, levels=levels).twin_with_it()
     logger.info("folded %d timesteps into one", graph.training.timesteps)
     return note_limits(twin)
+
+
+def _in_one_pass(graph: QuantizedGraph) -> Iterator[Head]:
+    """Yield the heads of a twin, whose voltages are means of all timesteps."""
+    readout = graph.readout
+    step = 1 / levels_of(graph, readout) if readout.spikes else 1.0
+    for head in graph.heads:
+        n = 1 if head.is_mean else graph.training.timesteps
+        yield replace(head, scale=head.scale * n * step)
 
 
 def levels_of(graph: QuantizedGraph, population: Population) -> int:

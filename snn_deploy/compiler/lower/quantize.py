@@ -35,7 +35,7 @@ from snn_deploy.fixedpoint import (
     to_integers,
     to_multiples,
 )
-from snn_deploy.ir.graph import Graph
+from snn_deploy.ir.graph import Graph, Training
 from snn_deploy.ir.neurons import Comparison, Lif, Neuron, Reset
 from snn_deploy.ir.quantized import (
     Change,
@@ -87,7 +87,7 @@ def quantize(graph: Graph, target: Target) -> QuantizedGraph:
         populations=tuple(p for layer in layers for p in layer.populations()),
         projections=tuple(_each_once(layers, {*largest})),
         output=graph.output.name,
-        training=graph.training,
+        training=_in_spikes(graph),
         precision=target.precision,
         changes=tuple(change for layer in layers for change in layer.changes),
         used_inputs=to_integers(graph.used_inputs),
@@ -95,6 +95,15 @@ def quantize(graph: Graph, target: Target) -> QuantizedGraph:
     for problem in unconnectable(quantized, target):
         raise FitError(str(problem))
     return note_limits(compare_strictly(quantized))
+
+
+def _in_spikes(graph: Graph) -> Training:
+    """Return the training, where a read-out's spikes are worth what they were."""
+    output, training = graph.output, graph.training
+    if not isinstance(output, Lif) or output.spike_value == 1:
+        return training
+    heads = [replace(h, scale=h.scale * output.spike_value) for h in graph.heads]
+    return replace(training, heads=tuple(heads))
 
 
 def _with_lasting_reset(node: Neuron) -> Neuron:

@@ -71,6 +71,7 @@ class Builder:
         self.edges: list[Edge] = []
         self.constants: dict[str, AnyArray] = dict(model.constants)
         self.values: dict[str, Value | Ended | Unknown] = {}
+        self.dropped: list[str] = []  # behind the outputs
         self.input_uses: set[tuple[float, float]] = set()  # scale and offset
         self.unrounded: list[str] = []  # quantizations that are left out
         self.quantized: dict[str, tuple[Value, Levels]] = {}  # not yet dequantized
@@ -227,6 +228,7 @@ class Builder:
                 f"{found.name}: {found.operator} behind the outputs is dropped; the "
                 "largest output stays the largest"
             )
+            self.dropped.insert(0, found.operator)
             name = found.source
         output = self.settled(name, name)
         shape = self.nodes[output].output_shape
@@ -253,7 +255,7 @@ class Builder:
             )
         ((scale, offset),) = self.input_uses
         used = _needed(self.edges, output)
-        return Graph(
+        graph = Graph(
             name=name,
             nodes=tuple(n for n in self.nodes.values() if n.name in used),
             edges=tuple(e for e in self.edges if e.target in used),
@@ -265,6 +267,9 @@ class Builder:
             ),
             output_name=output,
         )
+        (head,) = graph.heads
+        head = replace(head, is_mean=True, dropped=", ".join(self.dropped))  # one pass
+        return replace(graph, training=replace(graph.training, heads=(head,)))
 
 
 def _reads_channels_last(model: OnnxModel, name: str) -> bool:

@@ -24,6 +24,7 @@ class WholeAnswer:
 
     functional: Functional
     scale: float  # times which it is: a mean is a sum
+    is_mean: bool  # whether it is divided by the number of timesteps, in this scale
     ends: tuple[Item, ...]  # what it does behind that, first first
 
 
@@ -93,7 +94,12 @@ def answer_of(whole: Part, most: int) -> tuple[WholeAnswer, tuple[Part, ...]]:
         functional, parts = Functional.SUM, _terms(whole, most)
         if len(parts) == 1:
             functional = Functional.LAST
-    answer = WholeAnswer(functional=functional, scale=scale, ends=tuple(ends))
+    n = len(parts)
+    is_over = functional is Functional.SUM and n > 1
+    is_mean = is_over and (whole.operation == "mean" or math.isclose(scale * n, 1.0))
+    answer = WholeAnswer(
+        functional=functional, scale=scale, is_mean=is_mean, ends=tuple(ends)
+    )
     return answer, tuple(parts)
 
 

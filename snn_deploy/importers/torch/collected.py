@@ -88,7 +88,12 @@ class Layers:
                 f"{name}: one layer must be the output, but {', '.join(idle)} lead "
                 f"nowhere beside {last}; leave out what the output does not need"
             )
-        return keep_floors(graph, self.floors)
+        graph = keep_floors(graph, self.floors)
+        if self.dropped is None:
+            return graph
+        (head,) = graph.heads
+        head = replace(head, dropped=type(self.dropped).__name__)
+        return replace(graph, training=replace(training, heads=(head,)))
 
     def shape_of(self, name: str) -> Shape:
         """Return the shape of what a layer gives, without batch and time."""

@@ -29,7 +29,7 @@ from snn_deploy.importers.byte_weights import (
 from snn_deploy.importers.options import DEFAULT_ENCODING, NO_OPTIONS, ReadOptions
 from snn_deploy.importers.torch.frameworks.declared import Declarations, declare
 from snn_deploy.importers.torch.frameworks.registry import copied
-from snn_deploy.importers.torch.module import trace, unwrapped
+from snn_deploy.importers.torch.module import MEAN, trace, unwrapped
 from snn_deploy.ir.codec import CodecError, decode, encode
 from snn_deploy.ir.graph import Functional, Graph, Training
 from snn_deploy.ir.stimuli import Encoding
@@ -93,9 +93,10 @@ def save(
         ``input_scale=1 / std, input_offset=-mean / std``.
     dt : float, optional
         Length of a timestep [s].
-    functional : {"sum", "last", "max"}
+    functional : {"sum", "mean", "last", "max"}
         How the outputs of the timesteps become the answer: as forward does it, or as
-        their sum, of which a mean is a part.
+        their sum; as their mean, where the network is a conventional one. Sum and mean
+        have the same largest output, and values in other units.
     example_inputs : array, (n, input_shape...), optional
         Data from 0 to 1, or bytes, on which the largest values of ``nn.ReLU`` are
         measured: they become the thresholds of spiking neurons.
@@ -173,13 +174,14 @@ def read_module(
     scale = _factors("input_scale", input_scale, shape)
     offset = _factors("input_offset", input_offset, shape)
     is_each = scale.size > 1 or offset.size > 1
+    is_mean = True if functional == MEAN else None if functional is None else False
     training = Training(
         timesteps=1 if timesteps is None else operator.index(timesteps),
         encoding=_member(Encoding, encoding or DEFAULT_ENCODING, "encoding"),
         input_scale=1.0 if is_each else scale.item(),
         input_offset=0.0 if is_each else offset.item(),
         dt=None if dt is None else float(dt),
-        functional=_member(Functional, functional or DEFAULT_FUNCTIONAL, "functional"),
+        functional=_functional(functional or DEFAULT_FUNCTIONAL),
         largest_count=operator.index(largest_count),
     )
     model = unwrapped(model)
@@ -194,9 +196,19 @@ def read_module(
         example_inputs,
         factors=(scale, offset) if is_each else None,
         given=[option for option, value in told.items() if value is not None],
+        is_mean=is_mean,
     )
     used = [x for x in (example_inputs, training_inputs) if x is not None]
     return with_used_inputs(graph, *used)
+
+
+def _functional(functional: str) -> Functional:
+    allowed = [*(member.value for member in Functional), MEAN]
+    if functional not in allowed:
+        raise ModelError(
+            f"functional is {functional!r}; choose from {', '.join(allowed)}"
+        )
+    return Functional.SUM if functional == MEAN else Functional(functional)
 
 
 def _factors(name: str, values: Factors, shape: Shape) -> FloatArray:

@@ -24,6 +24,7 @@ from snn_deploy.importers.torch.forms import Reading, read_forward
 from snn_deploy.importers.torch.frameworks.registry import (
     check_answer,
     copied,
+    framework_of,
     time_axis,
 )
 from snn_deploy.importers.torch.meeting import input_scaled
@@ -37,6 +38,7 @@ INNER = {
     "DistributedDataParallel": "module",
     "OptimizedModule": "_orig_mod",  # of torch.compile
 }
+MEAN = "mean"  # of all timesteps, of which the functional is the sum
 LOUDER = 8  # half of the inputs, so that layers that hardly spike do
 
 
@@ -50,6 +52,7 @@ def trace(
     is_balanced: bool = True,
     given: Collection[str] = ("timesteps", "functional"),
     factors: tuple[FloatArray, FloatArray] | None = None,
+    is_mean: bool | None = None,
 ) -> Graph:
     """Return the graph of ``model``, which has been seen to compute the same.
 
@@ -74,6 +77,9 @@ def trace(
     factors : tuple of array, optional
         What each channel of the input is multiplied by, and what is added to it,
         before the model gets it.
+    is_mean : bool, optional
+        Whether the answer is the mean of all timesteps, of which the functional is the
+        sum; as forward does it, or else that of a conventional network is.
 
     Raises
     ------
@@ -82,6 +88,8 @@ def trace(
         something else than its layers say.
     """
     check_answer(model, training.functional)
+    if is_mean is None and any(framework_of(m).takes_mean(m) for m in model.modules()):
+        is_mean = True
     needs_maxima = is_balanced and example_inputs is None
     layers = Layers(input_shape, is_balanced=needs_maxima)
     axis, framework = time_axis(model)
@@ -94,11 +102,12 @@ def trace(
 
     timesteps = training.timesteps if "timesteps" in given else None
     reading = read_forward(ours, input_shape, timesteps, axis, framework, draw)
-    training = _told(training, reading, given)
+    training = _told(training, reading, given, is_mean=bool(is_mean))
     paths = [path for path, _ in model.named_modules()]
     assembly = Assembly(layers, model.get_submodule, paths)
     last = assembly.add(reading.timestep)
     graph = layers.graph(name, last, training)
+    graph = _with_unit(graph, reading, is_mean=is_mean)
     shown = _shown(reading, values[-1])
     check_reading(graph, reading, assembly.names, shown, layers.dropped, framework)
     if factors is not None:
@@ -143,7 +152,24 @@ def _looped(reading: Reading) -> str:
     return f"forward runs {number} timesteps"
 
 
-def _told(training: Training, reading: Reading, given: Collection[str]) -> Training:
+def _with_unit(graph: Graph, reading: Reading, *, is_mean: bool | None) -> Graph:
+    """Return the graph, which knows how its outputs become those of the module."""
+    (head,) = graph.heads
+    answer = reading.answer
+    if answer is not None:
+        scale = answer.scale * (reading.n_timesteps if answer.is_mean else 1)
+        ends = ", ".join(end.operation for end in answer.ends)
+        head = replace(head, scale=scale, is_mean=answer.is_mean, dropped=ends)
+    elif is_mean is not None:
+        head = replace(head, is_mean=is_mean)
+    if (head,) == graph.heads:
+        return graph
+    return replace(graph, training=replace(graph.training, heads=(head,)))
+
+
+def _told(
+    training: Training, reading: Reading, given: Collection[str], *, is_mean: bool
+) -> Training:
     """Return what the module says of its training, where the user does not.
 
     Raises
@@ -173,11 +199,12 @@ def _told(training: Training, reading: Reading, given: Collection[str]) -> Train
     if reading.answer is None:
         return training
     functional = reading.answer.functional
-    if "functional" in given and training.functional is not functional:
+    asked = MEAN if is_mean else training.functional.value
+    is_other = training.functional is not functional
+    if "functional" in given and (is_other or (is_mean and not reading.answer.is_mean)):
         raise ModelError(
-            f"functional is {training.functional.value!r}, but forward returns the "
-            f"{functional.value} of all timesteps; give "
-            f"functional={functional.value!r}"
+            f"functional is {asked!r}, but forward returns the {functional.value} of "
+            f"all timesteps; give functional={functional.value!r}"
         )
     return replace(training, functional=functional)
 

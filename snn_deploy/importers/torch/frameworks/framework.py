@@ -150,6 +150,10 @@ class Framework:
     ) -> None:
         """Raise an error if ``module`` makes another answer of voltages than we do."""
 
+    def takes_mean(self, module: nn.Module) -> bool:
+        """Return whether ``module`` makes the mean of voltages the answer."""
+        return False
+
     def set_sizes(self, module: nn.Module, n: int, n_timesteps: int) -> None:
         """Tell ``module`` how many inputs and timesteps come at once."""
 

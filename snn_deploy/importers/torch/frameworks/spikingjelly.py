@@ -143,6 +143,9 @@ class SpikingJelly(Framework):
             f"use {', '.join(known)}, or None",
         )
 
+    def takes_mean(self, module: Any) -> bool:
+        return _is_readout(module) and module.decode == "mean-mem"
+
     def set_sizes(self, module: Any, n: int, n_timesteps: int) -> None:
         if _is_readout(module):
             module.decode = None  # the graph gives every voltage
