@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from snn_deploy.cli.console import add_json_option
 from snn_deploy.cli.reading import positive
 
 UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20}
@@ -35,6 +36,7 @@ def add_to(commands: Any) -> None:
             metavar="BYTES",
             help=f"refuse if {what} take more; such as 256k",
         )
+    add_json_option(parser)
     parser.set_defaults(call=call)
 
 
@@ -51,7 +53,7 @@ def _size(text: str) -> int:
 def call(options: argparse.Namespace) -> None:
     """Read and write."""
     from snn_deploy.artifact import read_artifact
-    from snn_deploy.cli.console import out
+    from snn_deploy.cli.console import give_json, out
     from snn_deploy.cli.reading import read_inputs
     from snn_deploy.front.exporting import export_c
 
@@ -74,3 +76,14 @@ def call(options: argparse.Namespace) -> None:
     if artifact.calibration is None:
         out("no cutoff: snn-deploy calibrate finds its threshold")
     out(f"wrote {options.output}; make check in it compares it with the test vector")
+    give_json(
+        options,
+        {
+            "folder": str(options.output),
+            "table_bytes": sizes.tables.total(),
+            "code_bytes_at_most": sizes.code,
+            "state_bytes": sizes.state,
+            "table_bytes_by_layer": dict(sizes.tables),
+            "state_bytes_by_layer": dict(sizes.state_of),
+        },
+    )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from snn_deploy.cli import COMMANDS, console
+from snn_deploy.cli import COMMANDS, console, name_of
 from tests.cli.conftest import MODEL, Command
 
 # a command line; some of its JSON, as the words beside it say it
@@ -56,6 +56,11 @@ LINES: dict[str, Callable[[Found], tuple[str, ...]]] = {
             f"{found['network']} on {found['target']}: float against chip, "
             f"{found['n_inputs']} inputs of {found['timesteps']} timesteps",
         )
+    ),
+    "export-c model.snn -o out": lambda found: (
+        f"{found['table_bytes']:,} bytes of tables",
+        f"{found['code_bytes_at_most']:,} of code",
+        f"{found['state_bytes']:,} bytes of RAM",
     ),
     "data digits -o data": lambda found: tuple(
         f"wrote {file['file']}: {file['n_inputs']:,} inputs" for file in found["files"]
@@ -108,7 +113,7 @@ def test_the_json_has_what_the_tables_show(
 
 
 def test_every_command_has_the_option_but_some(command: Command) -> None:
-    names = {module.__name__.rpartition(".")[2] for module in COMMANDS}
+    names = {name_of(module) for module in COMMANDS}
 
     have = {name for name in names if "--json" in command(name, "--help").out}
 

@@ -71,7 +71,10 @@ class LayerCode:
             KEEPS_ALL - population.voltage_decay,
             f"of {KEEPS_ALL}, what is left of a voltage in the next timestep",
         )
-        used = [self.bias, self.start, self.voltage_kept]
+        self.lowest = parameter(
+            "lowest", population.lowest_voltage, "no voltage is below it"
+        )
+        used = [self.bias, self.start, self.voltage_kept, self.lowest]
         self.is_driven = bool(layout.wires_into(population))
         if layout.keeps_current(population):
             self.current_kept = parameter(
@@ -196,6 +199,7 @@ class LayerCode:
         yield f"int32_t voltage = {_decayed(old, self.voltage_kept.text)};"
         yield ""
         yield f"voltage = saturate({' + '.join(['voltage', *self._drive()])});"
+        yield from self._at_lowest()
         if has_current:
             yield f"net->{name}_current[n] = current;"
         if population.spikes and population.refractory:
@@ -208,6 +212,11 @@ class LayerCode:
             yield from _in(self._spike())
             yield "}"
         yield f"net->{name}_voltage[n] = voltage;"
+
+    def _at_lowest(self) -> Iterator[str]:
+        """Yield what keeps a voltage from falling, if it ends before its register."""
+        if self.population.has_lowest_voltage:
+            yield f"voltage = at_least({self.lowest.text}, voltage);"
 
     def _drive(self) -> Iterator[str]:
         """Yield what is added to a voltage."""
@@ -233,10 +242,12 @@ class LayerCode:
             yield f"const int32_t spikes = wanted < {most} ? wanted : {most};"
             yield ""
             yield f"voltage -= spikes * {amount};"
+            yield from self._at_lowest()
         elif is_hard:
             yield "voltage = 0;"
         elif not self.amount.is_zero:
             yield f"voltage -= {self.amount.text};"
+            yield from self._at_lowest()
         if population.refractory:
             yield f"net->{layer.name}_resting[n] = {population.refractory};"
         if layer.slots:

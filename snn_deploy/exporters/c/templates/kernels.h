@@ -23,6 +23,11 @@ static inline int32_t saturate(int32_t value)
     return value < -LARGEST_VOLTAGE ? -LARGEST_VOLTAGE : value;
 }
 
+static inline int32_t at_least(int32_t lowest, int32_t value)
+{
+    return value < lowest ? lowest : value;
+}
+
 /* What is left of a value that keeps kept / 4096, rounded toward zero as C divides. */
 static inline int32_t decay(snn_sum value, int32_t kept)
 {
