@@ -5,6 +5,7 @@ Heavy packages are imported inside the commands, so that ``--help`` answers at o
 
 import argparse
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -82,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = argparse.Namespace(debug=False)
     try:
         options = _parser().parse_args(arguments)
+        given = sys.argv[1:] if arguments is None else arguments
+        options.as_given = shlex.join(["snn-deploy", *given])
         with json_alone(options):
             options.call(options)
         sys.stdout.flush()

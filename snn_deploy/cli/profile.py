@@ -102,8 +102,12 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument(
         "--pictures",
-        action="store_true",
-        help="write the report's pictures as SVG files too, into pictures/ there",
+        nargs="?",
+        type=Path,
+        const=True,  # beside the report
+        metavar="FOLDER",
+        help="write every figure and table of the report as SVG, PNG and CSV files "
+        "too, into a folder (pictures/ there)",
     )
     parser.add_argument(
         "--csv", action="store_true", help="write the tables as .csv as well"
@@ -156,16 +160,20 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.report.profile_files import write_profile
 
     job = _checked(options)
-    pictures = options.output / ("pictures" if options.pictures else "")
-    pictures.mkdir(parents=True, exist_ok=True)  # fails now, not at the end
+    pictures = options.pictures
+    if pictures is True:
+        pictures = options.output / "pictures"
+    for folder in filter(None, (options.output, pictures)):
+        folder.mkdir(parents=True, exist_ok=True)  # fails now, not at the end
     with _kept(Unfinished(options.output)) as unfinished:
         profile, additions = _measured(job, options, unfinished)
         wrote = write_profile(profile, options.output, additions)
         if not profile.failed:  # else the same command goes on with what has not
             unfinished.remove()
-    if options.pictures and additions.closeups is not None:
-        drawn = write_pictures(profile, additions.closeups, options.output)
-        wrote.append(f"{len(drawn)} pictures")
+    if pictures is not None:
+        page = (options.output / wrote[wrote.index("report.html")]).read_text("utf-8")
+        drawn = write_pictures(page, profile, pictures)
+        wrote.append(f"{len(drawn)} figures and tables in {pictures}")
     _show(profile, additions, is_full=options.full)
     out(f"wrote {options.output / wrote[0]}, {', '.join(wrote[1:])}")
     summary = options.output / "summary.json"
@@ -259,6 +267,7 @@ def _measured(
         neurobench=metrics(artifact.network, data.stimuli, n_inputs, cutoff),
         detail=profile.detail if options.detail else None,
         has_csv=options.csv,
+        command=options.as_given,
     )
 
 

@@ -15,8 +15,9 @@ from snn_deploy.profile.rows import Rows
 from snn_deploy.profile.summary import summarize
 from snn_deploy.profile.tables import table_of
 from snn_deploy.report.colors import LIGHT
-from snn_deploy.report.html import render
-from snn_deploy.report.pictures import PICTURES, as_figure
+from snn_deploy.report.html import Origin, render
+from snn_deploy.report.picture_files import write_pictures
+from snn_deploy.report.pictures import PICTURES, as_figure, lacks
 from snn_deploy.report.profile_files import Additions, write_profile
 from snn_deploy.report.units import number, percent, with_prefix
 from snn_deploy.showing import Table, as_html, as_text
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import pandas
     import pyarrow
     from matplotlib.figure import Figure
+
+OF_LABELS = ("accuracy", "classes", "front")
 
 
 class Profiled:
@@ -74,21 +77,39 @@ class Profiled:
 
         Parameters
         ----------
-        what : {"accuracy", "timesteps", "parts", "spread"}
+        what : {"accuracy", "timesteps", "parts", "spread", "classes", "activity", \
+"front"}
             Accuracy against timesteps; when inputs are decided; the parts of the
-            energy; how inputs differ in it.
+            energy; how inputs differ in it; accuracy by class; spikes by layer;
+            accuracy against energy.
         """
         if what not in PICTURES:
             raise DataError(f"no plot {what!r}; choose from {', '.join(PICTURES)}")
-        if what == "accuracy" and not len(self.profile.accuracy_at):
+        if what in OF_LABELS and not len(self.profile.accuracy_at):
             raise DataError("the inputs have no labels, so no accuracy; give y")
+        if what != "timesteps" and (reason := lacks(what, self.profile)):
+            raise DataError(f"no {what} to draw: {reason.rstrip('.')}")
         return as_figure(what, self.profile, LIGHT)
 
-    def report(self, path: str | os.PathLike[str] = "report.html") -> Path:
-        """Write the report as one page, with all its pictures; return its path."""
+    def report(
+        self,
+        path: str | os.PathLike[str] = "report.html",
+        *,
+        pictures: str | os.PathLike[str] | None = None,
+    ) -> Path:
+        """Write the report as one page, with all its pictures; return its path.
+
+        Parameters
+        ----------
+        path : str or path
+        pictures : str or path, optional
+            A folder for every figure and table of the page as SVG, PNG and CSV files.
+        """
         path = Path(path)
-        page = render(self.profile, self.summary, None, self._closeups)
+        page = render(self.profile, self.summary, None, self._closeups, Origin.now())
         write_whole(path, text_writer(page))
+        if pictures is not None:
+            write_pictures(page, self.profile, Path(pictures))
         return path
 
     def save(self, folder: str | os.PathLike[str]) -> list[str]:

@@ -18,7 +18,7 @@ from snn_deploy.profile.profile import Profile
 
 N_CLOSE = 9  # inputs that are looked at closely
 N_NEURONS = 480  # whose spikes are kept, of all layers together
-FEWEST_NEURONS = 24  # of a layer
+FEWEST_NEURONS, MOST_NEURONS = 24, 40  # of a layer, for rows that one can tell apart
 LARGEST_SIDE = (
     64  # pixels of a picture; of larger ones every second, third, ... is kept
 )
@@ -173,7 +173,7 @@ def _spikes(
     """
     layers = [p for p in graph.order if p.spikes]
     n, n_timesteps = len(stimuli), graph.training.timesteps
-    most = max(FEWEST_NEURONS, N_NEURONS // max(len(layers), 1))
+    most = int(np.clip(N_NEURONS // max(len(layers), 1), FEWEST_NEURONS, MOST_NEURONS))
     shown = {p.name: _at_equal_distances(p.size, most) for p in layers}
     found: dict[str, tuple[BoolArray, IntArray]] = {
         name: (

@@ -66,6 +66,21 @@ def difference_of_shares(before: BoolArray, after: BoolArray) -> Interval:
     )
 
 
+def share_interval(n_of: AnyArray, n: AnyArray) -> tuple[FloatArray, FloatArray]:
+    """Return the ends of the 95 % intervals of shares, ``n_of`` of ``n`` [1]_.
+
+    References
+    ----------
+    .. [1] E. Wilson, "Probable inference, the law of succession, and statistical
+       inference", Journal of the American Statistical Association 22, 1927.
+    """
+    n = np.asarray(n, np.float64)
+    p, square = n_of / n, NORMAL**2
+    center = (p + square / (2 * n)) / (1 + square / n)
+    half = NORMAL * np.sqrt(p * (1 - p) / n + square / (4 * n**2)) / (1 + square / n)
+    return np.maximum(center - half, 0.0), np.minimum(center + half, 1.0)
+
+
 def paired_difference(before: AnyArray, after: AnyArray) -> Interval:
     """Return the mean of ``after`` less ``before`` of the same inputs (Student's t)."""
     return _around((after - before).astype(np.float64))

@@ -21,6 +21,7 @@ from snn_deploy.cutoff.rules.rule import Calibration
 from snn_deploy.data.data import Data
 from snn_deploy.profile.detail import Detail, detail
 from snn_deploy.profile.failures import Failed, Successes
+from snn_deploy.profile.fixed import FixedCosts, fixed_costs
 from snn_deploy.profile.measured import Kind, Measured, Run, sum_of
 from snn_deploy.profile.meter import Meter, Progress, measure
 from snn_deploy.profile.retry import two_streams
@@ -69,6 +70,7 @@ class Profile:
     drift: Drift | None = None  # ``None``: thresholds of no calibration
     n_rounded: int = 0  # values of the inputs between the levels that the chip receives
     failed: tuple[Failed, ...] = ()  # inputs that the machine could not run, in order
+    at_fixed: FixedCosts | None = None  # of a few inputs, if rivals were asked for
 
     def __repr__(self) -> str:
         network = self.artifact.network
@@ -162,7 +164,8 @@ def profile_inputs(
         Who measures, in place of this process.
     has_rivals : bool
         Price a single timestep for all as well, beside a cutoff; and, where the network
-        has one, the conventional network of the same weights in one pass.
+        has one, the conventional network of the same weights in one pass; and, on a few
+        inputs, every fixed number of timesteps.
     progress : callable
         Wraps an iterable that yields after each input, of known length.
     """
@@ -217,6 +220,9 @@ def profile_inputs(
         drift=drift_of(calibration, kept.scores(found.first_scores), runs, audit),
         n_rounded=data.n_rounded,
         failed=kept.failed(data.hashes, data.y),
+        at_fixed=(
+            fixed_costs(artifact.network, cpu, data, n, monitor) if has_rivals else None
+        ),
     )
 
 

@@ -15,20 +15,13 @@ from snn_deploy.ir.quantized import (
     QuantizedGraph,
 )
 from snn_deploy.profile.loads import Loads
+from snn_deploy.report.exhibits import Look, table
+from snn_deploy.report.layers import TIMES, kind_of, layers_figure, shape_text
 from snn_deploy.report.map_picture import map_figure
-from snn_deploy.report.markup import (
-    Html,
-    element,
-    folded,
-    items,
-    section,
-    table,
-    together,
-)
-from snn_deploy.report.units import UNKNOWN, number, percent, with_prefix
+from snn_deploy.report.markup import Html, element, folded, items, section, together
+from snn_deploy.report.units import Quantity, number, percent, with_prefix
 
 DECAY_UNIT = 4096
-TIMES = "\N{MULTIPLICATION SIGN}"
 MOST_OPEN = 16  # rows of a table that needs no click
 
 
@@ -37,8 +30,10 @@ def network_on_chip(network: MappedNetwork, loads: Loads) -> Html:
     graph = network.graph
     return section(
         "The network on the chip",
+        element(
+            "div", layers_figure(network), map_figure(network, loads), class_="figures"
+        ),
         _semantics(graph),
-        map_figure(network, loads),
         _perhaps_folded("Neurocores", _neurocores(network, loads), len(network.cores)),
         _perhaps_folded("Lossy steps", _changes(graph.changes), len(graph.changes)),
         _perhaps_folded("Populations", _populations(network), len(graph.populations)),
@@ -55,7 +50,7 @@ def _perhaps_folded(title: str, content: Html, n_rows: int) -> Html:
 def _semantics(graph: QuantizedGraph) -> Html:
     training, readout = graph.training, graph.readout
     per_spike = "spikes counted" if readout.spikes else "voltage"
-    shape = _shape(graph.source.shape)
+    shape = shape_text(graph.source.shape)
     lines = (
         f"Input, layer {graph.source.name} ({shape}): encoding "
         f"{training.encoding.value}, values up to {graph.source.largest_value} in a "
@@ -92,7 +87,7 @@ def _neurocores(network: MappedNetwork, loads: Loads) -> Html:
             *(_used(n, limits.room[what]) for what, n in core.taken(limits).items()),
             number(loads.packets[i].round(1)),
             number(loads.injected[i].round(1)),
-            UNKNOWN if np.isnan(busy) else with_prefix(busy, "s"),
+            with_prefix(None if np.isnan(busy) else busy, "s"),
         )
         for i, (core, busy) in enumerate(zip(network.cores, loads.busy_s, strict=True))
     ]
@@ -100,6 +95,7 @@ def _neurocores(network: MappedNetwork, loads: Loads) -> Html:
     each = f"{network.target.mesh.neurocores:,}"
     where = f"of {each}" if n_chips == 1 else f"on {n_chips} chips of {each}"
     return table(
+        "neurocores",
         f"Neurocores in use: {len(network.cores):,} {where}",
         columns,
         rows,
@@ -111,18 +107,19 @@ def _held(core: Neurocore) -> str:
     return ", ".join(f"{p.population} ({len(p.neurons):,})" for p in core.pieces)
 
 
-def _used(n: int, limit: int) -> Html:
+def _used(n: int, limit: int) -> Look:
     """Return a number over a bar as long as its share of the limit."""
     share = n / limit if limit else 1.0
     text = "< 1 %" if 0 < share < 0.005 else percent(share, 0)
     style = f"--share: {100 * min(share, 1.0):.1f}%"
     small = element("small", text)
-    return element("span", f"{n:,} ", small, class_="used", style=style)
+    look = element("span", f"{n:,} ", small, class_="used", style=style)
+    return Look(look=look, value=n)
 
 
 def _changes(changes: Iterable[Change]) -> Html:
     rows = [
-        (c.layer, c.kind, f"{c.count:,}", f"{c.largest:.3g}", f"{c.mean:.3g}", c.note)
+        (c.layer, c.kind, number(c.count), _small(c.largest), _small(c.mean), c.note)
         for c in changes
     ]
     if not rows:
@@ -132,6 +129,7 @@ def _changes(changes: Iterable[Change]) -> Html:
     columns = ("layer", "step", "values changed", "largest", "mean", "note")
     n_columns = len(columns) if any(row[-1] for row in rows) else len(columns) - 1
     return table(
+        "losses",
         "Lossy steps on the way to integers; changes in the trained network's units",
         columns[:n_columns],
         [row[:n_columns] for row in rows],
@@ -139,19 +137,28 @@ def _changes(changes: Iterable[Change]) -> Html:
     )
 
 
+def _small(value: float) -> Quantity:
+    return Quantity(f"{value:.3g}", value)
+
+
 def _populations(network: MappedNetwork) -> Html:
-    offset = network.target.precision.current_decay_offset
-    rows = [_population(p, offset) for p in network.graph.populations]
+    graph, offset = network.graph, network.target.precision.current_decay_offset
+    rows = [
+        (p.name, kind_of(graph, p.name), *_population(p, offset))
+        for p in graph.populations
+    ]
     columns = (
-        "population", "shape", "neurons", "spikes when voltage is", "reset",
-        "refractory", "current decay", "voltage decay", "bias", "behind the input",
+        "population", "reached by", "shape", "spikes when voltage is",
+        "reset", "refractory", "current decay", "voltage decay", "bias",
+        "behind the input",
     )  # fmt: skip
     return table(
+        "populations",
         "Populations; a decay is the fraction lost in a timestep, delays and rests are "
         "in timesteps",
         columns,
         rows,
-        words=("shape", "spikes when voltage is", "reset"),
+        words=("reached by", "shape", "spikes when voltage is", "reset"),
     )
 
 
@@ -163,19 +170,22 @@ def _population(p: Population, offset: int) -> tuple[object, ...]:
         reset = f"{p.reset.value}, {amount}"
     if p.has_lowest_voltage:
         condition += f"; at least {_range(p.lowest_voltage)}"
-    bias = element("span", f"{_factor(p.bias_mantissa)}2")
     return (
-        p.name,
-        _shape(p.shape),
-        f"{p.size:,}",
+        shape_text(p.shape),
         condition,
         reset,
         p.refractory if p.spikes else "",
         _decay(p.current_decay, offset),
         _decay(p.voltage_decay, 0),
-        together([bias, element("sup", p.bias_exponent)]),
+        _bias(p),
         p.offset,
     )
+
+
+def _bias(p: Population) -> Look:
+    factor = _factor(p.bias_mantissa)
+    look = together([f"{factor}2", element("sup", p.bias_exponent)])
+    return Look(look=look, value=f"{factor}2^{p.bias_exponent}")
 
 
 def _projections(projections: Iterable[Projection]) -> Html:
@@ -183,7 +193,7 @@ def _projections(projections: Iterable[Projection]) -> Html:
         (
             f"{p.source} \N{RIGHTWARDS ARROW} {p.target}",
             p.synapses.kind,
-            _shape(p.synapses.weights.shape),
+            shape_text(p.synapses.weights.shape),
             _range(p.synapses.weights),
             _range(np.array(p.exponent)),
             _range(p.delay + p.axon_delay),
@@ -191,7 +201,8 @@ def _projections(projections: Iterable[Projection]) -> Html:
         for p in projections
     ]
     columns = ("projection", "kind", "weights", "range", "exponent", "delay")
-    return table("Projections", columns, rows, words=("kind", "weights"))
+    caption = "Projections"
+    return table("projections", caption, columns, rows, words=("kind", "weights"))
 
 
 def _decay(register: IntArray, offset: int) -> str:
@@ -208,7 +219,3 @@ def _range(values: IntArray) -> str:
 def _factor(values: IntArray) -> str:
     text = _range(values)
     return f"({text}) {TIMES} " if " " in text else f"{text} {TIMES} "
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return TIMES.join(map(str, shape))

@@ -1,6 +1,6 @@
 """What colors the neurocores on a map of the chip: what lies there, or what it does."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from snn_deploy.arrays import FloatArray
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore
 from snn_deploy.profile.loads import Loads
+from snn_deploy.report.layers import layer_name
 from snn_deploy.report.units import number, percent, with_prefix
 
 
@@ -59,6 +60,8 @@ def _by_layer(network: MappedNetwork) -> Coloring:
         tuple(sorted({p.population for p in core.pieces}, key=order.index))
         for core in network.cores
     ]
+    graph = network.graph
+    named = {p.name: layer_name(graph, p.name) for p in graph.populations}
     groups = sorted({*held}, key=lambda names: [order.index(name) for name in names])
     color = {names: palette[i % len(palette)] for i, names in enumerate(groups)}
     texts = tuple(
@@ -71,10 +74,14 @@ def _by_layer(network: MappedNetwork) -> Coloring:
         colors=tuple(color[names] for names in held),
         texts=texts,
         legend=tuple(
-            (color[names], f"{', '.join(names)}: {_cores(held.count(names))}")
+            (color[names], f"{_group(names, named)}: {_cores(held.count(names))}")
             for names in groups
         ),
     )
+
+
+def _group(names: Sequence[str], named: Mapping[str, str]) -> str:
+    return named[names[0]] if len(names) == 1 else ", ".join(names)
 
 
 def _cores(n: int) -> str:

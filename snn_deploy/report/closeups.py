@@ -7,6 +7,8 @@ import numpy as np
 from snn_deploy.arrays import BoolArray, FloatArray
 from snn_deploy.profile.closeups import Closeup, Closeups, LayerSpikes
 from snn_deploy.profile.profile import Profile
+from snn_deploy.report.exhibits import Row, figure
+from snn_deploy.report.layers import layer_name
 from snn_deploy.report.markup import Html, element, section, together
 from snn_deploy.report.sprite import Sprite
 from snn_deploy.report.units import number, with_prefix
@@ -14,9 +16,10 @@ from snn_deploy.report.units import number, with_prefix
 LEFT, WIDTH, RIGHT = 34, 276, 10  # of the drawing; text is as large as on the page
 TOP, GAP_HEIGHT = 14, 84
 LARGE = 10_000  # from where on a gap is written with a prefix
+SLIT = 0.04  # of a timestep, before spikes in a row and behind
 MOST_ANSWERS = 20  # timesteps whose answers are written out
-ROW = 0.5  # height of a neuron
-LEAST_BAND, LARGEST_BAND = 14, 64
+ROW, THICK = 2.2, 0.74  # height of a neuron, and of its spikes in it
+LEAST_BAND, LARGEST_BAND = 14, 88
 
 
 def closeups(profile: Profile, found: Closeups, sprite: Sprite) -> Html:
@@ -29,7 +32,7 @@ def closeups(profile: Profile, found: Closeups, sprite: Sprite) -> Html:
             "Measured, each at all timesteps. Above: by how much the best accumulated "
             f"output leads the second best{_thresholds_in_words(profile)}; the digits "
             "below it are the answer of each timestep. Then the spikes of every layer, "
-            "a row for each neuron shown.",
+            "a row for each neuron shown, these at equal distances.",
             class_="small",
         ),
         element("div", *cards, class_="cards"),
@@ -73,23 +76,44 @@ def _card(profile: Profile, closeup: Closeup, sprite: Sprite) -> Html:
         facts.append(f"at all timesteps {fixed.prediction}")
     facts.append(f"{row.timesteps} timestep{'s' * (row.timesteps > 1)}")
     facts += [with_prefix(row.energy_j, "J"), with_prefix(row.latency_s, "s")]
-    return element(
-        "figure",
-        element("h3", f"Input {row.index}"),
-        element(
+    return figure(
+        f"input-{row.index}",
+        f"Input {row.index}",
+        drawing(profile, closeup),
+        "",
+        _numbers(profile, closeup),
+        controls=element(
             "div",
             sprite.show(closeup.position, f"input {row.index}"),
             element("p", ", ".join(facts)),
             class_="who",
         ),
-        drawing(profile, closeup),
         id=f"input-{row.index}",
         class_="card",
     )
 
 
+def _numbers(profile: Profile, closeup: Closeup) -> tuple[list[str], list[Row]]:
+    """Return what the drawing shows, by timestep."""
+    limits = betas(profile)
+    layers = [f"spikes of {layer.layer}" for layer in closeup.layers]
+    columns = ["timestep", "gap", "answer", *["beta"] * bool(len(limits)), *layers]
+    rows: list[Row] = [
+        (
+            t + 1,
+            int(closeup.gaps[t]),
+            int(closeup.answers[t]),
+            *([float(limits[t])] if len(limits) else []),
+            *(int(layer.counts[t]) for layer in closeup.layers),
+        )
+        for t in range(len(closeup.gaps))
+    ]
+    return columns, rows
+
+
 def drawing(profile: Profile, closeup: Closeup) -> Html:
     """Return the gap and the spikes of one input as SVG."""
+    graph = profile.artifact.network.graph
     row = profile.rows[closeup.position]
     parts = [_gap(closeup, betas(profile))]
     bottom: float = TOP + GAP_HEIGHT
@@ -105,7 +129,8 @@ def drawing(profile: Profile, closeup: Closeup) -> Html:
         parts.append(_text(x, TOP - 5, "stop", "end" if x > 200 else "start", "stop"))
     for layer in closeup.layers:
         height = float(np.clip(ROW * layer.spikes.shape[1], LEAST_BAND, LARGEST_BAND))
-        parts.append(_raster(layer, bottom + 20, height))
+        name = layer_name(graph, layer.layer)
+        parts.append(_raster(layer, name, bottom + 20, height))
         bottom += 20 + height
     parts.append(_timesteps(n_timesteps, bottom + 14))
     return element(
@@ -171,13 +196,12 @@ def _answers(closeup: Closeup, label: int | None, y: float) -> Iterator[Html]:
         yield _text(_x(t, n), y, answer, "middle", "wrong" if is_wrong else "tick")
 
 
-def _raster(layer: LayerSpikes, top: float, height: float) -> Html:
+def _raster(layer: LayerSpikes, name: str, top: float, height: float) -> Html:
     n_timesteps, n_shown = layer.spikes.shape
     scale = f"scale({WIDTH / n_timesteps:.3f} {height / n_shown:.4f})"
-    what = f"{layer.layer}: {number(float(layer.counts.sum()))} spikes of "
-    what += f"{layer.n_neurons:,} neurons"
+    what = f"{name}: {number(float(layer.counts.sum()))} spikes"
     if n_shown < layer.n_neurons:
-        what += f", {n_shown} shown"
+        what += f"; {n_shown} of {layer.n_neurons:,} neurons"
     return together(
         [
             _text(LEFT, top - 4, what, "start", "tick"),
@@ -187,6 +211,7 @@ def _raster(layer: LayerSpikes, top: float, height: float) -> Html:
             ),
             element(
                 "path", d=_runs(layer.spikes), class_="spikes",
+                stroke_width=f"{THICK}",
                 transform=f"translate({LEFT} {top:.1f}) {scale}",
             ),
         ]
@@ -201,7 +226,7 @@ def _runs(spikes: BoolArray) -> str:
     neurons, starts = np.nonzero(change == 1)
     _, ends = np.nonzero(change == -1)
     return "".join(
-        f"M{start} {neuron}.5h{end - start}"
+        f"M{start + SLIT:g} {neuron}.5h{end - start - 2 * SLIT:g}"
         for neuron, start, end in zip(neurons, starts, ends, strict=True)
     )
 

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from snn_deploy.profile.schedules import GOALS, on_schedules
-from snn_deploy.report.markup import Html, element, items, section, table
-from snn_deploy.report.units import UNKNOWN, number, percent, with_prefix
+from snn_deploy.report.exhibits import Look, table
+from snn_deploy.report.markup import Html, element, items, section
+from snn_deploy.report.units import UNKNOWN, Quantity, number, percent, with_prefix
 
 Summary = dict[str, Any]
 RUNS = {"with_cutoff": "with cutoff", "all_timesteps": "all timesteps"}
@@ -18,7 +19,7 @@ OPERATIONS = {
 
 def winners(summary: Summary) -> Html:
     """Return the table of schedules, best cells marked, and what to know of it."""
-    columns: list[tuple[str, str, Callable[[Any], str]]] = [
+    columns: list[tuple[str, str, Callable[[Any], Quantity]]] = [
         ("accuracy, measured", "accuracy", percent),
         ("timesteps, measured", "mean_timesteps", number),
         ("on the chip", "mean_chip_timesteps", number),
@@ -42,6 +43,7 @@ def winners(summary: Summary) -> Html:
     return section(
         "Which schedule wins",
         table(
+            "schedules",
             "Means of all inputs, at central prices",
             ["schedule", *(name for name, _, _ in columns)],
             rows,
@@ -51,8 +53,9 @@ def winners(summary: Summary) -> Html:
     )
 
 
-def _marked(cell: str) -> Html:
-    return element("strong", f"best: {cell}", class_="best")
+def _marked(cell: Quantity) -> Look:
+    look = element("strong", f"best: {cell}", class_="best")
+    return Look(look=look, value=cell)
 
 
 def comparisons(summary: Summary) -> Html:
@@ -95,7 +98,7 @@ def _conventional(summary: Summary) -> Html:
     )
     columns = ("network", "what", "of an input", "energy")
     caption = f"Operations of an input; {found['note']}"
-    return table(caption, columns, rows, words=("what", "energy"))
+    return table("operations", caption, columns, rows, words=("what", "energy"))
 
 
 def _targets(targets: Sequence[dict[str, Any]]) -> list[Html]:
@@ -116,7 +119,10 @@ def _targets(targets: Sequence[dict[str, Any]]) -> list[Html]:
         for t in able
         if t["found"]["energy_note"]
     ]
-    return [table(caption, columns, rows), *([items(notes)] if notes else [])]
+    return [
+        table("targets", caption, columns, rows),
+        *([items(notes)] if notes else []),
+    ]
 
 
 def _quantities() -> list[tuple[str, str, Callable[[Any], str]]]:
@@ -133,10 +139,14 @@ def _quantities() -> list[tuple[str, str, Callable[[Any], str]]]:
     ]
 
 
+def _bytes(n: int) -> Quantity:
+    return Quantity(f"{n:,} bytes", n, "bytes")
+
+
 def _neurobench(found: Summary) -> Html:
     shown = {text: found[name] for name, text in RUNS.items() if name in found}
     rows: list[list[object]] = [
-        ["footprint", *(f"{found['footprint']:,} bytes" for _ in shown)],
+        ["footprint", *(_bytes(found["footprint"]) for _ in shown)],
         [
             "connection sparsity",
             *(percent(found["connection_sparsity"]) for _ in shown),
@@ -151,4 +161,4 @@ def _neurobench(found: Summary) -> Html:
         rows.append([f"synaptic operations, {name}", *(number(v) for v in values)])
     n = f"{found['n_inputs']:,} input{'s' * (found['n_inputs'] > 1)}"
     caption = f"NeuroBench's metrics, measured, means of {n}"
-    return table(caption, ["", *shown], rows)
+    return table("neurobench", caption, ["", *shown], rows)

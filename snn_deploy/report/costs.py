@@ -6,8 +6,9 @@ from typing import Any
 from snn_deploy.chip.target import BAND, CENTRAL, end_name
 from snn_deploy.costs.energy import BOUNDARIES, PARTS
 from snn_deploy.profile.schedules import COUNTS, RUN_ON, SUMS, without_in_words
-from snn_deploy.report.markup import Html, folded, items, section, table, together
-from snn_deploy.report.units import UNKNOWN, number, percent, with_prefix
+from snn_deploy.report.exhibits import table
+from snn_deploy.report.markup import Html, folded, items, section, together
+from snn_deploy.report.units import Quantity, number, percent, with_prefix
 
 Summary = dict[str, Any]
 # shown only if there are any
@@ -43,7 +44,7 @@ def _prices(runs: Sequence[tuple[str, Summary]]) -> Html:
     ]
     caption = "Energy and latency of an input, modelled, mean; each sum holds those "
     caption += "above it"
-    found = [table(caption, columns, rows), *([items(notes)] if notes else [])]
+    found = [table("costs", caption, columns, rows), *([items(notes)] if notes else [])]
     return together(found)
 
 
@@ -86,7 +87,7 @@ def _activity(runs: Sequence[tuple[str, Summary]]) -> Html:
         rows.append([*row, _saved(*values)] if len(runs) == 2 else row)
     if len(runs) == 2:
         columns.append("saved")
-    return table("Activity of an input, measured, mean", columns, rows)
+    return table("counts", "Activity of an input, measured, mean", columns, rows)
 
 
 def _links(links: Sequence[Summary]) -> list[Html]:
@@ -104,13 +105,17 @@ def _links(links: Sequence[Summary]) -> list[Html]:
     caption = "Links between chips, busiest first; column and row on the board"
     columns = ("from chip", "to chip", "packets of an input, measured, mean")
     return [
-        folded(f"Links between chips ({len(links)})", table(caption, columns, rows))
+        folded(
+            f"Links between chips ({len(links)})",
+            table("links", caption, columns, rows),
+        )
     ]
 
 
-def _saved(early: float | None, fixed: float | None) -> str:
+def _saved(early: float | None, fixed: float | None) -> Quantity:
     if early is None or fixed is None:
-        return UNKNOWN
+        return percent(None)
     if fixed == 0:
-        return "\N{EN DASH}" if early == 0 else "more"
-    return percent(1 - early / fixed).replace("-", "\N{MINUS SIGN}")
+        return Quantity("\N{EN DASH}" if early == 0 else "more", None)
+    share = percent(1 - early / fixed)
+    return Quantity(share.replace("-", "\N{MINUS SIGN}"), share.number)

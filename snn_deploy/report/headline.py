@@ -1,22 +1,30 @@
-"""What a profile says in one sentence, and in four pairs of numbers."""
+"""What a profile says in three sentences, and in five numbers with their rivals."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from snn_deploy.chip.target import end_name
 from snn_deploy.costs.energy import TOTAL, parts_within
-from snn_deploy.profile.intervals import paired_interval
+from snn_deploy.profile.intervals import paired_interval, share_interval
 from snn_deploy.profile.profile import Profile
-from snn_deploy.profile.schedules import failures, limits, verdict, without_in_words
-from snn_deploy.report.markup import Html, element, items
-from snn_deploy.report.units import UNKNOWN, number, percent, with_prefix
+from snn_deploy.profile.schedules import (
+    THROUGHPUTS,
+    failures,
+    limits,
+    verdict,
+    without_in_words,
+)
+from snn_deploy.report.markup import Html, element, folded, items
+from snn_deploy.report.units import Quantity, number, percent, with_prefix
 
 Summary = dict[str, Any]
 
 
 def headline(profile: Profile, summary: Summary) -> Html:
-    """Return the head of the page: what ran, under which rule, and what it saves."""
+    """Return the head of the page: what ran, what it takes, and who does better."""
     best = verdict(summary)
     notes = (*rule(profile, summary), *loss(profile, summary), *warnings(summary))
     return element(
@@ -24,10 +32,11 @@ def headline(profile: Profile, summary: Summary) -> Html:
         element("p", "snn-deploy profile", class_="kind"),
         element("h1", summary["network"]),
         element("p", what_ran(profile, summary), class_="ran"),
-        element("p", saving(profile, summary), class_="lead"),
+        *(element("p", line, class_="lead") for line in saving(summary)),
         element("p", f"{best[:1].upper()}{best[1:]}.", class_="lead best"),
         _tiles(profile, summary),
-        items(notes),
+        *(element("p", line, class_="alarm") for line in alarms(summary)),
+        folded("The rule, its promise, and what stopping changed", items(notes)),
     )
 
 
@@ -41,35 +50,29 @@ def what_ran(profile: Profile, summary: Summary) -> str:
     )
 
 
-def saving(profile: Profile, summary: Summary) -> str:
-    """Return in one sentence what the cutoff saves, or what an input costs without."""
+def saving(summary: Summary) -> list[str]:
+    """Return in two sentences what an input takes, with the cutoff and without."""
     fixed, early = summary["all_timesteps"], summary["with_cutoff"]
     n_timesteps = summary["timesteps"]
     energy, latency = mean_energy(fixed), with_prefix(fixed["mean_latency_s"], "s")
-    served = (
-        f"{number(fixed['mean_chip_timesteps'])} served one by one, "
-        f"{number(summary['all_timesteps_streamed_chip_timesteps'])} streamed"
-    )
     if early is None:
-        return (
-            f"Without a cutoff every input takes all {n_timesteps} timesteps (on the "
-            f"chip {served}), with {_accuracy(fixed)}, {energy} and {latency} for "
-            f"each; energy of {boundary(fixed)}."
-        )
+        return [
+            f"Without a cutoff every input takes all {n_timesteps} timesteps, with "
+            f"{_accuracy(fixed)}.",
+            f"It costs {energy} and {latency}, modelled.",
+        ]
     accuracy = "accuracy unknown, since there are no labels"
     if fixed["accuracy"] is not None:
         accuracy = (
             f"accuracy {percent(early['accuracy'])} against "
             f"{percent(fixed['accuracy'])}{_interval(summary['accuracy_lost'])}"
         )
-    return (
+    return [
         f"With the cutoff an input takes {number(early['mean_timesteps'])} of "
-        f"{n_timesteps} timesteps on average (on the chip "
-        f"{number(early['mean_chip_timesteps'])}; all {n_timesteps} take {served}): "
-        f"{accuracy}; mean energy {mean_energy(early)} against {energy}, of "
-        f"{boundary(early)}; mean latency "
-        f"{with_prefix(early['mean_latency_s'], 's')} against {latency}."
-    )
+        f"{n_timesteps} timesteps on average, with {accuracy}.",
+        f"It costs {mean_energy(early)} against {energy} at all timesteps, and takes "
+        f"{with_prefix(early['mean_latency_s'], 's')} against {latency}, modelled.",
+    ]
 
 
 def _interval(lost: dict[str, float] | None) -> str:
@@ -84,12 +87,10 @@ def _points(fraction: float) -> str:
     return f"{100 * fraction:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
-def mean_energy(means: Summary) -> str:
+def mean_energy(means: Summary, end: str = "central") -> Quantity:
     """Return the mean energy up to the board, of the parts that are known."""
-    known = known_parts(means)
-    if not known:
-        return UNKNOWN
-    return with_prefix(sum(means[f"mean_energy_{part}_j"] for part in known), "J")
+    known = [end_name(f"mean_energy_{part}_j", end) for part in known_parts(means)]
+    return with_prefix(sum(means[part] for part in known) if known else None, "J")
 
 
 def known_parts(means: Summary) -> list[str]:
@@ -126,9 +127,16 @@ def rule(profile: Profile, summary: Summary) -> list[str]:
         f"The {rule.budget_in_words} was {_budget(calibration.budget)}, calibrated on "
         f"{_plural(calibration.n_inputs, 'input')}; {labels} used.",
     ]
-    if summary["drift"] is not None:
-        alarm = "Drift alarm" if summary["drift"]["is_alarm"] else "No drift alarm"
-        lines.append(f"{alarm}: {summary['drift']['text']}.")
+    if summary["drift"] is not None and not summary["drift"]["is_alarm"]:
+        lines.append(f"No drift alarm: {summary['drift']['text']}.")
+    return lines
+
+
+def alarms(summary: Summary) -> list[str]:
+    """Return what nobody may overlook: inputs that failed, registers, drift."""
+    lines = [f"{_capital(line)}." for line in (*failures(summary), *limits(summary))]
+    if summary["drift"] is not None and summary["drift"]["is_alarm"]:
+        lines.append(f"Drift alarm: {summary['drift']['text']}.")
     return lines
 
 
@@ -162,8 +170,7 @@ def warnings(summary: Summary) -> list[str]:
     text += f"; {note}" if note else ""
     if n_unknown:
         text += f"; {_plural(n_unknown, 'price')} unknown and left out (see the end)"
-    said = (*failures(summary), *limits(summary), text)
-    return [f"{line[:1].upper()}{line[1:]}." for line in said]
+    return [f"{text}."]
 
 
 def _prices(summary: Summary) -> str:
@@ -201,44 +208,122 @@ def _schedules(summary: Summary, *, is_retry: bool) -> str:
     return f"{text}; {warning}." if warning else f"{text}."
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Tile:
+    """A number that matters, its band, what does better, and how it is known."""
+
+    name: str
+    goal: str  # of ``best_rivals``
+    text: Callable[[Summary], str]  # of a schedule's means
+    band: str
+    note: str
+
+
 def _tiles(profile: Profile, summary: Summary) -> Html:
-    """Return the four numbers that matter, with the cutoff and without."""
+    """Return the five numbers that matter, each with the best rival's."""
     early, fixed = summary["with_cutoff"], summary["all_timesteps"]
     own = fixed if early is None else early
-
-    def tile(name: str, text: Callable[[Summary], str], note: str) -> Html:
-        against = "" if early is None else f"all timesteps: {text(fixed)}"
-        rival = summary["best_rivals"].get(name)
-        if rival is not None:
-            best = summary["schedules"][rival["schedule"]]
-            against = f"best rival: {text(best)} ({rival['text']})"
-        return element(
-            "div",
-            element("dt", name),
-            element("dd", text(own), class_="big"),
-            *(element("dd", line) for line in (against, note) if line),
-        )
-
-    pipeline = f"measured; and {summary['pipeline_depth']} of pipeline on the chip"
+    streamed = number(summary["all_timesteps_streamed_chip_timesteps"])
+    pipeline = f"and {summary['pipeline_depth']} of pipeline on the chip"
     if profile.is_retry:
-        pipeline = "measured; in two streams, which fill the pipeline"
+        pipeline = "in two streams, which fill the pipeline"
     tiles = [
-        tile("timesteps", lambda m: number(m["mean_timesteps"]), pipeline),
-        tile("accuracy", lambda m: percent(m["accuracy"]), _interval_note(summary)),
-        tile("energy", mean_energy, f"modelled, central; of {boundary(own)}"),
-        tile("latency", lambda m: with_prefix(m["mean_latency_s"], "s"),
-             "; ".join(["modelled, central", *without_in_words(own, "latency")])),
-    ]  # fmt: skip
-    return element("dl", *tiles, class_="tiles")
+        _Tile(
+            name="timesteps",
+            goal="chip timesteps",
+            text=lambda means: number(means["mean_timesteps"]),
+            band=f"of {summary['timesteps']}; on the chip "
+            f"{number(own['mean_chip_timesteps'])}",
+            note=f"measured; {pipeline}; all: {number(fixed['mean_chip_timesteps'])} "
+            f"one by one, {streamed} streamed",
+        ),
+        _Tile(
+            name="accuracy",
+            goal="energy",
+            text=lambda means: percent(means["accuracy"]),
+            band=_accuracy_band(profile),
+            note=_interval_note(summary),
+        ),
+        _Tile(
+            name="energy",
+            goal="energy",
+            text=mean_energy,
+            band=_band(*(mean_energy(own, end) for end in ("low", "high"))),
+            note=f"modelled; {boundary(own)}",
+        ),
+        _Tile(
+            name="latency",
+            goal="latency",
+            text=lambda means: with_prefix(means["mean_latency_s"], "s"),
+            band=_band(*(_latency(own, end) for end in ("low", "high"))),
+            note="; ".join(["modelled", *without_in_words(own, "latency")]),
+        ),
+        _Tile(
+            name="inputs a second",
+            goal="throughput",
+            text=lambda means: number(means["throughput_per_s"]),
+            band=_band(*(number(own[THROUGHPUTS[end]]) for end in ("high", "low"))),
+            note="; ".join(["modelled", *without_in_words(own, "throughput")]),
+        ),
+    ]
+    return element(
+        "dl", *(_drawn(tile, own, summary) for tile in tiles), class_="tiles"
+    )
+
+
+def _drawn(tile: _Tile, own: Summary, summary: Summary) -> Html:
+    lines = (
+        ("band", tile.band),
+        ("rival", _rival(tile, summary)),
+        ("note", tile.note),
+    )
+    return element(
+        "div",
+        element("dt", tile.name),
+        element("dd", tile.text(own), class_="big"),
+        *(element("dd", text, class_=kind) for kind, text in lines if text),
+    )
+
+
+def _rival(tile: _Tile, summary: Summary) -> str:
+    """Return the best rival's number; without a cutoff, the best schedule's."""
+    runs, rival = summary["schedules"], summary["best_rivals"].get(tile.goal)
+    if rival is not None:
+        text = tile.text(runs[rival["schedule"]])
+        return f"best rival: {text} ({rival['text']})"
+    if summary["with_cutoff"] is not None:
+        return f"all timesteps: {tile.text(summary['all_timesteps'])}"
+    best = summary["best_schedule"].get(tile.goal)
+    if best is None or best == "serial":
+        return ""
+    return f"best schedule: {tile.text(runs[best])} ({runs[best]['text']})"
+
+
+def _latency(means: Summary, end: str) -> Quantity:
+    return with_prefix(means[end_name("mean_latency_s", end)], "s")
+
+
+def _band(low: Quantity, high: Quantity) -> str:
+    if low.number is None or high.number is None:
+        return ""
+    return low if low == high else f"{low} to {high}"
+
+
+def _accuracy_band(profile: Profile) -> str:
+    rows = profile.rows
+    if not rows.has_labels:
+        return ""
+    right = np.array(rows.is_right.sum())
+    low, high = share_interval(right, np.array(len(rows)))
+    return f"{percent(float(low))} to {percent(float(high))}"
 
 
 def _interval_note(summary: Summary) -> str:
     lost = summary["accuracy_lost"]
     if summary["all_timesteps"]["accuracy"] is None:
         return "there are no labels"
-    if lost is None:
-        return "measured"
-    return f"measured; lost: {_points(lost['mean'])} points"
+    note = "measured, 95 % interval"
+    return note if lost is None else f"{note}; lost: {_points(lost['mean'])} points"
 
 
 def _accuracy(means: Summary) -> str:

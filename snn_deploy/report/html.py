@@ -2,6 +2,8 @@
 
 import base64
 import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from snn_deploy.report.costs import costs
 from snn_deploy.report.figures import figures
 from snn_deploy.report.headline import headline
 from snn_deploy.report.inputs import inputs
-from snn_deploy.report.markup import Html, element
+from snn_deploy.report.markup import Html, element, navigation, together
 from snn_deploy.report.sources import how_known
 from snn_deploy.report.sprite import Sprite, sprite
 from snn_deploy.report.verification import verification_section
@@ -26,13 +28,30 @@ from snn_deploy.verify.result import Verification
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src "
 
 
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """When a report was made, and by which command."""
+
+    date: datetime
+    command: str = ""  # none: it was made in Python
+
+    @classmethod
+    def now(cls, command: str = "") -> "Origin":
+        """Return the origin of what is made now."""
+        return cls(date=datetime.now(timezone.utc), command=command)
+
+
 def render(
     profile: Profile,
     summary: dict[str, Any],
     verification: Verification | None = None,
     closeups: Closeups | None = None,
+    origin: Origin | None = None,
 ) -> str:
-    """Return the page for ``profile`` and its ``summarize``d numbers."""
+    """Return the page for ``profile`` and its ``summarize``d numbers.
+
+    Its foot says when and how it came to be, if ``origin`` is known.
+    """
     pictures = sprite(closeups)
     close = frozenset(c.position for c in closeups.inputs) if closeups else frozenset()
     detailed = [] if closeups is None else [up_close(profile, closeups, pictures)]
@@ -50,11 +69,8 @@ def render(
         element("title", f"{summary['network']} on {summary['target']}: profile"),
         element("style", _style(pictures)),
     )
-    body = element(
-        "body",
-        element(
-            "main",
-            headline(profile, summary),
+    sections = together(
+        [
             winners(summary),
             figures(profile, summary),
             inputs(profile, pictures, close),
@@ -64,8 +80,14 @@ def render(
             *verified,
             network_on_chip(network, loads_of(profile)),
             how_known(network.target, summary),
-        ),
-        _footer(profile, summary),
+        ]
+    )
+    body = element(
+        "body",
+        element("a", "To the content", href="#content", class_="skip"),
+        navigation(sections),
+        element("main", headline(profile, summary), sections, id="content"),
+        _footer(profile, summary, origin),
         element("script", script),
     )
     page = element("html", head, body, lang="en")
@@ -86,10 +108,14 @@ def _hash(script: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
 
 
-def _footer(profile: Profile, summary: dict[str, Any]) -> Html:
-    lines = [
+def _footer(profile: Profile, summary: dict[str, Any], origin: Origin | None) -> Html:
+    lines: list[object] = [
         f"snn-deploy {summary['program']}; network sha256 {profile.artifact.sha256}"
     ]
+    if origin is not None:
+        lines.insert(0, f"Made {origin.date:%Y-%m-%d %H:%M} UTC")
+        if origin.command:
+            lines.insert(1, element("code", origin.command))
     calibration = profile.artifact.calibration
     if calibration is not None:
         lines.append(f"calibration inputs sha256 {calibration.inputs_sha256}")

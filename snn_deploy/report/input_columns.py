@@ -31,6 +31,12 @@ class Column:
         return self.note.endswith(MODELLED)
 
     @property
+    def head(self) -> str:
+        """What the column is called in a file."""
+        unit = self.note.split(",")[0] if self.is_cost else ""
+        return f"{self.name} [{unit}]" if unit else self.name
+
+    @property
     def numbers(self) -> FloatArray:
         """What to sort by."""
         return self.values.astype(np.float64)
@@ -55,6 +61,7 @@ class Column:
         values = [None if v != v else v for v in self.values.tolist()]
         return {
             "key": self.key,
+            "head": self.head,
             "values": values,
             "words": self.words,
             "isCost": self.is_cost,

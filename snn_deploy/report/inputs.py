@@ -10,6 +10,8 @@ from snn_deploy.arrays import IntArray
 from snn_deploy.costs.energy import TOTAL, parts_within
 from snn_deploy.profile.closeups import worth_a_look
 from snn_deploy.profile.profile import Profile
+from snn_deploy.report.colors import IN_PAGE, LIGHT, drawing_style
+from snn_deploy.report.exhibits import buttons, with_buttons
 from snn_deploy.report.input_columns import Column, columns
 from snn_deploy.report.markup import Html, element, section, together
 from snn_deploy.report.sprite import ACROSS, Sprite
@@ -148,7 +150,8 @@ def _table(shown: _Shown) -> Html:
     heads = [_head(column, shown.by) for column in shown.columns]
     heads.insert(1, element("td"))
     body = [_row(shown, row) for row in shown.first_rows]
-    caption = element("caption", element("span", f"{len(shown.positions):,} inputs"))
+    title = f"{len(shown.positions):,} inputs"
+    caption = element("caption", element("span", title))
     whole = element(
         "table",
         caption,
@@ -156,9 +159,10 @@ def _table(shown: _Shown) -> Html:
         element("tbody", *body),
         id="inputs",
     )
-    return element(
+    room = element(
         "div", whole, class_="wide", role="region", aria_label="Inputs", tabindex="0"
     )
+    return with_buttons(buttons("inputs", title, {"csv": ""}), room)
 
 
 def _head(column: Column, by: str) -> Html:
@@ -209,6 +213,7 @@ def _data(shown: _Shown) -> Html:
         "parts": shown.parts,
         "rows": PAGE_ROWS,
         "across": ACROSS,
+        "light": {**LIGHT, "style": drawing_style(IN_PAGE)},  # of files
     }
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     escaped = Html(text.replace("<", "\\u003c"))

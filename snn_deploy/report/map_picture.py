@@ -2,30 +2,106 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 from snn_deploy.files.writing import text_writer, write_whole
-from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.profile.loads import Loads
+from snn_deploy.ir.mapped import Link, MappedNetwork
+from snn_deploy.profile.loads import Loads, flows_of
 from snn_deploy.report.chip_map import Coloring, colorings
+from snn_deploy.report.colors import LIGHT, drawing_style
+from snn_deploy.report.exhibits import figure
 from snn_deploy.report.markup import Html, element
+from snn_deploy.report.units import number
 
-CELL, SPACE = 14, 5  # of a neurocore; between tiles
+WIDE = 420  # what the tiles in use are to fill
+LEAST_CELL, LARGEST_CELL = 6, 30  # of a neurocore
+LEAST_SPACE = 5  # between tiles
 CHIP_SPACE = 12  # more of it between chips
-LINE = 16  # height of a line of the file
-MOST_LINES = 24  # of a legend in the file
-MOST_OUTLINES = 1 << 17  # of neurocores, in use or not; beyond: of tiles in use
-MOST_TITLES = 2000  # neurocores that say what they are when pointed at
-LEAST_WIDTH, MOST_PIXELS = 360, 1240  # of the file; a window shows all of its width
 BORDER = 4  # of a chip, where there are several
-INK, PAPER, EMPTY = "#1c1d1f", "#ffffff", "#b9bcc0"
+LEFT, TOP = 26, 26  # beside the tiles and above them, for their numbers
+LINE = 16  # height of one of the legend
+LETTER = 5.2  # width of one, about
+LONGEST = 76  # letters of a line
+MOST_LINES = 24  # of a legend
+MOST_OUTLINES = 1 << 17  # of neurocores, in use or not; beyond: of those in use
+MOST_TITLES = 2000  # neurocores that say what they are when pointed at
+MOST_PIXELS = 1240  # of the file; a window shows all of its width
+LEAST_WIDTH = 360
+THICKEST = 5.0  # line from tile to tile
+Flows = Mapping[Link, float]  # packets of an input
+PAPER, EMPTY, FLOW = "#ffffff", "#b9bcc0", "#85898f"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Layout:
+    """Where the tiles are drawn: those in use, and what lies between them."""
+
+    first: tuple[int, int]  # column and row of the tile at the upper left
+    last: tuple[int, int]
+    of_chip: tuple[int, int]  # tiles of one, across and down
+    side: int  # neurocores of a tile, side by side
+    cell: int
+    space: int
+
+    @classmethod
+    def of(cls, network: MappedNetwork) -> "_Layout":
+        mesh = network.target.mesh
+        across = [core.x for core in network.cores]
+        down = [core.y for core in network.cores]
+        first, last = (min(across), min(down)), (max(across), max(down))
+        side = math.isqrt(mesh.neurocores_per_tile - 1) + 1
+        columns = last[0] - first[0] + 1
+        room = WIDE // (columns * (side + 1))
+        cell = min(max(room, LEAST_CELL), LARGEST_CELL)
+        return cls(
+            first=first,
+            last=last,
+            of_chip=(mesh.width, mesh.height),
+            side=side,
+            cell=cell,
+            space=max(LEAST_SPACE, cell * 3 // 4),
+        )
+
+    def corner(self, x: int, y: int) -> tuple[int, int]:
+        """Return where a tile begins; chips lie side by side, as on their board."""
+        pitch = self.tile + self.space
+        (left, top), (width, height) = self.first, self.of_chip
+        return (
+            LEFT + (x - left) * pitch + (x // width - left // width) * CHIP_SPACE,
+            TOP + (y - top) * pitch + (y // height - top // height) * CHIP_SPACE,
+        )
+
+    def cell_at(self, x: int, y: int, k: int) -> tuple[int, int]:
+        """Return where neurocore ``k`` of a tile is drawn."""
+        left, top = self.corner(x, y)
+        row, column = divmod(k, self.side)
+        return left + self.cell * column, top + self.cell * row
+
+    @property
+    def tile(self) -> int:
+        return self.cell * self.side
+
+    @property
+    def columns(self) -> range:
+        return range(self.first[0], self.last[0] + 1)
+
+    @property
+    def rows(self) -> range:
+        return range(self.first[1], self.last[1] + 1)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        x, y = self.corner(*self.last)
+        return x + self.tile + BORDER, y + self.tile + BORDER
 
 
 def map_figure(network: MappedNetwork, loads: Loads | None) -> Html:
     """Return the map with buttons that choose what its colors mean."""
-    found = colorings(network, loads)
+    found, layout = colorings(network, loads), _Layout.of(network)
+    flows = _flows_of(network, loads)
     buttons = [
         element(
             "label",
@@ -37,37 +113,61 @@ def map_figure(network: MappedNetwork, loads: Loads | None) -> Html:
         )
         for i, coloring in enumerate(found)
     ]  # fmt: skip
-    width, height = _size(network)
 
     def colors(position: int) -> dict[str, str]:
         pairs = [f"--{c.key}: {c.colors[position]}" for c in found]
         return {"style": "; ".join(pairs)}
 
+    width, height = layout.size
+    legends = [
+        element("g", *_legend(coloring, height), class_=f"legend {coloring.key}")
+        for coloring in found
+    ]
+    width, height = max(width, *map(_width, found)), height + max(map(_height, found))
     drawing = element(
         "svg",
-        *_grid(network, found, colors),
-        viewBox=f"{-BORDER} {-BORDER} {width + BORDER} {height + BORDER}",
+        *_grid(network, layout, found, colors),
+        *_flows(flows, layout),
+        *legends,
+        viewBox=f"0 0 {width} {height}",
         role="img",
+        font_family="sans-serif",
         aria_label=f"Map of the chip, {len(network.cores)} neurocores in use; the "
         "table below says what they do",
-        style=f"max-width: {2 * width}px",
+        style=f"max-width: {1.25 * width:.0f}px",
     )
-    return element(
-        "figure",
-        element("h3", "Where it lies"),
-        element("fieldset", element("legend", "Neurocores colored by"), *buttons),
-        drawing,
-        *(_legend(coloring) for coloring in found),
-        class_="map broad",
-    )
-
-
-def _legend(coloring: Coloring) -> Html:
-    lines = [
-        element("li", element("i", class_="key", style=f"background: {color}"), text)
-        for color, text in coloring.legend
+    columns = ("neurocore", "x", "y", *(coloring.name for coloring in found))
+    rows = [
+        (core.index, core.x, core.y, *(coloring.texts[i] for coloring in found))
+        for i, core in enumerate(network.cores)
     ]
-    return element("ul", *lines, class_=f"legend {coloring.key}")
+    return figure(
+        "map",
+        "Where it lies",
+        drawing,
+        _caption(network, layout, flows),
+        (columns, rows),
+        controls=element(
+            "fieldset", element("legend", "Neurocores colored by"), *buttons
+        ),
+        class_="map",
+    )
+
+
+def _caption(network: MappedNetwork, layout: _Layout, flows: Flows) -> str:
+    mesh = network.target.mesh
+    (left, top), (right, below) = layout.first, layout.last
+    text = f"Tiles x {left} to {right}, y {top} to {below}; a chip has {mesh.width} "
+    text += f"\N{MULTIPLICATION SIGN} {mesh.height} tiles of "
+    text += f"{mesh.neurocores_per_tile} neurocores."
+    if not flows:
+        return text
+    most = number(round(max(flows.values()), 1))
+    return (
+        f"{text} Lines: packets of an input from tile to tile, each way on its right, "
+        f"at most {most}; what each neurocore sends is measured, where it goes is as "
+        "if its neurons fired alike."
+    )
 
 
 def write_map(network: MappedNetwork, loads: Loads | None, path: Path) -> None:
@@ -77,136 +177,162 @@ def write_map(network: MappedNetwork, loads: Loads | None, path: Path) -> None:
 
 def map_file(network: MappedNetwork, loads: Loads | None = None) -> str:
     """Return the map as an SVG file, a panel for each meaning of its colors."""
-    width, height = _size(network)
-    whole = max(width, LEAST_WIDTH) + 20
-    scale = min(2.0, MOST_PIXELS / whole)
-    zoom = max(1.0, 1.4 / scale)  # of words, so that they can be read
+    layout, found = _Layout.of(network), colorings(network, loads)
+    flows = _flows_of(network, loads)
+    width, height = layout.size
+    width = max(width, LEAST_WIDTH, *map(_width, found)) + 2 * BORDER
     parts: list[Html] = []
-    top = 0.0
-    for coloring in colorings(network, loads):
+    top = 0
+    for coloring in found:
         title = f"{network.graph.name} on {network.target.name}, by {coloring.name}"
-        panel = _panel(network, coloring, title, height, zoom)
-        parts.append(element("g", *panel, transform=f"translate(10 {top:g})"))
-        n_lines = min(len(coloring.legend), MOST_LINES)
-        top += height + SPACE + zoom * LINE * (n_lines + 2.5)
-    back = element("rect", width="100%", height="100%", fill=PAPER)
+        words = element("text", title, x="10", y=f"{LINE}", font_weight="bold")
+        panel = [
+            *_grid(network, layout, [coloring], _fill(coloring)),
+            *_flows(flows, layout),
+            *_legend(coloring, height),
+        ]
+        parts.append(element("g", words, transform=f"translate(0 {top})"))
+        place = f"translate(0 {top + LINE})"
+        parts.append(element("g", *panel, transform=place, class_="panel"))
+        top += LINE + height + _height(coloring) + LINE
+    scale = min(1.5, MOST_PIXELS / width)
     drawing = element(
-        "svg", back, *parts, xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {whole} {top:g}",
-        width=f"{scale * whole:.0f}", height=f"{scale * top:.0f}",
-        font_family="sans-serif", font_size="9", fill=INK,
-    )  # fmt: skip
+        "svg",
+        element("style", Html(drawing_style(LIGHT))),
+        element("rect", width="100%", height="100%", fill=PAPER),
+        *parts,
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {width} {top}",
+        width=f"{scale * width:.0f}",
+        height=f"{scale * top:.0f}",
+        font_family="sans-serif",
+        font_size="11",
+        fill=LIGHT["ink"],
+    )
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{drawing}\n'
 
 
-def _panel(
-    network: MappedNetwork, coloring: Coloring, title: str, height: int, zoom: float
-) -> Iterator[Html]:
-    words = element("text", title, y=str(LINE), font_weight="bold")
-    yield element("g", words, transform=f"scale({zoom:.2f})")
-    top = zoom * 1.5 * LINE
-    grid = _grid(network, [coloring], lambda i: {"fill": coloring.colors[i]})
-    yield element("g", *grid, transform=f"translate(0 {top:g})")
-    lines: list[Html] = []
+def _fill(coloring: Coloring) -> Callable[[int], dict[str, str]]:
+    return lambda position: {"fill": coloring.colors[position]}
+
+
+def _legend(coloring: Coloring, top: int) -> Iterator[Html]:
     for i, (color, text) in enumerate(coloring.legend[:MOST_LINES]):
-        y = LINE * i
-        lines += (
-            element("rect", x="0", y=str(y), width="9", height="9", fill=color),
-            element("text", text, x="14", y=str(y + 8)),
+        y = top + LINE * i + LINE // 2
+        yield element(
+            "rect", x=f"{LEFT}", y=f"{y}", width="10", height="10", fill=color
         )
-    place = f"translate(0 {top + height + SPACE:g}) scale({zoom:.2f})"
-    yield element("g", *lines, transform=place)
+        yield element(
+            "text", _short(text), x=f"{LEFT + 15}", y=f"{y + 9}", class_="layer"
+        )
 
 
-def _size(network: MappedNetwork) -> tuple[int, int]:
-    """Return width and height of the drawing: all chips that are in use."""
-    columns, rows = _tiles(network)
-    x, y = _corner(network, columns - 1, rows - 1)
-    return x + _pitch(network), y + _pitch(network)
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}\u2026"
 
 
-def _tiles(network: MappedNetwork) -> tuple[int, int]:
-    """Return how many tiles lie side by side, and in a column; whole chips."""
-    mesh = network.target.mesh
-    right = max(core.x for core in network.cores)
-    below = max(core.y for core in network.cores)
-    return (
-        mesh.width * (right // mesh.width + 1),
-        mesh.height * (below // mesh.height + 1),
-    )
+def _width(coloring: Coloring) -> int:
+    lines = coloring.legend[:MOST_LINES]
+    return round(LEFT + 15 + LETTER * max(len(_short(text)) for _, text in lines))
 
 
-def _corner(network: MappedNetwork, x: int, y: int) -> tuple[int, int]:
-    """Return where a tile begins; chips lie side by side, as on their board."""
-    mesh, pitch = network.target.mesh, _pitch(network)
-    return (
-        x * pitch + x // mesh.width * CHIP_SPACE,
-        y * pitch + y // mesh.height * CHIP_SPACE,
-    )
-
-
-def _pitch(network: MappedNetwork) -> int:
-    return CELL * _side(network) + SPACE
-
-
-def _side(network: MappedNetwork) -> int:
-    """Return how many neurocores of a tile lie side by side."""
-    return math.isqrt(_per_tile(network) - 1) + 1
-
-
-def _per_tile(network: MappedNetwork) -> int:
-    return network.target.mesh.neurocores_per_tile
-
-
-def _cell(network: MappedNetwork, x: int, y: int, k: int) -> tuple[int, int]:
-    """Return where neurocore ``k`` of a tile is drawn."""
-    left, top = _corner(network, x, y)
-    row, column = divmod(k, _side(network))
-    return left + CELL * column + 1, top + CELL * row + 1
+def _height(coloring: Coloring) -> int:
+    return LINE * (min(len(coloring.legend), MOST_LINES) + 1)
 
 
 def _grid(
     network: MappedNetwork,
+    layout: _Layout,
     found: list[Coloring],
     look: Callable[[int], dict[str, str]],
 ) -> Iterator[Html]:
-    """Yield all chips' and tiles' outlines, and a square for each neurocore in use."""
-    columns, rows = _tiles(network)
-    if columns * rows > network.target.mesh.width * network.target.mesh.height:
-        yield element("path", d=_borders(network), class_="chips", fill="none",
+    """Yield outlines of chips and tiles, and a square for each neurocore in use."""
+    if network.n_chips > 1:
+        yield element("path", d=_borders(layout), class_="chips", fill="none",
                       stroke=EMPTY)  # fmt: skip
-    tiles: Iterable[tuple[int, int]] = product(range(columns), range(rows))
-    if columns * rows * _per_tile(network) > MOST_OUTLINES:
+    yield from _numbers(layout)
+    per_tile = network.target.mesh.neurocores_per_tile
+    tiles = [*product(layout.columns, layout.rows)]
+    if len(tiles) * per_tile > MOST_OUTLINES:
         tiles = sorted({(core.x, core.y) for core in network.cores})
-    places = ((*tile, k) for tile in tiles for k in range(_per_tile(network)))
+    size = layout.cell - 2
     outlines = [
-        "M{} {}h{}v{}h-{}z".format(*_cell(network, *place), *[CELL - 2] * 3)
-        for place in places
+        "M{} {}h{}v{}h-{}z".format(*layout.cell_at(*tile, k), size, size, size)
+        for tile, k in product(tiles, range(per_tile))
     ]
     yield element("path", d="".join(outlines), class_="empty", fill="none",
                   stroke=EMPTY, stroke_width="0.6")  # fmt: skip
     used: Counter[tuple[int, int]] = Counter()
     for position, core in enumerate(network.cores):
-        tile = core.x, core.y
-        x, y = _cell(network, *tile, used[tile])
-        used[tile] += 1
-        size = str(CELL - 2)
+        x, y = layout.cell_at(core.x, core.y, used[core.x, core.y])
+        used[core.x, core.y] += 1
         title = _title(network, found, position)
         yield element(
-            "rect", *title, x=str(x), y=str(y), width=size, height=size,
+            "rect", *title, x=str(x), y=str(y), width=str(size), height=str(size),
             class_="core", **look(position),
         )  # fmt: skip
 
 
-def _borders(network: MappedNetwork) -> str:
-    """Return the path around each chip, those between that are not in use as well."""
-    mesh, (columns, rows) = network.target.mesh, _tiles(network)
+def _numbers(layout: _Layout) -> Iterator[Html]:
+    """Yield the numbers of columns and rows, as many as there is room for."""
+    step = -(-22 // (layout.tile + layout.space))
+    half = layout.tile // 2
+    for x in layout.columns[::step]:
+        place = str(layout.corner(x, layout.first[1])[0] + half)
+        text = f"x {x}" if x == layout.first[0] else x
+        yield element(
+            "text", text, x=place, y=f"{TOP - 8}", text_anchor="middle", class_="tick"
+        )
+    for y in layout.rows[::step]:
+        place = str(layout.corner(layout.first[0], y)[1] + half + 3)
+        text = f"y {y}" if y == layout.first[1] else y
+        yield element(
+            "text", text, x=f"{LEFT - 7}", y=place, text_anchor="end", class_="tick"
+        )
+
+
+def _flows_of(network: MappedNetwork, loads: Loads | None) -> Flows:
+    return {} if loads is None else flows_of(network, loads)
+
+
+def _flows(flows: Flows, layout: _Layout) -> Iterator[Html]:
+    """Yield a line from tile to tile for what passes there, each way on its right."""
+    most = max(flows.values(), default=0.0)
+    shift, half = layout.tile / 4, layout.tile / 2
+    for link, packets in flows.items():
+        step = link.end[0] - link.start[0], link.end[1] - link.start[1]
+        ends = [layout.corner(*tile) for tile in (link.start, link.end)]
+        a, b = (
+            (x + half - step[1] * shift - 1, y + half + step[0] * shift - 1)
+            for x, y in ends
+        )
+        start = [a[i] + step[i] * half for i in (0, 1)]
+        end = [b[i] - step[i] * half for i in (0, 1)]
+        title = f"{link.start[0]}, {link.start[1]} to {link.end[0]}, {link.end[1]}: "
+        title += f"{number(round(packets, 1))} packets of an input"
+        yield element(
+            "path",
+            element("title", title),
+            d=f"M{start[0]:g} {start[1]:g}L{end[0]:g} {end[1]:g}",
+            class_="flow",
+            stroke=FLOW,
+            stroke_width=f"{max(0.5, THICKEST * packets / most):.2f}",
+        )
+
+
+def _borders(layout: _Layout) -> str:
+    """Return the path around the part of each chip that is shown."""
+    width, height = layout.of_chip
     found = []
-    for x, y in product(range(0, columns, mesh.width), range(0, rows, mesh.height)):
-        left, top = _corner(network, x, y)
-        right, below = _corner(network, x + mesh.width - 1, y + mesh.height - 1)
-        side = CELL * _side(network) + 2 * BORDER
-        across, down = right - left + side, below - top + side
+    columns = sorted({x // width for x in layout.columns})
+    rows = sorted({y // height for y in layout.rows})
+    for column, row in product(columns, rows):
+        xs = [x for x in layout.columns if x // width == column]
+        ys = [y for y in layout.rows if y // height == row]
+        left, top = layout.corner(xs[0], ys[0])
+        right, below = layout.corner(xs[-1], ys[-1])
+        across = right - left + layout.tile + 2 * BORDER - 2
+        down = below - top + layout.tile + 2 * BORDER - 2
         found.append(f"M{left - BORDER} {top - BORDER}h{across}v{down}h-{across}z")
     return "".join(found)
 

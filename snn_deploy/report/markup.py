@@ -1,12 +1,11 @@
 """HTML by construction: what is not markup already is escaped."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
 
 VOID = ("input", "meta")
 NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-LONGEST_LINE = 30  # letters of a cell that is not broken
 NUMBER_AND_UNIT = re.compile(r"(?<=\d) (?=(?:%|[fpnµmkMGT]?[JsW]\b))")
 
 
@@ -39,8 +38,16 @@ def _escaped(text: str) -> str:
 
 
 def section(title: str, *children: object) -> Html:
-    """Return a part of the page under its heading."""
-    return element("section", element("h2", title), *children)
+    """Return a part of the page under its heading, which links lead to."""
+    place = title.lower().replace(" ", "-")
+    return element("section", element("h2", title), *children, id=place)
+
+
+def navigation(parts: str) -> Html:
+    """Return links to all sections of a page."""
+    found = re.findall('<section id="([^"]+)"><h2>([^<]+)</h2>', parts)
+    links = [element("a", Html(title), href=f"#{place}") for place, title in found]
+    return element("nav", *links, aria_label="Sections")
 
 
 def items(parts: Iterable[object]) -> Html:
@@ -51,53 +58,3 @@ def items(parts: Iterable[object]) -> Html:
 def folded(summary: str, *children: object) -> Html:
     """Return something that opens on a click."""
     return element("details", element("summary", summary), *children)
-
-
-def table(
-    caption: str,
-    columns: Sequence[str],
-    rows: Iterable[Sequence[object]],
-    *,
-    words: Sequence[str] = (),
-) -> Html:
-    """Return a table whose first column names the rows.
-
-    Parameters
-    ----------
-    caption : str
-    columns : sequence of str
-        An empty name is a cell without a heading.
-    rows : iterable of sequences
-    words : sequence of str
-        The columns, beside the first, that hold words; the others hold numbers.
-    """
-    head = [
-        element("th", name, scope="col", **_kind(name in words or i == 0))
-        if name
-        else element("td")
-        for i, name in enumerate(columns)
-    ]
-    body = [
-        element("tr", *(_cell(i, c, columns[i] in words) for i, c in enumerate(row)))
-        for row in rows
-    ]
-    whole = element(
-        "table",
-        element("caption", element("span", caption)),
-        element("thead", element("tr", *head)),
-        element("tbody", *body),
-    )
-    return element(
-        "div", whole, class_="wide", role="region", aria_label=caption, tabindex="0"
-    )
-
-
-def _cell(position: int, content: object, is_words: bool) -> Html:
-    if position == 0:
-        return element("th", content, scope="row")
-    is_long = is_words and len(str(content)) > LONGEST_LINE
-    return element("td", content, **_kind(is_words, " prose" if is_long else ""))
-
-
-def _kind(is_words: bool, more: str = "") -> dict[str, str]:
-    return {"class_": f"words{more}"} if is_words else {}

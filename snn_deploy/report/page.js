@@ -1,5 +1,6 @@
 "use strict"
 // The table of inputs: sort, filter, turn pages; and the energies in the same order.
+// Files of figures and tables; the section that is read, in the navigation.
 
 const data = JSON.parse(document.getElementById("data").textContent)
 const table = document.getElementById("inputs")
@@ -147,7 +148,79 @@ document.getElementById("before").addEventListener("click", () =>
   change({first: state.first - data.rows}))
 document.getElementById("after").addEventListener("click", () =>
   change({first: state.first + data.rows}))
-for (const hidden of document.querySelectorAll("#controls, #energies, .pager")) {
+
+// numbers as they are, not as they are shown; the rows that are shown, in their order
+function inputsAsCsv() {
+  const quoted = cell => /[",\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell
+  const lines = shown().map(row => data.columns.map(({values, words}) =>
+    words.length ? words[values[row]] : values[row] ?? ""))
+  const all = [data.columns.map(column => column.head), ...lines]
+  return all.map(line => line.map(cell => quoted(String(cell))).join(",")).join("\n") + "\n"
+}
+
+// a drawing as a file: in the colors of paper, with its own style sheet
+function alone(svg) {
+  const copy = svg.cloneNode(true)
+  const cores = svg.querySelectorAll(".core")
+  copy.querySelectorAll(".core").forEach((core, i) => {
+    core.setAttribute("fill", getComputedStyle(cores[i]).fill)
+    core.removeAttribute("style")
+  })
+  const legends = svg.querySelectorAll(".legend")
+  copy.querySelectorAll(".legend").forEach((legend, i) => {
+    if (getComputedStyle(legends[i]).display === "none") legend.remove()
+  })
+  const [, , width, height] = svg.getAttribute("viewBox").split(" ")
+  copy.setAttribute("width", width)
+  copy.setAttribute("height", height)
+  const style = document.createElementNS("http://www.w3.org/2000/svg", "style")
+  style.textContent = data.light.style
+  copy.prepend(style)
+  const text = new XMLSerializer().serializeToString(copy)
+    .replace(/var\(--(\w+)\)/g, (_, role) => data.light[role])
+  return {text: `<?xml version="1.0" encoding="UTF-8"?>\n${text}\n`, width, height}
+}
+
+async function asPng({text, width, height}) {
+  const image = new Image()
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`
+  await image.decode()
+  const canvas = make("canvas", {width: 4 * width, height: 4 * height})
+  const paper = canvas.getContext("2d")
+  paper.fillStyle = "white"
+  paper.fillRect(0, 0, canvas.width, canvas.height)
+  paper.drawImage(image, 0, 0, canvas.width, canvas.height)
+  return new Promise(done => canvas.toBlob(done, "image/png"))
+}
+
+async function contentOf({dataset}, svg) {
+  const kind = dataset.file.split(".").pop()
+  if (kind === "svg") return new Blob([alone(svg).text], {type: "image/svg+xml"})
+  if (kind === "png") return asPng(alone(svg))
+  return new Blob([dataset.text ?? inputsAsCsv()], {type: "text/csv"})
+}
+
+document.addEventListener("click", async event => {
+  const button = event.target.closest(".take button")
+  if (!button) return
+  const content = await contentOf(button, button.closest("figure")?.querySelector("svg"))
+  const link = make("a", {download: button.dataset.file, href: URL.createObjectURL(content)})
+  link.click()
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000)
+})
+
+const links = [...document.querySelectorAll("nav a")]
+const sections = links.map(link => document.getElementById(link.hash.slice(1)))
+document.addEventListener("scroll", () => {
+  const read = sections.findLastIndex(section => section.getBoundingClientRect().top < 120)
+  links.forEach((link, i) => {
+    if (i === read) link.setAttribute("aria-current", "true")
+    else link.removeAttribute("aria-current")
+  })
+  document.querySelector("nav").scrollTo({left: (links[read]?.offsetLeft ?? 0) - 40})
+}, {passive: true})
+
+for (const hidden of document.querySelectorAll("#controls, #energies, .pager, .take")) {
   hidden.hidden = false
 }
 draw()

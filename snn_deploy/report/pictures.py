@@ -8,6 +8,8 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,9 +17,14 @@ import numpy as np
 from snn_deploy.arrays import FloatArray
 from snn_deploy.chip.target import BAND
 from snn_deploy.costs.energy import TOTAL, parts_within
+from snn_deploy.profile.activity import Group, activity_of, classes_of
+from snn_deploy.profile.intervals import share_interval
 from snn_deploy.profile.profile import Profile
 from snn_deploy.profile.rows import Rows
+from snn_deploy.report.axes import plain_log_ticks, whole_ticks
 from snn_deploy.report.colors import IN_PAGE, LIGHT, Colors
+from snn_deploy.report.front import draw_points, points_of
+from snn_deploy.report.layers import kind_of
 from snn_deploy.report.units import number, percent, shared_prefix, with_prefix
 
 if TYPE_CHECKING:
@@ -29,9 +36,12 @@ CODES = {role: f"#0102{number:02x}" for number, role in enumerate(LIGHT, start=3
 DRAWN = parts_within(TOTAL)  # parts of the energy
 INCHES = (4.6, 3.1)  # at 100 % about 420 pixels: readable on a telephone
 SMALL, NORMAL = 9, 10
+DOTS = 288  # of an inch of a PNG
 MOST_BARS = 48
+MOST_CLASSES = 24  # drawn, the worst ones
+MOST_UPRIGHT = 14  # classes whose labels stand side by side
+LONGEST = 44  # letters of a layer
 N_BINS = 60
-TICKS = ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 6, 8), np.arange(1, 10, 0.2))
 SETTINGS = {
     "svg.fonttype": "none",
     "svg.hashsalt": "snn-deploy",
@@ -69,7 +79,7 @@ def in_page(name: str, profile: Profile) -> str:
 def as_svg(name: str, profile: Profile, colors: Colors) -> str:
     """Return one of ``PICTURES`` without a date, its ids unique in the page."""
     with _drawing(colors) as figure:
-        PICTURES[name](figure, profile, colors)
+        PICTURES[name].draw(figure, profile, colors)
         return _svg(figure, name)
 
 
@@ -77,8 +87,15 @@ def as_figure(name: str, profile: Profile, colors: Colors) -> "Figure":
     """Return one of ``PICTURES`` as a figure of matplotlib, on paper of its own."""
     with _drawing(colors) as figure:
         figure.set_facecolor(colors["paper"])
-        PICTURES[name](figure, profile, colors)
+        PICTURES[name].draw(figure, profile, colors)
         return figure
+
+
+def write_png(name: str, profile: Profile, path: Path) -> None:
+    """Write one of ``PICTURES`` as PNG on white, as large as in a column of a paper."""
+    with _drawing(LIGHT) as figure:
+        PICTURES[name].draw(figure, profile, LIGHT)
+        figure.savefig(path, format="png", dpi=DOTS, facecolor="white")
 
 
 def draw_timesteps(figure: "Figure", profile: Profile, colors: Colors) -> None:
@@ -107,7 +124,7 @@ def draw_timesteps(figure: "Figure", profile: Profile, colors: Colors) -> None:
     )  # fmt: skip
     axes.set_ylim(0, top)
     axes.set_xlim(0.5 - 0.2 * width, longest + 0.5 + 0.2 * width)
-    _whole_ticks(axes, longest)
+    whole_ticks(axes, longest)
     axes.grid(axis="y")
     axes.set_xlabel("timesteps to the decision")
     axes.set_ylabel("inputs")
@@ -117,12 +134,17 @@ def draw_accuracy(figure: "Figure", profile: Profile, colors: Colors) -> None:
     """Draw the accuracy of stopping every input at a timestep, and the cutoff's."""
     accuracy = 100 * profile.accuracy_at
     n = len(accuracy)
-    low, high = float(accuracy.min()), float(accuracy.max())
+    steps = np.arange(1, n + 1)
+    n_inputs = len(profile.rows)
+    ends = share_interval(profile.accuracy_at * n_inputs, np.array(n_inputs))
+    lower, upper = 100 * ends[0], 100 * ends[1]
+    low, high = float(lower.min()), float(upper.max())
     axes = figure.subplots()
+    axes.fill_between(steps, lower, upper, color=colors["full"], alpha=0.18, lw=0)
     marker = "o" if n <= MOST_BARS else ""
-    axes.plot(np.arange(1, n + 1), accuracy, marker + "-", color=colors["full"], ms=3.5)
+    axes.plot(steps, accuracy, marker + "-", color=colors["full"], ms=3.5)
     axes.text(
-        0.99, 0.04, "every input stopped\nat the same timestep",
+        0.99, 0.04, "every input stopped at the\nsame timestep; band: 95 %",
         color=colors["full"], transform=axes.transAxes, ha="right", fontsize=SMALL,
     )  # fmt: skip
     if profile.has_cutoff:
@@ -131,7 +153,7 @@ def draw_accuracy(figure: "Figure", profile: Profile, colors: Colors) -> None:
         low, high = min(low, right), max(high, right)
         axes.plot([mean], [right], "D", color=colors["early"], ms=8)
         axes.annotate(
-            f"cutoff: {right:.1f} % at {number(mean)}", (mean, high), (0, 10),
+            f"cutoff: {right:.1f} % at {number(mean)}", (mean, right), (0, 8),
             textcoords="offset points", color=colors["early"], va="bottom",
             ha="left" if mean < 0.6 * n else "right",
         )  # fmt: skip
@@ -141,7 +163,7 @@ def draw_accuracy(figure: "Figure", profile: Profile, colors: Colors) -> None:
     axes.set_yticks([t for t in axes.get_yticks() if t <= 100])
     axes.set_ylim(limits)
     axes.set_xlim(0.5, n + 0.5)
-    _whole_ticks(axes, n)
+    whole_ticks(axes, n)
     axes.grid(axis="y")
     axes.set_xlabel("timesteps (of the cutoff: the mean)")
     axes.set_ylabel("accuracy [%]")
@@ -166,33 +188,36 @@ def draw_parts(figure: "Figure", profile: Profile, colors: Colors) -> None:
             (float(parts.sum()) + 0.015 * longest) / unit, y,
             with_prefix(float(parts.sum()), "J"), va="center",
         )  # fmt: skip
-        axes.text(0, y + 0.4, name, va="bottom", fontsize=SMALL, color=colors["muted"])
+        axes.text(0, y + 0.29, name, va="bottom", fontsize=SMALL, color=colors["muted"])
     axes.set_xlim(0, 1.22 * max(longest, 1e-30) / unit)
     axes.set_ylim(bottom=-(len(names) - 1 + 0.4 * (len(runs) - 1)) - 0.45)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.set_xlabel(f"mean energy of an input [{unit_name}]")
+    for part, means_of in zip(DRAWN, np.array(means).T, strict=True):
+        if means_of.any():
+            axes.barh([0], [0], color=colors[part], label=part)
+    if any(parts.any() for parts in means):
+        _legend_above(figure, n_columns=4)
 
 
 def draw_spread(figure: "Figure", profile: Profile, colors: Colors) -> None:
     """Draw how the inputs' energies differ, all known parts together."""
-    runs = [(*run, end) for run in _runs(profile, colors) for end in BAND]
-    sums = [_sums(rows, end) for _, rows, _, end in runs]
-    lowest = min(float(total.min()) for total in sums)
-    highest = max(float(total.max()) for total in sums)
-    unit, unit_name = shared_prefix([lowest], "J")
-    edges = _energy_bins(lowest / unit, highest / unit)
+    edges, shares = energy_shares(profile)
+    unit, unit_name = shared_prefix([float(edges[edges > 0].min(initial=1.0))], "J")
+    edges = edges / unit
     axes = figure.subplots()
-    if lowest > 0:
+    if edges[0] > 0:
         axes.set_xscale("log")
-        _plain_log_ticks(axes, edges[0], edges[-1])
-    for total, (name, _, color, end) in zip(sums, runs, strict=True):
-        counts, _ = np.histogram(total / unit, edges)
-        _steps(axes, 100 * counts / len(total), edges, end, color)
+        plain_log_ticks(axes, edges[0], edges[-1])
+    colored = {name: color for name, _, color in _runs(profile, colors)}
+    for (name, end), heights in shares.items():
+        color = colored[name]
+        _steps(axes, 100 * heights, edges, end, color)
         if end == "central":
-            tallest = int(counts.argmax())
+            tallest = int(heights.argmax())
             axes.text(
-                edges[tallest], 101 * counts[tallest] / len(total), name,
+                edges[tallest], 101 * heights[tallest], name,
                 color=color, va="bottom", ha="left", fontsize=SMALL,
             )  # fmt: skip
     axes.set_xlim(edges[0], edges[-1])
@@ -203,12 +228,148 @@ def draw_spread(figure: "Figure", profile: Profile, colors: Colors) -> None:
     axes.set_xlabel(f"energy of an input [{unit_name}]")
 
 
-PICTURES: dict[str, Callable[["Figure", Profile, Colors], None]] = {
-    "accuracy": draw_accuracy,
-    "timesteps": draw_timesteps,
-    "parts": draw_parts,
-    "spread": draw_spread,
+def energy_shares(
+    profile: Profile,
+) -> tuple[FloatArray, dict[tuple[str, str], FloatArray]]:
+    """Return edges [J], and by run and end of the prices the shares between them."""
+    sums = {
+        (name, end): _sums(rows, end)
+        for name, rows, _ in _runs(profile, LIGHT)
+        for end in BAND
+    }
+    lowest = min(float(total.min()) for total in sums.values())
+    highest = max(float(total.max()) for total in sums.values())
+    edges = _energy_bins(lowest, highest)
+    shares: dict[tuple[str, str], FloatArray] = {
+        key: np.histogram(total, edges)[0] / len(total) for key, total in sums.items()
+    }
+    return edges, shares
+
+
+def draw_classes(figure: "Figure", profile: Profile, colors: Colors) -> None:
+    """Draw the accuracy of each class, with its interval; of many the worst."""
+    shares = classes_of(profile)[:MOST_CLASSES]
+    shares.sort(key=lambda share: share.label)
+    axes = figure.subplots()
+    ways = [("all timesteps", "full", "o", 1)]
+    if profile.has_cutoff:
+        ways.insert(0, ("with cutoff", "early", "D", 0))
+    lowest = 100.0
+    for k, (name, color, marker, way) in enumerate(ways):
+        right = np.array([share.n_right[way] for share in shares])
+        n = np.array([share.n for share in shares])
+        low, high = (100 * end for end in share_interval(right, n))
+        y, x = (
+            100 * right / n,
+            np.arange(len(shares)) + 0.26 * (k - (len(ways) - 1) / 2),
+        )
+        lowest = min(lowest, float(low.min()))
+        axes.vlines(x, low, high, color=colors[color], lw=1.4)
+        axes.plot(x, y, marker, color=colors[color], ms=4.5, label=name)
+    axes.set_xticks(range(len(shares)), [str(share.label) for share in shares])
+    if len(shares) > MOST_UPRIGHT:
+        axes.tick_params(axis="x", labelrotation=90)
+    axes.set_ylim(max(0.0, lowest - 3), 101.5)
+    axes.set_yticks([t for t in axes.get_yticks() if 0 <= t <= 100])
+    axes.grid(axis="y")
+    axes.set_xlabel("class (label)")
+    axes.set_ylabel("accuracy [%]")
+    _legend_above(figure)
+
+
+def draw_activity(figure: "Figure", profile: Profile, colors: Colors) -> None:
+    """Draw the spikes and the synaptic operations of an input, by layer."""
+    groups = activity_of(profile)
+    figure.set_size_inches(INCHES[0], max(INCHES[1], 0.55 + 0.42 * len(groups)))
+    left, right = figure.subplots(1, 2, sharey=True)
+    y = -np.arange(len(groups))
+    for axes, values, name, color in (
+        (left, [g.spikes for g in groups], "spikes", "early"),
+        (right, [g.operations for g in groups], "synaptic operations", "neurocores"),
+    ):
+        axes.barh(y, values, 0.42, color=colors[color], lw=0)
+        top = max(*values, 1e-30)
+        for place, value in zip(y, values, strict=True):
+            axes.text(
+                value + 0.02 * top, place, number(float(f"{value:.3g}")), va="center",
+                fontsize=SMALL,
+            )  # fmt: skip
+        axes.set_xlim(0, 1.4 * top)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.spines["bottom"].set_visible(False)
+        axes.set_xlabel(f"{name} of an input")
+    for place, group in zip(y, groups, strict=True):
+        left.text(
+            0, place + 0.26, layer_words(profile, group), va="bottom", fontsize=SMALL,
+            color=colors["muted"],
+        )  # fmt: skip
+    left.set_ylim(-len(groups) + 0.6, 0.75)
+
+
+def layer_words(profile: Profile, group: Group) -> str:
+    """Return what a row of the activity is called; layers may share neurocores."""
+    if len(group.names) > 1:
+        text = ", ".join(group.names)
+    else:
+        kind = kind_of(profile.artifact.network.graph, group.names[0])
+        text = f"{group.names[0]} ({kind})"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}\u2026"
+
+
+def draw_front(figure: "Figure", profile: Profile, colors: Colors) -> None:
+    """Draw accuracy against energy of every schedule and fixed timesteps."""
+    figure.set_size_inches(INCHES[0], 1.25 * INCHES[1])
+    axes = figure.subplots()
+    draw_points(axes, profile, colors)
+    axes.grid(axis="y")
+    _legend_above(figure)
+
+
+def _legend_above(figure: "Figure", n_columns: int = 2) -> None:
+    figure.legend(
+        loc="outside upper left", ncols=n_columns, frameon=False, fontsize=SMALL,
+        handletextpad=0.5, columnspacing=1.2, borderpad=0.1,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Picture:
+    """How to draw a picture, and what its files are called."""
+
+    draw: Callable[["Figure", Profile, Colors], None]
+    file: str
+
+
+PICTURES = {
+    "accuracy": Picture(draw_accuracy, "accuracy"),
+    "timesteps": Picture(draw_timesteps, "timesteps"),
+    "parts": Picture(draw_parts, "energy_parts"),
+    "spread": Picture(draw_spread, "energy_inputs"),
+    "classes": Picture(draw_classes, "classes"),
+    "activity": Picture(draw_activity, "activity"),
+    "front": Picture(draw_front, "front"),
 }
+
+
+def lacks(name: str, profile: Profile) -> str:
+    """Return why a picture would say nothing, or nothing if it can be drawn."""
+    has_labels = len(profile.accuracy_at) > 0
+    unpriced = all(np.isnan(profile.rows.part(part)).all() for part in DRAWN)
+    n_timesteps = profile.artifact.network.graph.training.timesteps
+    reasons = {
+        "timesteps": not profile.has_cutoff
+        and f"No cutoff: every input took {n_timesteps} timesteps.",
+        "accuracy": not has_labels and "Unknown: the data have no labels.",
+        "classes": not has_labels and "Unknown: the data have no labels.",
+        "front": not has_labels and "Unknown: the data have no labels.",
+        "parts": unpriced and "Unknown: the target has no public price of energy.",
+    }
+    if name in ("front", "spread"):
+        reasons[name] = reasons.get(name) or reasons["parts"]
+    if name == "front" and not reasons[name] and not points_of(profile):
+        reasons[name] = "Unknown: a price of energy is, that no sum can go without."
+    return reasons.get(name) or ""
 
 
 def _runs(profile: Profile, colors: Colors) -> list[tuple[str, Rows, str]]:
@@ -234,7 +395,7 @@ def _sums(rows: Rows, end: str) -> FloatArray:
 def _stack(axes: "Axes", y: float, parts: FloatArray, colors: Colors) -> None:
     left = 0.0
     for part, value in zip(DRAWN, parts, strict=True):
-        axes.barh(y, value, 0.5, left=left, color=colors[part], lw=0)
+        axes.barh(y, value, 0.46, left=left, color=colors[part], lw=0)
         left += value
 
 
@@ -253,27 +414,6 @@ def _steps(
         axes.stairs(shares, edges, color=color, fill=True, alpha=0.8)
     else:
         axes.stairs(shares, edges, color=color, linewidth=1.0)
-
-
-def _plain_log_ticks(axes: "Axes", low: float, high: float) -> None:
-    from matplotlib.ticker import NullLocator
-
-    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    ticks: list[float] = []
-    for steps in TICKS:
-        ticks = [s * p for p in powers for s in steps if low <= s * p <= high]
-        if len(ticks) >= 3:
-            break
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.xaxis.set_minor_locator(NullLocator())
-
-
-def _whole_ticks(axes: "Axes", n_timesteps: int) -> None:
-    """Mark the first timestep, the last, and some between that leave them room."""
-    step = max(1, round(n_timesteps / 8))
-    between = range(step, n_timesteps, step)
-    kept = [t for t in between if step <= 2 * (t - 1) and step <= 2 * (n_timesteps - t)]
-    axes.set_xticks(sorted({1, *kept, n_timesteps}))
 
 
 @contextmanager
@@ -295,6 +435,11 @@ def _svg(figure: "Figure", name: str) -> str:
     text = re.sub(r"<(metadata|style)\b.*?</\1>", "", text, flags=re.DOTALL)
     text = re.sub(r'(<svg\b[^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg\b[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r' d="([^"]*)"', _on_one_line, text)
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = text.replace('href="#', f'href="#{name}-').replace("url(#", f"url(#{name}-")
     return text.strip()
+
+
+def _on_one_line(path: re.Match[str]) -> str:
+    return f' d="{" ".join(path[1].split())}"'

@@ -15,7 +15,7 @@ from snn_deploy.profile.profile import Profile, Schedule
 from snn_deploy.profile.summary import summarize
 from snn_deploy.profile.tables import write_detail, write_rows
 from snn_deploy.profile.targets import OnTarget
-from snn_deploy.report.html import render
+from snn_deploy.report.html import Origin, render
 from snn_deploy.verify.result import Verification
 
 # the rows of each schedule, where there are some
@@ -48,6 +48,7 @@ class Additions:
     neurobench: dict[str, Any] | None = None
     detail: Detail | None = None
     has_csv: bool = False  # each table as CSV as well
+    command: str = ""  # that was given
 
 
 def write_profile(
@@ -61,7 +62,8 @@ def write_profile(
     beside = Additions() if additions is None else additions
     summary = summarize(profile, beside.targets, beside.neurobench)
     text = _json(summary)
-    page = render(profile, summary, beside.verification, beside.closeups)
+    origin = Origin.now(beside.command)
+    page = render(profile, summary, beside.verification, beside.closeups, origin)
     folder.mkdir(parents=True, exist_ok=True)
     writers = {
         **_tables(profile, beside),

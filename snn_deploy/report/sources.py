@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from snn_deploy.chip.target import OTHER_COSTS, PRICED_EVENTS, Target, band_of
-from snn_deploy.report.markup import Html, element, folded, items, section, table
+from snn_deploy.report.exhibits import table
+from snn_deploy.report.markup import Html, element, folded, items, section
 from snn_deploy.report.units import UNKNOWN, with_prefix
 
 Summary = dict[str, Any]
@@ -80,6 +81,7 @@ def _prices(target: Target) -> Html:
             cost.source if cost.source != UNKNOWN else "no public source",
         ))  # fmt: skip
     return table(
+        "prices",
         "Prices: central, and in brackets low to high where they differ",
         ("event", "energy", "time", "power", "source"),
         rows,
@@ -99,7 +101,7 @@ def _times(target: Target) -> Html:
     lines = zip(barrier.tiles, *barrier.times.values(), strict=True)
     rows = [(f"from {n}", _band(band, "s")) for n, *band in lines]
     caption = "Barrier at the end of a timestep, by tiles in use"
-    return table(caption, ("tiles", "time"), rows)
+    return table("barrier", caption, ("tiles", "time"), rows)
 
 
 def _limits(target: Target) -> Html:
@@ -109,4 +111,5 @@ def _limits(target: Target) -> Html:
         ("mesh", target.mesh.source),
         ("precision", target.precision.source),
     )
-    return table("Other sources", ("group", "source"), groups, words=("source",))
+    columns = ("group", "source")
+    return table("sources", "Other sources", columns, groups, words=("source",))

@@ -9,6 +9,7 @@ from typing import Any
 from snn_deploy.files.writing import write_together
 from snn_deploy.names import cell
 
+FRONT = "#dcdcd7"
 COLUMNS = {
     "way": "its number in the picture",
     "target": "",
@@ -80,27 +81,61 @@ def _write_picture(
         label_of_it = "mean squared error, in the network's units"
     is_priced = all(o["energy_j"] is not None for _, o, _ in done)
     name, unit = ("energy_j", 1e-6) if is_priced else ("mean_timesteps", 1)
+    what = "energy" if is_priced else "timesteps"
     ways = defaultdict[tuple[float, float], list[str]](list)  # that share a place
     for way, outcome, _ in done:
         ways[outcome[name] / unit, factor * outcome[goodness]].append(str(way))
     with style.context(["default", {"svg.fonttype": "none", "svg.hashsalt": "sweep"}]):
-        figure = Figure(figsize=(6, 4), layout="constrained")
+        figure = Figure(figsize=(6, 4.2), layout="constrained")
         axes = figure.add_subplot()
+        front = _front([*ways], is_of_values=is_of_values)
+        if front:
+            axes.step(
+                *zip(*front, strict=True), where="post", color=FRONT, lw=6, zorder=1,
+                label=f"front: nothing is as good for less {what}",
+            )  # fmt: skip
         for is_best, marker, label in ((False, "x", "beaten"), (True, "o", "unbeaten")):
             some = [o for _, o, b in done if b is is_best]
             x = [o[name] / unit for o in some]
             y = [factor * o[goodness] for o in some]
-            axes.scatter(x, y, marker=marker, label=label)
+            axes.scatter(x, y, marker=marker, label=label, zorder=2)
+        middle = sum(axes.get_xlim()) / 2
         for where, numbers in ways.items():
+            is_left = where[0] <= middle  # words stay inside
             axes.annotate(
                 ", ".join(numbers),
                 where,
-                xytext=(4, 4),
+                xytext=(5 if is_left else -5, 5),
+                ha="left" if is_left else "right",
                 textcoords="offset points",
                 fontsize=8,
             )
+        axes.margins(0.08, 0.12)
+        good = "Error" if is_of_values else "Accuracy"
+        axes.set_title(f"{good} against {what}: {_told(outcomes)}", fontsize=11)
         axes.set_xlabel("energy of an input [µJ]" if is_priced else "mean timesteps")
         axes.set_ylabel(label_of_it)
-        axes.legend(frameon=False)
+        axes.grid(color="0.9")
+        axes.set_axisbelow(True)
+        figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
         nothing = {"Date": None, "Creator": None}
         figure.savefig(path, format="svg", metadata=nothing)
+
+
+def _front(
+    points: Sequence[tuple[float, float]], *, is_of_values: bool
+) -> list[tuple[float, float]]:
+    """Return the points that none further left is as good as, from the left."""
+    sign = -1 if is_of_values else 1  # the less an error is, the better
+    front: list[tuple[float, float]] = []
+    for x, y in sorted(points, key=lambda point: (point[0], -sign * point[1])):
+        if not front or sign * y > sign * front[-1][1]:
+            front.append((x, y))
+    return front
+
+
+def _told(outcomes: Sequence[Mapping[str, Any]]) -> str:
+    n = len(outcomes)
+    refused = sum(bool(o["refusal"]) for o in outcomes)
+    text = f"{n - refused} ways, numbered as in sweep.csv"
+    return f"{text}; {refused} cannot be" if refused else text

@@ -11,7 +11,22 @@ UNKNOWN = "unknown"
 DIGITS = 3
 
 
-def with_prefix(value: float | None, unit: str) -> str:
+class Quantity(str):
+    """A number as people read it, which knows what it is."""
+
+    __slots__ = ("number", "unit")
+
+    def __new__(cls, text: str, number: float | None, unit: str = "") -> "Quantity":
+        """Return ``text``; ``number`` is in units without prefix, ``None``: unknown."""
+        found = super().__new__(cls, text)
+        found.number, found.unit = number, unit
+        return found
+
+    number: float | None
+    unit: str
+
+
+def with_prefix(value: float | None, unit: str) -> Quantity:
     """Return ``value``, in units without prefix, as text with a handy one.
 
     >>> with_prefix(5.894e-05, "J")
@@ -20,14 +35,15 @@ def with_prefix(value: float | None, unit: str) -> str:
     'unknown'
     """
     if value is None:
-        return UNKNOWN
+        return Quantity(UNKNOWN, None, unit)
     if value == 0 or not math.isfinite(value):
-        return f"{value:g} {unit}"
+        return Quantity(f"{value:g} {unit}", value, unit)
     mantissa, power = f"{value:.{DIGITS - 1}e}".split("e")
     group = prefix_power(value)
     shift = int(power) - group
     places = max(0, DIGITS - 1 - shift)
-    return f"{float(mantissa) * 10.0**shift:.{places}f} {PREFIXES[group]}{unit}"
+    text = f"{float(mantissa) * 10.0**shift:.{places}f} {PREFIXES[group]}{unit}"
+    return Quantity(text, value, unit)
 
 
 def prefix_power(value: float) -> int:
@@ -48,26 +64,28 @@ def shared_prefix(values: Sequence[float], unit: str) -> tuple[float, str]:
     return 10.0**power, f"{PREFIXES[power]}{unit}"
 
 
-def percent(fraction: float | None, places: int = 1) -> str:
+def percent(fraction: float | None, places: int = 1) -> Quantity:
     """Return a fraction as per cent.
 
     >>> percent(0.98667)
     '98.7 %'
     """
-    return UNKNOWN if fraction is None else f"{100 * fraction:.{places}f} %"
+    if fraction is None:
+        return Quantity(UNKNOWN, None)
+    return Quantity(f"{100 * fraction:.{places}f} %", fraction)
 
 
-def number(value: float | None) -> str:
+def number(value: float | None) -> Quantity:
     """Return a count or a mean of counts with at least three digits.
 
     >>> number(484587.2), number(1.18667), number(16.0)
     ('484,587', '1.19', '16')
     """
     if value is None:
-        return UNKNOWN
+        return Quantity(UNKNOWN, None)
     if float(value).is_integer():
-        return f"{int(value):,}"
+        return Quantity(f"{int(value):,}", int(value))
     if not math.isfinite(value) or abs(value) < 0.01:
-        return f"{value:.3g}"
+        return Quantity(f"{value:.3g}", value)
     places = 2 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
-    return f"{value:,.{places}f}"
+    return Quantity(f"{value:,.{places}f}", value)

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from snn_deploy.report.markup import Html, element, items, section, table
+from snn_deploy.report.exhibits import Look, table
+from snn_deploy.report.markup import Html, element, items, section
 from snn_deploy.report.units import percent
 from snn_deploy.verify.result import Accuracy, LayerReport, Verification, cause, place
 
@@ -65,19 +66,22 @@ def _layers(reports: Sequence[LayerReport]) -> Html:
         "layer", "differ", "alone", "by parameters", "by arithmetic",
         "first: timestep, input, neuron", "cause", "saturations", "wraps",
     )  # fmt: skip
-    return table("Where each layer parts", columns, rows, words=("cause",))
+    caption = "Where each layer parts"
+    return table("verification", caption, columns, rows, words=("cause",))
 
 
-def _bar(share: float, largest: float) -> Html:
+def _bar(share: float, largest: float) -> Look:
     """Return a share over a bar, the longest of which is the largest share's."""
     style = f"--share: {100 * share / largest:.1f}%"
-    return element("span", percent(share, POINTS), class_="used", style=style)
+    text = percent(share, POINTS)
+    return Look(look=element("span", text, class_="used", style=style), value=text)
 
 
 def _accuracies(verification: Verification) -> Html:
     what = "accuracy" if verification.has_labels else "agreement with float"
     rows = [_accuracy(found) for found in (*verification.forms, *verification.restored)]
     return table(
+        "rounding",
         "What rounding costs: all layers, and one layer in float at a time",
         ("form", what, "more than chip", "95 % interval, paired"),
         rows,

@@ -38,7 +38,7 @@ def test_page_without_cutoff_is_drawn(browser: Page, folder: Path) -> None:
 
     browser.open(path)
 
-    assert browser.evaluate("document.querySelectorAll('.figures svg').length") == 3
+    assert browser.evaluate("document.querySelectorAll('#pictures svg').length") == 6
     words = browser.evaluate("document.body.innerText")
     assert "Without a cutoff every input takes all 6 timesteps" in words
 
@@ -95,7 +95,7 @@ def test_the_map_changes_its_colors_by_click_and_by_key(
     color = "getComputedStyle(document.querySelector('.map .core')).fill"
     legends = """[...document.querySelectorAll(".map .legend")]
         .filter(legend => getComputedStyle(legend).display !== "none")
-        .map(legend => legend.className)"""
+        .map(legend => legend.getAttribute("class"))"""
     browser.open(report)
     by_layer = browser.evaluate(color)
 
@@ -105,6 +105,24 @@ def test_the_map_changes_its_colors_by_click_and_by_key(
     assert browser.evaluate(legends) == ["legend use"]
     browser.press("ArrowRight")
     assert browser.evaluate(legends) == ["legend traffic"]
+
+
+def test_the_navigation_stays_and_says_what_is_read(
+    browser: Page, report: Path
+) -> None:
+    browser.open(report)
+
+    browser.click("nav a[href='#what-an-input-costs']")
+
+    current = """new Promise(done => {
+      const found = () => document.querySelector("nav [aria-current]")
+      const look = () => found() ? done(found().innerText) : setTimeout(look, 20)
+      look()
+    })"""
+    assert browser.evaluate(current) == "What an input costs"
+    top = "document.querySelector('nav').getBoundingClientRect().top"
+    assert browser.evaluate("scrollY") > 1000
+    assert browser.evaluate(top) == 0
 
 
 def test_errors_of_a_page_are_heard(browser: Page, folder: Path) -> None:

@@ -452,9 +452,27 @@ def test_pictures_are_written_when_asked_for(
     result = command("profile", home / "model.snn", *data, "-o", tmp_path, "--pictures")
 
     assert result.status == 0
-    assert "summary.json, report.html, 9 pictures" in result.out.replace("\n", " ")
     names = files_in(tmp_path / "pictures")
-    assert {"accuracy.svg", "map.svg", "timesteps.svg", "input-0.svg"} <= {*names}
+    written = f"report.html, {len(names)} figures and tables in"
+    assert written in result.out.replace("\n", " ")
+    drawings = {"accuracy.svg", "map.svg", "timesteps.svg", "input-0.svg"}
+    assert drawings | {"accuracy.png", "accuracy.csv", "inputs.csv"} <= {*names}
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    command_given = f"snn-deploy profile {home / 'model.snn'} --data"
+    assert command_given in report[report.index("<footer>") :]
+
+
+def test_pictures_go_to_the_folder_that_is_named(
+    command: Command, home: Path, tmp_path: Path
+) -> None:
+    data = ("--data", home / "test.npz", "--limit", 2, "--backend", "cpu")
+    folders = ("-o", tmp_path / "p", "--pictures", tmp_path / "figures")
+
+    result = command("profile", home / "model.snn", *data, *folders)
+
+    assert result.status == 0
+    assert "front.svg" in files_in(tmp_path / "figures")
+    assert not (tmp_path / "p" / "pictures").exists()
 
 
 def test_pictures_that_cannot_be_written_are_refused_before_the_work(

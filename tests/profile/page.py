@@ -34,7 +34,7 @@ same weights, in one pass of graded spikes |
 | `summary.json` | means and comparisons |
 | `verification.json` | `--verify`: the comparison with the trained model |
 | `report.html` | all of it, to look at |
-| `pictures/*.svg` | `--pictures`: what the report draws |
+| `pictures/` | `--pictures`: figures and tables of the report as SVG, PNG, CSV |
 
 Column and unit also stand in the metadata of each field of a Parquet file:
 

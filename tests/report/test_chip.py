@@ -10,7 +10,10 @@ from tests.report.profiles import network
 from tests.report.reading import words
 
 LOADS = Loads(
-    packets=np.array([12.5]), injected=np.array([4.0]), busy_s=np.array([3e-6])
+    packets=np.array([12.5]),
+    sent=np.array([6.0]),
+    injected=np.array([4.0]),
+    busy_s=np.array([3e-6]),
 )
 
 
@@ -37,7 +40,8 @@ def test_chips_are_counted() -> None:
     mapped = network()
     far = replace(mapped.cores[0], index=0, x=9, pieces=mapped.cores[0].pieces[:1])
     here = replace(mapped.cores[0], pieces=mapped.cores[0].pieces[1:])
-    loads = Loads(packets=np.ones(2), injected=np.zeros(2), busy_s=np.ones(2))
+    one, none = np.ones(2), np.zeros(2)
+    loads = Loads(packets=one, sent=none, injected=none, busy_s=one)
 
     text = words(network_on_chip(replace(mapped, cores=(here, far)), loads))
 

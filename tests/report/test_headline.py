@@ -28,13 +28,13 @@ def head(profiled: Profile) -> str:
 def test_headline_says_what_the_cutoff_saves() -> None:
     text = head(profile())
 
-    assert "takes 2 of 6 timesteps on average (on the chip 4; all 6 take 8" in text
-    assert "8 served one by one, 6 streamed" in text
+    assert "takes 2 of 6 timesteps on average, with accuracy 96.7 % against" in text
+    assert "of 6; on the chip 4" in text
+    assert "all: 8 one by one, 6 streamed" in text
     assert "accuracy 96.7 % against 100.0 % (lost: 3.33 points, 95 % interval" in text
-    assert (
-        "mean energy 20.0 µJ against 60.0 µJ, of neurocores, chips and board; " in text
-    )
-    assert "mean latency 2.00 ms against 6.00 ms" in text
+    assert "It costs 20.0 µJ against 60.0 µJ at all timesteps, and takes 2.00" in text
+    assert "2.00 ms against 6.00 ms, modelled." in text
+    assert "modelled; neurocores, chips and board" in text
     assert (
         "Best for latency and throughput and energy: with cutoff, one by one." in text
     )
@@ -66,7 +66,8 @@ def test_a_promise_on_average_has_no_confidence() -> None:
 def test_two_streams_are_said_to_be_two_streams() -> None:
     text = head(CASES["retry"])  # ten inputs take 8 timesteps, twenty take 2
 
-    assert "takes 4 of 6 timesteps on average (on the chip 4; all 6 take 8" in text
+    assert "takes 4 of 6 timesteps on average, with accuracy" in text
+    assert "of 6; on the chip 4" in text
     assert "in two streams, which fill the pipeline" in text
     assert "of pipeline on the chip" not in text
     assert "stop after timestep 2 if the best output leads" in text
@@ -114,7 +115,7 @@ def test_unchanged_answers_prove_only_so_much() -> None:
 def test_unknown_energy_is_never_zero() -> None:
     text = head(CASES["no prices"])
 
-    assert "mean energy unknown against unknown" in text
+    assert "It costs unknown against unknown" in text
     assert not re.search(r"\b0(\.0+)? .?J\b", text)
 
 
@@ -124,10 +125,8 @@ def test_sum_of_some_parts_names_them() -> None:
 
     text = head(few)
 
-    assert (
-        "mean energy 16.0 µJ against 48.0 µJ, of neurocores, chips and board, without "
-        "embedded; mean latency"
-    ) in text
+    assert "It costs 16.0 µJ against 48.0 µJ" in text
+    assert "modelled; neurocores, chips and board, without embedded" in text
 
 
 def test_infinite_threshold_is_a_refusal() -> None:
@@ -154,3 +153,30 @@ def test_one_input_has_a_wide_interval() -> None:
     text = head(CASES["one input, cutoff"])
 
     assert "(lost: 100.00 points, 95 % interval \N{MINUS SIGN}" in text
+
+
+def test_each_tile_names_the_best_rival_and_its_band() -> None:
+    text = head(profile())
+
+    assert "energy 20.0 µJ 10.0 µJ to 38.0 µJ best rival: 60.0 µJ (6 timesteps" in text
+    assert "latency 2.00 ms 1.00 ms to 4.00 ms best rival: 6.00 ms (6" in text
+    assert (
+        "inputs a second 500.0 250.0 to 1,000.0 best rival: 222.2 (6 timesteps" in text
+    )
+    assert "accuracy 96.7 % 83.3 % to 99.4 % best rival: 100.0 % (6" in text  # Wilson
+
+
+def test_without_cutoff_the_best_schedule_is_named() -> None:
+    text = head(without_cutoff())
+
+    assert "best schedule: 222.2 (6 timesteps, streamed)" in text
+    assert "rival" not in text
+
+
+def test_only_notes_are_folded() -> None:
+    markup = headline(profile(), summarize(profile()))
+
+    shown, folded = markup.split("<details>")
+    assert shown.count('class="lead') == 3
+    assert "Promise:" in folded
+    assert "Promise:" not in shown
