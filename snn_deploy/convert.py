@@ -34,12 +34,27 @@ def check_ending(path: Path) -> None:
     require(*NEEDS.get(path.suffix, ()), purpose=str(path))
 
 
-def write_graph(graph: "Graph", path: Path, target: "Target | None" = None) -> None:
+def check_reader(path: Path, reader: str | None) -> None:
+    """Raise a ``ModelError`` for a reader of NIR unless that is what is written."""
+    if reader is not None and path.suffix != ".nir":
+        raise ModelError(
+            f"{path}: only NIR files are written for {reader}; choose the ending .nir"
+        )
+
+
+def write_graph(
+    graph: "Graph",
+    path: Path,
+    target: "Target | None" = None,
+    reader: str | None = None,
+) -> tuple[str, ...]:
     """Write a float graph to ``path``.
 
     ``.pt`` holds it as it is, ``.nir`` with spiking neurons in place of activations and
     without batch normalizations, ``.onnx`` one timestep of the integers of ``target``;
     ``.net`` the integers of ``loihi2-netx``, or of a ``target`` within its limits.
+    Returned is, of ``.nir``, a line for each tool that says how it reads the file; for
+    one of them (``reader``) it is written as that one means it, or refused.
 
     Raises
     ------
@@ -49,6 +64,7 @@ def write_graph(graph: "Graph", path: Path, target: "Target | None" = None) -> N
         If neurons ask for more than the target, or lava-dl's netx, has.
     """
     check_ending(path)
+    check_reader(path, reader)
     match path.suffix:
         case ".pt":
             from snn_deploy.importers.torch.file import write_model
@@ -58,7 +74,7 @@ def write_graph(graph: "Graph", path: Path, target: "Target | None" = None) -> N
             from snn_deploy.compiler.pipeline import to_neurons
             from snn_deploy.exporters.nir import write_nir
 
-            write_nir(to_neurons(graph), path)
+            return write_nir(to_neurons(graph), path, reader)
         case ".onnx" | ".net":
             from snn_deploy.chip.target_file import read_target
             from snn_deploy.compiler.pipeline import compile_model
@@ -70,13 +86,17 @@ def write_graph(graph: "Graph", path: Path, target: "Target | None" = None) -> N
                     f"{path}: holds the integers of a chip; name one with --target"
                 )
             write_integers(compile_model(graph, target).graph, path)
+    return ()
 
 
-def write_integers(network: "QuantizedGraph", path: Path) -> None:
+def write_integers(
+    network: "QuantizedGraph", path: Path, reader: str | None = None
+) -> tuple[str, ...]:
     """Write a compiled network to ``path``, every integer of it.
 
     ``.onnx`` holds one timestep, ``.nir`` and ``.pt`` a float graph whose floats are
     the integers; compiled again, it is the same network, and so is a ``.net``.
+    ``reader`` and what is returned are those of ``write_graph``.
 
     Raises
     ------
@@ -86,11 +106,12 @@ def write_integers(network: "QuantizedGraph", path: Path) -> None:
         If ``.net``, as lava-dl's netx reads it, has none of the neurons.
     """
     check_ending(path)
+    check_reader(path, reader)
     if path.suffix == ".onnx":
         from snn_deploy.exporters.onnx import write_onnx
 
         write_onnx(network, path)
-        return
+        return ()
     if path.suffix == ".net":
         from snn_deploy.chip.target_file import read_target
         from snn_deploy.compiler.retarget import check_abilities
@@ -98,7 +119,7 @@ def write_integers(network: "QuantizedGraph", path: Path) -> None:
 
         check_abilities(network, read_target(NETX))
         write_lava_dl(network, path)
-        return
+        return ()
     from snn_deploy.exporters.on_grid import as_graph
 
-    write_graph(as_graph(network), path)
+    return write_graph(as_graph(network), path, reader=reader)

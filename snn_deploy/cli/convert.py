@@ -23,20 +23,34 @@ def add_to(commands: Any) -> None:
         help="the chip whose integers a .onnx of a model holds, or a .net (default: "
         "loihi2-netx)",
     )
+    parser.add_argument(
+        "--for",
+        dest="reader",
+        choices=("norse", "sinabs", "snntorch", "spikingjelly"),
+        help="the tool that will read a .nir: the file is as that one means it, or "
+        "refused with the reason (without it a note says who reads it how)",
+    )
     add_model_options(parser)
     parser.set_defaults(call=call)
 
 
 def call(options: argparse.Namespace) -> None:
     """Read and write."""
-    from snn_deploy.cli.console import out
-    from snn_deploy.convert import check_ending, write_graph, write_integers
+    from snn_deploy.cli.console import note, out
+    from snn_deploy.convert import (
+        check_ending,
+        check_reader,
+        write_graph,
+        write_integers,
+    )
 
     check_ending(options.destination)
+    check_reader(options.destination, options.reader)
     if options.source.suffix == ".snn":
         from snn_deploy.artifact import read_artifact
 
-        write_integers(read_artifact(options.source).network.graph, options.destination)
+        network = read_artifact(options.source).network.graph
+        notes = write_integers(network, options.destination, options.reader)
     else:
         from snn_deploy.chip.target_file import read_target
 
@@ -44,5 +58,7 @@ def call(options: argparse.Namespace) -> None:
         graph = read_model(options.source, options)
         if options.balance_on is not None:
             show_gap(graph, options.balance_on)
-        write_graph(graph, options.destination, target)
+        notes = write_graph(graph, options.destination, target, options.reader)
+    for line in notes:
+        note(line)
     out(f"wrote {options.destination}")

@@ -31,7 +31,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
             shown["action"] = "store_true"
         else:
             shown["type"] = parsers.get(kind, kind)
-        group.add_argument(f"--{option.name.replace('_', '-')}", **shown)
+        flag = shown.pop("flag", f"--{option.name.replace('_', '-')}")
+        group.add_argument(flag, dest=option.name, **shown)
 
 
 def add_worker_options(parser: argparse.ArgumentParser) -> None:

@@ -1,10 +1,15 @@
-"""Write NIR files that Norse, snnTorch and sinabs read as they are meant.
+"""Write NIR files, with what the format has no field for beside it.
 
 A voltage that loses ``decay`` per timestep has the time constant ``dt / decay``. What
 NIR has no field for stands in ``metadata``: ``dt``, the training's input and read-out,
-each neuron's ``reset``. Names hold letters, digits and underscores. Grouped
-convolutions are written with zeros between the groups, since their readers take the
-number of input channels from the weight; ``groups`` stands in the node's metadata.
+each neuron's ``reset``, the ``reset_amount`` of a soft one if it is not the threshold,
+the ``comparison`` if it is not ``>``, a ``lowest_voltage``, ``max_spikes`` over 1, and
+which tools read the file so (``readers``; ``nir_readers`` says what they know). For one
+of them it is written as that one means it, or refused.
+
+Names hold letters, digits and underscores. Grouped convolutions are written with zeros
+between the groups, since their readers take the number of input channels from the
+weight; ``groups`` stands in the node's metadata.
 """
 
 import json
@@ -19,6 +24,14 @@ import numpy as np
 
 from snn_deploy.arrays import AnyArray, FloatArray
 from snn_deploy.errors import ModelError
+from snn_deploy.exporters.nir_readers import (
+    NirReader,
+    find_reader,
+    reasons,
+    shortened,
+    spiking_as,
+    who_reads,
+)
 from snn_deploy.files.writing import write_whole
 from snn_deploy.ir.codec import encode
 from snn_deploy.ir.graph import Delays, Edge, Graph, close_loops
@@ -32,18 +45,46 @@ if TYPE_CHECKING:
 DEFAULT_DT = 1e-4  # [s], the one that snnTorch takes whatever the file says
 
 
-def write_nir(graph: Graph, path: Path) -> None:
+def write_nir(graph: Graph, path: Path, reader: str | None = None) -> tuple[str, ...]:
     """Write a float graph of weights, pooling and neurons to ``path``.
+
+    Parameters
+    ----------
+    graph : Graph
+    path : Path
+    reader : str, optional
+        Which of ``READERS`` the file is for.
+
+    Returns
+    -------
+    tuple of str
+        A line for the tool, or for each, that says how it reads the file.
 
     Raises
     ------
     ModelError
-        If NIR cannot say what a layer computes.
+        If NIR cannot say what a layer computes, or the tool would compute something
+        else.
     """
     import nir
 
-    written = _Writer(in_common_form(graph)).graph()
+    to = None if reader is None else find_reader(reader)
+    network = in_common_form(graph, to)
+    written = _Writer(network, to).graph()
+    if to is None:
+        notes = who_reads(written, is_on_grid=network.is_on_grid)
+    else:
+        why = reasons(to, written, is_on_grid=graph.is_on_grid)
+        if why:
+            raise ModelError(
+                f"{path}: {to.title} would compute something else: {shortened(why)}; "
+                "train what it has, or write the file without naming a reader"
+            )
+        call = to.call.format(dt=written.metadata["dt"])
+        notes = (f"{to.title} reads it as it is meant: {call}",)
+    written.metadata["readers"] = "\n".join(notes)
     write_whole(path, partial(_write, nir, written))
+    return notes
 
 
 def _write(nir: Any, graph: "nir.NIRGraph", path: Path) -> None:
@@ -53,9 +94,10 @@ def _write(nir: Any, graph: "nir.NIRGraph", path: Path) -> None:
 class _Writer:
     """Turns one graph into nodes and edges of NIR."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, reader: NirReader | None) -> None:
         self.source = graph
-        self.dt = graph.training.dt or DEFAULT_DT
+        known = reader.dt if reader is not None else None
+        self.dt = known or graph.training.dt or DEFAULT_DT
         self.names = _plain_names(graph)
         self.nodes: dict[str, Any] = {}
         self.delayed: dict[str, str] = {}  # by layer: its axonal delays
@@ -235,8 +277,23 @@ def _neurons(node: Neuron, dt: float) -> Any:
     full = {key: np.broadcast_to(value, node.shape) for key, value in values.items()}
     found = getattr(nir, name)(**{key: _stored(value) for key, value in full.items()})
     if isinstance(node, Lif):
-        found.metadata = {"reset": node.reset.value}
+        found.metadata = _spiking_metadata(node)
     return found
+
+
+def _spiking_metadata(node: Lif) -> dict[str, Any]:
+    noted: dict[str, Any] = {"reset": node.reset.value}
+    if node.comparison is not Comparison.GREATER:
+        noted["comparison"] = node.comparison.value
+    amount = np.broadcast_to(node.reset_amount, node.shape)
+    if node.reset is Reset.SOFT and np.any(amount != node.threshold):
+        noted["reset_amount"] = np.array(amount)
+    if node.has_lowest_voltage:
+        lowest = np.broadcast_to(node.lowest_voltage, node.shape)
+        noted["lowest_voltage"] = np.array(lowest)
+    if node.max_spikes > 1:
+        noted["max_spikes"] = node.max_spikes
+    return noted
 
 
 def _check(node: Neuron) -> None:
@@ -259,7 +316,7 @@ def _problems(node: Neuron) -> Iterator[str]:
         not has_leak and np.any(node.initial_voltage != 0)
     ):
         yield "a voltage that starts where it does not rest, or a bias"
-    if node.has_lowest_voltage:
+    if node.has_lowest_voltage and not isinstance(node, Lif):
         yield f"a lowest voltage of {node.lowest_voltage.max():g}"
     if node.takes_bias:
         yield "a bias that comes with the data"
@@ -268,14 +325,8 @@ def _problems(node: Neuron) -> Iterator[str]:
 
 
 def _spiking_problems(node: Lif) -> Iterator[str]:
-    if node.comparison is not Comparison.GREATER:
-        yield "spikes at a voltage equal to the threshold"
-    if node.reset is Reset.SOFT and np.any(node.reset_amount != node.threshold):
-        yield "a reset amount that is not the threshold"
     if node.refractory:
         yield f"a refractory period of {node.refractory} timesteps"
-    if node.max_spikes > 1:
-        yield f"up to {node.max_spikes} spikes in a timestep"
     if node.spike_value != 1:
         yield f"spikes worth {node.spike_value:g}"
 
@@ -283,8 +334,10 @@ def _spiking_problems(node: Lif) -> Iterator[str]:
 Weights = Linear | Conv2d
 
 
-def in_common_form(graph: Graph) -> Graph:
+def in_common_form(graph: Graph, reader: NirReader | None = None) -> Graph:
     """Return the same function with ``Add``, gains and means moved elsewhere.
+
+    For a reader also thresholds, where it takes one for a layer, and comparisons.
 
     Raises
     ------
@@ -295,9 +348,14 @@ def in_common_form(graph: Graph) -> Graph:
         graph = _without(graph, add)
     for pool in graph.nodes_of(AvgPool2d):
         graph = _as_sum(graph, pool)
+    if reader is not None and reader.one_threshold:
+        for spiking in graph.nodes_of(Lif):
+            graph = _with_one_threshold(graph, spiking)
     for node in graph.nodes_of(Neuron):
-        graph = _with_unit_gain(graph, node)
-    return graph
+        graph = _with_unit_gain(
+            graph, node, is_whole=reader is not None and reader.counts_whole
+        )
+    return graph if reader is None else spiking_as(graph, reader.comparison)
 
 
 def _without(graph: Graph, add: Add) -> Graph:
@@ -352,22 +410,45 @@ def _weights_behind(graph: Graph, node: Node) -> list[Weights] | None:
     return found or None
 
 
-def _with_unit_gain(graph: Graph, node: Neuron) -> Graph:
+def _with_one_threshold(graph: Graph, node: Lif) -> Graph:
+    """Return the graph with a threshold of 1, if those of channels differ."""
+    layers, threshold = _weights_before(graph, node), _rows(node.threshold, node)
+    if layers is None or threshold is None or np.all(threshold == threshold[0]):
+        return graph
+    graph = _with_rows_times(graph, layers, 1 / threshold)
+    by = replace(
+        node,
+        threshold=np.ones(()),
+        **{
+            name: getattr(node, name) / node.threshold
+            for name in ("reset_amount", "bias", "initial_voltage", "lowest_voltage")
+        },
+    )
+    return replace(graph.replace(node, by), is_on_grid=False)
+
+
+def _with_unit_gain(graph: Graph, node: Neuron, *, is_whole: bool) -> Graph:
     """Return the graph with gain and bias of neurons moved into the weights before."""
     layers = _weights_before(graph, node)
-    unit = _unit_gain(node)
+    unit = np.ones(()) if is_whole else _unit_gain(node)
     factor = _rows(node.input_gain / unit, node)
     if layers is None or factor is None:
         return graph
+    graph = _with_rows_times(graph, layers, factor)
+    graph = graph.replace(node, replace(node, input_gain=unit))
+    first = graph.node(layers[0].name)
+    assert isinstance(first, Linear | Conv2d)
+    return _with_bias_in(graph, first, node)
+
+
+def _with_rows_times(graph: Graph, layers: list[Weights], factor: FloatArray) -> Graph:
+    """Return the graph with a factor for each channel of what layers give."""
     for layer in layers:
         rows = factor.reshape(-1, *(1,) * (layer.weight.ndim - 1))
         bias = layer.bias * factor.reshape(-1, *(1,) * (layer.bias.ndim - 1))
         scaled = replace(layer, weight=layer.weight * rows, bias=bias)
         graph = graph.replace(layer, scaled)
-    graph = graph.replace(node, replace(node, input_gain=unit))
-    first = graph.node(layers[0].name)
-    assert isinstance(first, Linear | Conv2d)
-    return _with_bias_in(graph, first, node)
+    return graph
 
 
 def _with_bias_in(graph: Graph, layer: Weights, old: Neuron) -> Graph:

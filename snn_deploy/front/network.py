@@ -272,12 +272,29 @@ class Network:
             raise ModelError(f"{path}: a compiled network ends in .snn; rename it")
         write_artifact(self.artifact, Path(path))
 
-    def to_nir(self, path: AnyPath) -> None:
-        """Write the chip's integers as a float graph, ``.nir``."""
+    def to_nir(self, path: AnyPath, reader: str | None = None) -> tuple[str, ...]:
+        """Write the chip's integers as a float graph, ``.nir``.
+
+        Parameters
+        ----------
+        path : path
+        reader : {"norse", "sinabs", "snntorch", "spikingjelly"}, optional
+            The tool that will read it: the file is as that one means it, or refused.
+
+        Returns
+        -------
+        tuple of str
+            How that tool, or each of them, reads the file.
+
+        Raises
+        ------
+        ModelError
+            If NIR cannot say what a layer computes, or the tool computes otherwise.
+        """
         path = Path(path)
         if path.suffix != ".nir":
             raise ModelError(f"{path}: a NIR graph ends in .nir; rename it")
-        write_integers(self.artifact.network.graph, path)
+        return write_integers(self.artifact.network.graph, path, reader)
 
     def to_c(
         self,

@@ -13,7 +13,8 @@ def _shown(kind: type, help: str, **shown: Any) -> dict[str, Any]:
     """Return what the command line says of a field.
 
     ``kind`` is what an argument is read as: a number over 0 (int), a shape (tuple), a
-    file of inputs (Path), or what the type makes of it; a bool is a switch.
+    file of inputs (Path), or what the type makes of it; a bool is a switch. ``flag`` is
+    the option's name where it is not the field's.
     """
     return {"kind": kind, "help": help, **shown}
 
@@ -43,6 +44,17 @@ class ReadOptions:
             "what a spike does to the voltage, if the file (NIR) does not say: set it "
             "to v_reset, or lower it by the threshold",
             choices=("hard", "soft"),
+        ),
+    )
+    written_by: str | None = field(
+        default=None,
+        metadata=_shown(
+            str,
+            "the tool that wrote the file (NIR), where its neurons do what the file "
+            "does not say: snnTorch's reset a timestep later, its default being to "
+            "take the threshold off (--reset hard: reset_mechanism='zero')",
+            flag="--from",
+            choices=("snntorch",),
         ),
     )
     balance_on: "AnyArray | None" = field(

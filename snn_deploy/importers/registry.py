@@ -43,6 +43,7 @@ def load_model(
     *,
     dt: float | None = None,
     reset: "Reset | None" = None,
+    written_by: str | None = None,
     timesteps: int | None = None,
     balance_on: "AnyArray | None" = None,
     percentile: float | None = None,
@@ -61,6 +62,9 @@ def load_model(
         Length of a timestep [s], for a format that has none (NIR).
     reset : Reset, optional
         What a spike does to the voltage, for a format that does not say (NIR).
+    written_by : {"snntorch"}, optional
+        The tool that wrote the file (NIR), where its neurons do what the file does not
+        say: those of snnTorch are reset a timestep later.
     timesteps : int, optional
         For how many timesteps an input is shown, in place of what the file says; needed
         where it (lava-dl's own) does not.
@@ -94,6 +98,7 @@ def load_model(
         ReadOptions(
             dt=dt,
             reset=reset,
+            written_by=written_by,
             timesteps=timesteps,
             balance_on=balance_on,
             percentile=percentile,

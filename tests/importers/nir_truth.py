@@ -87,3 +87,9 @@ def in_sinabs(graph: nir.NIRGraph, x: AnyArray) -> AnyArray:
     values = output[0] if isinstance(output, tuple) else output
     found: AnyArray = values.double().numpy().reshape(len(x), -1)
     return found
+
+
+def in_spikingjelly(graph: nir.NIRGraph, x: AnyArray) -> AnyArray:
+    """Return what SpikingJelly gives; it computes in single precision."""
+    found = pytest.importorskip("spikingjelly.activation_based.nir_exchange")
+    return _stepped(found.import_from_nir(graph, dt=DT), x, torch.float32)

@@ -12,6 +12,7 @@ rests. Threshold spikes where its input exceeds it, without a memory.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -322,7 +323,29 @@ def _spiking(primitive: Primitive, shape: Shape, timing: Timing) -> Neuron:
         )
     dynamics["bias"] = dynamics["bias"] - origin * dynamics["voltage_decay"]
     dynamics["initial_voltage"] = dynamics["initial_voltage"] - origin
-    return _lif(dynamics, _aligned(primitive, "v_threshold", shape) - origin, reset)
+    threshold = _aligned(primitive, "v_threshold", shape) - origin
+    lif = _lif(dynamics, threshold, reset)
+    return replace(lif, **{**_noted(primitive, shape), **timing.beside(lif)})
+
+
+def _noted(primitive: Primitive, shape: Shape) -> dict[str, Any]:
+    """Return what ``write_nir`` notes of neurons, beside the reset."""
+    noted = primitive.metadata
+    found: dict[str, Any] = {}
+    if "comparison" in noted:
+        if noted["comparison"] not in [one.value for one in Comparison]:
+            raise ModelError(
+                f"{primitive.name}: notes comparison {noted['comparison']!r}; > and >= "
+                "are known, write the file again"
+            )
+        found["comparison"] = Comparison(noted["comparison"])
+    beside = Primitive(name=primitive.name, kind=primitive.kind, values=noted)
+    for key in ("reset_amount", "lowest_voltage"):
+        if key in noted:
+            found[key] = _aligned(beside, key, shape)
+    if "max_spikes" in noted:
+        found["max_spikes"] = _ints(beside, "max_spikes", 1)[0]
+    return found
 
 
 def _threshold(primitive: Primitive, shape: Shape, timing: Timing) -> Neuron:

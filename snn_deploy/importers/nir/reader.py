@@ -20,10 +20,11 @@ from snn_deploy.importers.nir.file import (
     read_primitives,
 )
 from snn_deploy.importers.nir.layers import LAYERS, NEURONS, read_linear
+from snn_deploy.importers.nir.silence import note_silence
 from snn_deploy.importers.nir.timing import Timing, Wiring, ask, read_training, wire
 from snn_deploy.importers.options import NO_OPTIONS, ReadOptions
 from snn_deploy.ir.graph import Edge, Graph
-from snn_deploy.ir.neurons import Lif, Reset
+from snn_deploy.ir.neurons import Lif
 from snn_deploy.ir.nodes import Flatten, Input, Node
 from snn_deploy.ir.stimuli import Encoding
 from snn_deploy.names import free_name, shown
@@ -34,8 +35,8 @@ DEFAULT_TIMESTEPS = 100  # where the file records none
 def read_nir(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
     """Return the network in the NIR file at ``path``.
 
-    Of the options, ``dt``, ``reset``, ``timesteps`` and ``encoding`` say what the file
-    does not; the input's encoding is ``EVENTS`` by default.
+    Of the options, ``dt``, ``reset``, ``timesteps``, ``encoding`` and ``written_by``
+    say what the file does not; the input's encoding is ``EVENTS`` by default.
 
     Raises
     ------
@@ -44,8 +45,7 @@ def read_nir(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
         counterpart, ``dt`` or ``reset`` is needed, or an option contradicts it.
     """
     network = fold_scales(read_primitives(path))
-    reset = None if options.reset is None else Reset(options.reset)
-    timing = ask(path, network, options.dt, reset)
+    timing = ask(path, network, options)
     wiring = wire(network, timing.dt)
     builder = _NirLayers(network, wiring, timing)
     encoding = None if options.encoding is None else Encoding(options.encoding)
@@ -53,7 +53,7 @@ def read_nir(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
     training, is_on_grid = read_training(
         path, network.metadata, timing.dt, timesteps, encoding
     )
-    return Graph(
+    graph = Graph(
         name=shown(path.stem),
         nodes=tuple(builder.nodes.values()),
         edges=builder.edges,
@@ -61,6 +61,8 @@ def read_nir(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
         is_on_grid=is_on_grid,
         output_name=network.output,
     )
+    note_silence(path, network, graph)
+    return graph
 
 
 class _NirLayers:

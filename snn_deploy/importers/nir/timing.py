@@ -9,6 +9,7 @@ Delays become timesteps of edges and axons, and a loop without one takes a times
 """
 
 import json
+import logging
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,17 @@ import numpy as np
 from snn_deploy.arrays import FloatArray
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.nir.file import WEIGHTED, Primitives
+from snn_deploy.importers.options import ReadOptions
 from snn_deploy.ir.codec import CodecError, decode
 from snn_deploy.ir.graph import Delays, Edge, Functional, Training, close_loops
 from snn_deploy.ir.heads import Head
-from snn_deploy.ir.neurons import Reset
+from snn_deploy.ir.neurons import Lif, Reset
 from snn_deploy.ir.stimuli import Encoding
 
+logger = logging.getLogger(__name__)
+SNNTORCH = "snntorch"
+SNNTORCH_DT = 1e-4  # of the files that it writes
+WRITTEN = 1e-4  # relative: what single precision leaves of 1 - (1 - dt / tau)
 RESETTING = ("LIF", "CubaLIF", "IF")
 TIMED = (*RESETTING, "I", "LI", "CubaLI", "Delay")
 TIMELESS_DT = 1.0  # of a network that no time constant is in
@@ -35,11 +41,42 @@ class Timing:
 
     dt: float
     resets: dict[str, Reset]  # of each spiking neuron that has a memory
+    resting: frozenset[str] = frozenset()  # of snnTorch: rest where reset to zero
+    is_snntorch: bool = False
+
+    def beside(self, neurons: Lif) -> dict[str, Any]:
+        """Return what the tool that wrote the file computes, but the file not says.
+
+        snnTorch takes the threshold off behind the next decay. It resets to zero then
+        as well: in ``Leaky`` that is a hard reset, in others the next input is lost.
+
+        Raises
+        ------
+        ModelError
+            If it does not write such neurons.
+        """
+        if not self.is_snntorch:
+            return {}
+        name, kept = neurons.name, 1 - neurons.voltage_decay
+        if np.any(np.abs(neurons.input_gain - 1) > WRITTEN) or np.any(neurons.bias):
+            raise ModelError(
+                f"{name}: input counts {np.ravel(neurons.input_gain)[0]:g}, with a "
+                f"bias of {np.ravel(neurons.bias)[0]:g}, but snnTorch writes 1 and 0; "
+                "leave --from out"
+            )
+        found: dict[str, Any] = {"input_gain": np.ones(())}
+        if neurons.reset is Reset.HARD:
+            return {**found, "refractory": int(name in self.resting)}
+        if np.any(kept == 0):
+            raise ModelError(
+                f"{name}: a voltage that loses all in a timestep has nothing left that "
+                "snnTorch could take the threshold off; give --reset hard, if it was "
+                "trained so"
+            )
+        return {**found, "reset_amount": neurons.threshold / kept}
 
 
-def ask(
-    path: Path, network: Primitives, dt: float | None, reset: Reset | None
-) -> Timing:
+def ask(path: Path, network: Primitives, options: ReadOptions) -> Timing:
     """Return the timing of ``network``, from its file or as given.
 
     Raises
@@ -47,8 +84,8 @@ def ask(
     ModelError
         If something is missing, or given in contradiction to the file.
     """
-    noted = _scalar(network.metadata, "dt")
-    dt = _agreed(path, "dt", None if noted is None else float(noted), dt)
+    noted, dt, reset = _given(path, network, options)
+    dt = _agreed(path, "dt", noted, dt)
     resets, missing = {}, []
     for name, primitive in network.nodes.items():
         if primitive.kind not in RESETTING:
@@ -71,7 +108,49 @@ def ask(
         raise ModelError(f"{path}: does not say {', nor '.join(needs)}; give it")
     if dt is not None and not (np.isfinite(dt) and dt > 0):
         raise ModelError(f"{path}: a timestep of {dt} s; it must be over 0")
-    return Timing(dt=TIMELESS_DT if dt is None else dt, resets=resets)
+    return Timing(
+        dt=TIMELESS_DT if dt is None else dt,
+        resets=resets,
+        resting=frozenset(name for name in resets if _is_no_leaky(network, name)),
+        is_snntorch=options.written_by == SNNTORCH,
+    )
+
+
+def _given(
+    path: Path, network: Primitives, options: ReadOptions
+) -> tuple[float | None, float | None, Reset | None]:
+    """Return what the file notes as ``dt``, then ``dt`` and ``reset`` as given."""
+    reset = None if options.reset is None else Reset(options.reset)
+    if options.written_by == SNNTORCH:
+        return SNNTORCH_DT, options.dt, reset or Reset.SOFT
+    if _looks_like_snntorch(network):
+        logger.warning(
+            f"{path}: looks like a file of snnTorch, which does not say that its "
+            "neurons are reset a timestep later: if it is one, give --from snntorch "
+            "(and --reset hard for reset_mechanism='zero')"
+        )
+    noted = _scalar(network.metadata, "dt")
+    return None if noted is None else float(noted), options.dt, reset
+
+
+def _looks_like_snntorch(network: Primitives) -> bool:
+    """Return whether input counts 1 in timesteps of snnTorch, in all its neurons."""
+    neurons = [p for p in network.nodes.values() if p.kind in TIMED]
+    if any(p.kind not in ("LIF", "CubaLIF") or p.metadata for p in neurons):
+        return False
+    pairs = [("r", "tau" if p.kind == "LIF" else "tau_mem") for p in neurons]
+    return bool(neurons) and all(
+        p.array(r).size == p.array(tau).size
+        and np.allclose(p.array(r) * SNNTORCH_DT, p.array(tau), rtol=WRITTEN)
+        for p, (r, tau) in zip(neurons, pairs, strict=True)
+    )
+
+
+def _is_no_leaky(network: Primitives, name: str) -> bool:
+    """Return whether neurons have a current, or feed themselves: not ``Leaky``."""
+    behind = {b for a, b in network.edges if a == name}
+    before = {a for a, b in network.edges if b == name}
+    return network.nodes[name].kind == "CubaLIF" or bool(behind & before)
 
 
 def read_training(
