@@ -99,3 +99,21 @@ def test_wrong_endings_and_missing_answers_are_errors(
     with pytest.raises(SystemExit) as exit_:
         convert(bare, tmp_path / "x.pt", "--reset", "half")
     assert exit_.value.code == 2
+
+
+def test_a_reader_is_named_or_all_are_told(
+    tmp_path: Path, network: Graph, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, path = tmp_path / "net.pt", tmp_path / "net.nir"
+
+    assert convert(model, path) == 0
+    told = capsys.readouterr().err
+    assert "note: Norse reads it as it is meant: norse.torch.from_nir(graph, " in told
+    assert "note: sinabs reads it otherwise (" in told
+
+    assert convert(model, path, "--for", "norse") == 0
+    assert capsys.readouterr().err.startswith("note: Norse reads it as it is meant")
+    assert convert(model, path, "--for", "sinabs") == 1
+    assert "sinabs would compute something else: lif: " in capsys.readouterr().err
+    assert convert(model, tmp_path / "other.pt", "--for", "norse") == 1
+    assert "only NIR files are written for norse" in capsys.readouterr().err
