@@ -60,5 +60,5 @@ def call(options: argparse.Namespace) -> None:
             show_gap(graph, options.balance_on)
         notes = write_graph(graph, options.destination, target, options.reader)
     for line in notes:
-        note(line)
+        note(f"note: {line}")
     out(f"wrote {options.destination}")
