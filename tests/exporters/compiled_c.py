@@ -22,7 +22,6 @@ from snn_deploy.cutoff.monitor import run_inputs
 from snn_deploy.cutoff.rules.topk import topk
 from snn_deploy.exporters.c.decision import StopRule
 from snn_deploy.exporters.c.folder import Limits, write_c
-from snn_deploy.exporters.on_grid import in_local_time
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore, Piece
 from snn_deploy.ir.quantized import Population, QuantizedGraph
 from snn_deploy.ir.stimuli import Stimulus
@@ -249,7 +248,7 @@ def one_core_each(graph: QuantizedGraph) -> MappedNetwork:
 
 
 def _order(graph: QuantizedGraph) -> tuple[Population, ...]:
-    names = [p.name for p in in_local_time(graph).order]
+    names = [p.name for p in graph.in_local_time().order]
     return tuple(graph.population(name) for name in names)
 
 

@@ -29,6 +29,7 @@ from snn_deploy.front.exporting import decision_of, export_c
 from snn_deploy.front.network import Network
 from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.graph import Functional, Training
+from snn_deploy.ir.heads import Head, HeadKind
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.stimuli import Encoding, Stimulus
 from tests.build import dense, integers, population, rng, trains
@@ -310,3 +311,20 @@ def test_a_network_in_python_writes_the_same_folder(tmp_path: Path) -> None:
     assert sizes.state == 44
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_the_readme_says_what_outputs_stand_for(tmp_path: Path) -> None:
+    heads = (
+        Head(name="digit", n_outputs=2, kind=HeadKind.CLASS),
+        Head(name="angle", n_outputs=1, kind=HeadKind.VALUES, scale=0.5, is_mean=True),
+    )
+    graph = voter()
+    graph = replace(graph, training=replace(graph.training, heads=heads))
+
+    export(network_of(graph, trains(1, N_TIMESTEPS, (5,)), np.inf), tmp_path)
+
+    told = (tmp_path / "README.md").read_text()
+    assert "Outputs 0 to 1 (digit): a class, the largest of them." in told
+    assert "Outputs 2 to 2 (angle): values, 0.5 times the output in the" in told
+    assert "divided by the timesteps so far" in told
+    assert "{{" not in "".join(path.read_text() for path in tmp_path.iterdir())

@@ -17,6 +17,8 @@ from snn_deploy.exporters.c.layout import CLayout
 from snn_deploy.exporters.c.neurons import LayerCode
 from snn_deploy.exporters.c.tables import CTable, in_comment, limits
 from snn_deploy.ir.graph import Functional
+from snn_deploy.ir.heads import HeadKind
+from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.stimuli import Encoding
 from snn_deploy.ir.synapses import SparseSynapses
 
@@ -296,6 +298,7 @@ class CProgram:
             "BIAS_MEANING": _BIAS if has_bias else "",
             "USE_BIAS": ", bias" if has_bias else "",
             "ENCODING": _ENCODINGS[graph.training.encoding],
+            "HEADS": "\n".join(_heads(graph)),
             "RULE": self.decision.words,
             "DECIDE_INPUT": "SNN_INPUTS values, the same at every timestep"
             if self.is_constant
@@ -303,6 +306,27 @@ class CProgram:
             "ROW": "" if self.is_constant else " + t * SNN_INPUTS",
             "ADVANCE": "" if self.is_constant else "\n        input += SNN_INPUTS;",
         }
+
+
+def _heads(graph: QuantizedGraph) -> Iterator[str]:
+    """Yield what each of the outputs answers with."""
+    units = graph.in_units(np.ones(graph.readout.size), 1)
+    first = 0
+    for head in graph.heads:
+        places = f"{first} to {first + head.n_outputs - 1}"
+        own = units[first : first + head.n_outputs]
+        first += head.n_outputs
+        name = f" ({in_comment(head.name)})" if head.name else ""
+        if head.kind is HeadKind.CLASS:
+            yield f"Outputs {places}{name}: a class, the largest of them."
+            continue
+        texts = [f"{unit:.9g}" for unit in np.unique(own)]
+        each = texts[0] if len(texts) == 1 else ", ".join(f"{u:.9g}" for u in own)
+        mean = ", divided by the timesteps so far" if head.is_mean else ""
+        yield (
+            f"Outputs {places}{name}: values, {each} times the output in the "
+            f"network's units{mean}. `snn_answer` is not for them."
+        )
 
 
 _ENCODINGS = {
