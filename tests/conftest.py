@@ -25,6 +25,7 @@ NOT_FAST = (
     "profile/test_workers",
     "cli/test_profile_resumed",
     "support/",
+    "test_docs",
     "test_examples",
     "test_systems",
     "test_testing",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import snn_deploy
+import snn_deploy.errors
 
 SOURCE = Path(snn_deploy.__file__).read_text(encoding="utf-8")
 
@@ -19,6 +20,24 @@ def test_every_public_name_exists_and_has_a_docstring(name: str) -> None:
     if name != "__version__":
         assert value.__doc__
         assert value.__module__.startswith("snn_deploy.")
+
+
+def test_the_reference_has_every_name() -> None:
+    page = (Path(__file__).parent.parent / "docs/reference/python.md").read_text(
+        "utf-8"
+    )
+    errors = {name for name in snn_deploy.__all__ if name.endswith("Error")}
+
+    assert "automodule:: snn_deploy.errors" in page
+    for name in {*snn_deploy.__all__[1:]} - errors:
+        assert re.search(rf"\.{name}$", page, re.M), name
+
+
+def test_every_error_is_public() -> None:
+    errors = {name for name, value in vars(snn_deploy.errors).items()
+              if isinstance(value, type) and issubclass(value, Exception)}  # fmt: skip
+
+    assert errors <= {*snn_deploy.__all__}
 
 
 def test_the_names_are_sorted_and_there_is_one_of_each() -> None:
