@@ -52,7 +52,7 @@ def by_depth(names: Iterable[str], edges: Iterable[tuple[str, str]]) -> list[str
 
 def _sorter(
     names: Iterable[str], edges: Iterable[tuple[str, str]]
-) -> TopologicalSorter[str]:
+) -> "TopologicalSorter[str]":
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for name in names:
         sorter.add(name)
