@@ -33,6 +33,7 @@ from snn_deploy.ir.stimuli import (
     input_hashes,
     is_counts,
     to_gray,
+    to_shares,
     without_repeats,
 )
 
@@ -144,7 +145,7 @@ class Data:
                     f"timestep {training.timesteps}, the network's last, and are left "
                     f"out; compile it with --timesteps {self.x.shape[1]} to take them"
                 )
-        else:
+        elif training.input_range == (0, 1):
             found += dark_bytes(self.x)
         if self.has_idle_labels:
             found.append(
@@ -233,7 +234,11 @@ def check_data(
         raise DataError(f"{path}: holds no inputs; add at least one")
     lengths = lengths_in(path, arrays, x, training, has_time=varies or is_events)
     if lengths is not None:
-        x = padded(x, lengths, training.timesteps)
+        x = padded(x, lengths, training.timesteps, _nothing(x, training))
+    try:
+        x = to_shares(x, *training.input_range)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
     _check_values(path, name, x, training)
     if varies and lengths is None:
         x = without_repeats(x, input_shape)
@@ -260,6 +265,13 @@ def _with_truths(path: Path, data: Data, y: AnyArray, n_outputs: int | None) -> 
     if n_outputs == 1:
         return replace(data, has_idle_labels=True)
     return replace(data, y=labels_of(path, y, n, n_outputs))
+
+
+def _nothing(x: AnyArray, training: Training) -> float:
+    """Return the value for which the chip receives nothing."""
+    if x.dtype.kind == "i" and training.input_range != (0, 1):
+        return float(np.iinfo(x.dtype).min)
+    return training.input_low if x.dtype.kind == "f" else 0
 
 
 def _in_shape(
@@ -352,8 +364,8 @@ def _check_counts(path: Path, name: str, x: AnyArray, training: Training) -> Non
     if x.dtype.kind in "if" and x.size and x.min() < 0:
         raise DataError(
             f"{path}: {name} reaches down to {x.min():g}, and spikes have no sign; "
-            "give each polarity its own channel, or train on values from 0 to 1 with "
-            "encoding='direct', input_scale and input_offset"
+            "give each polarity its own channel, or save the network with "
+            f"encoding='direct' and input_range=({x.min():g}, {x.max():g})"
         )
     if not is_counts(x):
         raise DataError(

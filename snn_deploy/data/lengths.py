@@ -85,12 +85,14 @@ def _of_mask(path: Path, mask: AnyArray, x: AnyArray) -> IntArray:
     return lengths
 
 
-def padded(x: AnyArray, lengths: IntArray, n_timesteps: int) -> AnyArray:
-    """Return sequences of ``n_timesteps``, 0 behind the length of each.
+def padded(
+    x: AnyArray, lengths: IntArray, n_timesteps: int, nothing: float
+) -> AnyArray:
+    """Return sequences of ``n_timesteps``, ``nothing`` behind the length of each.
 
     What is there in ``x`` is left out.
     """
-    found = np.zeros((len(x), n_timesteps, *x.shape[2:]), x.dtype)
+    found = np.full((len(x), n_timesteps, *x.shape[2:]), nothing, x.dtype)
     for mine, given, length in zip(found, x, lengths, strict=True):
         mine[:length] = given[:length]
     return found

@@ -128,6 +128,8 @@ class _Writer:
             "input_offset": training.input_offset,
             "functional": training.functional.value,
             "largest_count": training.largest_count,
+            "input_low": training.input_low,
+            "input_high": training.input_high,
             "is_on_grid": int(self.source.is_on_grid),
             "heads": json.dumps(encode(training.heads, {})),
         }

@@ -56,6 +56,13 @@ class Training:
     functional: Functional = Functional.SUM
     largest_count: int = 1  # events of one timestep and position
     heads: tuple[Head, ...] = ()  # empty: one, of all outputs
+    input_low: float = 0.0  # what data hold where x is 0, the least byte,
+    input_high: float = 1.0  # and where it is 1, the largest
+
+    @property
+    def input_range(self) -> tuple[float, float]:
+        """What the values of data reach from and to."""
+        return self.input_low, self.input_high
 
     @property
     def largest_value(self) -> int:
@@ -80,7 +87,8 @@ class Training:
                 f"largest_count is {self.largest_count}, and encoding "
                 f"{self.encoding.value!r} counts no events; leave it out"
             )
-        for name in ("input_scale", "input_offset", "dt"):
+        self._check_range()
+        for name in ("input_scale", "input_offset", "dt", "input_low", "input_high"):
             value = getattr(self, name)
             if value is not None and not math.isfinite(value):
                 raise ModelError(f"{name} is {value}; give a finite number")
@@ -89,6 +97,16 @@ class Training:
                     f"{name} is {value}, allowed are {-LARGEST_SCALE:g} to "
                     f"{LARGEST_SCALE:g}; scale the first layer"
                 )
+
+    def _check_range(self) -> None:
+        low, high = self.input_range
+        if low >= high:
+            raise ModelError(f"input_range is {low:g} to {high:g}; give (least, most)")
+        if (low, high) != (0, 1) and self.encoding is not Encoding.DIRECT:
+            raise ModelError(
+                f"input_range is {low:g} to {high:g}, and encoding "
+                f"{self.encoding.value!r} has none; leave it out"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -12,6 +12,7 @@ import numpy as np
 from snn_deploy.arrays import AnyArray, IntArray, Shape, read_only
 from snn_deploy.errors import DataError
 
+ROUNDING = 1e-5  # of the ends of a range, in single precision
 GRAY_LEVELS = 255  # the largest graded input: 8 bits, unsigned
 
 
@@ -87,6 +88,32 @@ def _check_range(values: AnyArray) -> None:
         )
 
 
+def to_shares(x: AnyArray, low: float, high: float) -> AnyArray:
+    """Return values from ``low`` to ``high`` as bytes, or as floats from 0 to 1.
+
+    Bytes are levels: of signed ones -128 is ``low``, of unsigned ones 0.
+
+    Raises
+    ------
+    DataError
+        If a float lies outside.
+    """
+    if (low, high) == (0, 1):
+        return x
+    if x.dtype == np.int8:
+        return (x.astype(np.int16) + 128).astype(np.uint8)
+    if not np.issubdtype(x.dtype, np.floating) or not np.isfinite(x).all():
+        return x
+    shares = (x - low) / (high - low)
+    if x.size and (shares.min() < -ROUNDING or shares.max() > 1 + ROUNDING):
+        raise DataError(
+            f"x reaches from {x.min():g} to {x.max():g}, the network takes {low:g} to "
+            f"{high:g}; save it with input_range=({x.min():.4g}, {x.max():.4g}), or "
+            "clip the data, as in training"
+        )
+    return np.clip(shares, 0, 1)
+
+
 def to_gray(x: AnyArray) -> tuple[IntArray, int]:
     """Return ``x`` as integers from 0 to 255, and how many values were off that grid.
 
@@ -101,7 +128,8 @@ def to_gray(x: AnyArray) -> tuple[IntArray, int]:
         return x.astype(np.int32), 0
     if not np.issubdtype(x.dtype, np.floating):
         raise DataError(
-            f"x has type {x.dtype}; store bytes (uint8) or floats from 0 to 1"
+            f"x has type {x.dtype}; store bytes (uint8) or floats from 0 to 1; bytes "
+            "with a sign (int8) need input_range=(-128 / 127, 1) at save"
         )
     if not np.isfinite(x).all():
         where = np.argwhere(~np.isfinite(x))[0].tolist()
@@ -110,8 +138,9 @@ def to_gray(x: AnyArray) -> tuple[IntArray, int]:
         )
     if x.size and (x.min() < 0 or x.max() > 1):
         raise DataError(
-            f"x reaches from {x.min():g} to {x.max():g}, allowed is 0 to 1; scale the "
-            "data and give the model's own range as input_scale and input_offset"
+            f"x reaches from {x.min():g} to {x.max():g}, allowed is 0 to 1; if the "
+            "network was trained on these values, save it with input_range="
+            f"({x.min():.4g}, {x.max():.4g}), of the training data; else scale x"
         )
     levels = x.astype(np.float64) * GRAY_LEVELS
     gray = np.rint(levels)

