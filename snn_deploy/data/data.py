@@ -292,20 +292,36 @@ def _in_shape(
     forms = f"(n, {'timesteps, ' if is_events else ''}{shown})"
     if training.encoding is Encoding.DIRECT:
         forms += f", or (n, timesteps, {shown}) where they change"
+    forms += _rearranged(name, x, input_shape)
     raise DataError(
         f"{path}: {name} has inputs of shape {x.shape[2 if is_events else 1 :]}, the "
         f"network takes {input_shape}; store {name} as {forms}"
     )
 
 
+def _rearranged(name: str, x: AnyArray, input_shape: Shape) -> str:
+    """Return what makes inputs of ``x``, if that is likely; else nothing."""
+    shown = ", ".join(map(str, input_shape))
+    if x.shape == input_shape:
+        return f"; it is a single input, {name}[np.newaxis]"
+    if len(input_shape) == 3 and x.shape[-3:] == (*input_shape[1:], input_shape[0]):
+        return f", by np.moveaxis({name}, -1, -3)"
+    if x.ndim > 1 and x.shape[-1] == prod(input_shape):
+        return f", by {name}.reshape(*{name}.shape[:-1], {shown})"
+    return ""
+
+
 def _fitting(x: AnyArray, axis: int, input_shape: Shape) -> AnyArray | None:
     """Return inputs, whose own shape begins at ``axis``, in that of the network.
 
-    Maps of height 1 may come as rows of several channels.
+    Maps of height 1 may be rows of several channels, images of one channel lack it.
     """
-    rest = len(input_shape) == 3 and input_shape[1] == 1
-    row = (input_shape[0], input_shape[2]) if rest else input_shape
-    if x.shape[axis:] not in (input_shape, row) or x.ndim < axis:
+    forms = [input_shape]
+    if len(input_shape) == 3 and input_shape[1] == 1:
+        forms.append((input_shape[0], input_shape[2]))
+    if len(input_shape) == 3 and input_shape[0] == 1 and axis == 1:
+        forms.append(input_shape[1:])
+    if x.shape[axis:] not in forms or x.ndim < axis:
         return None
     return x.reshape(*x.shape[:axis], *input_shape)
 

@@ -31,8 +31,11 @@ def as_data(x: Any, y: Any, graph: QuantizedGraph) -> Data:
     if isinstance(x, str | os.PathLike):
         path = Path(x)
         arrays = load_arrays(path)
-        if y is not None:
+        if y is not None and path.suffix != ".npy":
             raise DataError(f"{path}: a file brings its own labels; leave y out")
+        if isinstance(y, str | os.PathLike):
+            (y,) = load_arrays(Path(y)).values()
+        arrays = _with_labels(arrays, y)
     else:
         path = Path(name)  # stands for a file in messages
         arrays = _arrays(x, y, name)

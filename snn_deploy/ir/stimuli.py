@@ -127,10 +127,7 @@ def to_gray(x: AnyArray) -> tuple[IntArray, int]:
     if x.dtype == np.uint8:
         return x.astype(np.int32), 0
     if not np.issubdtype(x.dtype, np.floating):
-        raise DataError(
-            f"x has type {x.dtype}; store bytes (uint8) or floats from 0 to 1; bytes "
-            "with a sign (int8) need input_range=(-128 / 127, 1) at save"
-        )
+        raise DataError(f"x has type {x.dtype}; {_in_bytes(x)}")
     if not np.isfinite(x).all():
         where = np.argwhere(~np.isfinite(x))[0].tolist()
         raise DataError(
@@ -139,13 +136,25 @@ def to_gray(x: AnyArray) -> tuple[IntArray, int]:
     if x.size and (x.min() < 0 or x.max() > 1):
         raise DataError(
             f"x reaches from {x.min():g} to {x.max():g}, allowed is 0 to 1; if the "
-            "network was trained on these values, save it with input_range="
-            f"({x.min():.4g}, {x.max():.4g}), of the training data; else scale x"
+            f"network was trained on these values, save it with input_range="
+            f"({x.min():.4g}, {x.max():.4g}), of the training data; else scale x, "
+            "pixels as x / 255"
         )
     levels = x.astype(np.float64) * GRAY_LEVELS
     gray = np.rint(levels)
     n_off_grid = int(np.count_nonzero(np.abs(levels - gray) > 1e-3))
     return gray.astype(np.int32), n_off_grid
+
+
+def _in_bytes(x: AnyArray) -> str:
+    """Return what to do with values that are neither bytes nor floats."""
+    if x.dtype == np.int8:
+        return "bytes with a sign need input_range=(-128 / 127, 1) at save"
+    if x.dtype.kind in "iu" and x.size and x.min() >= 0 and 1 < x.max() <= GRAY_LEVELS:
+        return "pixels are bytes, x.astype(np.uint8)"
+    if x.dtype.kind in "biu":
+        return "store floats from 0 to 1, x.astype(np.float32), or bytes, 255 for 1"
+    return "store bytes (uint8) or floats from 0 to 1"
 
 
 def is_counts(x: AnyArray) -> bool:

@@ -23,6 +23,7 @@ from snn_deploy.errors import (
 from snn_deploy.front.inputs import as_data
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.mapped import MappedNetwork
+from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
 from snn_deploy.ir.stimuli import Stimulus
 
@@ -170,7 +171,11 @@ def test_sequences_that_were_trained_on_are_refused() -> None:
         (MOVING, "rate", "changes over 6 timesteps, and encoding 'rate' draws"),
         (MOVING[..., :4], "direct", r"\(n, 8\), or \(n, timesteps, 8\) where they"),
         (COUNTS, "events", f"counts up to {MOST}, the network takes 1; give largest_"),
-        (MOVING.astype(int) - 9, "direct", "x has type int64; store bytes"),
+        (MOVING.astype(int) - 9, "direct", "x has type int64; store floats from 0"),
+        (MOVING.astype(int), "direct", r"pixels are bytes, x.astype\(np.uint8\)"),
+        (MOVING > 9, "direct", "x has type bool; store floats from 0 to 1"),
+        (MOVING.view(np.int8), "direct", r"need input_range=\(-128 / 127, 1\) at save"),
+        (MOVING * 1.0, "direct", "input_range=.* of the training data; else scale x"),
     ],
 )
 def test_sequences_that_the_network_cannot_take_are_refused(
@@ -194,7 +199,7 @@ def test_values_of_their_own_range_are_rounded_and_told() -> None:
     assert "5 of 8 values lie between the 256 levels" in data.remarks()[0]
     same = as_data((levels - 128).astype(np.int8)[np.newaxis], None, graph)
     assert same.hashes.tolist() == data.hashes.tolist()
-    as_data(np.float32([[-1 - 1e-7] * N_IN]), None, graph)
+    as_data(np.full((1, N_IN), -1 - 1e-7, np.float32), None, graph)
     with pytest.raises(DataError, match=r"from -1 to 2, the network takes -1 to 1; sa"):
         as_data(x + (x > 0.9), None, graph)
 
@@ -290,3 +295,46 @@ def test_max_pooling_of_counts_is_no_pooling_of_spikes() -> None:
     sd.compile(nn.Sequential(*layers), **options)
     with pytest.raises(PassError, match="is not the spike of any"):
         sd.compile(nn.Sequential(*layers), **options, largest_count=2)
+
+
+IMAGES = np.random.default_rng(2).integers(0, 256, (3, 2, 5, 1), np.uint8)
+
+
+def image_graph(n_channels: int) -> QuantizedGraph:
+    layers = nn.Flatten(), nn.Linear(n_channels * 10, N_OUT)
+    shape = (n_channels, 2, 5)
+    net = sd.compile(nn.Sequential(*layers), input_shape=shape, timesteps=T)
+    return net.artifact.network.graph
+
+
+def test_images_of_one_channel_may_come_without_it() -> None:
+    graph = image_graph(1)
+    expected = as_data(np.moveaxis(IMAGES, -1, 1), None, graph)
+
+    assert as_data(IMAGES[..., 0], None, graph).sha256 == expected.sha256
+
+
+@pytest.mark.parametrize(
+    ("x", "n_channels", "words"),
+    [
+        (IMAGES, 1, r"where they change, by np.moveaxis\(x, -1, -3\)"),
+        (IMAGES.reshape(3, 10), 1, r"by x.reshape\(\*x.shape\[:-1\], 1, 2, 5\)"),
+        (IMAGES[..., 0], 3, r"a single input, x\[np.newaxis\]"),
+    ],
+)
+def test_images_in_another_order_are_refused_with_the_line(
+    x: AnyArray, n_channels: int, words: str
+) -> None:
+    with pytest.raises(DataError, match=words):
+        as_data(x, None, image_graph(n_channels))
+
+
+def test_labels_of_an_array_in_a_file_may_be_in_another(tmp_path: Path) -> None:
+    labels, graph = np.array([0, 2, 1]), image_graph(1)
+    np.save(tmp_path / "x.npy", IMAGES[..., 0])
+    np.save(tmp_path / "y.npy", labels)
+
+    for y in (labels, str(tmp_path / "y.npy")):
+        found = as_data(tmp_path / "x.npy", y, graph)
+        assert found.y is not None
+        assert found.y.tolist() == labels.tolist()
