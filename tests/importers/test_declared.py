@@ -85,7 +85,9 @@ def test_a_cheap_network_with_large_inputs_is_run_for_more_than_3_timesteps(
             model, path, input_shape=shape, timesteps=8, neurons=neurons
         )
 
-    with pytest.raises(ModelError, match="2: gives other outputs at timestep 5"):
+    with pytest.raises(
+        ModelError, match="layer 2, Rounded: gives other outputs at timestep 5"
+    ):
         declared("soft")
     declared("hard")
 
@@ -144,7 +146,7 @@ def test_a_declaration_may_depend_on_the_module(tmp_path: Path) -> None:
 def test_a_declaration_that_is_not_true_is_refused(
     tmp_path: Path, wrong: dict[str, Any]
 ) -> None:
-    with pytest.raises(ModelError, match="1: gives other outputs at timestep"):
+    with pytest.raises(ModelError, match="layer 1, Rounded: gives other outputs at"):
         save(tmp_path, network(), {Rounded: {**PLAIN, **wrong}})
 
 

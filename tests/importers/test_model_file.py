@@ -123,7 +123,10 @@ def test_the_file_needs_no_code_to_be_read(tmp_path: Path) -> None:
         ({"dt": float("nan")}, "dt is nan"),
         ({"input_shape": ()}, "input_shape is ()"),
         ({"input_shape": (1, 0, 4)}, "input_shape is (1, 0, 4)"),
-        ({"input_shape": (2, 4, 4)}, "0: the input has 2 channels, the weight takes 1"),
+        (
+            {"input_shape": (2, 4, 4)},
+            "layer 0, Conv2d: the input has 2 channels, the weight takes 1",
+        ),
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused(
@@ -209,7 +212,9 @@ def test_numbers_of_another_type_are_stored_as_what_they_are_for(
 
 
 def test_levels_that_are_no_whole_number_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"2: levels is 4.5; give a whole number"):
+    with pytest.raises(
+        ModelError, match=r"layer 2, .*: levels is 4.5; give a whole number"
+    ):
         snn_deploy.save(
             with_levels(4.5), tmp_path / "net.pt", input_shape=(1, 8, 8), timesteps=4
         )

@@ -260,7 +260,7 @@ def test_a_cell_that_cannot_be_deployed_is_named_with_its_parameter(
     with pytest.raises(ModelError) as caught:
         saved(around(cell), tmp_path, SHAPE)
 
-    assert str(caught.value).startswith("2: ")
+    assert str(caught.value).startswith(f"layer 2, {type(cell).__name__}")
     assert words in str(caught.value)
     assert "; " in str(caught.value)
 

@@ -217,7 +217,7 @@ def test_a_refusal_shows_what_to_write_and_how_to_declare(tmp_path: Path) -> Non
         snn_deploy.save(model, tmp_path / "n.pt", input_shape=8, timesteps=8)
 
     message = str(refusal.value)
-    assert message.startswith("1: OnSelf keeps a state, but multiplies")
+    assert message.startswith("layer 1: OnSelf keeps a state, but multiplies")
     assert "v = v * decay + x; spike = (v > threshold).float()" in message
     assert "save(..., neurons={OnSelf: dict(decay=..., threshold=...," in message
 

@@ -409,7 +409,7 @@ def test_a_layer_that_cannot_be_deployed_is_named_with_its_parameter(
 ) -> None:
     message = refusal(nn.Sequential(nn.Sequential(layer)), tmp_path, SHAPE)
 
-    assert message.startswith("0.0: ")
+    assert message.startswith(f"layer 0.0, {type(layer).__name__}: ")
     assert words in message
 
 
@@ -522,7 +522,9 @@ def test_weights_that_are_no_number_are_refused(tmp_path: Path) -> None:
 
     message = refusal(nn.Sequential(layer), tmp_path, (7,))
 
-    assert message.startswith("0: weight holds 21 values that are no finite number")
+    assert message.startswith(
+        "layer 0, Linear: weight holds 21 values that are no finite number"
+    )
 
 
 def test_random_networks_compute_what_torch_computes(tmp_path: Path) -> None:

@@ -235,7 +235,7 @@ def test_a_refusal_names_the_parameter(
     with pytest.raises(ModelError) as caught:
         saved(network(cell), tmp_path, SHAPE)
 
-    assert str(caught.value).startswith("1")
+    assert str(caught.value).startswith(f"layer 1, {type(cell).__name__}")
     assert words in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -266,7 +266,7 @@ def test_a_refusal_names_the_parameter_of_all_timesteps(
     with pytest.raises(ModelError) as caught:
         saved(nn.Sequential(nn.Identity(), cell), tmp_path, (4, 2, 2))
 
-    assert str(caught.value).startswith("1")
+    assert str(caught.value).startswith("layer 1")
     assert words in str(caught.value)
 
 

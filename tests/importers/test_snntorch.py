@@ -199,14 +199,14 @@ def test_a_refusal_names_the_parameter(
     with pytest.raises(ModelError) as caught:
         saved(network(cell), tmp_path, SHAPE)
 
-    assert str(caught.value).startswith("1")
+    assert str(caught.value).startswith("layer 1")
     assert words in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature")
 def test_inhibition_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="1: inhibition is set"):
+    with pytest.raises(ModelError, match="layer 1, Leaky: inhibition is set"):
         saved(network(leaky(inhibition=True)), tmp_path, SHAPE)
 
 
@@ -228,7 +228,9 @@ def test_a_derived_neuron_that_overrides_nothing_is_its_base(tmp_path: Path) -> 
 
 
 def test_a_derived_neuron_that_does_something_else_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"1: Loud is derived from Leaky .* \(fire\);"):
+    with pytest.raises(
+        ModelError, match=r"layer 1, Loud, .*: Loud is derived from Leaky .* \(fire\);"
+    ):
         saved(network(Loud()), tmp_path, SHAPE)
 
 

@@ -153,7 +153,7 @@ def test_a_derived_neuron_that_overrides_nothing_is_its_base(
 
 def test_a_derived_neuron_that_does_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        ModelError, match=r"1: Scaled is derived from .*neuronal_charge"
+        ModelError, match=r"layer 1, .*: Scaled is derived from .*neuronal_charge"
     ):
         saved(network(Scaled()), tmp_path, SHAPE)
 
@@ -177,7 +177,7 @@ def test_a_read_out_of_all_timesteps_behind_single_steps_is_refused(
     module = louder(nn.Sequential(*layers, neuron.NonSpikingLIFNode()))
 
     with pytest.raises(
-        ModelError, match=r"1: is one timestep.*set_step_mode\(model, 'm'\)"
+        ModelError, match=r"layer 1, .*: is one timestep.*set_step_mode\(model, 'm'\)"
     ):
         saved(module, tmp_path, (4,))
 
@@ -319,7 +319,7 @@ def test_a_refusal_names_the_parameter(
     with pytest.raises(ModelError) as caught:
         saved(network(cell), tmp_path, SHAPE)
 
-    assert str(caught.value).startswith("1: ")
+    assert str(caught.value).startswith(f"layer 1, {type(cell).__name__}")
     assert words in str(caught.value)
 
 
@@ -329,7 +329,9 @@ def test_single_steps_that_are_given_all_timesteps_are_refused(tmp_path: Path) -
         nn.Linear(6, 6), neuron.IFNode(step_mode="s"),
     )  # fmt: skip
 
-    with pytest.raises(ModelError, match="4: is one timestep, and is given all"):
+    with pytest.raises(
+        ModelError, match="layer 4, IFNode: is one timestep, and is given all"
+    ):
         saved(louder(module), tmp_path, SHAPE)
 
 

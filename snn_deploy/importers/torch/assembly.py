@@ -140,9 +140,9 @@ class Assembly:
     def _refusal(self) -> ModelError:
         """Return the error that tells all refusals, one below the other."""
         refusals = {message: item for item, message in self._refusals}
-        if len(refusals) == 1:
-            return ModelError(self._refusals[0][1])
         lines = [_as_known(item, message) for message, item in refusals.items()]
+        if len(lines) == 1:
+            return ModelError(lines[0])
         head = f"{len(lines)} layers cannot be deployed:"
         return ModelError("\n  ".join([head, *lines]))
 
@@ -329,11 +329,16 @@ def _called(item: Item) -> str:
     return item.path or item.operation
 
 
+def is_number(path: str) -> bool:
+    """Return whether a path begins with no name, but with the number of a layer."""
+    return path.partition(".")[0].isdigit()
+
+
 def _as_known(item: Item | None, message: str) -> str:
     """Return a refusal that names its layer as a reader knows it."""
     if item is None or item.module is None or not message.startswith(f"{item.path}: "):
-        return f"layer {message}" if message.partition(":")[0].isdigit() else message
-    where = f"layer {item.path}" if item.path.isdigit() else item.path
+        return f"layer {message}" if is_number(message.partition(":")[0]) else message
+    where = f"layer {item.path}" if is_number(item.path) else item.path
     parts = [where, type(item.module).__name__]
     if is_cell(item.module):
         parts.append(f"{n_neurons(item.shape)} neurons")

@@ -43,6 +43,7 @@ class Layers:
     """
 
     def __init__(self, input_shape: Shape, *, is_balanced: bool = True) -> None:
+        self.given_shape = input_shape
         self.is_balanced = is_balanced
         self.relus: dict[str, str] = {}  # that have no upper end, and their modules
         self.ends: dict[str, tuple[str, nn.Module]] = {}  # and the layers before them

@@ -17,7 +17,7 @@ from torch import nn
 from snn_deploy.arrays import AnyArray, FloatArray, IntArray, Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.balance import measured
-from snn_deploy.importers.torch.assembly import Assembly
+from snn_deploy.importers.torch.assembly import Assembly, is_number
 from snn_deploy.importers.torch.check import check_reading
 from snn_deploy.importers.torch.collected import Layers
 from snn_deploy.importers.torch.forms import Reading, read_forward
@@ -87,11 +87,36 @@ def trace(
         If a layer cannot be deployed, no timestep can be cut out, or the model computes
         something else than its layers say.
     """
-    check_answer(model, training.functional)
     if is_mean is None and any(framework_of(m).takes_mean(m) for m in model.modules()):
         is_mean = True
     needs_maxima = is_balanced and example_inputs is None
     layers = Layers(input_shape, is_balanced=needs_maxima)
+    try:
+        graph = _checked_graph(model, name, layers, training, given, is_mean)
+    except ModelError as error:
+        path, _, told = str(error).partition(": ")
+        if not is_number(path) or path not in dict(model.named_modules()):
+            raise
+        kind = type(model.get_submodule(path)).__name__
+        raise ModelError(f"layer {path}, {kind}: {told}") from error
+    if factors is not None:
+        graph = input_scaled(graph, *factors)
+    if example_inputs is None:
+        return graph
+    return measured(graph, example_inputs, modules=layers.relus)
+
+
+def _checked_graph(
+    model: nn.Module,
+    name: str,
+    layers: Layers,
+    training: Training,
+    given: Collection[str],
+    is_mean: bool | None,
+) -> Graph:
+    """Return the graph of ``model``, in ``layers``, compared with it."""
+    check_answer(model, training.functional)
+    input_shape = layers.given_shape
     axis, framework = time_axis(model)
     ours = copied(model).double().eval()
     values: list[IntArray] = []
@@ -110,11 +135,7 @@ def trace(
     graph = _with_unit(graph, reading, is_mean=is_mean)
     shown = _shown(reading, values[-1])
     check_reading(graph, reading, assembly.names, shown, layers.dropped, framework)
-    if factors is not None:
-        graph = input_scaled(graph, *factors)
-    if example_inputs is None:
-        return graph
-    return measured(graph, example_inputs, modules=layers.relus)
+    return graph
 
 
 def _shown(reading: Reading, values: IntArray) -> IntArray:
