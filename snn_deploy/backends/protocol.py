@@ -123,6 +123,16 @@ class BatchProgram(Program, Protocol):
             Whether to count what the chip would do.
         """
 
+    def record_all(
+        self,
+        stimuli: Sequence[Stimulus],
+        quantities: Sequence[str],
+        *,
+        n_timesteps: int,
+        reset_every: int | None = None,
+    ) -> list[Recording]:
+        """Return what ``record`` does for each input, sooner."""
+
 
 class Backend(Protocol):
     """A machine, or a simulator of one."""

@@ -12,7 +12,7 @@ from snn_deploy.verify.layer import (
     differing,
     hybrid,
 )
-from snn_deploy.verify.simulate import Response, Trains, respond, weigh
+from snn_deploy.verify.simulate import Known, Response, Trains, respond, weigh
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,18 +104,27 @@ def first_parting(
 
 
 def explain(
-    forms: tuple[Layer, Layer], given: Trains, n_timesteps: int, *, is_exact: bool
+    forms: tuple[Layer, Layer],
+    given: Trains,
+    n_timesteps: int,
+    *,
+    is_exact: bool,
+    known: Known | None = None,
+    second: Response | None = None,
 ) -> Explanation:
     """Return how two forms of a layer part when both get the spikes ``given``.
 
     Of each neuron that parts, the first time counts: later on its state is another. An
     aspect reproduces it if the first form with this aspect of the second does, up to
     there, what the second does (or, of neurons that never spike, comes closer to it
-    than to the first).
+    than to the first). ``known`` is that of ``weigh``; ``second`` what the second form
+    does, if that is known as well.
     """
     a, b = forms
-    sums = [weigh(form, given, n_timesteps) for form in forms]
-    responses = respond(a, sums[0]), respond(b, sums[1])
+    arriving = weigh(a, given, n_timesteps, known)
+    if second is None:
+        second = respond(b, weigh(b, given, n_timesteps, known))
+    responses = respond(a, arriving), second
     differs = parted(a, *responses, is_exact=is_exact)
     found = Explanation(n_values=differs.size, n_differing=int(differs.sum()))
     found.first = first_parting(differs, forms, responses)
@@ -124,7 +133,8 @@ def explain(
     inputs, neurons = np.nonzero(differs.any(axis=1))
     rows = differs.argmax(axis=1)[inputs, neurons]
     found.n_parted = len(rows)
-    trial = _Trial(forms, given, n_timesteps, inputs, neurons, rows, is_exact)
+    trial = _Trial(forms, given, n_timesteps, inputs, neurons, rows, is_exact, known)
+    trial.sums[()] = arriving[inputs, :, neurons].T[np.newaxis]
     trial.expect(*(r.at(inputs, neurons) for r in responses))
     aspects = differing(a, b)
     alone = {aspect: trial.reproduces([aspect]) for aspect in aspects}
@@ -149,8 +159,10 @@ class _Trial:
         neurons: IntArray,
         rows: IntArray,
         is_exact: bool,
+        known: Known | None = None,
     ) -> None:
         self.forms = forms
+        self.known = known
         self.columns = tuple(_of_neurons(form, neurons) for form in forms)
         self.given = given
         self.n_timesteps = n_timesteps
@@ -206,9 +218,8 @@ class _Trial:
     def _arriving(self, aspects: Sequence[str]) -> FloatArray:
         key = tuple(name for name in aspects if name in INFLOW_ASPECTS)
         if key not in self.sums:
-            sums = weigh(
-                hybrid(self.forms[0], self.forms[1], key), self.given, self.n_timesteps
-            )
+            form = hybrid(self.forms[0], self.forms[1], key)
+            sums = weigh(form, self.given, self.n_timesteps, self.known)
             self.sums[key] = sums[self.inputs, :, self.neurons].T[np.newaxis]
         return self.sums[key]
 

@@ -21,7 +21,7 @@ from snn_deploy.verify.causes import (
     parted,
 )
 from snn_deploy.verify.forms import float_layers, integer_layers, real_layers
-from snn_deploy.verify.layer import Layer
+from snn_deploy.verify.layer import Layer, is_same
 from snn_deploy.verify.result import Accuracy, Fault, LayerReport, Misses
 from snn_deploy.verify.runs import (
     Recorded,
@@ -31,7 +31,7 @@ from snn_deploy.verify.runs import (
     record_integers,
     run_hybrid,
 )
-from snn_deploy.verify.simulate import Response, respond, run, weigh
+from snn_deploy.verify.simulate import Known, Response, respond, run, weigh
 
 FLOAT, REAL, CHIP = "float", "float, quantized parameters", "chip"
 
@@ -89,6 +89,7 @@ class FormComparison:
         self.float = float_layers(spiking, expected)
         self.counts = {name: _Counts() for name in self.order}
         self.n_inputs = 0
+        self.known: Known = {}  # of the batch at hand
         self.n_timesteps = found.training.timesteps  # of the inputs at hand
         self.answers: dict[str, list[IntArray]] = {}
         self.values: dict[str, list[FloatArray]] = {}  # in the network's units
@@ -114,11 +115,15 @@ class FormComparison:
                 "without"
             )
         n = self.n_timesteps
-        chip, events = record_integers(self.found, self.chip, stimuli, n)
-        floats = record_floats(self.spiking, self.float, stimuli, n)
+        self.known = {}
+        chip, events = record_integers(self.found, self.chip, stimuli, n, self.known)
         source = self.found.source.name
         given = {source: chip.sent[source]}
-        real = run([self.real[name] for name in self.order], given, self.n_timesteps)
+        floats = record_floats(
+            self.spiking, self.float, stimuli, given[source], self.known
+        )
+        layers = [self.real[name] for name in self.order]
+        real = run(layers, given, n, self.known)
         for name in self.order:
             counts = self.counts[name]
             counts.saturations += events[name][0]
@@ -137,7 +142,7 @@ class FormComparison:
         counts, layer = self.counts[name], self.float[name]
         forms = [form.responses[name] for form in (floats, real, chip)]
         if self._is_value(name):
-            sums = weigh(layer, chip.sent, self.n_timesteps)
+            sums = weigh(layer, chip.sent, self.n_timesteps, self.known)
             counts.squares += _squares([*forms, respond(layer, sums)])
         shown = [self._shown(name, response) for response in forms]
         counts.n_values += shown[0].size
@@ -193,7 +198,16 @@ class FormComparison:
             (counts.fault, self.expected[name], True),
         ):
             forms = (form, self.chip[name])
-            found = explain(forms, chip.sent, self.n_timesteps, is_exact=is_exact)
+            if is_exact and is_same(*forms):
+                continue
+            found = explain(
+                forms,
+                chip.sent,
+                self.n_timesteps,
+                is_exact=is_exact,
+                known=self.known,
+                second=chip.responses[name],
+            )
             if found.first is not None:
                 moved = found.first.input + self.n_inputs
                 found.first = replace(found.first, input=moved)
@@ -213,7 +227,13 @@ class FormComparison:
         for name in self.order:
             layers = {**self.chip, name: self.float[name]}
             hybrid = run_hybrid(
-                layers, self.order, chip, source, [name], self.n_timesteps
+                layers,
+                self.order,
+                chip,
+                source,
+                [name],
+                self.n_timesteps,
+                self.known,
             )
             responses[f"{name} in float"] = hybrid[out]
             if name == out and self._is_voltage_read_out(out):

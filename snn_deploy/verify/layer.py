@@ -5,7 +5,7 @@ voltage register, so that a hybrid is one with an aspect taken from the other.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -111,6 +111,19 @@ def differing(layer: Layer, other: Layer) -> list[str]:
         ):
             found.append(aspect)
     return found
+
+
+def is_same(layer: Layer, other: Layer) -> bool:
+    """Return whether two forms of a layer compute the same, whatever arrives."""
+    pairs = zip(layer.inflows, other.inflows, strict=True)
+    return not differing(layer, other) and all(
+        type(a.synapses) is type(b.synapses)
+        and all(
+            _is_same(getattr(a.synapses, item.name), getattr(b.synapses, item.name))
+            for item in fields(a.synapses)
+        )
+        for a, b in pairs
+    )
 
 
 def _is_same(a: AnyArray | object, b: AnyArray | object) -> bool:

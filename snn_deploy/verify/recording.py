@@ -7,13 +7,21 @@ from pathlib import Path
 import numpy as np
 
 from snn_deploy.arrays import AnyArray, IntArray, Shape, n_neurons
-from snn_deploy.backends.protocol import LIMITED, QUANTITIES, Program, Recording
+from snn_deploy.backends.protocol import (
+    LIMITED,
+    QUANTITIES,
+    BatchProgram,
+    Program,
+    Recording,
+)
 from snn_deploy.data.data import load_arrays, read_data
 from snn_deploy.errors import DataError
 from snn_deploy.files.writing import write_whole
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.stimuli import Stimulus
 
+MOST_AT_ONCE = 25  # inputs that are recorded together
+MOST_VALUES = 1 << 23  # of these
 LARGEST = 1 << 24  # of a raw input: 24 bits
 
 
@@ -130,19 +138,27 @@ def record(
     Row t is the population's local timestep t + 1, so that all layers are aligned with
     the input; with ``chip_time`` it is the chip's timestep t + 1.
     """
-    for stimulus in inputs.stimuli:
-        found = program.record(
-            stimulus,
-            quantities,
-            n_timesteps=inputs.n_timesteps,
-            reset_every=reset_every,
-        )
-        yield {
-            f"{name}/{quantity}": _rows(
-                found, graph, name, quantity, inputs.n_timesteps, chip_time=chip_time
+    n = inputs.n_timesteps
+    values = sum(p.size for p in graph.populations) * (n + graph.lag) * len(quantities)
+    size = max(1, min(MOST_AT_ONCE, MOST_VALUES // values))
+    for start in range(0, len(inputs.stimuli), size):
+        stimuli = inputs.stimuli[start : start + size]
+        if isinstance(program, BatchProgram):
+            recordings = program.record_all(
+                stimuli, quantities, n_timesteps=n, reset_every=reset_every
             )
-            for name, quantity in found
-        }
+        else:
+            recordings = [
+                program.record(s, quantities, n_timesteps=n, reset_every=reset_every)
+                for s in stimuli
+            ]
+        for found in recordings:
+            yield {
+                f"{name}/{quantity}": _rows(
+                    found, graph, name, quantity, n, chip_time=chip_time
+                )
+                for name, quantity in found
+            }
 
 
 def _rows(

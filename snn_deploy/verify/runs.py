@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from snn_deploy.arrays import AnyArray, FloatArray, IntArray
+from snn_deploy.backends.engine.trace import Trace, trace
 from snn_deploy.fixedpoint import to_integers
 from snn_deploy.ir.floating import FloatRun, accumulate
 from snn_deploy.ir.graph import Graph
@@ -14,7 +15,7 @@ from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
 from snn_deploy.ir.stimuli import Stimulus
 from snn_deploy.verify.layer import Layer
-from snn_deploy.verify.simulate import Response, Trains, respond, run, weigh
+from snn_deploy.verify.simulate import Known, Response, Trains, respond, run, weigh
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,59 +31,83 @@ def record_integers(
     layers: Mapping[str, Layer],
     stimuli: Sequence[Stimulus],
     n_timesteps: int,
+    known: Known | None = None,
 ) -> tuple[Recorded, dict[str, tuple[int, int]]]:
-    """Return what the chip does, by the reference, and its saturations and wraps.
+    """Return what the chip does, and its saturations and wraps.
 
-    Each layer is computed once more by itself, with the voltages before the reset.
+    The whole network runs in the compiled engine where it can, else in the reference.
+    Each layer is computed once more by itself, in NumPy, with the voltages before the
+    reset: that must be the same.
     """
-    simulation = Simulation(graph, stimuli, n_timesteps=n_timesteps)
-    sent: dict[str, list[IntArray]] = {
-        name: [] for name in (graph.source.name, *(p.name for p in graph.populations))
-    }
-    counts: dict[str, tuple[int, int]] = {}
-    voltages: dict[str, IntArray] = {}
-    for _ in range(n_timesteps + graph.lag):
-        simulation.step()
-        for name, spikes in simulation.sent[-1].items():
-            sent[name].append(spikes)
-        for name, state in simulation.states.items():
-            if len(sent[name]) == n_timesteps:
-                counts[name] = int(state.saturations.sum()), int(state.wraps.sum())
-                voltages[name] = state.voltage
-    trains = {name: np.stack(spikes, axis=1) for name, spikes in sent.items()}
+    recorded = trace(graph, stimuli, n_timesteps)
+    counts = {p.name: (0, 0) for p in graph.populations}  # where nothing can meet any
+    if recorded is None:
+        recorded, counts = _in_reference(graph, stimuli, n_timesteps)
+    source = np.stack([_given(s, n_timesteps) for s in stimuli])
+    trains = {p.name: recorded[p.name, "spikes"] for p in graph.populations}
+    trains[graph.source.name] = source
     responses = {
-        name: respond(layer, weigh(layer, trains, n_timesteps))
+        name: respond(layer, weigh(layer, trains, n_timesteps, known))
         for name, layer in layers.items()
     }
-    for name, response in responses.items():
-        is_same = np.array_equal(response.spikes, trains[name][:, :n_timesteps])
-        if not is_same or not np.array_equal(response.voltage[:, -1], voltages[name]):
+    for (name, quantity), values in recorded.items():
+        mine = getattr(responses[name], quantity)
+        if not np.array_equal(mine, values[:, :n_timesteps]):
             raise AssertionError(
                 f"{name}: by itself it is not what it is in the network"
             )
     return Recorded(responses=responses, sent=trains), counts
 
 
+def _given(stimulus: Stimulus, n_timesteps: int) -> IntArray:
+    rows = [stimulus.at(row + 1).reshape(-1) for row in range(n_timesteps)]
+    return np.stack(rows)
+
+
+def _in_reference(
+    graph: QuantizedGraph, stimuli: Sequence[Stimulus], n_timesteps: int
+) -> tuple[Trace, dict[str, tuple[int, int]]]:
+    """Return voltages, spikes (for longer), and how often populations met a limit."""
+    simulation = Simulation(graph, stimuli, n_timesteps=n_timesteps)
+    found: dict[tuple[str, str], list[IntArray]] = {
+        (p.name, quantity): []
+        for p in graph.populations
+        for quantity in ("spikes", "voltage")
+    }
+    counts: dict[str, tuple[int, int]] = {}
+    for _ in range(n_timesteps + graph.lag):
+        simulation.step()
+        for name, state in simulation.states.items():
+            found[name, "spikes"].append(state.spikes)
+            if len(found[name, "voltage"]) < n_timesteps:
+                counts[name] = int(state.saturations.sum()), int(state.wraps.sum())
+                found[name, "voltage"].append(state.voltage)
+    return {key: np.stack(rows, axis=1) for key, rows in found.items()}, counts
+
+
 def record_floats(
     graph: Graph,
     layers: Mapping[str, Layer],
     stimuli: Sequence[Stimulus],
-    n_timesteps: int,
+    chip_input: AnyArray,
+    known: Known | None = None,
 ) -> Recorded:
     """Return what the float graph does, in the units of the chip's voltages.
 
     Each layer is computed once more by itself, from the spikes of the graph, for its
-    voltages before the reset. ``sent`` is the graph's own.
+    voltages before the reset. ``sent`` is the graph's own, and ``chip_input`` itself
+    where that is the same.
     """
+    n_timesteps = chip_input.shape[1]
     running = FloatRun(graph, stimuli)
     for _ in range(n_timesteps):
         running.step()
     n = len(stimuli)
-    sent: dict[str, AnyArray] = {
-        graph.input.name: np.stack(
-            [now[graph.input.name].reshape(n, -1) for now in running.sent], axis=1
-        )
-    }
+    own_input = np.stack(
+        [now[graph.input.name].reshape(n, -1) for now in running.sent], axis=1
+    )
+    is_same = np.array_equal(own_input, chip_input)
+    sent: dict[str, AnyArray] = {graph.input.name: chip_input if is_same else own_input}
     for name, layer in layers.items():
         if name not in running.sent[0]:  # sends a bias, at every timestep
             sent[name] = np.ones((n, n_timesteps, layer.size), np.int32)
@@ -90,7 +115,7 @@ def record_floats(
         rows = [_counts(graph, name, now[name]).reshape(n, -1) for now in running.sent]
         sent[name] = np.stack(rows, axis=1) * layer.spikes
     responses = {
-        name: respond(layer, weigh(layer, sent, n_timesteps))
+        name: respond(layer, weigh(layer, sent, n_timesteps, known))
         for name, layer in layers.items()
     }
     return Recorded(responses=responses, sent=sent)
@@ -111,6 +136,7 @@ def run_hybrid(
     source: str,
     changed: Sequence[str],
     n_timesteps: int,
+    known: Known | None = None,
 ) -> dict[str, Response]:
     """Return the responses of a network some of whose layers have another form.
 
@@ -120,7 +146,7 @@ def run_hybrid(
     again = [layers[name] for name in order if name in reached]
     given = {name: s for name, s in recorded.sent.items() if name not in reached}
     given[source] = recorded.sent[source]
-    return {**recorded.responses, **run(again, given, n_timesteps)}
+    return {**recorded.responses, **run(again, given, n_timesteps, known)}
 
 
 def _downstream(layers: Mapping[str, Layer], changed: Sequence[str]) -> set[str]:

@@ -56,42 +56,128 @@ def respond(layer: Layer, arriving: FloatArray) -> Response:
     return found
 
 
-def weigh(layer: Layer, given: Trains, n_timesteps: int) -> FloatArray:
-    """Return the weighted sums of what the senders of a layer sent."""
+# sums of whole trains, and what they are of, which lives as long; see ``weigh``
+Known = dict[tuple[int, int, bytes], tuple[Inflow, AnyArray, FloatArray]]
+
+
+def weigh(
+    layer: Layer, given: Trains, n_timesteps: int, known: Known | None = None
+) -> FloatArray:
+    """Return the weighted sums of what the senders of a layer sent.
+
+    ``known`` keeps what the same weights make of the same trains, from call to call:
+    forms of a layer share them, and only shift and round them in other ways.
+    """
     n = len(next(iter(given.values())))
-    running = _LayerRun(layer, n)
-    sums = np.zeros((n, n_timesteps, layer.size))
-    for row in range(n_timesteps):
-        sums[:, row] = running.arriving(given, row)
-    return sums
+    total: FloatArray = np.zeros((n_timesteps, n, layer.size)).swapaxes(0, 1)
+    for inflow in layer.inflows:
+        sent = given[inflow.source]
+        least = max(0, int(inflow.delays.min(initial=n_timesteps)))
+        if least >= n_timesteps:
+            continue
+        key = id(inflow.mantissas), id(sent), inflow.delays.tobytes()
+        found = (known or {}).get(key)
+        if found is None:
+            sums = _sums(inflow, _arriving(inflow, sent, n_timesteps)[:, least:])
+            found = inflow, sent, sums
+        if known is not None:
+            known[key] = found
+        total[:, least:] += _shifted(inflow, found[2])
+    return total
+
+
+def _arriving(inflow: Inflow, sent: AnyArray, n_timesteps: int) -> AnyArray:
+    """Return what arrives at each timestep, ``(n, n_timesteps, n_sources)``."""
+    if not inflow.delays.any() and sent.shape[1] >= n_timesteps:
+        return sent[:, :n_timesteps]
+    spikes = np.zeros((len(sent), n_timesteps, sent.shape[2]), sent.dtype)
+    for delay in map(int, np.unique(inflow.delays)):
+        late = inflow.delays == delay
+        first, last = max(0, delay), min(n_timesteps, sent.shape[1] + delay)
+        if first < last:
+            came = sent[:, first - delay : last - delay, late]
+            spikes[:, first:last, late] = came
+    return spikes
+
+
+def _sums(inflow: Inflow, spikes: AnyArray) -> FloatArray:
+    """Return the sums of spikes that arrive, a timestep before the others in memory."""
+    sums = inflow.synapses.summing(inflow.mantissas, inflow.source_shape)
+    n, n_timesteps, _ = spikes.shape
+    if (spikes == spikes[:, :1]).all():  # as of an image that is shown all the time
+        once = sums(spikes[:, 0].astype(np.float64))[:, np.newaxis]
+        return np.broadcast_to(once, (n, n_timesteps, once.shape[2]))
+    rows = spikes.swapaxes(0, 1).reshape(n * n_timesteps, -1)
+    found: FloatArray = sums(rows.astype(np.float64)).reshape(n_timesteps, n, -1)
+    return found.swapaxes(0, 1)
+
+
+def _shifted(inflow: Inflow, sums: FloatArray) -> FloatArray:
+    shifted = sums * 2.0**inflow.exponent
+    if inflow.rounds_down and inflow.exponent < 0:
+        shifted = np.floor(shifted + ROUNDING)
+    return shifted
 
 
 def run(
-    layers: Sequence[Layer], given: Trains, n_timesteps: int
+    layers: Sequence[Layer],
+    given: Trains,
+    n_timesteps: int,
+    known: Known | None = None,
 ) -> dict[str, Response]:
     """Return what layers do together; what the others sent is ``given``.
 
     The layers are in the order in which they depend on one another within a timestep.
     A sender that is among ``given`` is taken from there, even if it is run.
     """
+    if not _is_forward(layers, given):
+        return _run_in_step(layers, given, n_timesteps)
+    found: dict[str, Response] = {}
+    sent = dict(given)
+    for layer in layers:
+        response = respond(layer, weigh(layer, sent, n_timesteps, known))
+        found[layer.name] = response
+        sent.setdefault(layer.name, response.spikes)
+    return found
+
+
+def _is_forward(layers: Sequence[Layer], given: Trains) -> bool:
+    """Return whether no layer waits for one behind it, or for a timestep to come."""
+    there = set(given)
+    for layer in layers:
+        sources = {inflow.source for inflow in layer.inflows}
+        is_early = any(np.any(inflow.delays < 0) for inflow in layer.inflows)
+        if is_early or not sources <= there:
+            return False
+        there.add(layer.name)
+    return True
+
+
+def _run_in_step(
+    layers: Sequence[Layer], given: Trains, n_timesteps: int
+) -> dict[str, Response]:
     n = len(next(iter(given.values())))
     found = {layer.name: _empty(n, n_timesteps, layer) for layer in layers}
-    computed = {name: response.spikes for name, response in found.items()}
+    sent = {**{name: response.spikes for name, response in found.items()}, **given}
     runs = [_LayerRun(layer, n) for layer in layers]
+    sums = [[_Sum(inflow) for inflow in layer.inflows] for layer in layers]
     for row in range(n_timesteps):
-        for running in runs:
-            name = running.layer.name
-            arriving = running.arriving({**computed, **given}, row)
-            found[name].put(row, *running.step(arriving))
+        for running, inflows in zip(runs, sums, strict=True):
+            arriving: FloatArray = np.zeros_like(running.current)
+            for weighted in inflows:
+                spikes = arrived(weighted.inflow, sent[weighted.inflow.source], row)
+                if spikes is not None:
+                    arriving = arriving + weighted(spikes)
+            found[running.layer.name].put(row, *running.step(arriving))
     return found
 
 
 def _empty(n: int, n_timesteps: int, layer: Layer) -> Response:
-    shape = (n, n_timesteps, layer.size)
+    shape = (n_timesteps, n, layer.size)  # a timestep is in one piece
     return Response(
-        spikes=np.zeros(shape, np.int32),
-        reached=np.zeros(shape),
-        voltage=np.zeros(shape),
+        spikes=np.zeros(shape, np.int32).swapaxes(0, 1),
+        reached=np.zeros(shape).swapaxes(0, 1),
+        voltage=np.zeros(shape).swapaxes(0, 1),
     )
 
 
@@ -104,21 +190,15 @@ class _LayerRun:
         self.current: FloatArray = np.zeros((n, size))
         self.voltage: FloatArray = np.tile(layer.initial_voltage, (n, 1))
         self.resting: IntArray = np.zeros((n, size), np.int64)
-        self.sums = [_Sum(inflow) for inflow in layer.inflows]
-
-    def arriving(self, sent: Trains, row: int) -> FloatArray:
-        """Return the weighted sums that arrive in a timestep, counted from 0."""
-        total: FloatArray = np.zeros_like(self.current)
-        for weighted in self.sums:
-            spikes = arrived(weighted.inflow, sent[weighted.inflow.source], row)
-            if spikes is not None:
-                total = total + weighted(spikes)
-        return total
+        self.has_memory = bool((layer.current_decay != 1).any())
+        self.has_floor = bool((layer.lowest_voltage > -np.inf).any())
 
     def step(self, arriving: FloatArray) -> tuple[IntArray, FloatArray, FloatArray]:
         layer = self.layer
-        kept = _decayed(self.current, layer.current_decay, layer.current_truncates)
-        current = kept + arriving * (1 << INPUT_SHIFT)
+        current = arriving * (1 << INPUT_SHIFT)
+        if self.has_memory:
+            truncates = layer.current_truncates
+            current = current + _decayed(self.current, layer.current_decay, truncates)
         self.current = _wrapped(current) if layer.wraps else current
         kept = _decayed(self.voltage, layer.voltage_decay, layer.voltage_truncates)
         reached = self._saturated(kept + self.current + layer.bias)
@@ -150,7 +230,8 @@ class _LayerRun:
         return count.astype(np.int32)
 
     def _saturated(self, voltage: FloatArray) -> FloatArray:
-        voltage = np.maximum(voltage, self.layer.lowest_voltage)
+        if self.has_floor:
+            voltage = np.maximum(voltage, self.layer.lowest_voltage)
         if not self.layer.saturates:
             return voltage
         return np.clip(voltage, -VOLTAGE_LIMIT, VOLTAGE_LIMIT)
@@ -167,6 +248,8 @@ def _decayed(values: FloatArray, decay: FloatArray, truncates: bool) -> FloatArr
 
 def _wrapped(values: FloatArray) -> FloatArray:
     half = 1 << (STATE_BITS - 1)
+    if values.max(initial=0) <= half and values.min(initial=0) > -half:
+        return values
     wrapped: FloatArray = (values + (half - 1)) % (2 * half) - (half - 1)
     return wrapped
 
@@ -198,12 +281,6 @@ class _Sum:
     def __call__(self, spikes: AnyArray) -> FloatArray:
         if not np.array_equal(spikes, self.spikes):
             self.spikes = spikes
-            self.latest = self._shifted(self.sums(spikes.astype(np.float64)))
+            sums = self.sums(spikes.astype(np.float64))
+            self.latest = _shifted(self.inflow, sums)
         return self.latest
-
-    def _shifted(self, sums: FloatArray) -> FloatArray:
-        inflow = self.inflow
-        shifted = sums * 2.0**inflow.exponent
-        if inflow.rounds_down and inflow.exponent < 0:
-            shifted = np.floor(shifted + ROUNDING)
-        return shifted

@@ -34,13 +34,18 @@ def folder(network: MappedNetwork, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, *options: str, **arrays: Any) -> dict[str, Any]:
+def run(
+    folder: Path,
+    *options: str,
+    quantities: str = "spikes,current,voltage",
+    **arrays: Any,
+) -> dict[str, Any]:
     """Record through the command line and return the trace."""
     np.savez(folder / "data.npz", **arrays)
     data = str(folder / "data.npz")
     command = ["run", str(folder / "net.snn"), "--data", data, "--record"]
     output = ["-o", str(folder / "trace.npz")]
-    assert main([*command, "spikes,current,voltage", *output, *options]) == 0
+    assert main([*command, quantities, *output, *options]) == 0
     return dict(np.load(folder / "trace.npz", allow_pickle=False))
 
 
@@ -62,6 +67,35 @@ def test_rows_are_the_local_timesteps_of_each_layer(
                 for quantity in ("spikes", "current", "voltage"):
                     recorded = trace[f"{name}/{quantity}"][:, row].reshape(2, -1)
                     np.testing.assert_array_equal(recorded, getattr(state, quantity))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "options"),
+    [
+        ({"spikes": trains(30, 9, (1, 4, 4))}, ()),
+        ({"spikes": trains(3, 9, (1, 4, 4))}, ("--chip-time", "--timesteps", "12")),
+        ({"x": [rng(4).random((1, 4, 4)) for _ in range(3)]}, ()),
+    ],
+)
+def test_spikes_alone_are_the_engines(
+    folder: Path, arrays: dict[str, Any], options: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    pytest.importorskip("snn_deploy.backends.engine._engine")
+    values = {
+        name: np.stack([getattr(item, "values", item) for item in found])
+        for name, found in arrays.items()
+    }
+    wanted = run(folder, "--backend", "reference", *options, **values)
+    from snn_deploy.backends.engine import cpu
+
+    monkeypatch.delattr(cpu, "reference_recordings")
+    found = run(folder, *options, quantities="spikes", **values)
+
+    assert found.keys() == {name for name in wanted if name.endswith("/spikes")}
+    for name, spikes in found.items():
+        np.testing.assert_array_equal(spikes, wanted[name])
+    assert found["a/spikes"].any()
 
 
 def test_chip_time_shows_each_layer_later(folder: Path) -> None:

@@ -111,6 +111,18 @@ def load_engine(network: MappedNetwork) -> "Engine | None":
         return None
 
 
+def takes(layout: Layout, stimuli: Sequence[Stimulus]) -> bool:
+    """Whether these inputs run exactly: no sum or bias leaves its range."""
+    limit = layout.largest_input
+    for stimulus in stimuli:
+        if stimulus.largest > limit:
+            return False
+        bias = stimulus.bias
+        if bias is not None and np.abs(bias).max(initial=0) > BIAS_MANTISSA_LIMIT:
+            return False
+    return True
+
+
 class Engine:
     """A network in the engine; nothing of it changes, so that threads may share it."""
 
@@ -127,21 +139,14 @@ class Engine:
 
     def accepts(self, stimuli: Sequence[Stimulus]) -> bool:
         """Whether these inputs run exactly: no sum or bias leaves its range."""
-        limit = self.layout.largest_input
-        for stimulus in stimuli:
-            if stimulus.largest > limit:
-                return False
-            bias = stimulus.bias
-            if bias is not None and np.abs(bias).max(initial=0) > BIAS_MANTISSA_LIMIT:
-                return False
-        return True
+        return takes(self.layout, stimuli)
 
     def run(
         self, stimuli: Sequence[Stimulus], betas: FloatArray, *, is_counted: bool
     ) -> Block:
         """Run each input until its gap is over the timestep's threshold, or the end."""
         scores, timesteps, counts, interrupt = self.layout.network.run(
-            [_input(stimulus) for stimulus in stimuli],
+            [engine_input(stimulus) for stimulus in stimuli],
             np.ascontiguousarray(betas, dtype=np.float64),
             self.n_threads,
             self.counting if is_counted else None,
@@ -160,7 +165,7 @@ class Engine:
         """Begin a batch that advances step by step, and is counted."""
         from snn_deploy.backends.engine._engine import Session
 
-        inputs = [_input(stimulus) for stimulus in stimuli]
+        inputs = [engine_input(stimulus) for stimulus in stimuli]
         network = self.layout.network
         session = Session(
             network,
@@ -225,6 +230,7 @@ class EngineSession:
         """Nothing to free."""
 
 
-def _input(stimulus: Stimulus) -> EngineInput:
+def engine_input(stimulus: Stimulus) -> EngineInput:
+    """Return what the engine takes of an input."""
     bias = None if stimulus.bias is None else stimulus.bias.reshape(-1)
     return stimulus.values, stimulus.is_constant, bias

@@ -13,6 +13,7 @@ import numpy as np
 from snn_deploy.arrays import BoolArray, FloatArray, IntArray
 from snn_deploy.backends.counting import Counter
 from snn_deploy.backends.engine.compiled import load_engine, missing_note, say_once
+from snn_deploy.backends.engine.trace import trace
 from snn_deploy.backends.protocol import LIMITED, Recording, Session, Turn
 from snn_deploy.backends.results import Activity, Block, Counts, StepRecord
 from snn_deploy.chip.events import ACCESS
@@ -98,12 +99,27 @@ class CpuProgram:
         reset_every: int | None = None,
     ) -> Recording:
         """Run one input from rest; return what its neurons did."""
-        return record_reference(
-            self.network.graph,
-            stimulus,
-            quantities,
-            n_timesteps=n_timesteps,
-            reset_every=reset_every,
+        (found,) = self.record_all(
+            [stimulus], quantities, n_timesteps=n_timesteps, reset_every=reset_every
+        )
+        return found
+
+    def record_all(
+        self,
+        stimuli: Sequence[Stimulus],
+        quantities: Sequence[str],
+        *,
+        n_timesteps: int,
+        reset_every: int | None = None,
+    ) -> list[Recording]:
+        """Return what ``record`` does of each input; spikes alone by the engine."""
+        graph = self.network.graph
+        if self.engine is not None and reset_every is None:
+            found = record_spikes(graph, stimuli, quantities, n_timesteps)
+            if found is not None:
+                return found
+        return reference_recordings(
+            graph, stimuli, quantities, n_timesteps=n_timesteps, reset_every=reset_every
         )
 
     def close(self) -> None:
@@ -223,31 +239,84 @@ class ReferenceSession:
         return reached
 
 
+def record_spikes(
+    graph: QuantizedGraph,
+    stimuli: Sequence[Stimulus],
+    quantities: Sequence[str],
+    n_timesteps: int,
+) -> list[Recording] | None:
+    """Return what the engine records, if it can: spikes; see ``trace``."""
+    if not {*quantities} <= {"spikes", *LIMITED}:
+        return None
+    n_chip_timesteps = n_timesteps + graph.lag  # in those behind, nothing is injected
+    cut = [
+        Stimulus(
+            values=np.stack([s.at(row + 1) for row in range(n_timesteps)]),
+            is_constant=False,
+            bias=s.bias,
+        )
+        for s in stimuli
+    ]
+    traced = trace(graph, cut, n_chip_timesteps)
+    if traced is None:
+        return None
+    recordings: list[Recording] = [{} for _ in stimuli]
+    for population in graph.populations:
+        offset = population.offset
+        rows = traced[population.name, "spikes"][:, : n_chip_timesteps - offset]
+        for found, mine in zip(recordings, rows, strict=True):
+            held = np.zeros((offset, population.size), mine.dtype)
+            found[population.name, "spikes"] = np.concatenate([held, mine])
+            for quantity in LIMITED:
+                found[population.name, quantity] = np.zeros((n_chip_timesteps, 1), int)
+    return [
+        {key: values for key, values in found.items() if key[1] in quantities}
+        for found in recordings
+    ]
+
+
 def record_reference(
     graph: QuantizedGraph,
     stimulus: Stimulus,
     quantities: Sequence[str],
     *,
     n_timesteps: int,
-    reset_every: int | None = None,
 ) -> Recording:
     """Return what the reference does with one input; see ``Program.record``."""
-    simulation = Simulation(
-        graph, [stimulus], n_timesteps=n_timesteps, period=reset_every
+    (found,) = reference_recordings(
+        graph, [stimulus], quantities, n_timesteps=n_timesteps
     )
-    n_chip_timesteps = n_timesteps + graph.lag
-    rest = {p.name: simulation.neurons[p.name].rest(1) for p in graph.populations}
+    return found
+
+
+def reference_recordings(
+    graph: QuantizedGraph,
+    stimuli: Sequence[Stimulus],
+    quantities: Sequence[str],
+    *,
+    n_timesteps: int,
+    reset_every: int | None = None,
+) -> list[Recording]:
+    """Return what the reference does with each input; see ``Program.record``."""
+    n, n_chip_timesteps = len(stimuli), n_timesteps + graph.lag
+    simulation = Simulation(graph, stimuli, n_timesteps=n_timesteps, period=reset_every)
+    rest = {p.name: simulation.neurons[p.name].rest(n) for p in graph.populations}
     found = {
-        (name, quantity): np.tile(getattr(state, quantity), (n_chip_timesteps, 1))
+        (name, quantity): np.repeat(
+            np.reshape(getattr(state, quantity), (n, 1, -1)), n_chip_timesteps, axis=1
+        )
         for name, state in rest.items()
         for quantity in quantities
     }
     for row in range(n_chip_timesteps):
         simulation.step()
         for name, state in simulation.states.items():
+            limited = dict(zip(LIMITED, simulation.limited[name].T, strict=True))
             for quantity in quantities:
-                found[name, quantity][row] = getattr(state, quantity)[0]
-            for i, quantity in enumerate(LIMITED):
-                if (name, quantity) in found:
-                    found[name, quantity][row] = simulation.limited[name][0, i]
-    return found
+                values = (
+                    limited[quantity][:, np.newaxis]
+                    if quantity in limited
+                    else getattr(state, quantity)
+                )
+                found[name, quantity][:, row] = values
+    return [{key: values[i] for key, values in found.items()} for i in range(n)]

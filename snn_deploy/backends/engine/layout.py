@@ -40,13 +40,19 @@ SUM_LIMIT = (1 << 31) - 1
 class Layout:
     """A network in the engine, and how to find its neurons there.
 
+    Parameters
+    ----------
+    graph : QuantizedGraph
+    read_out : str
+        The population that the host reads, if that is another than the output.
+
     Raises
     ------
     UnsupportedError
         If the engine cannot run it exactly.
     """
 
-    def __init__(self, graph: QuantizedGraph) -> None:
+    def __init__(self, graph: QuantizedGraph, read_out: str = "") -> None:
         from snn_deploy.backends.engine._engine import Builder, LimitError
 
         self.graph = graph
@@ -72,7 +78,7 @@ class Layout:
                 self._add_projection(builder, projection)
             for population in self.order:
                 self._check_totals(population)
-            builder.read_out(population=self.position[graph.output])
+            builder.read_out(population=self.position[read_out or graph.output])
             self.network = builder.build()
         except LimitError as error:
             raise UnsupportedError(str(error)) from None
