@@ -82,7 +82,7 @@ def test_spikes_alone_are_the_engines(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     pytest.importorskip("snn_deploy.backends.engine._engine")
-    values = {
+    values: dict[str, Any] = {
         name: np.stack([getattr(item, "values", item) for item in found])
         for name, found in arrays.items()
     }
