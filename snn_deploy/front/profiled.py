@@ -77,15 +77,18 @@ class Profiled:
 
         Parameters
         ----------
-        what : {"accuracy", "timesteps", "parts", "spread", "classes", "activity", \
-"front"}
-            Accuracy against timesteps; when inputs are decided; the parts of the
-            energy; how inputs differ in it; accuracy by class; spikes by layer;
+        what : str
+            ``accuracy`` against timesteps, or the ``error`` of values; ``timesteps``:
+            when inputs are decided; the ``parts`` of the energy; its ``spread`` over
+            the inputs; accuracy of ``classes``; ``activity`` by layer; the ``front`` of
             accuracy against energy.
         """
         if what not in PICTURES:
             raise DataError(f"no plot {what!r}; choose from {', '.join(PICTURES)}")
-        if what in OF_LABELS and not len(self.profile.accuracy_at):
+        is_unlabelled = (
+            not len(self.profile.accuracy_at) and not self.profile.has_errors
+        )
+        if what in OF_LABELS and is_unlabelled:
             raise DataError("the inputs have no labels, so no accuracy; give y")
         if what != "timesteps" and (reason := lacks(what, self.profile)):
             raise DataError(f"no {what} to draw: {reason.rstrip('.')}")

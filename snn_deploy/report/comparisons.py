@@ -31,6 +31,10 @@ def winners(summary: Summary) -> Html:
         ("latency, modelled", "mean_latency_s", lambda v: with_prefix(v, "s")),
         ("inputs a second, modelled", "throughput_per_s", number),
     ]
+    if any(
+        run["mean_squared_error"] is not None for run in summary["schedules"].values()
+    ):
+        columns[0] = ("mean squared error, measured", "mean_squared_error", number)
     goals = {key: goal for goal, (key, _) in GOALS.items()}
     rows = []
     for name, run in summary["schedules"].items():

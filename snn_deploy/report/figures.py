@@ -14,6 +14,7 @@ from snn_deploy.report.pictures import MOST_CLASSES, PICTURES, in_page, lacks
 from snn_deploy.report.units import number, percent
 
 Summary = dict[str, Any]
+OF_CLASSES = ("front", "accuracy", "classes")
 
 
 def figures(profile: Profile, summary: Summary) -> Html:
@@ -27,6 +28,10 @@ def figures(profile: Profile, summary: Summary) -> Html:
         "spread": ("Energy, input by input", _spread),
         "activity": ("Activity by layer", _activity),
     }
+    if profile.has_errors:
+        for name in OF_CLASSES:
+            del pictures[name]
+        pictures = {"error": ("Error against timesteps", _error), **pictures}
     shown = []
     for name, (title, caption) in pictures.items():
         if reason := lacks(name, profile):
@@ -78,6 +83,15 @@ def _accuracy(profile: Profile, summary: Summary) -> str:
             f"{number(means['mean_timesteps'])} timesteps."
         )
     return caption
+
+
+def _error(profile: Profile, summary: Summary) -> str:
+    errors = summary["mean_squared_error_at_timestep"]
+    return (
+        "Measured, in the trained network's units. Line: every input stopped at the "
+        f"same timestep, {number(errors[0])} at the first, {number(errors[-1])} at the "
+        "last."
+    )
 
 
 def _classes(profile: Profile, summary: Summary) -> str:

@@ -61,12 +61,12 @@ def saving(summary: Summary) -> list[str]:
             f"{_accuracy(fixed)}.",
             f"It costs {energy} and {latency}, modelled.",
         ]
-    accuracy = "accuracy unknown, since there are no labels"
+    accuracy = _accuracy(early)
     if fixed["accuracy"] is not None:
-        accuracy = (
-            f"accuracy {percent(early['accuracy'])} against "
-            f"{percent(fixed['accuracy'])}{_interval(summary['accuracy_lost'])}"
-        )
+        accuracy += f" against {percent(fixed['accuracy'])}"
+        accuracy += _interval(summary["accuracy_lost"])
+    elif fixed["mean_squared_error"] is not None:
+        accuracy += f" against {number(fixed['mean_squared_error'])}"
     return [
         f"With the cutoff an input takes {number(early['mean_timesteps'])} of "
         f"{n_timesteps} timesteps on average, with {accuracy}.",
@@ -237,7 +237,9 @@ def _tiles(profile: Profile, summary: Summary) -> Html:
             note=f"measured; {pipeline}; all: {number(fixed['mean_chip_timesteps'])} "
             f"one by one, {streamed} streamed",
         ),
-        _Tile(
+        _error_tile(own)
+        if profile.has_errors
+        else _Tile(
             name="accuracy",
             goal="energy",
             text=lambda means: percent(means["accuracy"]),
@@ -268,6 +270,17 @@ def _tiles(profile: Profile, summary: Summary) -> Html:
     ]
     return element(
         "dl", *(_drawn(tile, own, summary) for tile in tiles), class_="tiles"
+    )
+
+
+def _error_tile(own: Summary) -> _Tile:
+    """Return the number that stands for accuracy where answers are values."""
+    return _Tile(
+        name="mean squared error",
+        goal="energy",
+        text=lambda means: number(means["mean_squared_error"]),
+        band=f"absolute {number(own['mean_absolute_error'])}",
+        note="measured, in the trained network's units",
     )
 
 
@@ -327,6 +340,8 @@ def _interval_note(summary: Summary) -> str:
 
 
 def _accuracy(means: Summary) -> str:
+    if means["mean_squared_error"] is not None:
+        return f"a mean squared error of {number(means['mean_squared_error'])}"
     if means["accuracy"] is None:
         return "accuracy unknown, since there are no labels"
     return f"accuracy {percent(means['accuracy'])}"

@@ -25,15 +25,12 @@ class Column:
     note: str  # its unit, and how it is known
     values: AnyArray  # (n,), not a number: unknown
     words: tuple[str, ...] = ()  # that the values stand for
-
-    @property
-    def is_cost(self) -> bool:
-        return self.note.endswith(MODELLED)
+    is_cost: bool = False  # a cost, or an error: of three digits
 
     @property
     def head(self) -> str:
         """What the column is called in a file."""
-        unit = self.note.split(",")[0] if self.is_cost else ""
+        unit = self.note.split(",")[0] if self.note.endswith(MODELLED) else ""
         return f"{self.name} [{unit}]" if unit else self.name
 
     @property
@@ -91,7 +88,13 @@ def columns(profile: Profile, shown: IntArray) -> list[Column]:
             values=results(profile)[shown], words=RESULTS,
         ),
     ]  # fmt: skip
-    if profile.has_cutoff:
+    if profile.has_errors:
+        errors = rows.column("squared_error")[shown]
+        found[1:] = [
+            Column(key="error", name="squared error", note=MEASURED, values=errors,
+                   is_cost=True)
+        ]  # fmt: skip
+    elif profile.has_cutoff:
         values = fixed.column("prediction")[shown]
         found.insert(
             3,
@@ -129,4 +132,5 @@ def _cost(
         digits = DIGITS - 1 - np.floor(np.log10(np.abs(values / worth)))
     power = 10.0 ** np.where(np.isfinite(digits), digits, 0)
     rounded = np.rint(values / worth * power) / power
-    return Column(key=key, name=key, note=f"{name}, {MODELLED}", values=rounded)
+    note = f"{name}, {MODELLED}"
+    return Column(key=key, name=key, note=note, values=rounded, is_cost=True)

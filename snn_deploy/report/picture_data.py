@@ -27,6 +27,11 @@ def _accuracy(profile: Profile) -> Table:
     return columns, [(t, *map(float, row)) for t, row in enumerate(found, 1)]
 
 
+def _error(profile: Profile) -> Table:
+    errors = profile.squared_error_at.tolist()
+    return ("timestep", "mean squared error"), [*enumerate(errors, 1)]
+
+
 def _timesteps(profile: Profile) -> Table:
     timesteps, counts = np.unique(profile.rows.column("timesteps"), return_counts=True)
     rows = zip(timesteps.tolist(), counts.tolist(), strict=True)
@@ -82,6 +87,7 @@ def _activity(profile: Profile) -> Table:
 
 DATA: dict[str, Callable[[Profile], Table]] = {
     "accuracy": _accuracy,
+    "error": _error,
     "timesteps": _timesteps,
     "parts": _parts,
     "spread": _spread,

@@ -169,6 +169,22 @@ def draw_accuracy(figure: "Figure", profile: Profile, colors: Colors) -> None:
     axes.set_ylabel("accuracy [%]")
 
 
+def draw_error(figure: "Figure", profile: Profile, colors: Colors) -> None:
+    """Draw the mean squared error of values that are taken at a timestep."""
+    errors = profile.squared_error_at
+    n = len(errors)
+    axes = figure.subplots()
+    marker = "o" if n <= MOST_BARS else ""
+    steps = np.arange(1, n + 1)
+    axes.plot(steps, errors, marker + "-", color=colors["full"], ms=3.5)
+    axes.set_ylim(0, 1.15 * max(axes.get_ylim()[1], 1e-30))
+    axes.set_xlim(0.5, n + 0.5)
+    whole_ticks(axes, n)
+    axes.grid(axis="y")
+    axes.set_xlabel("timesteps")
+    axes.set_ylabel("mean squared error")
+
+
 def draw_parts(figure: "Figure", profile: Profile, colors: Colors) -> None:
     """Draw the parts of the mean energy of an input, over the band of prices."""
     runs = _runs(profile, colors)
@@ -198,7 +214,7 @@ def draw_parts(figure: "Figure", profile: Profile, colors: Colors) -> None:
         if means_of.any():
             axes.barh([0], [0], color=colors[part], label=part)
     if any(parts.any() for parts in means):
-        _legend_above(figure, n_columns=4)
+        _legend_above(figure, n_columns=5)
 
 
 def draw_spread(figure: "Figure", profile: Profile, colors: Colors) -> None:
@@ -328,7 +344,8 @@ def draw_front(figure: "Figure", profile: Profile, colors: Colors) -> None:
 
 def _legend_above(figure: "Figure", n_columns: int = 2) -> None:
     figure.legend(
-        loc="outside upper left", ncols=n_columns, frameon=False, fontsize=SMALL,
+        loc="outside upper left", ncols=n_columns, handlelength=1.2, frameon=False,
+        fontsize=SMALL,
         handletextpad=0.5, columnspacing=1.2, borderpad=0.1,
     )  # fmt: skip
 
@@ -343,6 +360,7 @@ class Picture:
 
 PICTURES = {
     "accuracy": Picture(draw_accuracy, "accuracy"),
+    "error": Picture(draw_error, "error"),
     "timesteps": Picture(draw_timesteps, "timesteps"),
     "parts": Picture(draw_parts, "energy_parts"),
     "spread": Picture(draw_spread, "energy_inputs"),
@@ -357,12 +375,16 @@ def lacks(name: str, profile: Profile) -> str:
     has_labels = len(profile.accuracy_at) > 0
     unpriced = all(np.isnan(profile.rows.part(part)).all() for part in DRAWN)
     n_timesteps = profile.artifact.network.graph.training.timesteps
+    no_shares = "Unknown: the data have no labels."
+    if profile.has_errors:
+        no_shares = "None: answers are values, no classes."
     reasons = {
+        "error": not profile.has_errors and "None: answers are no values.",
         "timesteps": not profile.has_cutoff
         and f"No cutoff: every input took {n_timesteps} timesteps.",
-        "accuracy": not has_labels and "Unknown: the data have no labels.",
-        "classes": not has_labels and "Unknown: the data have no labels.",
-        "front": not has_labels and "Unknown: the data have no labels.",
+        "accuracy": not has_labels and no_shares,
+        "classes": not has_labels and no_shares,
+        "front": not has_labels and no_shares,
         "parts": unpriced and "Unknown: the target has no public price of energy.",
     }
     if name in ("front", "spread"):

@@ -25,6 +25,7 @@ from snn_deploy.profile.profile import Schedule, profile_inputs
 from snn_deploy.profile.rivals import fair
 from snn_deploy.profile.sweep import Bench
 from snn_deploy.profile.sweep_file import Sweep, Varied
+from snn_deploy.report.units import number
 from tests.build import TRAINING, chain, integrator, lif, linear, simulator
 
 N, N_IN, T = 20, 12, 8
@@ -197,7 +198,7 @@ def test_every_read_out_knows_its_unit(
 
 
 def test_a_profile_says_how_far_values_are_off(
-    network: sd.Network, x: FloatArray, wanted: FloatArray
+    network: sd.Network, x: FloatArray, wanted: FloatArray, tmp_path: Path
 ) -> None:
     y = wanted + 0.1
     profiled = network.profile(x, y, progress=False)
@@ -214,6 +215,11 @@ def test_a_profile_says_how_far_values_are_off(
     assert at[0] > at[-1]
     assert (means["accuracy"], summary["with_cutoff"]) == (None, None)
     assert "mean squared error" in repr(profiled)
+    page = profiled.report(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert f"a mean squared error of {number(at[-1])}" in page
+    assert "Error against timesteps" in page
+    assert "accuracy unknown" not in page
+    assert ">squared error<" in page  # of each input
     one_pass = summary["one_pass"]["mean_squared_error"]
     assert (Schedule.ONE_PASS in fair(profiled.profile)) == (one_pass <= at[-1])
 

@@ -93,6 +93,8 @@ def row(index: int, timesteps: int, **changes: Any) -> Row:
         "chip_timesteps": timesteps + 2,
         "stopped_early": timesteps < N_TIMESTEPS,
         "gap": 4 + index,
+        "squared_error": None,
+        "absolute_error": None,
         "spikes": 100 * timesteps,
         "synaptic_operations": 1000 * timesteps,
         "packets": 200 * timesteps,
