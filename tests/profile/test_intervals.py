@@ -12,6 +12,7 @@ from snn_deploy.profile.intervals import (
     paired_difference,
     paired_ratio,
     ratio,
+    share_interval,
 )
 from tests.build import rng
 
@@ -112,3 +113,13 @@ def test_what_never_changes_has_an_interval_of_no_width(compared: object) -> Non
     same = np.full(5, 2.0)
 
     assert compared(same, same) == Interval(mean=0.0, low=0.0, high=0.0)
+
+
+def test_the_interval_of_shares_is_scipys() -> None:
+    n_of, n = np.array([0, 7, 30]), np.array([30, 30, 30])
+
+    low, high = share_interval(n_of, n)
+
+    for i in range(3):
+        found = stats.binomtest(int(n_of[i]), 30).proportion_ci(0.95, "wilson")
+        assert (low[i], high[i]) == pytest.approx((found.low, found.high), abs=1e-5)

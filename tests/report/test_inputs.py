@@ -144,7 +144,9 @@ def test_hostile_text_cannot_end_the_data() -> None:
      (0.0, "0.00"), (1293.0, "1,290"), (9.996, "10.0"), (float("nan"), "unknown")],
 )  # fmt: skip
 def test_costs_have_three_digits(value: float, text: str) -> None:
-    column = Column(key="a", name="a", note="J, modelled", values=np.array([value]))
+    column = Column(
+        key="a", name="a", note="J, modelled", values=np.array([value]), is_cost=True
+    )
 
     assert column.text(0) == text
 
