@@ -5,9 +5,10 @@ import subprocess
 import sys
 import warnings
 
+import numpy as np
 import pytest
 
-from snn_deploy.backends.lava.compat import forking, import_lava
+from snn_deploy.backends.lava.compat import forking, import_lava, import_netx
 from snn_deploy.errors import BackendError
 
 BEHIND_IMPORT = """
@@ -114,3 +115,20 @@ def test_forking_is_for_a_while_and_without_warning() -> None:
 
     assert inside == "fork"
     assert multiprocessing.get_start_method(allow_none=True) == before
+
+
+def test_missing_lava_dl_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lava.lib.dl.netx.hdf5", None)
+
+    with pytest.raises(BackendError, match=r"netx needs lava.lib.dl.netx.hdf5, which"):
+        import_netx()
+
+
+def test_spikes_of_maps_can_be_put_in_a_row_on_any_numpy() -> None:
+    pytest.importorskip("lava.lib.dl.netx")
+    import_netx()
+    from lava.magma.core.process.ports.ports import ReshapePort
+
+    flat = ReshapePort(new_shape=(6,), old_shape=(3, 2)).get_transform_func_fwd()
+
+    assert flat(np.arange(6).reshape(3, 2)).tolist() == [0, 1, 2, 3, 4, 5]

@@ -292,11 +292,11 @@ def late(into: str) -> Graph:
     return chain(*first, *flat, layer, last, training=SHORT)
 
 
-def looped(delay: int) -> Graph:
+def looped(delay: int, late: int = 0) -> Graph:
     """Return neurons that send to themselves, and an output."""
     back = Linear(name="back", weight=linear("", 4, 4).weight, bias=np.zeros(4))
     nodes = (linear("fc", 6, 4), lif("a", (4,)), back, linear("out", 4, 2))
-    arrows = f"input>fc fc>a a>back:{delay} back>a a>out out>b"
+    arrows = f"input>fc:{late} fc>a a>back:{delay} back>a a>out out>b"
     return build((*nodes, lif("b", (2,))), arrows, shape=(6,), training=SHORT)
 
 
@@ -331,6 +331,7 @@ COUNTS = Training(timesteps=4, encoding=Encoding.EVENTS, largest_count=5)
             "b: receives the spikes of a up to 2 timesteps late, loihi2-netx",
         ),
         (looped(2), "a: sends to itself otherwise than by one matrix of weights one"),
+        (looped(1, 2), "a: sends to itself otherwise than by one matrix of weights"),
     ],
 )
 def test_what_netx_has_not_is_refused_with_what_to_train(

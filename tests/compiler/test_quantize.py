@@ -25,7 +25,18 @@ from snn_deploy.ir.quantized import (
 )
 from snn_deploy.ir.reference import Simulation
 from snn_deploy.ir.stimuli import Encoding, Stimulus
-from tests.build import RATE, chain, conv, graph, images, lif, linear, simulator, trains
+from tests.build import (
+    RATE,
+    chain,
+    conv,
+    graph,
+    images,
+    lif,
+    linear,
+    rng,
+    simulator,
+    trains,
+)
 
 
 def spikes_of(network: QuantizedGraph, stimuli: list[Stimulus]) -> IntArray:
@@ -258,3 +269,17 @@ def test_integers_of_a_file_that_fewer_bits_cannot_hold_are_refused() -> None:
     assert weights_on_grid(layer, 0, with_weights_of(8).precision).tolist() == [
         [32, -64, 34]
     ]
+
+
+@pytest.mark.parametrize("n_units", [199, 209, 211, 233])
+def test_weights_on_the_grid_of_a_layer_stay_in_single_precision(n_units: int) -> None:
+    steps = rng(n_units).integers(-127, 128, (6, 8))
+    steps[0, 0] = 127  # the largest weight and the threshold fix the grid
+    on_grid = (steps * np.float32(2 / n_units)).astype(np.float32)
+    layer = Linear(name="fc", weight=on_grid.astype(np.float64), bias=np.full(6, 0.01))
+    network = chain(layer, lif("a", (6,), threshold=np.array(1.0)), training=RATE)
+
+    found = quantize(to_spiking(network), read_target("loihi2-netx"))
+
+    np.testing.assert_array_equal(found.projections[0].synapses.weights, 2 * steps)
+    assert "round weights" not in {c.kind for c in found.changes}

@@ -98,6 +98,31 @@ def test_smaller_neurocores_take_more_of_them() -> None:
             {"lowest_voltage": np.array([-5, -6])},
             "one threshold for all neurons of a layer",
         ),
+        (
+            {"graded_input_only": True},
+            {"reset": Reset.SOFT, "max_spikes": 2},
+            "graded spikes of the input only",
+        ),
+        (
+            {"per_neuron_parameters": False},
+            {"voltage_decay": np.array([1, 2])},
+            "one decay for all neurons of a layer",
+        ),
+        (
+            {"initial_voltage": False},
+            {"initial_voltage": np.array(5)},
+            "no initial voltage but 0",
+        ),
+        (
+            {"refractory_max": 1},
+            {"refractory": 2},
+            r"refractory periods 0 to 1 \(needed: 0 to 2\)",
+        ),
+        (
+            {"bias_exponent_min": 6},
+            {"bias_mantissa": np.array(1), "bias_exponent": 5},
+            r"exponents of biases 6 to 7 \(needed: 5 to 5\)",
+        ),
         ({"current_decay_offset": 0}, {}, "another decay of the current"),
         (
             {"current_decay_min": 0},
@@ -190,3 +215,13 @@ def test_what_does_not_fit_is_refused_by_the_rules() -> None:
 
     with pytest.raises(FitError, match="does not fit"):
         retarget(graph(), chip)
+
+
+def test_branches_that_meet_are_refused_where_the_target_has_no_sums_of_them() -> None:
+    network = graph()
+    around = dense("input", "out", [[2, 4, 6], [2, 4, 6]], delay=2)
+    joined = replace(network, projections=(*network.projections, around))
+
+    retarget(joined, target())
+    with pytest.raises(FitError, match="out: receives what hidden and input send"):
+        retarget(joined, target(sums_of_branches=False))

@@ -52,7 +52,7 @@ def netx_network(seed: int) -> QuantizedGraph:
         populations.append(
             _neurons(rng, name, shape, synapses, largest, is_biased=not is_late)
         )
-        if is_late and len(shape) == 1 and rng.random() < 0.6:
+        if is_late and not has_delay and len(shape) == 1 and rng.random() < 0.6:
             weights = 2 * rng.integers(-40, 41, (shape[0], shape[0]))
             loop = DenseSynapses(weights=weights)
             projections.append(

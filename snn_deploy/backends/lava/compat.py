@@ -13,11 +13,14 @@ import dataclasses
 import importlib
 import multiprocessing
 import sys
+import types
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
+from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.errors import BackendError
 
 # between them they import every module of Lava that a run needs
@@ -58,6 +61,41 @@ def import_modules() -> None:
     with _hashable_dataclasses(), _start_method(None):
         for module in MODULES:
             importlib.import_module(module)
+
+
+def import_netx() -> Any:
+    """Return lava-dl's ``netx.hdf5.Network``, which runs ``.net`` files with Lava.
+
+    It imports lava-dl's module of object detection, which needs OpenCV and torchvision
+    and does nothing here. Where Lava reshapes spikes it uses a name of NumPy's that is
+    gone since 2.4; ``flatten`` needs it.
+
+    Raises
+    ------
+    BackendError
+        If Lava or lava-dl is not installed.
+    """
+    import_lava()
+    detection = "lava.lib.dl.slayer.object_detection"
+    sys.modules.setdefault(detection, types.ModuleType(detection))
+    ports = importlib.import_module("lava.magma.core.process.ports.ports")
+    ports.ReshapePort.get_transform_func_fwd = _reshaping
+    try:
+        with _hashable_dataclasses():
+            return importlib.import_module("lava.lib.dl.netx.hdf5").Network
+    except ModuleNotFoundError as error:
+        raise BackendError(
+            f"netx needs {error.name}, which is not installed: pip install --no-deps "
+            "--ignore-requires-python lava-dl, and torch"
+        ) from None
+
+
+def _reshaping(port: Any) -> Callable[[AnyArray], AnyArray]:
+    return partial(_reshaped, port.shape)
+
+
+def _reshaped(shape: Shape, data: AnyArray) -> AnyArray:
+    return data.reshape(shape)
 
 
 def _remedy(missing: str) -> str:

@@ -135,14 +135,15 @@ def unconnectable(graph: QuantizedGraph, target: Target) -> Iterator[Problem]:
     """Yield the connections that ``target`` cannot make, of a graph in local time.
 
     Without sums of branches a layer receives the spikes of one other, and if it is a
-    row of neurons those that it sent one timestep before.
+    row of neurons, to which that other sends without delay, those that it sent itself
+    one timestep before.
     """
     for population in graph.populations:
         arrivals = graph.projections_into(population)
         loops = [p for p in arrivals if p.source == population.name]
         others = [p for p in arrivals if p not in loops]
         if not target.precision.sums_of_branches:
-            yield from _loops(loops, target)
+            yield from _loops(loops, others, target)
             yield from _branches(graph, population, others, target)
         for projection in others:
             is_dense = isinstance(projection.synapses, DenseSynapses)
@@ -157,16 +158,20 @@ def unconnectable(graph: QuantizedGraph, target: Target) -> Iterator[Problem]:
                 )
 
 
-def _loops(loops: Sequence[Projection], target: Target) -> Iterator[Problem]:
+def _loops(
+    loops: Sequence[Projection], others: Sequence[Projection], target: Target
+) -> Iterator[Problem]:
+    is_late = any(p.longest_delay for p in others)
     for loop in loops:
         is_plain = isinstance(loop.synapses, DenseSynapses) and loop.longest_delay == 1
-        if len(loops) > 1 or not is_plain:
+        if len(loops) > 1 or is_late or not is_plain:
             yield Problem(
                 where=loop.target,
                 what="sends to itself otherwise than by one matrix of weights one "
-                f"timestep later, all that {target.name} can do",
+                f"timestep later, beside spikes that come in time, all that "
+                f"{target.name} can do",
                 advice="train the recurrent connection as one fully connected layer, "
-                "without delays",
+                "without delays there or of what else the layer receives",
             )
 
 

@@ -317,7 +317,8 @@ def _exact_threshold(node: Neuron, unit: FloatArray) -> FloatArray:
     if not isinstance(node, Lif):
         return unit
     threshold = per_channel(node.threshold, node)
-    exact = threshold / np.maximum(np.floor(threshold / unit * (1 + 1e-9)), 1)
+    units = np.floor(threshold / unit * (1 + FLOAT32))  # of a peak on the grid
+    exact = threshold / np.maximum(units, 1)
     if np.all(unit == unit[0]):
         return np.full_like(exact, exact[0]) if np.ptp(threshold) == 0 else unit
     return exact

@@ -3,7 +3,6 @@
 from snn_deploy.cutoff.rules import (
     certain,
     fixed,
-    on_chip,
     retry,
     risk,
     softmax,
@@ -11,13 +10,4 @@ from snn_deploy.cutoff.rules import (
     topk,
 )
 
-__all__ = [
-    "certain",
-    "fixed",
-    "on_chip",
-    "retry",
-    "risk",
-    "softmax",
-    "spikecp",
-    "topk",
-]
+__all__ = ["certain", "fixed", "retry", "risk", "softmax", "spikecp", "topk"]

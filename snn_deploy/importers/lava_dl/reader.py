@@ -86,7 +86,9 @@ def read_lava_dl(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
         count = int(scalar(simulation.get("largestCount", 1))) if events else 1
         functional = simulation.get("functional")
         functional = None if functional is None else Functional(functional)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (
+        KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError
+    ) as error:  # fmt: skip
         raise ModelError(
             f"{path}: not a network of lava-dl, or damaged ({error}); export it again "
             "with export_hdf5"
