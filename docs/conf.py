@@ -4,6 +4,7 @@ import contextlib
 import io
 import sys
 from pathlib import Path
+from typing import Any
 
 from snn_deploy.cli import COMMANDS, main, name_of
 from snn_deploy.version import __version__
@@ -61,3 +62,24 @@ def write_commands() -> None:
 
 if "sphinx" in sys.modules:
     write_commands()
+
+# what screen readers miss in the pages of Sphinx and furo
+SPOKEN = {
+    ' role="heading">': ' role="heading" aria-level="2">',
+    '<aside class="sidebar-drawer"': '<aside aria-label="pages" class="sidebar-drawer"',
+    '<aside class="toc-drawer': '<aside aria-label="this page" class="toc-drawer',
+}
+
+
+def make_readable(app: Any, error: Exception | None) -> None:
+    """Complete the roles and names in the pages that were written."""
+    for path in Path(app.outdir).rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        for written, spoken in SPOKEN.items():
+            text = text.replace(written, spoken)
+        path.write_text(text, encoding="utf-8")
+
+
+def setup(app: Any) -> None:
+    """Tell Sphinx what to do at its end."""
+    app.connect("build-finished", make_readable)
