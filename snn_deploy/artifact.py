@@ -22,6 +22,7 @@ from snn_deploy.files.writing import write_whole
 from snn_deploy.ir.codec import CodecError, decode, encode
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import UPDATE_ORDER
+from snn_deploy.names import shown
 from snn_deploy.version import __version__
 
 FORMAT = "snn-deploy network"
@@ -69,7 +70,7 @@ class Artifact:
                 f"timesteps, an input lasts {n_timesteps}; run snn-deploy calibrate "
                 "again"
             )
-        n_classes = self.network.graph.readout.size
+        n_classes = self.network.graph.head.n_outputs
         if mine is not None and len(mine.steps) not in (0, n_classes):
             raise CalibrationError(
                 f"{self.network.graph.name}: the thresholds are for {len(mine.steps)} "
@@ -80,6 +81,30 @@ class Artifact:
 def pack(network: MappedNetwork, calibration: Calibration | None = None) -> Artifact:
     """Return ``network`` with its hash."""
     return Artifact(network=network, sha256=sha256_of(network), calibration=calibration)
+
+
+def answering(artifact: Artifact, head: str | None) -> Artifact:
+    """Return the same network, one of whose heads answers: by name; ``None``: as it is.
+
+    The thresholds of another head are left out.
+
+    Raises
+    ------
+    ArtifactError
+        If it has no head of that name.
+    """
+    network = artifact.network
+    graph = network.graph
+    if head is None or graph.head.name == head:
+        return artifact
+    names = [one.name for one in graph.heads]
+    if head not in names:
+        raise ArtifactError(
+            f"{graph.name}: no head is called {shown(head)}; choose from "
+            f"{', '.join(filter(None, names)) or 'none: it has a single one'}"
+        )
+    training = replace(graph.training, answers=head)
+    return pack(replace(network, graph=replace(graph, training=training)))
 
 
 def priced(artifact: Artifact, price_set: str) -> Artifact:

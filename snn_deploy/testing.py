@@ -66,7 +66,7 @@ def measure(
     artifact = read_artifact(Path(network))
     graph = artifact.network.graph
     inputs = read_data(
-        Path(data), graph.source.shape, graph.training, n_outputs=graph.readout.size
+        Path(data), graph.source.shape, graph.training, n_outputs=graph.head.n_outputs
     )
     calibration = artifact.calibration if has_cutoff else None
     found = profile_inputs(

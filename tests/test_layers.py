@@ -34,7 +34,7 @@ ALLOWED = {
     "backends": "arrays chip errors fixedpoint ir",
     "cutoff": "arrays backends data errors fixedpoint ir showing",
     "costs": "arrays backends chip ir",
-    "artifact": "arrays cutoff errors files ir version",
+    "artifact": "arrays cutoff errors files ir names version",
     "profile": "arrays artifact backends chip compiler costs cutoff data "
     "errors files importers ir names version",
     "verify": "arrays artifact backends compiler cutoff data errors files "

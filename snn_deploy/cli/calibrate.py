@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snn_deploy.cli.console import add_json_option
-from snn_deploy.cli.reading import positive, share
+from snn_deploy.cli.reading import add_head, positive, share
 
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
@@ -25,6 +25,7 @@ def add_to(commands: Any) -> None:
         description="Find the threshold of the cutoff and write it into the .snn file.",
     )
     parser.add_argument("network", type=Path, help="a compiled network, .snn")
+    add_head(parser, "the outputs that decide when to stop")
     parser.add_argument(
         "--data", type=Path, required=True, help="calibration inputs, .npz"
     )
@@ -87,14 +88,14 @@ def add_to(commands: Any) -> None:
 
 def call(options: argparse.Namespace) -> None:
     """Run the calibration inputs for all timesteps and store the thresholds."""
-    from snn_deploy.artifact import pack, read_artifact, write_artifact
+    from snn_deploy.artifact import pack, write_artifact
     from snn_deploy.cli.calibration import show_budgets, show_classes, verdict
     from snn_deploy.cli.console import give_json, out
-    from snn_deploy.cli.reading import note_repeated, read_inputs
+    from snn_deploy.cli.reading import note_repeated, read_inputs, read_network
     from snn_deploy.cutoff.calibrate import best_score, calibrate, require_inputs
 
     settings = read_settings(options)
-    artifact = read_artifact(options.network)
+    artifact = read_network(options)
     data = read_inputs(options.data, artifact.network.graph)
     _check(artifact, data, settings)
     note_repeated(data, options.data)

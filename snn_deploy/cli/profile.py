@@ -18,6 +18,7 @@ from snn_deploy.cli.profile_tables import (
     show_targets,
 )
 from snn_deploy.cli.reading import (
+    add_head,
     add_model_options,
     add_worker_options,
     positive,
@@ -52,6 +53,7 @@ def add_to(commands: Any) -> None:
         description="Run a data set with the cutoff and without, and price each input.",
     )
     parser.add_argument("network", type=Path, help="a compiled network, .snn")
+    add_head(parser, "the outputs that are measured")
     parser.add_argument("--data", type=Path, required=True, help="inputs, .npz")
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("profile"), help="folder (profile/)"
@@ -188,19 +190,20 @@ def call(options: argparse.Namespace) -> None:
 
 def _checked(options: argparse.Namespace) -> _Job:
     """Read what is asked; what cannot be done fails now, not at the end."""
-    from snn_deploy.artifact import priced, read_artifact
+    from snn_deploy.artifact import priced
     from snn_deploy.chip.target_file import read_target
     from snn_deploy.cli.console import out
     from snn_deploy.cli.reading import (
         asked_calibration,
         note_overlap,
         read_inputs,
+        read_network,
         read_trained,
     )
     from snn_deploy.cutoff.drift import audits
     from snn_deploy.profile.targets import lay_out
 
-    artifact = read_artifact(options.network)
+    artifact = read_network(options)
     targets = [read_target(name) for name in options.targets]
     if options.prices is not None:
         artifact = priced(artifact, options.prices)
@@ -210,7 +213,7 @@ def _checked(options: argparse.Namespace) -> _Job:
     calibration = asked_calibration(artifact, options, data)
     if calibration is not None:
         note_overlap(calibration, data, options.data)
-    if graph.readout.size == 1:
+    if graph.head.n_outputs == 1:
         out("no cutoff: the network has one output, a value and no class")
     elif data.targets is not None and calibration is None:
         out("no cutoff: y holds values, and an early stop needs classes")

@@ -143,12 +143,11 @@ def _told(options: argparse.Namespace, balance_on: Any = None) -> ReadOptions:
 
 def show_gap(graph: "Graph", path: Path) -> None:
     """Print what the conversion to spikes costs on the inputs of ``--balance-on``."""
-    from snn_deploy.arrays import n_neurons
     from snn_deploy.cli.console import out
     from snn_deploy.data.data import read_data
     from snn_deploy.verify.conversion_gap import conversion_gap
 
-    n_outputs = n_neurons(graph.output.output_shape)
+    n_outputs = graph.head.n_outputs
     data = read_data(path, graph.input.shape, graph.training, n_outputs=n_outputs)
     if data.y is None:
         return
@@ -162,12 +161,35 @@ def show_gap(graph: "Graph", path: Path) -> None:
         out(f"  T {timesteps:3d}  {accuracy:7.1%}  {points:+6.1f} points")
 
 
+def add_head(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the option that chooses among heads."""
+    parser.add_argument(
+        "--head", metavar="NAME", help=f"{what}, of several (default: the first)"
+    )
+
+
+def read_network(options: argparse.Namespace) -> "Artifact":
+    """Return the compiled network, of whose heads the one that is asked answers."""
+    from snn_deploy.artifact import answering, read_artifact
+
+    artifact = read_artifact(options.network)
+    asked = answering(artifact, options.head)
+    if artifact.calibration is not None and asked.calibration is None:
+        name = artifact.network.graph.head.name
+        print(
+            f"note: {options.network}: the cutoff looks at the head {name}, so none "
+            f"is used for {options.head}",
+            file=sys.stderr,
+        )
+    return asked
+
+
 def read_inputs(path: Path, graph: "QuantizedGraph") -> "Data":
     """Return the inputs at ``path`` for a network; on stderr, what it does not get."""
     from snn_deploy.data.data import read_data
 
     data = read_data(
-        path, graph.source.shape, graph.training, n_outputs=graph.readout.size
+        path, graph.source.shape, graph.training, n_outputs=graph.head.n_outputs
     )
     note_remarks(data.remarks(), path)
     return data

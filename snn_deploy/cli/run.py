@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from snn_deploy.backends.registry import BACKENDS, DEFAULT
 from snn_deploy.cli.console import add_json_option
-from snn_deploy.cli.reading import positive
+from snn_deploy.cli.reading import add_head, positive
 from snn_deploy.errors import DataError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def add_to(commands: Any) -> None:
         description="Run inputs and show their outputs at every timestep.",
     )
     parser.add_argument("network", type=Path, help="a compiled network, .snn")
+    add_head(parser, "the outputs that are shown")
     parser.add_argument("--data", type=Path, required=True, help="inputs, .npz")
     parser.add_argument(
         "--index",
@@ -172,12 +173,16 @@ def _check_indices(options: argparse.Namespace, n: int) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from snn_deploy.artifact import read_artifact
     from snn_deploy.backends.registry import open_backend
-    from snn_deploy.cli.reading import asked_calibration, note_overlap, read_inputs
+    from snn_deploy.cli.reading import (
+        asked_calibration,
+        note_overlap,
+        read_inputs,
+        read_network,
+    )
     from snn_deploy.cli.watch import watch_inputs
 
-    artifact = read_artifact(options.network)
+    artifact = read_network(options)
     data = read_inputs(options.data, artifact.network.graph)
     options.index = options.index or [0]
     _check_indices(options, len(data))
@@ -270,8 +275,8 @@ def _is_class(artifact: "Artifact", data: "Data") -> bool:
     """Return whether the largest output is the answer; else each one is a value."""
     from snn_deploy.ir.heads import HeadKind
 
-    head, *_ = artifact.network.graph.heads
-    return data.targets is None and head.kind is HeadKind.CLASS
+    kind = artifact.network.graph.head.kind
+    return data.targets is None and kind is HeadKind.CLASS
 
 
 def _values(result: "RunResult", artifact: "Artifact") -> "FloatArray":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from snn_deploy.cli.compile import not_negative
 from snn_deploy.cli.console import add_json_option
-from snn_deploy.cli.reading import add_model_options, positive
+from snn_deploy.cli.reading import add_head, add_model_options, positive
 from snn_deploy.errors import ArtifactError, BackendError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def add_to(commands: Any) -> None:
         "the integers are not what the model compiles to.",
     )
     parser.add_argument("network", type=Path, help="a compiled network, .snn")
+    add_head(parser, "the outputs that are compared")
     parser.add_argument(
         "--against", type=Path, required=True, help="the model, as compile reads it"
     )
@@ -47,11 +48,10 @@ def add_to(commands: Any) -> None:
 
 def call(options: argparse.Namespace) -> None:
     """Verify and print; an error if the integers are not what they should be."""
-    from snn_deploy.artifact import read_artifact
     from snn_deploy.cli.console import give_json
-    from snn_deploy.cli.reading import read_inputs, read_trained
+    from snn_deploy.cli.reading import read_inputs, read_network, read_trained
 
-    artifact = read_artifact(options.network)
+    artifact = read_network(options)
     data = read_inputs(options.data, artifact.network.graph)
     model = read_trained(options.against, options, artifact.network.graph)
     verification = make_verification(

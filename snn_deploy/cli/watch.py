@@ -51,7 +51,7 @@ def watch_inputs(
 
     show = _show_live if sys.stdout.isatty() else _show_lines
     graph = artifact.network.graph
-    is_class = data.targets is None and graph.heads[0].kind is HeadKind.CLASS
+    is_class = data.targets is None and graph.head.kind is HeadKind.CLASS
     for index in indices:
         activity = _counted(artifact, data, index)
         title = f"input {index}"

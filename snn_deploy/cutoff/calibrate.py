@@ -144,7 +144,7 @@ def best_score(evidence: Evidence, settings: Settings) -> Settings:
 
 def refuse_values(data: Data, graph: QuantizedGraph) -> None:
     """Raise a ``CalibrationError`` if answers are values, where nothing leads."""
-    head, *_ = graph.heads
+    head = graph.head
     is_told = head.kind is HeadKind.VALUES and head.name
     if data.targets is None and not is_told:
         return

@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from snn_deploy.arrays import BoolArray, IntArray
+from snn_deploy.arrays import BoolArray, FloatArray, IntArray
 from snn_deploy.backends.protocol import BatchProgram, Program, Session
 from snn_deploy.backends.results import Activity, Block, Counts, RunResult, n_rows_of
 from snn_deploy.cutoff.decision import Cutoff, GapCutoff, looks_of, never
@@ -75,7 +75,7 @@ def block_of(
     n_timesteps = graph.training.timesteps
     n_rows, n_links = _n_rows(network), len(network.crossings.links)
     block = Block(
-        scores=np.zeros((n, n_timesteps, graph.readout.size), np.int64),
+        scores=np.zeros((n, n_timesteps, graph.head.n_outputs), np.int64),
         timesteps=np.zeros(n, np.int64),
         counts=Counts.none((n, n_rows), len(network.cores), n_links),
         depth=graph.depth,
@@ -147,7 +147,24 @@ def _run_alone(
     """Let the machine stop the inputs by itself, if it can."""
     if not isinstance(cutoff, GapCutoff) or not isinstance(program, BatchProgram):
         return None
-    betas = cutoff.betas(network.graph.training.timesteps)
+    graph = network.graph
+    betas = cutoff.betas(graph.training.timesteps)
+    if len(graph.heads) > 1 and np.isfinite(betas).any():
+        return None  # the machine's gap is that of all outputs
+    whole = _of_lengths(program, stimuli, betas, is_counted=is_counted)
+    if whole is None or len(graph.heads) == 1:
+        return whole
+    return replace(whole, scores=whole.scores[..., graph.part])
+
+
+def _of_lengths(
+    program: BatchProgram,
+    stimuli: Sequence[Stimulus],
+    betas: FloatArray,
+    *,
+    is_counted: bool,
+) -> Block | None:
+    """Run inputs, those that end earlier until then."""
     ends = ends_of(stimuli, len(betas))
     if (ends == len(betas)).all():
         return program.run(stimuli, betas, is_counted=is_counted)
@@ -246,11 +263,12 @@ def _timesteps(
     """
     training, n = network.graph.training, len(stimuli)
     ends = ends_of(stimuli, training.timesteps)
-    scores = np.zeros((n, training.timesteps, network.graph.readout.size), np.int64)
+    part, n_outputs = network.graph.part, network.graph.head.n_outputs
+    scores = np.zeros((n, training.timesteps, n_outputs), np.int64)
     while (record := session.step()) is not None:
         t, inputs = record.timestep, record.inputs
         before = scores[inputs, t - 2] if t > 1 else None
-        new = _accumulated(training.functional, before, record.readout)
+        new = _accumulated(training.functional, before, record.readout[:, part])
         scores[inputs, t - 1] = new
         done = cutoff(new, t) | (t == ends[inputs])
         is_over = np.zeros(n, np.bool_)

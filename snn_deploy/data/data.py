@@ -224,7 +224,10 @@ def check_data(
     """Return the inputs among the arrays of ``path``; see ``read_data``."""
     is_events = training.encoding is Encoding.EVENTS
     name = "spikes" if is_events else "x"
+    truths = arrays
     arrays = as_named(path, arrays, name)
+    if (head := training.head) is not None and head.name in truths:
+        arrays["y"] = truths[head.name]
     notes = []
     if is_recorded(arrays[name]):
         arrays, note = binned(path, arrays, name, input_shape, training)
@@ -258,8 +261,7 @@ def check_data(
 
 def _with_truths(path: Path, data: Data, y: AnyArray, n_outputs: int | None) -> Data:
     """Return the inputs with what the outputs should be: labels, or values."""
-    n, heads = len(data), data.training.heads
-    head = heads[0] if heads else None
+    n, head = len(data), data.training.head
     if are_values(y, n_outputs, head):
         return replace(data, targets=values_of(path, y, n, n_outputs, head))
     if n_outputs == 1:

@@ -61,7 +61,7 @@ def _from_folder(
 
 def _read(path: Path, graph: QuantizedGraph) -> Data:
     return read_data(
-        path, graph.source.shape, graph.training, n_outputs=graph.readout.size
+        path, graph.source.shape, graph.training, n_outputs=graph.head.n_outputs
     )
 
 

@@ -131,6 +131,7 @@ class _Writer:
             "input_low": training.input_low,
             "input_high": training.input_high,
             "is_on_grid": int(self.source.is_on_grid),
+            "answers": training.answers,
             "heads": json.dumps(encode(training.heads, {})),
         }
 

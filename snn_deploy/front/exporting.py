@@ -55,6 +55,11 @@ def export_c(
         If its rule needs more than integers.
     """
     graph = artifact.network.graph
+    if artifact.calibration is not None and len(graph.heads) > 1:
+        raise CalibrationError(
+            f"{graph.name}: has {len(graph.heads)} heads, and the cutoff in C looks at "
+            "all outputs; export the network before it is calibrated"
+        )
     if data is None:
         stimuli = drawn_stimuli(graph, n_inputs)
     else:

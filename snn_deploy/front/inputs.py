@@ -46,7 +46,7 @@ def as_data(x: Any, y: Any, graph: QuantizedGraph) -> Data:
         arrays,
         graph.source.shape,
         graph.training,
-        n_outputs=graph.readout.size,
+        n_outputs=graph.head.n_outputs,
     )
 
 
@@ -80,6 +80,8 @@ def _with_labels(arrays: dict[str, AnyArray], y: Any) -> dict[str, AnyArray]:
         return arrays
     if {key for key in arrays if key.lower() in LABELS}:
         raise DataError("x brings its own labels; leave y out")
+    if isinstance(y, Mapping):  # by head
+        return {**arrays, **{str(head): as_array(truths) for head, truths in y.items()}}
     return {**arrays, "y": as_array(y)}
 
 

@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from snn_deploy.artifact import Artifact, pack, read_artifact, write_artifact
+from snn_deploy.artifact import (
+    Artifact,
+    answering,
+    pack,
+    read_artifact,
+    write_artifact,
+)
 from snn_deploy.backends.registry import open_backend
 from snn_deploy.chip.target import Target
 from snn_deploy.chip.target_file import read_target, target_names
@@ -124,13 +130,20 @@ class Network:
             energy_j=row.energy_j,
             latency_s=row.latency_s,
             values=tuple(graph.in_units(scores[-1], len(scores)).tolist()),
-            is_class=graph.heads[0].kind is HeadKind.CLASS,
+            is_class=graph.head.kind is HeadKind.CLASS,
         )
 
     @property
     def calibration(self) -> Calibration | None:
         """The thresholds of the cutoff; ``None`` before ``calibrate``."""
         return self.artifact.calibration
+
+    def answering(self, head: str) -> "Network":
+        """Return the same network, whose answers are those of the head of that name.
+
+        It is not calibrated, unless that head answers already.
+        """
+        return Network(answering(self.artifact, head), self.graph)
 
     def calibrate(
         self,

@@ -12,7 +12,7 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray, n_neurons, read_only
 from snn_deploy.errors import ModelError
-from snn_deploy.ir.heads import Head, check_heads, heads_of
+from snn_deploy.ir.heads import Head, check_heads, heads_of, part_of
 from snn_deploy.ir.neurons import Qcfs, Relu
 from snn_deploy.ir.nodes import Input, Node, Signal
 from snn_deploy.ir.order import LoopError, in_order
@@ -56,6 +56,7 @@ class Training:
     functional: Functional = Functional.SUM
     largest_count: int = 1  # events of one timestep and position
     heads: tuple[Head, ...] = ()  # empty: one, of all outputs
+    answers: str = ""  # the head whose answer is told, and ends a run; empty: the first
     input_low: float = 0.0  # what data hold where x is 0, the least byte,
     input_high: float = 1.0  # and where it is 1, the largest
 
@@ -63,6 +64,11 @@ class Training:
     def input_range(self) -> tuple[float, float]:
         """What the values of data reach from and to."""
         return self.input_low, self.input_high
+
+    @property
+    def head(self) -> Head | None:
+        """The head that answers, if heads are told."""
+        return part_of(self.heads, self.answers)[0] if self.heads else None
 
     @property
     def largest_value(self) -> int:
@@ -164,7 +170,9 @@ class Graph:
             )
         for edge in self.edges:
             _check_edge(self, edge)
-        check_heads(self.name, self.training.heads, n_neurons(self.output.output_shape))
+        n_outputs = n_neurons(self.output.output_shape)
+        training = self.training
+        check_heads(self.name, training.heads, n_outputs, training.answers)
         _ = self.order
 
     def _check_names(self) -> None:
@@ -229,6 +237,11 @@ class Graph:
         is_mean = bool(self.nodes_of(Qcfs) or self.nodes_of(Relu))
         n_outputs = n_neurons(self.output.output_shape)
         return heads_of(self.training.heads, n_outputs, is_mean=is_mean)
+
+    @property
+    def head(self) -> Head:
+        """The head that answers."""
+        return part_of(self.heads, self.training.answers)[0]
 
     def free_name(self, wanted: str) -> str:
         """Return ``wanted``, made longer until no layer has this name."""

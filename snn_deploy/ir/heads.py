@@ -57,8 +57,27 @@ def heads_of(
     return (Head(name="", n_outputs=n_outputs, kind=kind, is_mean=is_mean),)
 
 
-def check_heads(where: str, heads: tuple[Head, ...], n_outputs: int) -> None:
-    """Raise a ``ModelError`` unless the heads are all the outputs, each its own."""
+def part_of(heads: tuple[Head, ...], asked: str) -> tuple[Head, slice]:
+    """Return the head that is called so, or the first, and which outputs are its."""
+    names = [head.name for head in heads]
+    position = names.index(asked) if asked else 0
+    first = sum(head.n_outputs for head in heads[:position])
+    return heads[position], slice(first, first + heads[position].n_outputs)
+
+
+def check_heads(
+    where: str, heads: tuple[Head, ...], n_outputs: int, asked: str = ""
+) -> None:
+    """Raise a ``ModelError`` unless the heads are all the outputs, each its own.
+
+    ``asked`` is the one that answers, if it is not the first.
+    """
+    names = [head.name for head in heads]
+    if asked and asked not in names:
+        raise ModelError(
+            f"{where}: no head is called {shown(asked)}; choose from "
+            f"{', '.join(names) or 'none: it has a single one'}"
+        )
     if not heads:
         return
     n = sum(head.n_outputs for head in heads)

@@ -25,7 +25,7 @@ from snn_deploy.fixedpoint import (
     VOLTAGE_LIMIT,
 )
 from snn_deploy.ir.graph import LARGEST_LAYER, Training
-from snn_deploy.ir.heads import Head, check_heads, heads_of
+from snn_deploy.ir.heads import Head, check_heads, heads_of, part_of
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.order import LoopError, by_depth
 from snn_deploy.ir.synapses import Synapses, freeze
@@ -288,7 +288,8 @@ class QuantizedGraph:
             )
         if self.output not in self._by_name:
             raise PassError(f"{self.output}: is read out, but is not a population")
-        check_heads(self.name, self.training.heads, self.readout.size)
+        training = self.training
+        check_heads(self.name, training.heads, self.readout.size, training.answers)
         for projection in self.projections:
             self._check_ends(projection)
         _ = self.order
@@ -390,19 +391,29 @@ class QuantizedGraph:
         """What the outputs stand for."""
         return heads_of(self.training.heads, self.readout.size)
 
+    @property
+    def head(self) -> Head:
+        """The head that answers: its outputs are accumulated, the others are left."""
+        return part_of(self.heads, self.training.answers)[0]
+
+    @property
+    def part(self) -> slice:
+        """Which neurons of the read-out are the outputs of the head that answers."""
+        return part_of(self.heads, self.training.answers)[1]
+
     def in_units(self, outputs: AnyArray, timesteps: AnyArray | int) -> FloatArray:
         """Return accumulated outputs ``(..., n_outputs)`` in the network's units.
 
-        They are those after so many timesteps: one number, or ``(...,)``.
+        They are those of the head that answers, after so many timesteps: one number, or
+        ``(...,)``.
         """
-        readout = self.readout
-        sizes = [head.n_outputs for head in self.heads]
-        unit = np.repeat([head.scale for head in self.heads], sizes)
+        readout, head = self.readout, self.head
+        unit = np.full(head.n_outputs, head.scale)
         if not readout.spikes:
-            unit = unit * np.broadcast_to(readout.scale, readout.shape).ravel()
-        is_mean = np.repeat([head.is_mean for head in self.heads], sizes)
+            whole = np.broadcast_to(readout.scale, readout.shape).ravel()
+            unit = unit * whole[self.part]
         passed = np.expand_dims(np.maximum(timesteps, 1), -1)
-        values: FloatArray = outputs * unit / np.where(is_mean, passed, 1)
+        values: FloatArray = outputs * unit / (passed if head.is_mean else 1)
         return values
 
     @property

@@ -44,8 +44,7 @@ class Pricing:
         self.network = network
         self.labels = labels
         self.targets = targets
-        head, *_ = network.graph.heads
-        self.is_class = targets is None and head.kind is HeadKind.CLASS
+        self.is_class = targets is None and network.graph.head.kind is HeadKind.CLASS
         self.hashes = hashes
         self.lengths = lengths
         self.prices = prices_for(network, monitor)

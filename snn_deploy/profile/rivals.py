@@ -38,9 +38,7 @@ def fair(profile: Profile) -> list[Schedule]:
 
 def _goodness(profile: Profile, rows: Rows) -> float:
     """Return a number that is larger for better answers; NaN: unknown."""
-    if profile.artifact.network.graph.heads[0].kind is HeadKind.VALUES or (
-        rows.has_errors
-    ):
+    if profile.artifact.network.graph.head.kind is HeadKind.VALUES or (rows.has_errors):
         return -float(rows.column("squared_error").mean())
     if rows.has_labels:
         return int(np.count_nonzero(rows.is_right))

@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from snn_deploy.arrays import n_neurons
 from snn_deploy.artifact import pack
 from snn_deploy.backends.registry import open_backend
 from snn_deploy.chip.target_file import read_target
@@ -106,7 +105,7 @@ class Bench:
         }
 
     def _data(self, path: Path, graph: Graph) -> Data:
-        n_outputs = n_neurons(graph.output.output_shape)
+        n_outputs = graph.head.n_outputs
         return read_data(path, graph.input.shape, graph.training, n_outputs=n_outputs)
 
 

@@ -97,8 +97,7 @@ class FormComparison:
     @property
     def has_answers(self) -> bool:
         """Whether outputs answer with a class, and not each with a value."""
-        head, *_ = self.found.heads
-        return self.targets is None and head.kind is HeadKind.CLASS
+        return self.targets is None and self.found.head.kind is HeadKind.CLASS
 
     def add(self, stimuli: Sequence[Stimulus]) -> None:
         """Run a batch of inputs, all of the same length, in every form.

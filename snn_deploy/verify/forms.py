@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from snn_deploy.arrays import AnyArray, FloatArray, IntArray, Shape, spread
-from snn_deploy.compiler.lower.collect import Arrival, collect
+from snn_deploy.compiler.lower.collect import Arrival, by_synapse, collect
 from snn_deploy.fixedpoint import DECAY_BITS, INPUT_SHIFT, VOLTAGE_LIMIT
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Comparison, Lif, Neuron, Reset
@@ -151,11 +151,10 @@ def _along(bias: FloatArray, shape: Shape) -> FloatArray:
 
 
 def _float_inflow(arrival: Arrival, like: Inflow, population: Population) -> Inflow:
-    weight = arrival.layer.weight
     unit = population.scale.reshape(-1) * 2.0 ** (INPUT_SHIFT + like.exponent)
     late = spread(arrival.axon_delay, like.source_shape).astype(np.int64)
     return replace(
         like,
-        mantissas=weight / unit.reshape(-1, *(1,) * (weight.ndim - 1)),
+        mantissas=arrival.layer.weight / by_synapse(unit, arrival.layer),
         delays=late + arrival.delay,
     )

@@ -171,4 +171,5 @@ def answers(graph: QuantizedGraph, response: Response) -> IntArray:
 def outputs(graph: QuantizedGraph, response: Response) -> FloatArray:
     """Return the accumulated outputs, ``(n, n_timesteps, n_outputs)``."""
     z = response.spikes if graph.readout.spikes else response.voltage
-    return accumulate(z.astype(np.float64), graph.training.functional)
+    z = z.reshape(*z.shape[:2], -1)[..., graph.part].astype(np.float64)
+    return accumulate(z, graph.training.functional)

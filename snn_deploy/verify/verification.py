@@ -55,7 +55,8 @@ def verify(
     """
     found = artifact.network.graph
     n_timesteps = found.one_pass_of or found.training.timesteps
-    training = replace(model.training, timesteps=n_timesteps)
+    told = found.training.answers
+    training = replace(model.training, timesteps=n_timesteps, answers=told)
     model = replace(model, training=training, name=found.name)
     is_one_pass = found.one_pass_of > 0
     fresh = compile_model(model, artifact.network.target, one_pass=is_one_pass)

@@ -139,7 +139,8 @@ def wire(root: Any, *edges: tuple[str, str]) -> None:
 def two_outputs(root: Any) -> None:
     root.copy("nodes/output", "nodes/second")
     edges = [tuple(e.decode() for e in pair) for pair in root["edges"][()]]
-    wire(root, *edges, ("lif", "second"))
+    (last,) = [source for source, target in edges if target == "output"]
+    wire(root, *edges, (last, "second"))
 
 
 def tall(root: Any) -> None:
@@ -150,7 +151,7 @@ def tall(root: Any) -> None:
 
 
 GRAPHS: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "two outputs": (two_outputs, r"2 nodes of kind Output \(output, second\)"),
+    "two outputs": (two_outputs, "is read out as two outputs; leave one of them out"),
     "no edges": (lambda root: put(root, "edges", None), "nothing leads from the input"),
     "an edge to nowhere": (
         lambda root: wire(root, ("input", "gone")),

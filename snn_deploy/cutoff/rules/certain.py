@@ -128,6 +128,11 @@ def largest_changes(graph: QuantizedGraph) -> tuple[FloatArray, FloatArray]:
     CalibrationError
         If the read-out forgets or wraps, so that no such bound holds.
     """
+    gains, steps = _of_all_outputs(graph)
+    return gains[graph.part, graph.part], steps[graph.part]
+
+
+def _of_all_outputs(graph: QuantizedGraph) -> tuple[FloatArray, FloatArray]:
     readout = graph.readout
     if readout.spikes:
         return _of_counts(graph), np.zeros(readout.size)

@@ -62,7 +62,7 @@ class Primitives:
     nodes: dict[str, Primitive]
     edges: list[tuple[str, str]]
     input: str
-    output: str  # the node that is read out
+    outputs: dict[str, str]  # by the name of the output, the node that is read out
     metadata: dict[str, Any]
 
 
@@ -93,31 +93,37 @@ def read_primitives(path: Path) -> Primitives:
     top = {kind: [str(n) for n, v in root["nodes"].items() if v["type"] == kind]
            for kind in ("Input", "Output")}  # fmt: skip
     for kind, names in top.items():
-        if len(names) != 1:
+        if not names or (kind == "Input" and len(names) > 1):
             raise ModelError(
                 f"{path}: has {len(names)} nodes of kind {kind} ("
-                f"{', '.join(names)}), needed is 1; export one input and one output"
+                f"{', '.join(names)}), needed is 1; export one input and an output"
             )
-    (start,), (end,) = top["Input"], top["Output"]
+    (start,), ends = top["Input"], top["Output"]
     for name in [n for n, p in nodes.items() if p.kind in IDENTITIES]:
-        if name not in (start, end):
+        if name not in (start, *ends):
             _contract(nodes, edges, name)
-    _check_connected(path, edges, start, end)
-    ends = list(edges.predecessors(end))
-    if len(ends) != 1:
-        raise ModelError(
-            f"{path}: {len(ends)} nodes feed the output ({', '.join(ends)}), needed "
-            "is 1; put a layer behind them"
-        )
-    del nodes[end]
-    edges.remove_node(end)
+    _check_connected(path, edges, start, ends)
+    outputs = {end: _fed_by(path, edges, end) for end in ends}
+    for end in ends:
+        del nodes[end]
+        edges.remove_node(end)
     return Primitives(
         nodes=nodes,
         edges=list(edges.edges),
         input=start,
-        output=ends[0],
+        outputs=outputs,
         metadata=metadata_of(root),
     )
+
+
+def _fed_by(path: Path, edges: "nx.DiGraph[str]", end: str) -> str:
+    found = list(edges.predecessors(end))
+    if len(found) != 1:
+        raise ModelError(
+            f"{path}: {len(found)} nodes feed the output ({', '.join(found)}), needed "
+            "is 1; put a layer behind them"
+        )
+    return str(found[0])
 
 
 def _collect(
@@ -184,10 +190,10 @@ def _contract(nodes: dict[str, Primitive], edges: "nx.DiGraph[str]", name: str) 
 
 
 def _check_connected(
-    path: Path, edges: "nx.DiGraph[str]", start: str, end: str
+    path: Path, edges: "nx.DiGraph[str]", start: str, ends: list[str]
 ) -> None:
     reached = {start, *nx.descendants(edges, start)}
-    used = {end, *nx.ancestors(edges, end)}
+    used = {*ends}.union(*(nx.ancestors(edges, end) for end in ends))
     for name in edges:
         if name not in reached:
             raise ModelError(
@@ -211,7 +217,7 @@ def fold_scales(network: Primitives) -> Primitives:
     weight layers only scales what they take. Between spikes and neurons it stays.
     """
     nodes, edges = dict(network.nodes), list(network.edges)
-    output = network.output
+    outputs = dict(network.outputs)
     for name, primitive in network.nodes.items():
         if primitive.kind != "Scale":
             continue
@@ -222,8 +228,10 @@ def fold_scales(network: Primitives) -> Primitives:
             nodes[before[0]] = _with_rows(layer, primitive.array("scale"), name)
             edges = [(a, b) for a, b in edges if b != name]
             edges = [(layer.name if a == name else a, b) for a, b in edges]
-            output = layer.name if output == name else output
-        elif name != output and _is_alone(nodes, edges, behind, targets=False):
+            outputs = {e: layer.name if o == name else o for e, o in outputs.items()}
+        elif name not in outputs.values() and _is_alone(
+            nodes, edges, behind, targets=False
+        ):
             for target in behind:
                 scale = primitive.array("scale")
                 nodes[target] = _with_columns(nodes[target], scale, name)
@@ -232,7 +240,7 @@ def fold_scales(network: Primitives) -> Primitives:
         else:
             continue
         del nodes[name]
-    return replace(network, nodes=nodes, edges=edges, output=output)
+    return replace(network, nodes=nodes, edges=edges, outputs=outputs)
 
 
 def _is_alone(

@@ -13,6 +13,7 @@ import networkx as nx
 
 from snn_deploy.arrays import FloatArray, Shape, n_neurons
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.joining import joined, named_heads
 from snn_deploy.importers.nir.file import (
     Primitive,
     Primitives,
@@ -53,13 +54,23 @@ def read_nir(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
     training, is_on_grid = read_training(
         path, network.metadata, timing.dt, timesteps, encoding
     )
+    nodes, edges = [*builder.nodes.values()], [*builder.edges]
+    ends = [*network.outputs.values()]
+    output = ends[0]
+    if len(ends) > 1:
+        sizes = {
+            shown(end): n_neurons(builder.nodes[node].output_shape)
+            for end, node in network.outputs.items()
+        }
+        nodes, edges, output = joined(nodes, edges, ends)
+        training = replace(training, heads=named_heads(sizes))
     graph = Graph(
         name=shown(path.stem),
-        nodes=tuple(builder.nodes.values()),
-        edges=builder.edges,
+        nodes=tuple(nodes),
+        edges=tuple(edges),
         training=training,
         is_on_grid=is_on_grid,
-        output_name=network.output,
+        output_name=output,
     )
     note_silence(path, network, graph)
     return graph

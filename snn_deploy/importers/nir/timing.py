@@ -170,6 +170,7 @@ def read_training(
         "largest_count": int,
         "input_low": float,
         "input_high": float,
+        "answers": str,
     }
     assert set(kinds) < {item.name for item in fields(Training)}
     values: dict[str, Any] = {"timesteps": timesteps}
@@ -257,7 +258,7 @@ def wire(network: Primitives, dt: float) -> Wiring:
     for name, primitive in network.nodes.items():
         if primitive.kind != "Delay":
             continue
-        if name == network.output:
+        if name in network.outputs.values():
             raise ModelError(
                 f"{name}: a delay before the output only shifts the answer; leave it "
                 "out, and read the output later"

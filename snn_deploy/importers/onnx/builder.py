@@ -6,15 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
-from snn_deploy.arrays import AnyArray, FloatArray, Shape
+from snn_deploy.arrays import AnyArray, FloatArray, Shape, n_neurons
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.joining import joined, named_heads
 from snn_deploy.importers.onnx.constants import computed, shape_of
 from snn_deploy.importers.onnx.file import OnnxModel, Operator
 from snn_deploy.importers.onnx.layers import Steps, activation
 from snn_deploy.importers.onnx.quantization import Levels
 from snn_deploy.ir.graph import Edge, Graph, Training
+from snn_deploy.ir.heads import Head
 from snn_deploy.ir.nodes import Input, Node, affine
 from snn_deploy.ir.stimuli import Encoding
+from snn_deploy.names import shown
 
 logger = logging.getLogger(__name__)
 DEFAULT_TIMESTEPS = 32  # of the spiking network; a conventional one has none
@@ -71,17 +74,16 @@ class Builder:
         self.edges: list[Edge] = []
         self.constants: dict[str, AnyArray] = dict(model.constants)
         self.values: dict[str, Value | Ended | Unknown] = {}
-        self.dropped: list[str] = []  # behind the outputs
         self.input_uses: set[tuple[float, float]] = set()  # scale and offset
         self.unrounded: list[str] = []  # quantizations that are left out
         self.quantized: dict[str, tuple[Value, Levels]] = {}  # not yet dequantized
         for kind, items in (("inputs", model.inputs), ("outputs", model.outputs)):
-            if len(items) != 1:
+            if not items or (kind == "inputs" and len(items) > 1):
                 raise ModelError(
                     f"{path}: {len(items)} {kind} ({', '.join(items)}), needed is 1; "
-                    "export the part between one input and one output"
+                    "export the part between one input and an output"
                 )
-        (self.output,) = model.outputs
+        self.outputs = [*model.outputs]
         self.shapes = {**model.inputs, **model.shapes}
         ((name, sizes),) = model.inputs.items()
         is_last = _reads_channels_last(model, name)
@@ -220,28 +222,30 @@ class Builder:
         shape = self.nodes[layer].output_shape
         return self.add(affine(name, shape, scale, shift), layer)
 
-    def _read_out(self) -> str:
-        """Return the layer that is read out; what stands behind it is dropped."""
-        name = self.output
+    def _read_out(self, called: str) -> tuple[str, str]:
+        """Return the layer that is read out, and what is dropped behind it."""
+        name = called
+        dropped: list[str] = []
         while isinstance(found := self.values.get(name), Ended):
             logger.warning(
                 f"{found.name}: {found.operator} behind the outputs is dropped; the "
                 "largest output stays the largest"
             )
-            self.dropped.insert(0, found.operator)
+            dropped.insert(0, found.operator)
             name = found.source
         output = self.settled(name, name)
         shape = self.nodes[output].output_shape
-        if name != self.output and len(shape) != 1:
+        if name != called and len(shape) != 1:
             raise ModelError(
-                f"{self.output}: gives values over {shape}; only what stands behind a "
+                f"{called}: gives values over {shape}; only what stands behind a "
                 "row of outputs can be dropped"
             )
-        return output
+        return output, ", ".join(dropped)
 
     def graph(self, name: str) -> Graph:
         """Return the network."""
-        output = self._read_out()
+        found = [self._read_out(called) for called in self.outputs]
+        ends, dropped = [end for end, _ in found], [behind for _, behind in found]
         if len(self.input_uses) != 1:
             raise ModelError(
                 f"{self.path}: the input is used with {len(self.input_uses)} different "
@@ -254,22 +258,35 @@ class Builder:
                 "as they are, neither rounded nor cut: sums have no levels on a chip"
             )
         ((scale, offset),) = self.input_uses
-        used = _needed(self.edges, output)
+        used = _needed(self.edges, ends)
+        nodes = [n for n in self.nodes.values() if n.name in used]
+        edges, output = [e for e in self.edges if e.target in used], ends[0]
+        heads: tuple[Head, ...] = ()
+        if len(ends) > 1:
+            sizes = {
+                shown(called): n_neurons(self.nodes[end].output_shape)
+                for called, end in zip(self.outputs, ends, strict=True)
+            }
+            nodes, edges, output = joined(nodes, edges, ends)
+            heads = named_heads(sizes)
         graph = Graph(
             name=name,
-            nodes=tuple(n for n in self.nodes.values() if n.name in used),
-            edges=tuple(e for e in self.edges if e.target in used),
+            nodes=tuple(nodes),
+            edges=tuple(edges),
             training=Training(
                 timesteps=DEFAULT_TIMESTEPS,
                 encoding=Encoding.DIRECT,
                 input_scale=scale,
                 input_offset=offset,
+                heads=heads,
             ),
             output_name=output,
         )
-        (head,) = graph.heads
-        head = replace(head, is_mean=True, dropped=", ".join(self.dropped))  # one pass
-        return replace(graph, training=replace(graph.training, heads=(head,)))
+        heads = tuple(
+            replace(head, is_mean=True, dropped=behind)  # one pass
+            for head, behind in zip(graph.heads, dropped, strict=True)
+        )
+        return replace(graph, training=replace(graph.training, heads=heads))
 
 
 def _reads_channels_last(model: OnnxModel, name: str) -> bool:
@@ -292,9 +309,9 @@ def _plain(name: str) -> str:
     return name.strip("/") or "layer"
 
 
-def _needed(edges: list[Edge], output: str) -> set[str]:
-    """Return the layers that the output depends on."""
-    found, waiting = {output}, [output]
+def _needed(edges: list[Edge], outputs: list[str]) -> set[str]:
+    """Return the layers that the outputs depend on."""
+    found, waiting = {*outputs}, [*outputs]
     while waiting:
         name = waiting.pop()
         before = {e.source for e in edges if e.target == name} - found

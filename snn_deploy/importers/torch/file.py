@@ -30,6 +30,7 @@ from snn_deploy.importers.options import DEFAULT_ENCODING, NO_OPTIONS, ReadOptio
 from snn_deploy.importers.torch.frameworks.declared import Declarations, declare
 from snn_deploy.importers.torch.frameworks.registry import copied
 from snn_deploy.importers.torch.module import MEAN, trace, unwrapped
+from snn_deploy.importers.torch.several import HeadsTold, OneOutput
 from snn_deploy.ir.codec import CodecError, decode, encode
 from snn_deploy.ir.graph import Functional, Graph, Training
 from snn_deploy.ir.stimuli import Encoding, to_shares
@@ -67,6 +68,7 @@ def save(
     largest_count: int = 1,
     input_range: Sequence[float] = (0.0, 1.0),
     neurons: Declarations | None = None,
+    heads: HeadsTold | None = None,
 ) -> Graph:
     """Write a trained module to ``path``, in the form that ``compile`` reads.
 
@@ -122,6 +124,11 @@ def save(
         ``initial_voltage``, ``refractory`` (0), ``spike_value`` (1). Every one is a
         number, or an array that broadcasts against the neurons. ``time_axis`` is where
         a module that takes all timesteps has them: 0, or 1 behind the batch.
+    heads : sequence of str, or dict, optional
+        The names of the outputs, where forward returns several, a tuple or a dict:
+        ``["digit", "angle"]``; or what each gives: ``{"digit": "class", "angle":
+        "values"}``, else values if it is one number. Data hold labels or values by
+        these names; the first answers, unless another is asked.
 
     Returns
     -------
@@ -152,6 +159,7 @@ def save(
         largest_count=largest_count,
         input_range=input_range,
         neurons=neurons,
+        heads=heads,
     )
     write_model(graph, path)
     return graph
@@ -173,6 +181,7 @@ def read_module(
     largest_count: int = 1,
     input_range: Sequence[float] = (0.0, 1.0),
     neurons: Declarations | None = None,
+    heads: HeadsTold | None = None,
 ) -> Graph:
     """Return the network called ``name`` that ``save`` would write; see there."""
     told = {"timesteps": timesteps, "encoding": encoding, "functional": functional}
@@ -205,6 +214,9 @@ def read_module(
     if training_inputs is not None:
         training_inputs = to_shares(np.asarray(training_inputs), low, high)
     model = unwrapped(model)
+    one = None if heads is None else OneOutput(model, heads)
+    if one is not None:
+        model = one.module
     if neurons is not None:
         model = copied(model)
         declare(model, neurons)
@@ -218,6 +230,8 @@ def read_module(
         given=[option for option, value in told.items() if value is not None],
         is_mean=is_mean,
     )
+    if one is not None:
+        graph = one.named(graph)
     used = [x for x in (example_inputs, training_inputs) if x is not None]
     return with_used_inputs(graph, *used)
 
