@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -54,6 +55,13 @@ class Arrival:
 
     def largest(self, sign: int) -> FloatArray:
         """Return the largest sum of weights of one sign, by channel ``(channel,)``."""
+        return self._sums[sign > 0]
+
+    @cached_property
+    def _sums(self) -> tuple[FloatArray, FloatArray]:
+        return self._sum_of(-1), self._sum_of(1)
+
+    def _sum_of(self, sign: int) -> FloatArray:
         layer = self.layer
         if not isinstance(layer, SparseLinear):
             return np.asarray(np.maximum(sign * self.rows, 0).sum(axis=1), np.float64)
