@@ -82,22 +82,34 @@ def add_to(commands: Any) -> None:
         choices=("embedded", "host"),
         help="with --optimize: which processor polls the chip (default: embedded)",
     )
+    parser.add_argument(
+        "--on-chip",
+        type=Path,
+        metavar="FILE",
+        help="write a network too, .snn, whose own neurons hold the rule and end a run",
+    )
+    parser.add_argument(
+        "--silence",
+        action="store_true",
+        help="with --on-chip: behind the answer the first layers are inhibited",
+    )
     add_json_option(parser)
     parser.set_defaults(call=call)
 
 
 def call(options: argparse.Namespace) -> None:
     """Run the calibration inputs for all timesteps and store the thresholds."""
-    from snn_deploy.artifact import pack, write_artifact
+    from snn_deploy.artifact import pack
     from snn_deploy.cli.calibration import show_budgets, show_classes, verdict
     from snn_deploy.cli.console import give_json, out
     from snn_deploy.cli.reading import note_repeated, read_inputs, read_network
     from snn_deploy.cutoff.calibrate import best_score, calibrate, require_inputs
+    from snn_deploy.profile.calibrating import check_asked
 
     settings = read_settings(options)
     artifact = read_network(options)
     data = read_inputs(options.data, artifact.network.graph)
-    _check(artifact, data, settings)
+    check_asked(artifact, data, settings)
     note_repeated(data, options.data)
     if options.optimize:
         settings, shown = _optimized(options, artifact, data, settings)
@@ -113,15 +125,32 @@ def call(options: argparse.Namespace) -> None:
     if options.budget is not None:
         require_inputs(calibration)
     show_budgets(shown, settings)
-    write_artifact(pack(artifact.network, calibration), options.network)
+    wrote = _write(options, pack(artifact.network, calibration))
     show_classes(certified, calibration)
     for line in (*calibration.lines, *verdict(certified, calibration)):
         out(line)
-    out(f"wrote {options.network}")
+    out(f"wrote {wrote}")
     give_json(options, calibration.as_json())
     if not options.optimize and not options.json:
         for line in _cheapest(artifact, data, settings, options.monitor):
             out(line)
+
+
+def _write(options: argparse.Namespace, calibrated: "Artifact") -> str:
+    """Write the network, and one that decides by itself if asked; return their names.
+
+    Neither is written if that one cannot be made.
+    """
+    from snn_deploy.artifact import write_artifact
+    from snn_deploy.profile.calibrating import decided_on_chip
+
+    if options.on_chip is None:
+        write_artifact(calibrated, options.network)
+        return str(options.network)
+    decided = decided_on_chip(calibrated, silences=options.silence)
+    write_artifact(calibrated, options.network)
+    write_artifact(decided, options.on_chip)
+    return f"{options.network}, and {options.on_chip}, which decides by itself"
 
 
 def rule_at(text: str) -> tuple[str, int]:
@@ -155,6 +184,10 @@ def read_settings(options: argparse.Namespace) -> "Settings":
         raise CalibrationError(
             "--monitor says who polls for --optimize; leave it out, or add --optimize"
         )
+    if options.silence and options.on_chip is None:
+        raise CalibrationError(
+            "--silence is for a chip that decides; leave it out, or add --on-chip FILE"
+        )
     if options.confidence is not None and options.promise == "expectation":
         raise CalibrationError(
             "--confidence is not part of a promise on average; leave it out, or ask "
@@ -169,18 +202,6 @@ def read_settings(options: argparse.Namespace) -> "Settings":
         score="gap" if options.score == "best" else options.score,
         poll=options.poll,
     )
-
-
-def _check(artifact: "Artifact", data: "Data", settings: "Settings") -> None:
-    """Raise an error now, before all inputs run, if they would run for nothing."""
-    from snn_deploy.cutoff.calibrate import refuse_used, refuse_values
-
-    graph = artifact.network.graph
-    refuse_values(data, graph)
-    settings.check_labels(data.y)
-    settings.polled(graph.training.timesteps)
-    settings.method.check(graph)
-    refuse_used(data.hashes, graph.used_inputs)
 
 
 def _cheapest(

@@ -247,6 +247,7 @@ def asked_calibration(
     if options.no_cutoff or (artifact.calibration is None and not about):
         return None
     calibration = read_calibration(artifact, options.network, poll=options.poll)
+    calibration.check_ends(data.ends)
     if given.get("audit") and calibration.uses_labels and data.y is None:
         raise CalibrationError(
             f"{options.data}: --audit needs labels y to see what is lost; add them, or "

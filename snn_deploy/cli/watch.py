@@ -129,7 +129,7 @@ def _energies(
     network = artifact.network
     looks = np.array([network.graph.training.timesteps])
     if calibration is not None:
-        looks = calibration.looks
+        looks = calibration.reads
     energies, _ = stopping_costs(network, activity, looks, "embedded")
     return energies
 

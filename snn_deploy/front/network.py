@@ -21,7 +21,6 @@ from snn_deploy.chip.target_file import read_target, target_names
 from snn_deploy.compiler.fit import Fit, fit
 from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.convert import write_integers
-from snn_deploy.cutoff.calibrate import refuse_used
 from snn_deploy.cutoff.decision import never
 from snn_deploy.cutoff.monitor import decide_inputs
 from snn_deploy.cutoff.rules.rule import Calibration, Settings
@@ -37,7 +36,11 @@ from snn_deploy.front.showing import network_tables
 from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.heads import HeadKind
-from snn_deploy.profile.calibrating import calibrated
+from snn_deploy.profile.calibrating import (
+    calibrated,
+    check_asked,
+    decided_on_chip,
+)
 from snn_deploy.profile.profile import profile_inputs
 from snn_deploy.report.units import with_prefix
 from snn_deploy.showing import as_html, as_text
@@ -174,10 +177,7 @@ class Network:
         """
         asked = Settings(rule=rule, budget=budget, confidence=confidence, **settings)
         data = as_data(x, y, self.artifact.network.graph)
-        graph = self.artifact.network.graph
-        asked.check_labels(data.y)
-        asked.method.check(graph)
-        refuse_used(data.hashes, graph.used_inputs)
+        check_asked(self.artifact, data, asked)
         shown = bar(progress)
         self.artifact = calibrated(
             self.artifact, data, asked, lambda found: shown(found, len(data), "inputs")
@@ -185,6 +185,18 @@ class Network:
         found = self.artifact.calibration
         assert found is not None
         return found
+
+    def on_chip(self, *, silences: bool = False) -> "Network":
+        """Return a network whose own neurons hold the cutoff, and end a run.
+
+        One of its outputs spikes, once, for the answer. Nobody reads before that.
+
+        Parameters
+        ----------
+        silences : bool
+            Behind the answer, inhibit the layers that hear the input.
+        """
+        return Network(decided_on_chip(self.artifact, silences=silences))
 
     def profile(
         self,

@@ -165,7 +165,7 @@ class Meter:
             return np.ones(len(block), np.int64)
         if self.calibration is None:
             return block.timesteps
-        return np.searchsorted(self.calibration.looks, block.timesteps, side="right")
+        return self.calibration.n_polls(block.timesteps)
 
     def _look(self, found: Measured, run: Run, indices: IntArray, block: Block) -> None:
         """Add the first scores looked at, and whether the rule stops at the last.

@@ -192,7 +192,7 @@ def options(evidence: Evidence, costs: Costs, settings: Settings) -> list[Option
 def _serial(evidence: Evidence, costs: Costs, settings: Settings) -> Option:
     calibration = calibrate(evidence, settings)
     timesteps = evidence.stops(calibration.cutoff)
-    n_polls = np.searchsorted(calibration.looks, timesteps, side="right")
+    n_polls = calibration.n_polls(timesteps)
     each = costs.serial[np.arange(len(timesteps)), timesteps - 1]
     energy, latency = (each + n_polls[:, np.newaxis] * costs.poll).mean(axis=0)
     return Option(

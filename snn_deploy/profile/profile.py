@@ -66,6 +66,7 @@ class Profile:
     totals: Counts  # of ``rows``
     unknown: tuple[str, ...]  # events without a public price
     looks: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    reads: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
     retry_at: int = 0  # timesteps of the first of two streams; 0: one by one
     drift: Drift | None = None  # ``None``: thresholds of no calibration
     n_rounded: int = 0  # values of the inputs between the levels that the chip receives
@@ -96,9 +97,9 @@ class Profile:
 
     def n_polls(self, timesteps: AnyArray) -> AnyArray:
         """Return how often the outputs are read until a stop there."""
-        if not len(self.looks):
+        if not len(self.reads):
             return timesteps
-        return np.searchsorted(self.looks, timesteps, side="right")
+        return np.searchsorted(self.reads, timesteps, side="right")
 
     @property
     def rows(self) -> Rows:
@@ -170,6 +171,8 @@ def profile_inputs(
         Wraps an iterable that yields after each input, of known length.
     """
     n = len(data) if limit is None else min(limit, len(data))
+    if calibration is not None:
+        calibration.check_ends(data.ends)
     if store is None:
         store = NoStore()
     new_meter = Meter if workers is None else workers.meter
@@ -185,7 +188,7 @@ def profile_inputs(
         )
         ends = data.ends[:n]
         found = _serve(kept, meter.n_timesteps, cutoff is not None, calibration, ends)
-        if has_rivals:
+        if has_rivals and not _decides(calibration):
             _add_rivals(found, kept)
             twin = twin_of(artifact, data)
             if twin is not None:
@@ -216,6 +219,7 @@ def profile_inputs(
         totals=sum_of(found.totals or [found.full.totals]),
         unknown=tuple(unknown_prices(target, monitor, artifact.network.n_chips)),
         looks=np.zeros(0, np.int64) if calibration is None else calibration.looks,
+        reads=np.zeros(0, np.int64) if calibration is None else calibration.reads,
         retry_at=0 if calibration is None else calibration.retry_at,
         drift=drift_of(calibration, kept.scores(found.first_scores), runs, audit),
         n_rounded=data.n_rounded,
@@ -255,10 +259,11 @@ def _serve(
     if early is not None:
         rows, found.totals, found.first_scores = early
         found.runs[Schedule.CUTOFF] = rows
-        found.fewest = 0 if calibration is None else calibration.fixed_timesteps
-        found.fewest = found.fewest or fewest_timesteps(
-            kept.rows(rows), kept.rows(full.serial), full
-        )
+        if not _decides(calibration):
+            found.fewest = 0 if calibration is None else calibration.fixed_timesteps
+            found.fewest = found.fewest or fewest_timesteps(
+                kept.rows(rows), kept.rows(full.serial), full
+            )
     found.runs[Schedule.SERIAL] = full.serial
     found.runs[Schedule.STREAMED] = full.streamed
     if found.fewest < n_timesteps:
@@ -267,6 +272,11 @@ def _serve(
         found.runs[Schedule.SERIAL_FIXED] = fewer.serial
         found.runs[Schedule.STREAMED_FIXED] = fewer.streamed
     return found
+
+
+def _decides(calibration: Calibration | None) -> bool:
+    """Tell whether the chip decides, so that timesteps behind change no answer."""
+    return calibration is not None and bool(calibration.found_by)
 
 
 def _add_rivals(found: _Served, kept: Successes) -> None:

@@ -214,6 +214,11 @@ def limits(summary: dict[str, Any]) -> list[str]:
 
 def on_schedules(summary: dict[str, Any]) -> list[str]:
     """Return in sentences which schedule wins, the verdict first."""
+    if summary["cutoff"] is not None and summary["cutoff"]["rule"] == "on-chip":
+        return [
+            "the chip decides, so that later timesteps change no answer: what the stop "
+            "loses, and its best rival, tells the profile of the network it was made of"
+        ]
     lines = [
         verdict(summary),
         in_words(summary["best_rivals"]),

@@ -152,6 +152,8 @@ def _drift(profile: Profile) -> dict[str, Any] | None:
 def _paired_loss(profile: Profile) -> dict[str, float] | None:
     """Return the accuracy that the cutoff cost, with its interval."""
     early, fixed = profile.rows, profile.fixed_rows
-    if not profile.has_cutoff or not early.has_labels:
+    mine = profile.artifact.calibration
+    is_decided = mine is not None and mine.found_by  # once, and so at all timesteps
+    if not profile.has_cutoff or not early.has_labels or is_decided:
         return None
     return paired_interval(fixed.is_right.astype(np.float64) - early.is_right)

@@ -54,6 +54,7 @@ def verify(
         If the network has another structure than the model.
     """
     found = artifact.network.graph
+    _refuse_decided(artifact)
     n_timesteps = found.one_pass_of or found.training.timesteps
     told = found.training.answers
     training = replace(model.training, timesteps=n_timesteps, answers=told)
@@ -106,6 +107,16 @@ def verify(
         lava=lava,
         notes=(*notes, *comparison.notes()),
     )
+
+
+def _refuse_decided(artifact: Artifact) -> None:
+    found = artifact.calibration
+    if found is not None and found.found_by:
+        raise ArtifactError(
+            f"{artifact.network.graph.name}: its neurons hold the rule "
+            f"{found.found_by}, and its other integers are those of the network that "
+            "it was made of; verify that"
+        )
 
 
 def _mapping_differs(found: str, expected: str) -> Difference:

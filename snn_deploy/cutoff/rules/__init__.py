@@ -3,6 +3,7 @@
 from snn_deploy.cutoff.rules import (
     certain,
     fixed,
+    on_chip,
     retry,
     risk,
     softmax,
@@ -10,4 +11,13 @@ from snn_deploy.cutoff.rules import (
     topk,
 )
 
-__all__ = ["certain", "fixed", "retry", "risk", "softmax", "spikecp", "topk"]
+__all__ = [
+    "certain",
+    "fixed",
+    "on_chip",
+    "retry",
+    "risk",
+    "softmax",
+    "spikecp",
+    "topk",
+]

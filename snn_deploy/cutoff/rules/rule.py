@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from snn_deploy.arrays import FloatArray, IntArray, read_only
+from snn_deploy.arrays import AnyArray, FloatArray, IntArray, read_only
 from snn_deploy.cutoff.decision import Cutoff, over, polled
 from snn_deploy.cutoff.evidence import Evidence
 from snn_deploy.cutoff.scores import SCORES, score_called
@@ -130,6 +130,7 @@ class Calibration:
     input_hashes: IntArray = field(default_factory=_no_integers)  # (n,)
     first_scores: FloatArray = field(default_factory=_no_floats)  # (n,), ascending
     fixed_timesteps: int = 0  # fewest that lose no more there; 0: unknown
+    found_by: str = ""  # the rule that a chip took over
 
     def __repr__(self) -> str:
         return as_text(self._table())
@@ -174,7 +175,7 @@ class Calibration:
             object.__setattr__(self, name, read_only(getattr(self, name), np.float64))
         for name in ("polled", "input_hashes"):
             object.__setattr__(self, name, read_only(getattr(self, name), np.int64))
-        if self.rule not in rules() or self.betas.shape != (self.timesteps,):
+        if self.rule not in known_rules() or self.betas.shape != (self.timesteps,):
             raise CalibrationError(
                 f"a calibration of rule {self.rule!r} with {self.betas.shape} "
                 f"thresholds for {self.timesteps} timesteps is damaged"
@@ -235,7 +236,7 @@ class Calibration:
     @property
     def method(self) -> "Rule":
         """The rule that found the thresholds."""
-        return rules()[self.rule]
+        return known_rules()[self.rule]
 
     @property
     def cutoff(self) -> Cutoff:
@@ -246,6 +247,19 @@ class Calibration:
     def looks(self) -> IntArray:
         """The timesteps at which the host reads the outputs, ascending."""
         return self.polled if len(self.polled) else np.arange(1, self.timesteps + 1)
+
+    @property
+    def reads(self) -> IntArray:
+        """From which timesteps on an input has been read once more, ascending."""
+        return np.ones(1, np.int64) if self.found_by else self.looks
+
+    def check_ends(self, ends: IntArray) -> None:
+        """Raise a ``CalibrationError`` if a chip that decides is given less time."""
+        if self.found_by and np.any(ends < self.timesteps):
+            raise CalibrationError(
+                f"an input lasts {ends.min()} timesteps, and the chip decides by the "
+                f"clock after {self.timesteps}; take the network that it was made of"
+            )
 
     @property
     def stops_early(self) -> bool:
@@ -270,9 +284,9 @@ class Calibration:
         found: IntArray = stops + np.where(stops > self.retry_at, self.retry_at, 0)
         return found
 
-    def n_polls(self, timesteps: int) -> int:
-        """Return how often the outputs of an input are read until it stops."""
-        return int(np.count_nonzero(self.looks <= timesteps))
+    def n_polls(self, timesteps: AnyArray) -> IntArray:
+        """Return how often the outputs of inputs are read until they stop."""
+        return np.searchsorted(self.reads, timesteps, side="right")
 
     def polled_every(self, interval: int) -> "Calibration":
         """Return the same thresholds, looked at less often.
@@ -319,6 +333,7 @@ class Rule:
     """A rule: its name, its thresholds, its decision, its promise, its words."""
 
     name: ClassVar[str]
+    is_asked: ClassVar[bool] = True  # of a calibration
     takes_timestep: ClassVar[bool] = False  # written name:T
     takes_score: ClassVar[bool] = False  # other than the gap
     takes_zero_budget: ClassVar[bool] = False  # a budget of 0 has a meaning
@@ -448,6 +463,11 @@ def bound_at(found: Calibration, n_lost: int) -> float:
 
 
 def rules() -> dict[str, Rule]:
+    """Return every rule that can be asked for, by its name."""
+    return {name: rule for name, rule in known_rules().items() if rule.is_asked}
+
+
+def known_rules() -> dict[str, Rule]:
     """Return every rule by its name; ``snn_deploy.cutoff.rules`` imports them."""
     return {kind.name: kind() for kind in _kinds(Rule)}
 

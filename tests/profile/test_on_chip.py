@@ -1,0 +1,162 @@
+"""A network that decides by itself, from its calibration to what it costs."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import snn_deploy as sd
+from snn_deploy.compiler.lower.decide import decide
+from snn_deploy.errors import ArtifactError, CalibrationError, FitError
+from snn_deploy.front.network import Network
+from snn_deploy.ir.graph import Functional
+from snn_deploy.profile.calibrating import decided_on_chip
+from snn_deploy.profile.schedules import on_schedules, remarks
+from tests.build import TRAINING, chain, integrator, lif, linear, rng
+
+SHAPE = (12,)
+N = 300
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    hidden = lif("hidden", (20,), threshold=np.array(0.4))
+    model = chain(
+        linear("w", 12, 20),
+        hidden,
+        linear("v", 20, 4),
+        integrator("out", (4,)),
+        training=replace(TRAINING, functional=Functional.LAST),
+    )
+    net = sd.compile(model)
+    net.calibrate(*inputs(0), budget=0.05, progress=False)
+    return net
+
+
+def inputs(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    draw = rng(seed)
+    y = draw.integers(0, 4, N)
+    x = draw.uniform(0, 0.6, (N, 12))
+    x[np.arange(N), 3 * y] += 0.4
+    return x, y
+
+
+def test_it_answers_like_the_host_and_is_read_once(network: Network) -> None:
+    decided = network.on_chip()
+    x, y = inputs(1)
+    here = network.profile(x, y, progress=False).profile
+    there = decided.profile(x, y, progress=False).profile
+    for name in ("prediction", "timesteps"):
+        wanted = here.rows.column(name).tolist()
+        assert there.rows.column(name).tolist() == wanted
+    assert len({*here.rows.column("timesteps").tolist()}) > 2
+    assert (there.n_polls(there.rows.column("timesteps")) == 1).all()
+    depths = [n.artifact.network.graph.depth for n in (network, decided)]
+    assert depths[1] - depths[0] == 2
+    # all timesteps give the same, so nothing can be said of what is lost
+    assert (
+        there.fixed_rows.column("prediction") == there.rows.column("prediction")
+    ).all()
+    summary = decided.profile(x, y, progress=False).summary
+    assert summary["accuracy_lost"] is None
+    assert on_schedules(summary) == [
+        line for line in remarks(summary) if "chip decides" in line
+    ]
+
+
+def test_it_keeps_the_promise_and_its_file(network: Network, tmp_path: Path) -> None:
+    decided = network.on_chip()
+    before, after = network.calibration, decided.calibration
+    assert before is not None
+    assert after is not None
+    assert after.lines[1] == before.lines[1]
+    assert "on-chip" in after.lines[0]
+    decided.save(tmp_path / "d.snn")
+    again = sd.load(tmp_path / "d.snn")
+    assert again.artifact.sha256 == decided.artifact.sha256
+    assert again.calibration is not None
+    assert again.calibration.found_by == "risk"
+
+
+def test_silence_changes_no_answer_and_saves_spikes(network: Network) -> None:
+    x, _ = inputs(2)
+    found = []
+    for silences in (False, True):
+        profile = network.on_chip(silences=silences).profile(x, progress=False).profile
+        found.append(profile.fixed_rows)
+    plain, silent = found
+    assert plain.column("prediction").tolist() == silent.column("prediction").tolist()
+    spikes = [rows.column("spikes").mean() for rows in found]
+    assert spikes[1] < spikes[0]
+
+
+def test_what_it_is_not_for_is_refused(network: Network) -> None:
+    x, y = inputs(3)
+    decided = network.on_chip()
+    with pytest.raises(CalibrationError, match="hold the rule risk already"):
+        decided.calibrate(x, y, progress=False)
+    with pytest.raises(ArtifactError, match="hold the rule risk"):
+        decided.verify(x, model=network.graph, progress=False)
+    with pytest.raises(CalibrationError, match="calibrate it"):
+        sd.compile(network.graph).on_chip()
+
+
+def test_rules_that_are_no_threshold_are_refused(network: Network) -> None:
+    x, y = inputs(0)
+    other = sd.compile(network.graph)
+    other.calibrate(x, y, rule="risk", score="entropy", budget=0.05, progress=False)
+    with pytest.raises(CalibrationError, match="no threshold on the gap"):
+        other.on_chip()
+    other.calibrate(x, y, rule="fixed", at=2, progress=False)
+    with pytest.raises(FitError, match="infinite"):
+        other.on_chip()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"voltage_decay": np.array(100)}, "it leaks"),
+        ({"takes_bias": True}, "not the sum of its inputs"),
+        (
+            {"bias_mantissa": np.array(4000), "bias_exponent": 7},
+            "over what a relay can",
+        ),
+        ({"initial_voltage": np.array(8_300_000)}, "reach the limits"),
+    ],
+)
+def test_sums_that_are_not_exact_are_refused(
+    network: Network, changes: dict[str, Any], message: str
+) -> None:
+    graph = network.artifact.network.graph
+    readout = replace(graph.readout, **changes)
+    populations = (*graph.populations[:-1], readout)
+    other = replace(graph, populations=populations)
+    with pytest.raises(FitError, match=message):
+        decide(other, np.full(graph.training.timesteps, 5.0))
+
+
+@pytest.mark.parametrize(
+    ("betas", "message"),
+    [
+        ([np.inf, 3, 3, 3, 3, 3], "infinite"),
+        ([5, 3, 2, 2, 2, 0], "not one"),
+        ([-1, -1, -1, -1, -1, -1], "not one"),
+        ([2**25] * 6, "fit"),
+    ],
+)
+def test_thresholds_that_no_neuron_holds_are_refused(
+    network: Network, betas: list[float], message: str
+) -> None:
+    with pytest.raises(FitError, match=message):
+        decide(network.artifact.network.graph, np.array(betas, float))
+
+
+def test_targets_without_graded_spikes_refuse_sums(network: Network) -> None:
+    artifact = network.artifact
+    precision = replace(artifact.network.target.precision, graded_spikes=False)
+    target = replace(artifact.network.target, precision=precision)
+    moved = replace(artifact, network=replace(artifact.network, target=target))
+    with pytest.raises(FitError, match="no graded spikes"):
+        decided_on_chip(moved)
