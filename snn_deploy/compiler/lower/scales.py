@@ -104,7 +104,8 @@ def choose_scales(
         unit = np.maximum(unit, np.min(binary, axis=0) / precision.weight_limit)
     if is_common:
         unit, room = _shared(unit), _shared(room)
-    unit = _on_grid(node, weights, bias, precision, unit, room, is_common=is_common)
+    grids = _grids(node, weights, bias, precision, unit, is_common=is_common)
+    unit = _on_grid(node, grids, unit, room)
     exponents = []
     for peak, total in zip(peaks, sums, strict=True):
         unit = _shared(unit) if is_common else unit
@@ -112,7 +113,7 @@ def choose_scales(
         exponents.append(exponent)
         unit = np.maximum(unit, peak / (precision.weight_limit * 2.0**exponent))
     unit = _shared(unit) if is_common else unit
-    unit = _on_grid(node, weights, bias, precision, unit, room, is_common=is_common)
+    unit = _on_grid(node, grids, unit, room)
     n_spared = _n_spared(node, unit, room, exponents, precision)
     return Scales(
         synaptic=_exact_threshold(node, unit * 2.0**n_spared),
@@ -190,20 +191,27 @@ def _spiking(node: Neuron) -> SpikeBounds | None:
 
 
 def _on_grid(
+    node: Neuron, grids: Sequence[float], unit: FloatArray, room: FloatArray
+) -> FloatArray:
+    """Return units that make integers of a channel's parameters, where there are some.
+
+    They are not under ``unit``, which stays without a grid, and if possible not under
+    the one with ``room``. ``grids`` may be those of smaller units.
+    """
+    found = [_divided(*each) for each in zip(grids, unit, room, strict=False)]
+    return np.broadcast_to(np.array(found, np.float64), node.shape[:1])
+
+
+def _grids(
     node: Neuron,
     weights: Sequence[FloatArray],
     bias: FloatArray,
     precision: Precision,
     unit: FloatArray,
-    room: FloatArray,
     *,
     is_common: bool,
-) -> FloatArray:
-    """Return units that make integers of a channel's parameters, where there are some.
-
-    They are not under ``unit``, which stays without a grid, and if possible not under
-    the one with ``room``.
-    """
+) -> list[float]:
+    """Return the grid of each channel's parameters, or of all; 0 if under its unit."""
     fine = 1 << INPUT_SHIFT  # of the voltage's units in one of the sum
     bias_fine = 2.0 ** (INPUT_SHIFT - precision.bias_exponent_min)
     columns = [bias.reshape(len(bias), -1) * bias_fine, node.initial_voltage * fine]
@@ -218,9 +226,8 @@ def _on_grid(
     sums = [weight / precision.weight_step for weight in weights]
     rows = np.hstack([*sums, columns[0], *parameters])
     if is_common:
-        rows, unit, room = rows.reshape(1, -1), unit[:1], room[:1]
-    found = [_divided(*each) for each in zip(rows, unit, room, strict=True)]
-    return np.broadcast_to(np.array(found, np.float64), node.shape[:1])
+        rows, unit = rows.reshape(1, -1), unit[:1]
+    return [_grid(*each) for each in zip(rows, unit, strict=True)]
 
 
 def _grid(values: FloatArray, unit: float) -> float:
@@ -241,10 +248,9 @@ def _grid(values: FloatArray, unit: float) -> float:
     return 0.0 if is_off.any() else grid
 
 
-def _divided(values: FloatArray, unit: float, room: float) -> float:
-    """Return the smallest part of their grid, by a whole number, not under a unit."""
-    grid = _grid(values, unit)
-    if not grid:
+def _divided(grid: float, unit: float, room: float) -> float:
+    """Return the smallest part of a grid, by a whole number, not under a unit."""
+    if grid < unit:
         return unit
     least = room if unit < room <= grid else unit
     return grid / max(1, int(grid / least * (1 + 1e-9)))
