@@ -172,6 +172,34 @@ def test_neurons_may_feed_themselves_through_a_layer(tmp_path: Path) -> None:
     agree(louder(Recurrent()), agreement.with_states, tmp_path, (8,))
 
 
+class Mixed(nn.Module):
+    """Neurons without a reset, of which some leak; those start over the threshold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keep = torch.tensor([0.5, 1.0, 0.9, 1.0, 0.75, 0.25])
+        self.v: Any = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.v is None:
+            self.v = torch.where(self.keep < 1, 1.5, 0.25) + torch.zeros_like(x)
+        self.v = self.v * self.keep.to(x) + x
+        spikes: torch.Tensor = (self.v > 1).to(x)
+        return spikes
+
+
+def test_channels_with_and_without_a_leak_may_start_where_they_like(
+    tmp_path: Path,
+) -> None:
+    model = louder(nn.Sequential(nn.Linear(8, 6), Mixed(), nn.Linear(6, 3)))
+
+    graph = snn_deploy.save(model, tmp_path / "n.pt", input_shape=8, timesteps=8)
+
+    (found,) = graph.nodes_of(Lif)
+    assert found.threshold.tolist() == pytest.approx([1, 0.75, 1, 0.75, 1, 1])
+    assert found.initial_voltage.tolist() == pytest.approx([1.5, 0, 1.5, 0, 1.5, 1.5])
+
+
 def test_a_row_of_activations_is_read_as_it_is_trained(tmp_path: Path) -> None:
     class Quantized(nn.Module):
         def __init__(self) -> None:

@@ -160,6 +160,8 @@ def canonical(name: str) -> str:
 def values_used(name: str, given: tuple[Any, Any]) -> tuple[Any, Any]:
     """Return those of the arguments of a call whose values, not sizes, are used."""
     arguments, options = given
+    if canonical(name) == "to":  # of another tensor the type alone
+        return arguments[:1], {}
     return (arguments[1:], options) if canonical(name) in _SIZED else given
 
 

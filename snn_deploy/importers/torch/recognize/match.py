@@ -231,8 +231,9 @@ def _soft(
     amount = _tidy(-_ratio(step, share))
     drift = silent - share * start  # bias less what the threshold loses
     lost = np.where(1 - share > TINY, 1 - share, 0.0)
-    without_bias = np.where(lost > 0, _ratio(-drift, lost), amount)
     from_rest = _ratio(drift - start, share)
+    unleaking = np.where(amount > 0, amount, from_rest)
+    without_bias = np.where(lost > 0, _ratio(-drift, lost), unleaking)
     plain = Recognized(
         voltage_decay=1 - share, current_decay=1 - current, reset_amount=amount
     )
