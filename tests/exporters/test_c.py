@@ -319,7 +319,14 @@ def test_the_readme_says_what_outputs_stand_for(tmp_path: Path) -> None:
         Head(name="angle", n_outputs=1, kind=HeadKind.VALUES, scale=0.5, is_mean=True),
     )
     graph = voter()
-    graph = replace(graph, training=replace(graph.training, heads=heads))
+    training = Training(
+        timesteps=N_TIMESTEPS,
+        encoding=Encoding.DIRECT,
+        functional=Functional.LAST,
+        input_low=-1.5,
+        heads=heads,
+    )
+    graph = replace(graph, training=training)
 
     export(network_of(graph, trains(1, N_TIMESTEPS, (5,)), np.inf), tmp_path)
 
@@ -327,4 +334,6 @@ def test_the_readme_says_what_outputs_stand_for(tmp_path: Path) -> None:
     assert "Outputs 0 to 1 (digit): a class, the largest of them." in told
     assert "Outputs 2 to 2 (angle): values, 0.5 times the output in the" in told
     assert "divided by the timesteps so far" in told
+    assert "take the largest of a class yourself" in told
+    assert "What data hold from -1.5 to 1 is 0 to 255." in told
     assert "{{" not in "".join(path.read_text() for path in tmp_path.iterdir())

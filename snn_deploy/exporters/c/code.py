@@ -297,7 +297,9 @@ class CProgram:
             "BIAS": ", vector_biases[i]" if has_bias else "",
             "BIAS_MEANING": _BIAS if has_bias else "",
             "USE_BIAS": ", bias" if has_bias else "",
-            "ENCODING": _ENCODINGS[graph.training.encoding],
+            "ENCODING": _ENCODINGS[graph.training.encoding].format(
+                *graph.training.input_range
+            ),
             "HEADS": "\n".join(_heads(graph)),
             "RULE": self.decision.words,
             "DECIDE_INPUT": "SNN_INPUTS values, the same at every timestep"
@@ -310,11 +312,12 @@ class CProgram:
 
 def _heads(graph: QuantizedGraph) -> Iterator[str]:
     """Yield what each of the outputs answers with."""
-    units = graph.in_units(np.ones(graph.readout.size), 1)
-    first = 0
+    readout, first = graph.readout, 0
+    scales = np.broadcast_to(readout.scale, readout.shape).ravel()
     for head in graph.heads:
         places = f"{first} to {first + head.n_outputs - 1}"
-        own = units[first : first + head.n_outputs]
+        own = scales[first : first + head.n_outputs]
+        own = head.scale * (np.ones_like(own) if readout.spikes else own)
         first += head.n_outputs
         name = f" ({in_comment(head.name)})" if head.name else ""
         if head.kind is HeadKind.CLASS:
@@ -327,10 +330,12 @@ def _heads(graph: QuantizedGraph) -> Iterator[str]:
             f"Outputs {places}{name}: values, {each} times the output in the "
             f"network's units{mean}. `snn_answer` is not for them."
         )
+    if len(graph.heads) > 1:
+        yield "`snn_answer` compares all outputs: take the largest of a class yourself."
 
 
 _ENCODINGS = {
-    Encoding.DIRECT: "A brightness from 0 to 1 is 0 to 255.",
+    Encoding.DIRECT: "What data hold from {:g} to {:g} is 0 to 255.",
     Encoding.RATE: "Each is 1 with the probability of its brightness, else 0: "
     "draw them anew for each timestep.",
     Encoding.EVENTS: "They count the events of a position in a timestep.",
