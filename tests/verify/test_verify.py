@@ -342,12 +342,9 @@ def unit_chain(weight: Sequence[float], **changes: Any) -> Graph:
 
 def test_a_coarse_threshold_is_named() -> None:
     model = unit_chain([254.0, 254.0], threshold=np.array([100.0, 253.5]))
-    coarse = replace(
-        simulator(),
-        precision=replace(simulator().precision, per_neuron_parameters=False),
-    )
+    model = replace(model, is_on_grid=True)
 
-    found = report(compared(model, target=coarse), "a")
+    found = report(compared(model), "a")
 
     assert found.causes == ("threshold",)
     assert found.first is not None
