@@ -102,7 +102,7 @@ def test_every_rule_stops_at_timesteps_that_it_looks_at(rule: str, poll: int) ->
 
     timesteps = stops(seen.scores, found.cutoff)
     assert set(timesteps) <= {*found.looks.tolist(), 6}
-    assert found.n_polls(6) == len(found.looks)
+    assert found.n_polls(np.array(6)) == len(found.looks)
     assert np.isinf(np.delete(found.betas, found.looks - 1)).all()
     np.testing.assert_array_equal(found.first_scores, np.sort(found.first_scores))
     assert len(found.first_scores) == 600
@@ -120,7 +120,7 @@ def test_fixed_and_retry_look_once_before_the_end() -> None:
     retry = calibrate(seen, settings(rule="retry", at=2))
 
     assert fixed.looks.tolist() == [2]
-    assert (fixed.mean_timesteps, fixed.n_polls(2)) == (2, 1)
+    assert (fixed.mean_timesteps, int(fixed.n_polls(np.array(2)))) == (2, 1)
     assert retry.looks.tolist() == [2, 6]
     n_again = (stops(seen.scores, retry.cutoff) == 6).sum()
     assert retry.mean_timesteps == pytest.approx(2 + 6 * n_again / 600)

@@ -15,7 +15,7 @@ def network() -> nn.Module:
 
 
 def of_snntorch() -> nn.Module:
-    from snntorch import Leaky  # type: ignore[import-untyped]
+    from snntorch import Leaky
 
     return nn.Sequential(
         nn.Linear(6, 5), Leaky(beta=0.7, init_hidden=True), nn.Linear(5, 3)

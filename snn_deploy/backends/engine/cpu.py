@@ -281,10 +281,15 @@ def record_reference(
     quantities: Sequence[str],
     *,
     n_timesteps: int,
+    reset_every: int | None = None,
 ) -> Recording:
     """Return what the reference does with one input; see ``Program.record``."""
     (found,) = reference_recordings(
-        graph, [stimulus], quantities, n_timesteps=n_timesteps
+        graph,
+        [stimulus],
+        quantities,
+        n_timesteps=n_timesteps,
+        reset_every=reset_every,
     )
     return found
 
