@@ -45,7 +45,7 @@ class Activity:
         """Return the mean activity since the last call, weighted by its costs."""
         shares, operations = self._shares, self._operations
         self._forget()
-        total = sum(operations.values())
+        total = sum(operations.values()) or 1  # nobody hears them: nothing to save
         means = (
             torch.stack(found).mean() * (operations.get(module, 0) / total)
             for module, found in shares.items()

@@ -134,3 +134,12 @@ def test_negative_target_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ModelError, match=r"\[activity\]: 'target' is -0\.1; "):
         read_recipe(path, ("activity.target=-0.1",))
+
+
+def test_neurons_that_nobody_hears_cost_nothing() -> None:
+    network = nn.Sequential(nn.Linear(2, 2), Qcfs(4, 2.0))
+    activity = Activity(network, target=0.0)
+
+    network(torch.ones(3, 2))
+
+    assert float(activity()) == 0.0
