@@ -142,4 +142,4 @@ def test_neurons_that_nobody_hears_cost_nothing() -> None:
 
     network(torch.ones(3, 2))
 
-    assert float(activity()) == 0.0
+    assert float(activity().detach()) == 0.0
