@@ -12,13 +12,18 @@ from snn_deploy.backends.protocol import Backend
 from snn_deploy.backends.registry import open_backend
 from snn_deploy.compiler.lower.decide import decide
 from snn_deploy.compiler.lower.retime import retime
+from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.compiler.retarget import retarget
 from snn_deploy.cutoff.decision import GapCutoff, never
 from snn_deploy.cutoff.monitor import collect_scores, run_inputs
 from snn_deploy.cutoff.oracle import answers, gaps
 from snn_deploy.cutoff.rules.risk import risk
 from snn_deploy.cutoff.thresholds import stops
+from snn_deploy.data.data import Data
+from snn_deploy.data.datasets import load_split
 from snn_deploy.errors import BackendError
+from snn_deploy.front.network import reference_model
+from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.graph import Functional, Training
 from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.quantized import QuantizedGraph
@@ -129,6 +134,27 @@ def test_the_drawn_networks_stop_and_tie() -> None:
         n_ties += int((gaps(scores)[~settled, -1] == 0).sum())
     assert min(n_early, n_late) > 30
     assert n_ties > 10
+
+
+@pytest.mark.parametrize("name", ["mnist_lif", "mnist_qcfs", "mnist_counts"])
+def test_the_digits_of_trained_networks_are_decided_alike(name: str) -> None:
+    network = compile_model(
+        load_model(reference_model(name)), simulator(), optimize="cores"
+    )
+    part = load_split("mnist5k").test
+    data = Data(x=part.x, y=part.y, training=network.graph.training)
+    stimuli = [*data.stimuli()]
+    cpu = open_backend("cpu")
+    scores = collect_scores(cpu.load(network), network, stimuli)
+    beta = float(np.quantile(gaps(scores)[:, 1], 0.3))
+    wanted = stops(scores, risk(beta))
+    betas = np.full(network.graph.training.timesteps, beta)
+    decided = retarget(decide(network.graph, betas), simulator(), goal="cores")
+    found = [*run_inputs(cpu.load(decided), decided, stimuli, risk(0.0))]
+    assert [r.timesteps for r in found] == wanted.tolist()
+    answer = answers(scores)[np.arange(len(scores)), wanted - 1]
+    assert [r.prediction for r in found] == answer.tolist()
+    assert len(np.unique(wanted)) > 3
 
 
 @pytest.mark.parametrize("seed", [0, 1])
