@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
 
-from snn_deploy.artifact import Artifact, pack
+from snn_deploy.artifact import Artifact, sha256_of
 from snn_deploy.compiler.lower.one_pass import one_pass
 from snn_deploy.compiler.lower.one_pass_floats import one_pass_floats
 from snn_deploy.compiler.lower.quantize import quantize
-from snn_deploy.compiler.pipeline import compile_model, to_neurons, to_spiking
+from snn_deploy.compiler.lower.retime import retime
+from snn_deploy.compiler.pipeline import to_neurons, to_spiking
 from snn_deploy.data.data import Data
 from snn_deploy.errors import ArtifactError
 from snn_deploy.ir.graph import Graph
@@ -59,23 +60,23 @@ def verify(
     told = found.training.answers
     training = replace(model.training, timesteps=n_timesteps, answers=told)
     model = replace(model, training=training, name=found.name)
-    is_one_pass = found.one_pass_of > 0
-    fresh = compile_model(model, artifact.network.target, one_pass=is_one_pass)
-    other = other_structure(found, fresh.graph)
+    target, spiking = artifact.network.target, to_spiking(model)
+    expected = quantize(spiking, target)
+    if found.one_pass_of:
+        spiking = to_spiking(one_pass_floats(to_neurons(model)))
+        expected = one_pass(expected, target)
+    # where neurons lie changes no integer, and reading the file has checked it
+    fresh = retime(expected, target)
+    other = other_structure(found, fresh)
     if other is not None:
         raise ArtifactError(
             f"{found.name}: is not compiled from this model: {other}; give the model "
             "that it was compiled from"
         )
-    differences = compare(found, fresh.graph)
-    if not differences and pack(fresh).sha256 != artifact.sha256:
-        differences = [_mapping_differs(artifact.sha256, pack(fresh).sha256)]
+    differences = compare(found, fresh)
+    if not differences and sha256_of(fresh) != sha256_of(found):
+        differences = [_differs_elsewhere(sha256_of(found), sha256_of(fresh))]
     n = len(data) if limit is None else min(limit, len(data))
-    spiking = to_spiking(model)
-    expected = quantize(spiking, artifact.network.target)
-    if is_one_pass:
-        spiking = to_spiking(one_pass_floats(to_neurons(model)))
-        expected = one_pass(expected, artifact.network.target)
     comparison = FormComparison(found, spiking, expected, data.targets)
     size = _batch_size(found)
     starts = range(0, n, size)
@@ -119,11 +120,10 @@ def _refuse_decided(artifact: Artifact) -> None:
         )
 
 
-def _mapping_differs(found: str, expected: str) -> Difference:
+def _differs_elsewhere(found: str, expected: str) -> Difference:
     return Difference(
-        layer="neurocores", parameter="mapping sha256", index=(), found=found,
-        expected=expected,
-    )  # fmt: skip
+        layer="network", parameter="sha256", index=(), found=found, expected=expected
+    )
 
 
 def _batch_size(graph: QuantizedGraph) -> int:

@@ -61,6 +61,18 @@ def test_a_faithful_network_has_status_0_and_its_tables(
         assert text in result.out
 
 
+def test_a_network_that_lies_elsewhere_is_faithful_too(
+    command: Command, small: Path
+) -> None:
+    again = small / "cores.snn"
+    model = small / "model.pt"
+    assert command("compile", model, "--optimize", "cores", "-o", again).status == 0
+    here, there = (read_artifact(small / name) for name in ("model.snn", again.name))
+    assert here.sha256 != there.sha256
+
+    assert verify(command, small, network=again.name).status == 0
+
+
 def test_json_holds_everything(command: Command, small: Path) -> None:
     result = verify(command, small, "--json", "--limit", 2)
 
