@@ -70,10 +70,16 @@ def serve(
     arrivals : iterable of (source, Data)
     audit : float
         The share of the inputs that runs all timesteps.
+
+    Raises
+    ------
+    CalibrationError
+        If an input is over before the clock of a chip that decides.
     """
     is_audited = audits(audit)
     start = 0
     for source, data in arrivals:
+        calibration.check_ends(data.ends)
         numbered = [(i, next(is_audited)) for i in range(len(data))]
         for runs_on, group in groupby(numbered, key=lambda pair: pair[1]):
             cutoff = never if runs_on else calibration.cutoff

@@ -8,7 +8,8 @@ channel). Delays stand in the layer that receives, a matrix as large as its weig
 lists netx takes for those of targets or of sources, as their length fits.
 
 The group ``simulation`` says how long an input lasts. netx does not read it, nor what
-our reader finds there beside: how values become spikes, and how outputs the answer.
+our reader finds there beside: how values become spikes, how outputs the answer, and
+what they stand for, in which units.
 
 On the chip a spike takes a timestep from layer to layer, and layers run from the first
 timestep on. Their biases act before the input has come. netx's resets, one layer after
@@ -17,6 +18,7 @@ than a timestep or come back to their own layer: such networks are refused, if a
 could cause spikes there.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,10 @@ import numpy as np
 
 from snn_deploy.arrays import AnyArray, IntArray, Shape, n_neurons, spread
 from snn_deploy.errors import ModelError
+from snn_deploy.exporters.on_grid import heads_on_grid
 from snn_deploy.files.writing import write_whole
 from snn_deploy.fixedpoint import INPUT_SHIFT, shift
+from snn_deploy.ir.codec import encode
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
 from snn_deploy.ir.synapses import ConvSynapses, Synapses
 
@@ -178,6 +182,10 @@ def _content(network: QuantizedGraph, layers: Sequence[_NetxLayer]) -> dict[str,
         "encoding": training.encoding.value,
         "largestCount": training.largest_count,
         "functional": training.functional.value,
+        "inputLow": training.input_low,
+        "inputHigh": training.input_high,
+        "heads": json.dumps(encode(heads_on_grid(network), {})),
+        "answers": training.answers,
     }
     return {"layer": dict(enumerate(found)), "simulation": simulation}
 

@@ -13,6 +13,7 @@ import numpy as np
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.fixedpoint import DECAY_BITS, INPUT_SHIFT, VOLTAGE_LIMIT, shift
 from snn_deploy.ir.graph import Edge, Graph
+from snn_deploy.ir.heads import Head
 from snn_deploy.ir.neurons import Integrator, Lif, Neuron
 from snn_deploy.ir.nodes import Conv2d, Flatten, Input, Linear, Node
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
@@ -32,9 +33,6 @@ def as_graph(network: QuantizedGraph) -> Graph:
         If it has single synapses, or neurons that spike without a threshold.
     """
     network = network.in_local_time()
-    # of the read-out, one for all
-    unit = 1.0 if network.readout.spikes else float(network.readout.scale.max()) * UNIT
-    heads = [replace(head, scale=head.scale * unit) for head in network.heads]
     builder = _GraphBuilder(network)
     for population in network.populations:
         builder.population(population)
@@ -46,12 +44,19 @@ def as_graph(network: QuantizedGraph) -> Graph:
             network.training,
             input_scale=float(network.training.encoding.unit),
             input_offset=0.0,
-            heads=tuple(heads),
+            heads=heads_on_grid(network),
         ),
         is_on_grid=True,
         output_name=network.output,
         used_inputs=network.used_inputs.astype(np.float64),
     )
+
+
+def heads_on_grid(network: QuantizedGraph) -> tuple[Head, ...]:
+    """Return the heads in units of the synaptic sum, which ``as_graph`` reads out."""
+    # of the read-out, one for all
+    unit = 1.0 if network.readout.spikes else float(network.readout.scale.max()) * UNIT
+    return tuple(replace(head, scale=head.scale * unit) for head in network.heads)
 
 
 class _GraphBuilder:

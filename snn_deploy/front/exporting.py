@@ -8,7 +8,7 @@ from snn_deploy.artifact import Artifact
 from snn_deploy.cutoff.decision import GapCutoff, never
 from snn_deploy.cutoff.rules.rule import Calibration
 from snn_deploy.data.data import Data
-from snn_deploy.errors import CalibrationError
+from snn_deploy.errors import CalibrationError, DataError
 from snn_deploy.exporters.c.decision import StopRule
 from snn_deploy.exporters.c.folder import Limits, Sizes, write_c
 from snn_deploy.exporters.c.vector import drawn_stimuli
@@ -53,6 +53,8 @@ def export_c(
         If it is too large, or C is not written for it.
     CalibrationError
         If its rule needs more than integers.
+    DataError
+        If inputs of the test vector are over before the network is.
     """
     graph = artifact.network.graph
     if artifact.calibration is not None and len(graph.heads) > 1:
@@ -63,6 +65,7 @@ def export_c(
     if data is None:
         stimuli = drawn_stimuli(graph, n_inputs)
     else:
+        _refuse_shorter(data.take(range(min(n_inputs, len(data)))))
         stimuli = [data.stimulus(i) for i in range(min(n_inputs, len(data)))]
     return write_c(
         graph,
@@ -72,6 +75,16 @@ def export_c(
         words={"VERSION": __version__, "SHA": artifact.sha256},
         limits=Limits(flash=flash, ram=ram),
     )
+
+
+def _refuse_shorter(data: Data) -> None:
+    n_timesteps = data.training.timesteps
+    if np.any(data.ends < n_timesteps):
+        raise DataError(
+            f"an input of the test vector lasts {data.ends.min()} timesteps, and "
+            f"snn_decide in C runs up to {n_timesteps}; give inputs that last as long, "
+            "or none (in C: snn_step until the end of an input, then snn_answer)"
+        )
 
 
 def decision_of(calibration: Calibration | None, n_timesteps: int) -> StopRule:

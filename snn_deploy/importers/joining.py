@@ -1,13 +1,16 @@
-"""Several read-outs as one: their outputs side by side, each a head by its name."""
+"""What outputs stand for; several read-outs as one, each a head by its name."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from snn_deploy.arrays import n_neurons
 from snn_deploy.errors import ModelError
+from snn_deploy.ir.codec import CodecError, decode
 from snn_deploy.ir.graph import Edge
 from snn_deploy.ir.heads import Head, heads_of
 from snn_deploy.ir.neurons import Integrator
@@ -21,6 +24,18 @@ def named_heads(sizes: Mapping[str, int]) -> tuple[Head, ...]:
     return tuple(
         replace(heads_of((), size)[0], name=name) for name, size in sizes.items()
     )
+
+
+def noted_heads(path: Path, noted: Any) -> tuple[Head, ...]:
+    """Return what the outputs stand for, which a file notes as JSON, or ``None``."""
+    if noted is None:
+        return ()
+    try:
+        return decode(tuple[Head, ...], json.loads(noted), {})
+    except (CodecError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{path}: notes heads that cannot be read ({error}); write the file again"
+        ) from None
 
 
 def joined(

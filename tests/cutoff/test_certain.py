@@ -164,6 +164,7 @@ def test_several_spikes_in_a_timestep_count() -> None:
     ("changes", "message"),
     [
         ({"current_decay": np.array(2000)}, "leaks forgets its lead; use the rule"),
+        ({"lowest_voltage": np.array(-300)}, "not the sum of its inputs alone"),
         ({"takes_bias": True}, "its voltage is not the sum"),
     ],
 )

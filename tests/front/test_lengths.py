@@ -246,6 +246,15 @@ def test_lengths_beyond_the_network_name_the_option(net: sd.Network) -> None:
         net.profile({"spikes": longer, "lengths": LENGTHS * 0 + 11}, progress=False)
 
 
+def test_c_is_not_checked_with_inputs_that_end_before_it(
+    net: sd.Network, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="snn_decide in C runs up to 8"):
+        net.to_c(tmp_path / "c", DATA)
+
+    net.to_c(tmp_path / "c", {"spikes": SPIKES, "lengths": np.full(N, T)})
+
+
 def test_values_that_never_change_have_no_length() -> None:
     values = sd.compile(module(), timesteps=T, input_shape=(N_IN,))
     x = np.zeros((N, N_IN))

@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 
 import snn_deploy as sd
+from snn_deploy.backends.registry import open_backend
 from snn_deploy.compiler.lower.decide import decide
+from snn_deploy.cutoff.restarting import Restarting
+from snn_deploy.cutoff.serve import serve
 from snn_deploy.errors import ArtifactError, CalibrationError, FitError
+from snn_deploy.front.inputs import as_data
 from snn_deploy.front.network import Network
 from snn_deploy.ir.graph import Functional
 from snn_deploy.profile.calibrating import decided_on_chip
@@ -101,6 +105,35 @@ def test_what_it_is_not_for_is_refused(network: Network) -> None:
         decided.verify(x, model=network.graph, progress=False)
     with pytest.raises(CalibrationError, match="calibrate it"):
         sd.compile(network.graph).on_chip()
+    assert decided.calibration is not None
+    with pytest.raises(CalibrationError, match="the chip decides by itself: nobody"):
+        decided.calibration.polled_every(2)
+
+
+def test_a_stream_may_not_end_before_the_chip_decides(network: Network) -> None:
+    artifact = network.on_chip().artifact
+    graph, found = artifact.network.graph, artifact.calibration
+    assert found is not None
+    data = as_data(inputs(1)[0][:2], None, graph)
+    shorter = replace(data, lengths=np.array([graph.training.timesteps, 2]))
+    machine = Restarting(lambda: open_backend("cpu").load(artifact.network))
+    decisions = serve(machine, artifact.network, found, [("a", data), ("b", shorter)])
+
+    assert [next(decisions).index for _ in range(2)] == [0, 1]
+    with pytest.raises(CalibrationError, match="an input lasts 2 timesteps"):
+        next(decisions)
+    machine.close()
+
+
+def test_a_head_of_its_own_name_is_decided(network: Network) -> None:
+    graph = network.artifact.network.graph
+    head = replace(graph.head, name="digit")
+    training = replace(graph.training, heads=(head,), answers="digit")
+    named = replace(graph, training=training)
+
+    decided = decide(named, np.full(graph.training.timesteps, 5.0))
+
+    assert decided.head.n_outputs == 4
 
 
 def test_rules_that_are_no_threshold_are_refused(network: Network) -> None:
@@ -119,6 +152,7 @@ def test_rules_that_are_no_threshold_are_refused(network: Network) -> None:
     [
         ({"voltage_decay": np.array(100)}, "it leaks"),
         ({"takes_bias": True}, "not the sum of its inputs"),
+        ({"lowest_voltage": np.array(-300)}, "not the sum of its inputs"),
         (
             {"bias_mantissa": np.array(4000), "bias_exponent": 7},
             "over what a relay can",

@@ -126,7 +126,9 @@ class _Builder:
             populations=tuple(self.populations),
             projections=tuple(self.projections),
             output=decide.name,
-            training=replace(self.graph.training, functional=Functional.SUM, heads=()),
+            training=replace(
+                self.graph.training, functional=Functional.SUM, heads=(), answers=""
+            ),
         )
 
     def _counts(self) -> tuple[Population, IntArray, IntArray]:
@@ -187,7 +189,8 @@ class _Builder:
         lost = spread(y.current_decay, y.shape) + graph.precision.current_decay_offset
         if np.any(y.voltage_decay != 0) or np.any(lost < FORGETS):
             raise self._refuse(f"it leaks, so it is no sum; {ADVICE}")
-        if y.takes_bias or graph.training.functional is not Functional.LAST:
+        is_last = graph.training.functional is Functional.LAST
+        if y.takes_bias or y.has_lowest_voltage or not is_last:
             raise self._refuse(f"it is not the sum of its inputs alone; {ADVICE}")
         if reach_of(graph, y).meets_a_limit:
             raise self._refuse(

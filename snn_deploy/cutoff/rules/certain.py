@@ -173,7 +173,11 @@ def _check_integrator(graph: QuantizedGraph) -> None:
         raise CalibrationError(
             f"{readout.name}: a read-out that leaks forgets its lead; {ADVICE}"
         )
-    if readout.takes_bias or graph.training.functional is not Functional.LAST:
+    if (
+        readout.takes_bias
+        or readout.has_lowest_voltage
+        or graph.training.functional is not Functional.LAST
+    ):
         raise CalibrationError(
             f"{readout.name}: its voltage is not the sum of its inputs alone; {ADVICE}"
         )

@@ -297,8 +297,14 @@ class Calibration:
         Raises
         ------
         CalibrationError
-            If the interval is over the timesteps, or needs other timesteps.
+            If the interval is over the timesteps, needs other timesteps, or the chip
+            decides.
         """
+        if self.found_by:
+            raise CalibrationError(
+                f"poll interval is {interval}, and the chip decides by itself: nobody "
+                "reads before; leave --poll out, or take the network it was made of"
+            )
         asked = Settings(poll=interval).polled(self.timesteps)
         if not np.isin(asked, self.looks).all():
             raise CalibrationError(

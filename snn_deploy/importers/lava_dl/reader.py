@@ -19,7 +19,7 @@ A layer without a neuron, or with the threshold 2**18 - 1 (slayer's ``Affine``),
 spikes: its voltage is read out, at the end if it adds up without a leak, else summed
 over time. lava-dl's own files do not say how long an input lasts, nor how it becomes
 spikes; the group ``simulation``, where there is one, says the first, and in our own
-files the second, and which outputs are the answer.
+files the second, and which outputs are the answer, in which units.
 Other layers, other neurons and a negative ``wgtExp`` are refused: Lava's loader looks
 at none, and what the chip would drop of a weight is not what Lava drops of a sum.
 """
@@ -33,6 +33,7 @@ import numpy as np
 from snn_deploy.arrays import FloatArray, Shape, n_neurons
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.hdf5 import read_hdf5
+from snn_deploy.importers.joining import noted_heads
 from snn_deploy.importers.lava_dl.layers import (
     check_type,
     convolutions,
@@ -86,6 +87,10 @@ def read_lava_dl(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
         count = int(scalar(simulation.get("largestCount", 1))) if events else 1
         functional = simulation.get("functional")
         functional = None if functional is None else Functional(functional)
+        ends = 0.0, 1.0
+        if encoding is Encoding.DIRECT and "inputLow" in simulation:
+            ends = scalar(simulation["inputLow"]), scalar(simulation["inputHigh"])
+        answers = str(simulation.get("answers", ""))
     except (
         KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError
     ) as error:  # fmt: skip
@@ -102,6 +107,10 @@ def read_lava_dl(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
         encoding=encoding,
         input_scale=float(encoding.unit),  # weights are those of the integers
         largest_count=count,
+        heads=noted_heads(path, simulation.get("heads")),
+        answers=answers,
+        input_low=ends[0],
+        input_high=ends[1],
     )
     return reader.graph(training, functional)
 

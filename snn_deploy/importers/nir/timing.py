@@ -8,7 +8,6 @@ compute something else; what is given may not contradict the file.
 Delays become timesteps of edges and axons, and a loop without one takes a timestep.
 """
 
-import json
 import logging
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -18,11 +17,10 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.joining import noted_heads
 from snn_deploy.importers.nir.file import WEIGHTED, Primitives
 from snn_deploy.importers.options import ReadOptions
-from snn_deploy.ir.codec import CodecError, decode
 from snn_deploy.ir.graph import Delays, Edge, Functional, Training, close_loops
-from snn_deploy.ir.heads import Head
 from snn_deploy.ir.neurons import Lif, Reset
 from snn_deploy.ir.stimuli import Encoding
 
@@ -187,20 +185,8 @@ def read_training(
     kind = _agreed(path, "encoding", values.get("encoding"), encoding)
     values["encoding"] = kind or Encoding.EVENTS
     is_on_grid = bool(_scalar(metadata, "is_on_grid"))
-    heads = _heads(path, _scalar(metadata, "heads"))
+    heads = noted_heads(path, _scalar(metadata, "heads"))
     return Training(dt=dt, heads=heads, **values), is_on_grid
-
-
-def _heads(path: Path, noted: Any) -> tuple[Head, ...]:
-    """Return what the outputs stand for, which is noted as JSON."""
-    if noted is None:
-        return ()
-    try:
-        return decode(tuple[Head, ...], json.loads(noted), {})
-    except (CodecError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"{path}: notes heads that cannot be read ({error}); write the file again"
-        ) from None
 
 
 def _reset(path: Path, name: str, noted: Any) -> Reset | None:
