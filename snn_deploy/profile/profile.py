@@ -188,7 +188,8 @@ def profile_inputs(
         )
         ends = data.ends[:n]
         found = _serve(kept, meter.n_timesteps, cutoff is not None, calibration, ends)
-        if has_rivals and not _decides(calibration):
+        has_rivals = has_rivals and not _decides(calibration)
+        if has_rivals:
             _add_rivals(found, kept)
             twin = twin_of(artifact, data)
             if twin is not None:

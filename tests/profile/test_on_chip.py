@@ -63,6 +63,8 @@ def test_it_answers_like_the_host_and_is_read_once(network: Network) -> None:
     assert (
         there.fixed_rows.column("prediction") == there.rows.column("prediction")
     ).all()
+    assert there.at_fixed is None
+    assert here.at_fixed is not None
     summary = decided.profile(x, y, progress=False).summary
     assert summary["accuracy_lost"] is None
     assert on_schedules(summary) == [
