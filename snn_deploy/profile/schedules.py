@@ -212,9 +212,15 @@ def limits(summary: dict[str, Any]) -> list[str]:
     ]
 
 
+def chip_decides(summary: dict[str, Any]) -> bool:
+    """Return whether answers at all timesteps are those of the stop, by design."""
+    cutoff = summary["cutoff"]
+    return cutoff is not None and cutoff["rule"] == "on-chip"
+
+
 def on_schedules(summary: dict[str, Any]) -> list[str]:
     """Return in sentences which schedule wins, the verdict first."""
-    if summary["cutoff"] is not None and summary["cutoff"]["rule"] == "on-chip":
+    if chip_decides(summary):
         return [
             "the chip decides, so that later timesteps change no answer: what the stop "
             "loses, and its best rival, tells the profile of the network it was made of"

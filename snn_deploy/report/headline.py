@@ -12,9 +12,10 @@ from snn_deploy.profile.intervals import paired_interval, share_interval
 from snn_deploy.profile.profile import Profile
 from snn_deploy.profile.schedules import (
     THROUGHPUTS,
+    chip_decides,
     failures,
     limits,
-    verdict,
+    on_schedules,
     without_in_words,
 )
 from snn_deploy.report.markup import Html, element, folded, items
@@ -25,7 +26,7 @@ Summary = dict[str, Any]
 
 def headline(profile: Profile, summary: Summary) -> Html:
     """Return the head of the page: what ran, what it takes, and who does better."""
-    best = verdict(summary)
+    best = on_schedules(summary)[0]
     notes = (*rule(profile, summary), *loss(profile, summary), *warnings(summary))
     return element(
         "header",
@@ -62,10 +63,11 @@ def saving(summary: Summary) -> list[str]:
             f"It costs {energy} and {latency}, modelled.",
         ]
     accuracy = _accuracy(early)
-    if fixed["accuracy"] is not None:
+    is_known = not chip_decides(summary)  # else it is the same at all timesteps
+    if is_known and fixed["accuracy"] is not None:
         accuracy += f" against {percent(fixed['accuracy'])}"
         accuracy += _interval(summary["accuracy_lost"])
-    elif fixed["mean_squared_error"] is not None:
+    elif is_known and fixed["mean_squared_error"] is not None:
         accuracy += f" against {number(fixed['mean_squared_error'])}"
     return [
         f"With the cutoff an input takes {number(early['mean_timesteps'])} of "
@@ -150,6 +152,8 @@ def loss(profile: Profile, summary: Summary) -> list[str]:
         return []
     early, fixed = profile.rows, profile.fixed_rows
     n = len(early)
+    if chip_decides(summary):
+        return [_schedules(summary, is_retry=False)]
     is_changed = early.column("prediction") != fixed.column("prediction")
     changed = int(is_changed.sum())
     lines = [

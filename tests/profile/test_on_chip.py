@@ -18,7 +18,9 @@ from snn_deploy.front.network import Network
 from snn_deploy.ir.graph import Functional
 from snn_deploy.profile.calibrating import decided_on_chip
 from snn_deploy.profile.schedules import on_schedules, remarks
+from snn_deploy.report.headline import headline
 from tests.build import TRAINING, chain, integrator, lif, linear, rng
+from tests.report.reading import words
 
 SHAPE = (12,)
 N = 300
@@ -70,6 +72,17 @@ def test_it_answers_like_the_host_and_is_read_once(network: Network) -> None:
     assert on_schedules(summary) == [
         line for line in remarks(summary) if "chip decides" in line
     ]
+
+
+def test_the_report_does_not_say_that_nothing_is_lost(network: Network) -> None:
+    x, y = inputs(1)
+    found = network.on_chip().profile(x[:20], y[:20], progress=False)
+
+    text = words(headline(found.profile, found.summary))
+
+    assert "The chip decides, so that later timesteps change no answer" in text
+    assert "Answers that differ" not in text
+    assert " % against " not in text
 
 
 def test_it_keeps_the_promise_and_its_file(network: Network, tmp_path: Path) -> None:
