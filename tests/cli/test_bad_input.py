@@ -502,7 +502,7 @@ X = np.zeros((3, *SHAPE), np.uint8)
         ({"x": np.full((3, *SHAPE), -np.inf)}, "x[0, 0, 0, 0] is -inf"),
         ({"x": np.full((3, *SHAPE), 255.0)}, "reaches from 255 to 255, allowed is 0"),
         ({"x": np.full((3, *SHAPE), -0.1)}, "reaches from -0.1 to -0.1"),
-        ({"x": X.astype(np.int64)}, "x has type int64; store bytes (uint8) or"),
+        ({"x": X.astype(np.int64)}, "x has type int64; store floats from 0 to 1"),
         ({"x": X.astype(bool)}, "x has type bool"),
         ({"x": X.astype(complex)}, "x has type complex128"),
         ({"x": X.astype(str)}, "x has type <U"),

@@ -31,6 +31,7 @@ COUNTS = [
     "wraps",
     "run_on_synaptic_operations",
 ]
+ERRORS = ["squared_error", "absolute_error"]  # of values; null for classes
 COSTS = [
     f"energy_{part}{band}_j"
     for part in (*PARTS, "run_on")
@@ -76,7 +77,9 @@ def test_a_profile_is_a_table_a_summary_and_a_report(folder: Path) -> None:
 def test_the_columns_are_those_of_the_contract(folder: Path) -> None:
     table = pq.read_table(folder / "inputs.parquet")
 
-    assert table.column_names == [*COUNTS, *COSTS, "failure"]
+    found = table.column_names
+    assert found == [*COUNTS[:8], *ERRORS, *COUNTS[8:], *COSTS, "failure"]
+    assert all(table.column(name).null_count == len(table) for name in ERRORS)
     assert table.column("failure").null_count == len(table)
     assert {str(table.schema.field(name).type) for name in COSTS} == {"double"}
     assert str(table.schema.field("stopped_early").type) == "bool"

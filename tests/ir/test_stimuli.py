@@ -48,9 +48,9 @@ def test_a_gray_level_is_the_nearest(values: list[float]) -> None:
     [
         ([0.0, np.nan], r"x\[1\] is nan; remove"),
         ([np.inf, 0.0], r"x\[0\] is inf"),
-        ([0.0, 1.01], "reaches from 0 to 1.01, allowed is 0 to 1; scale"),
+        ([0.0, 1.01], "reaches from 0 to 1.01, allowed is 0 to 1; if"),
         ([-1e-9, 1.0], "reaches from -1e-09 to 1"),
-        ([0, 1], r"x has type int64; store bytes \(uint8\) or floats"),
+        ([0, 1], r"x has type int64; store floats from 0 to 1"),
     ],
 )
 def test_values_that_are_no_gray_level_are_refused(

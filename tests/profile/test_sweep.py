@@ -237,6 +237,6 @@ def test_unbeaten_is_what_the_definition_says(values: list[tuple[int, ...]]) -> 
 
 
 def test_a_refused_way_beats_nothing_and_is_beaten() -> None:
-    good, refused = made_up((1, 2, 2, 2)), made_up((9, 0, 0, 0), "does not fit")
+    good, refused = made_up((1, 2, 2, 2, 2)), made_up((9, 0, 0, 0, 0), "does not fit")
 
     assert unbeaten([good, refused]) == [True, False]
