@@ -74,8 +74,10 @@ def serve(
     Raises
     ------
     CalibrationError
-        If an input is over before the clock of a chip that decides.
+        If a chip that decides is audited, or an input is over before its clock.
     """
+    if audit:
+        calibration.check_audit()
     is_audited = audits(audit)
     start = 0
     for source, data in arrivals:

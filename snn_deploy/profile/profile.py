@@ -173,6 +173,8 @@ def profile_inputs(
     n = len(data) if limit is None else min(limit, len(data))
     if calibration is not None:
         calibration.check_ends(data.ends)
+        if audit:
+            calibration.check_audit()
     if store is None:
         store = NoStore()
     new_meter = Meter if workers is None else workers.meter

@@ -17,6 +17,7 @@ from snn_deploy.front.inputs import as_data
 from snn_deploy.front.network import Network
 from snn_deploy.ir.graph import Functional
 from snn_deploy.profile.calibrating import decided_on_chip
+from snn_deploy.profile.profile import profile_inputs
 from snn_deploy.profile.schedules import on_schedules, remarks
 from snn_deploy.report.headline import headline
 from tests.build import TRAINING, chain, integrator, lif, linear, rng
@@ -138,6 +139,22 @@ def test_a_stream_may_not_end_before_the_chip_decides(network: Network) -> None:
     with pytest.raises(CalibrationError, match="an input lasts 2 timesteps"):
         next(decisions)
     machine.close()
+
+
+def test_an_audit_that_could_lose_nothing_is_refused(network: Network) -> None:
+    artifact = network.on_chip().artifact
+    found = artifact.calibration
+    assert found is not None
+    data = as_data(*inputs(1), artifact.network.graph)
+    cpu = open_backend("cpu")
+    machine = Restarting(lambda: cpu.load(artifact.network))
+
+    with pytest.raises(CalibrationError, match="audit the network it was made of"):
+        next(serve(machine, artifact.network, found, [("a", data)], audit=0.5))
+    with pytest.raises(CalibrationError, match="audit the network it was made of"):
+        profile_inputs(
+            artifact, cpu, data, cutoff=found.cutoff, calibration=found, audit=0.5
+        )
 
 
 def test_a_head_of_its_own_name_is_decided(network: Network) -> None:

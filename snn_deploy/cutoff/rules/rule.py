@@ -261,6 +261,14 @@ class Calibration:
                 f"clock after {self.timesteps}; take the network that it was made of"
             )
 
+    def check_audit(self) -> None:
+        """Raise a ``CalibrationError`` if later timesteps cannot tell what is lost."""
+        if self.found_by:
+            raise CalibrationError(
+                "an audit runs on behind the stop, and where the chip decides that "
+                "changes no answer; audit the network it was made of"
+            )
+
     @property
     def stops_early(self) -> bool:
         """Whether any input can stop before the last timestep."""
