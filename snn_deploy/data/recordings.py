@@ -30,8 +30,8 @@ def binned(
 
     Those called ``name`` are the events of all of them, ``offsets`` where each begins;
     without they are one. Timesteps last ``dt``, if the network knows it, and recordings
-    until their last event; else each recording has as many timesteps as the network,
-    equally long, from its first event to its last.
+    until their last event, unless lengths are given; else each recording has as many
+    timesteps as the network, equally long, from its first event to its last.
 
     Raises
     ------
@@ -72,8 +72,9 @@ def binned(
             "equal length, from its first event to its last; save the network with dt "
             "if a timestep has a length"
         )
-    lengths = np.floor_divide(lasts, durations).astype(np.int64) + 1
-    found["lengths"] = np.minimum(lengths, n_timesteps)
+    if not {"lengths", "mask"} & {*arrays}:
+        lengths = np.floor_divide(lasts, durations).astype(np.int64) + 1
+        found["lengths"] = np.minimum(lengths, n_timesteps)
     n_late = int((times // (training.dt * US) >= n_timesteps).sum())
     late = (
         f"; {n_late:,} of {len(events):,} come after timestep {n_timesteps}, the "

@@ -76,6 +76,19 @@ def test_each_recording_is_cut_into_equal_timesteps() -> None:
     assert "sorted into 5 timesteps of equal length" in note
 
 
+@pytest.mark.parametrize("form", ["lengths", "mask"])
+def test_lengths_that_are_given_stand_before_the_last_event(form: str) -> None:
+    lengths = np.array([5, 4, 3])
+    said = lengths if form == "lengths" else np.arange(T) < lengths[:, np.newaxis]
+    ends = np.cumsum([0, *map(len, RECORDINGS)])
+    x = {"events": np.concatenate(RECORDINGS), "offsets": ends, form: said}
+
+    found = as_data(x, None, graph(dt=3e-3))
+
+    assert found.ends.tolist() == [5, 4, 3]
+    assert as_data(RECORDINGS, None, graph(dt=3e-3)).ends.tolist() != [5, 4, 3]
+
+
 def test_timesteps_of_a_known_length_end_with_the_recording() -> None:
     data = as_data(RECORDINGS, [1, 0, 1], graph(dt=3e-3))
 
