@@ -77,7 +77,7 @@ def outputs(graph: QuantizedGraph, stimuli: Sequence[Stimulus]) -> IntArray:
     return np.cumsum(rows, axis=0).transpose(1, 0, 2)
 
 
-@examples(300)
+@examples(150)
 @given(case=cases(n_stimuli=3, max_timesteps=14), is_retimed=st.booleans())
 def test_engine_gives_the_outputs_of_the_reference(
     case: Case, is_retimed: bool
@@ -94,7 +94,7 @@ def test_engine_gives_the_outputs_of_the_reference(
         TALLY.add("engine = reference", case.n_timesteps, wanted.size)
 
 
-@examples(150)
+@examples(80)
 @given(case=cases(n_stimuli=4, max_timesteps=10), data=st.data())
 def test_engine_stops_and_counts_as_the_reference(
     case: Case, data: st.DataObject

@@ -88,7 +88,7 @@ def lasting(graph: QuantizedGraph) -> int:
     return max(p.offset for p in graph.populations)
 
 
-@examples(150)
+@examples(80)
 @given(case=cases(max_populations=3, max_timesteps=12), period=periods, data=st.data())
 def test_reference_equals_the_oracle(
     case: Case, period: int | None, data: st.DataObject
@@ -123,7 +123,7 @@ def test_reference_equals_the_oracle(
     TALLY.add("reference = oracle", n, 3 * n * n_neurons)
 
 
-@examples(250)
+@examples(120)
 @given(case=cases(), period=periods)
 def test_pipelined_network_computes_the_same_later(
     case: Case, period: int | None

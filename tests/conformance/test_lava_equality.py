@@ -34,7 +34,7 @@ except BackendError as error:
     pytest.skip(str(error), allow_module_level=True)
 
 
-@examples(20, shrinks=False)
+@examples(8, shrinks=False)
 @given(
     case=cases(n_stimuli=2, max_timesteps=12),
     period=periods,
@@ -58,7 +58,7 @@ def test_lava_records_what_the_reference_does(
     TALLY.add("lava record = reference", 2 * n, 2 * n_values(wanted))
 
 
-@examples(15, shrinks=False)
+@examples(8, shrinks=False)
 @given(case=cases(n_stimuli=2, max_timesteps=6, may_be_long=False))
 def test_lava_after_any_cutoff_equals_the_cpu_with_its_counts(case: Case) -> None:
     network = mapped(retime(case.graph, ROOMY), reads_zeros=False)
@@ -127,7 +127,7 @@ def test_nothing_stays_on_lavas_way_for_62_timesteps_after_a_cutoff() -> None:
 own_periods = st.one_of(st.none(), st.integers(1, 9))
 
 
-@examples(20, shrinks=False)
+@examples(10, shrinks=False)
 @given(data=st.data(), reset_every=own_periods)
 def test_reference_equals_the_dense_processes_of_lava(
     data: st.DataObject, reset_every: int | None
@@ -136,7 +136,7 @@ def test_reference_equals_the_dense_processes_of_lava(
     check_equals_own(case, reset_every, "reference = Lava's own LIF and Dense")
 
 
-@examples(15, shrinks=False)
+@examples(8, shrinks=False)
 @given(data=st.data(), reset_every=own_periods)
 def test_reference_equals_the_conv_process_of_lava(
     data: st.DataObject, reset_every: int | None
