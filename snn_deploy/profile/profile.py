@@ -212,7 +212,9 @@ def profile_inputs(
         runs=runs,
         fixed_timesteps=found.fewest,
         fixed_is_calibrated=calibration is not None and calibration.fixed_timesteps > 0,
-        accuracy_at=found.full.n_right / n_left if data.y is not None else np.zeros(0),
+        accuracy_at=np.zeros(0)
+        if data.y is None or _decides(calibration)  # undecided, an input has no answer
+        else found.full.n_right / n_left,
         agreement_at=found.full.n_agreeing / n_left,
         squared_error_at=(
             found.full.squared_errors / n_left

@@ -226,3 +226,14 @@ def test_targets_without_graded_spikes_refuse_sums(network: Network) -> None:
     moved = replace(artifact, network=replace(artifact.network, target=target))
     with pytest.raises(FitError, match="no graded spikes"):
         decided_on_chip(moved)
+
+
+def test_many_classes_are_refused_before_their_neurons_are_made() -> None:
+    outputs = chain(
+        linear("v", 12, 300),
+        integrator("out", (300,)),
+        training=replace(TRAINING, functional=Functional.LAST),
+    )
+    graph = sd.compile(outputs).artifact.network.graph
+    with pytest.raises(FitError, match="89700 neurons"):
+        decide(graph, np.full(graph.training.timesteps, 5.0))

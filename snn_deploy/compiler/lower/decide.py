@@ -44,6 +44,7 @@ MOST_SPIKES = (1 << PAYLOAD_BITS) - 1
 LARGEST_SHIFT = 7  # exponent of a weight
 STRONG = 2 << LARGEST_SHIFT  # what the smallest of such weights adds
 LARGEST_SUM = 254 << LARGEST_SHIFT
+MOST_CLASSES = 256
 ADVICE = "let the host decide"
 
 
@@ -79,6 +80,11 @@ class _Builder:
         self.graph, self.readout = graph, graph.readout
         self.k, self.n_timesteps = graph.readout.size, graph.training.timesteps
         self.first, self.fall = self._line(betas)
+        if self.k > MOST_CLASSES:
+            raise self._refuse(
+                f"{self.k} classes need {self.k * (self.k - 1)} neurons that compare "
+                f"two of them, allowed are {MOST_CLASSES} classes; {ADVICE}"
+            )
         if len(graph.training.heads) > 1:
             raise self._refuse(f"it is {len(graph.training.heads)} heads; {ADVICE}")
         self.i, self.j = np.nonzero(~np.eye(self.k, dtype=bool))
