@@ -25,11 +25,12 @@ from snn_deploy.cutoff.decision import never
 from snn_deploy.cutoff.monitor import decide_inputs
 from snn_deploy.cutoff.rules.rule import Calibration, Settings
 from snn_deploy.data.recordings import is_recorded
-from snn_deploy.errors import ModelError, TargetError
+from snn_deploy.errors import CalibrationError, ModelError, TargetError
 from snn_deploy.exporters.c.folder import Sizes
 from snn_deploy.files.writing import packaged_folder
 from snn_deploy.front.exporting import export_c
 from snn_deploy.front.inputs import as_array, as_data
+from snn_deploy.front.options import check_options, options_of
 from snn_deploy.front.profiled import Profiled
 from snn_deploy.front.progress import Progress, bar
 from snn_deploy.front.showing import network_tables
@@ -175,6 +176,9 @@ class Network:
         rule : str
             ``"risk"``, ``"topk"``, ``"certain"``, ``"retry"``, ...
         """
+        own = options_of(Network.calibrate)
+        names = dict.fromkeys([*own, *options_of(Settings)])
+        check_options("calibrate", settings, names, CalibrationError)
         asked = Settings(rule=rule, budget=budget, confidence=confidence, **settings)
         data = as_data(x, y, self.artifact.network.graph)
         check_asked(self.artifact, data, asked)
@@ -438,14 +442,25 @@ def _graph(model: Any, options: dict[str, Any]) -> Graph:
                 f"{', '.join(options)}, or give the model that it was read from"
             )
         return model
-    if isinstance(model, str | os.PathLike):
-        return load_model(model, **options)
+    own = options_of(compile)
     if hasattr(model, "state_dict") and hasattr(model, "forward"):
         from snn_deploy.importers.torch.file import read_module
 
-        return read_module(model, type(model).__name__, **options)
+        name, names = type(model).__name__, [*options_of(read_module), *own]
+        check_options(name, options, names, ModelError)
+        if "input_shape" not in options:
+            raise ModelError(
+                f"{name}: a module does not say what one input is; give input_shape, "
+                "without batch and time, such as input_shape=(1, 28, 28)"
+            )
+        return read_module(model, name, **options)
+    names = [*options_of(load_model), *own]
+    if isinstance(model, str | os.PathLike):
+        check_options(os.fspath(model), options, names, ModelError)
+        return load_model(model, **options)
     for package, ending in OBJECTS.items():
         if type(model).__module__.partition(".")[0] == package:
+            check_options(package, options, [*names, "name"], ModelError)
             return _through_a_file(model, package, ending, options)
     raise ModelError(
         f"a {type(model).__name__} is no model; give a torch module, a graph of NIR or "

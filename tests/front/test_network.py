@@ -12,7 +12,13 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import snn_deploy as sd
 from snn_deploy.arrays import AnyArray
-from snn_deploy.errors import ArtifactError, DataError, ModelError, TargetError
+from snn_deploy.errors import (
+    ArtifactError,
+    CalibrationError,
+    DataError,
+    ModelError,
+    TargetError,
+)
 from snn_deploy.nn.neurons import Qcfs
 
 N, N_IN, N_OUT = 240, 12, 3
@@ -264,6 +270,40 @@ def test_a_loaded_network_says_what_it_lacks(
         network.save(tmp_path / "net.pt")
     with pytest.raises(ArtifactError, match="no such file"):
         sd.load(tmp_path / "none.snn")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "Sequential: a module does not say what .*; give input_shape, without"),
+        (
+            {"input_shap": 12},
+            "no option is called 'input_shap'; did you mean 'input_shape'\\? "
+            r"\(there are input_shape, timesteps, .*, optimize\)",
+        ),
+        ({"input_shape": 12, "qqq": 1}, "'qqq'; choose from dt, .*, timesteps"),
+        ({"input_shape": 12, "stric": True}, "did you mean 'strict'"),
+        ({"input_shape": None}, "input_shape is None; give whole numbers, the shape"),
+        ({"input_shape": ("a", 2)}, r"input_shape is \('a', 2\); give whole numbers"),
+    ],
+)
+def test_options_of_compile_that_are_wrong_are_told(
+    module: nn.Module, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        sd.compile(module, **options)
+
+
+def test_options_that_are_unknown_are_told_with_those_there_are(
+    network: sd.Network, inputs: tuple[AnyArray, AnyArray]
+) -> None:
+    with pytest.raises(
+        CalibrationError,
+        match=r"'budgt'; did you mean 'budget'.*budget, confidence, .*, form, score",
+    ):
+        network.calibrate(*inputs, budgt=0.1)
+    with pytest.raises(ModelError, match=r"model.pt: .*'timestep'.* 'timesteps'"):
+        sd.compile(sd.reference_model("mnist_lif"), timestep=3)
 
 
 def test_what_comes_along_is_found() -> None:

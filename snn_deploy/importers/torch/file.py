@@ -185,8 +185,14 @@ def read_module(
 ) -> Graph:
     """Return the network called ``name`` that ``save`` would write; see there."""
     told = {"timesteps": timesteps, "encoding": encoding, "functional": functional}
-    sizes = [input_shape] if isinstance(input_shape, int) else input_shape
-    shape = tuple(map(operator.index, sizes))
+    try:
+        sizes = [input_shape] if isinstance(input_shape, int) else input_shape
+        shape = tuple(map(operator.index, sizes))
+    except TypeError:
+        raise ModelError(
+            f"input_shape is {input_shape!r}; give whole numbers, the shape of one "
+            "input without batch and time, such as (1, 28, 28)"
+        ) from None
     scale = _factors("input_scale", input_scale, shape)
     offset = _factors("input_offset", input_offset, shape)
     try:
