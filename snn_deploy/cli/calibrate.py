@@ -102,7 +102,12 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.artifact import pack
     from snn_deploy.cli.calibration import show_budgets, show_classes, verdict
     from snn_deploy.cli.console import give_json, out
-    from snn_deploy.cli.reading import note_repeated, read_inputs, read_network
+    from snn_deploy.cli.reading import (
+        note_remarks,
+        note_repeated,
+        read_inputs,
+        read_network,
+    )
     from snn_deploy.cutoff.calibrate import best_score, calibrate, require_inputs
     from snn_deploy.profile.calibrating import check_asked
 
@@ -116,6 +121,7 @@ def call(options: argparse.Namespace) -> None:
         certified = shown
     else:
         shown = certified = _evidence(artifact, data)
+    note_remarks(certified.remarks(), options.data)
     if options.split or options.score == "best":
         shown, certified = certified.halves()
     if options.score == "best":

@@ -24,7 +24,7 @@ UNKNOWN = "unknown"  # as ``units.with_prefix`` says it
 def show(profile: "Profile", *, is_full: bool = False) -> None:
     """Print what each schedule gives and costs, and which one wins; or all means."""
     from snn_deploy.cli.console import out, show_table
-    from snn_deploy.profile.schedules import remarks
+    from snn_deploy.profile.schedules import labels_doubted, remarks
     from snn_deploy.profile.summary import summarize
 
     summary = summarize(profile)
@@ -40,7 +40,7 @@ def show(profile: "Profile", *, is_full: bool = False) -> None:
         columns, *rows = zip(*known, strict=True)
         title += f"; energy to the {summary['energy_boundary']}, modelled"
         show_table(title, columns, rows)
-    for line in remarks(summary):
+    for line in (*labels_doubted(profile), *remarks(summary)):
         out(line)
     out(_conventional(summary["conventional"]))
 

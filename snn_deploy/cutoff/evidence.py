@@ -10,6 +10,7 @@ from snn_deploy.cutoff.thresholds import stops
 from snn_deploy.ir.quantized import QuantizedGraph
 
 SPLIT_SEED = 0
+FEWEST_JUDGED = 10  # inputs; of fewer a sound network may answer all wrong
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,6 +35,13 @@ class Evidence:
         first = stops(self.scores, cutoff)
         return first if self.lengths is None else np.minimum(first, self.lengths)
 
+    def remarks(self) -> list[str]:
+        """Return in a sentence that labels may be those of others, if it seems so."""
+        if self.labels is None:
+            return []
+        is_right = self.scores[:, -1].argmax(axis=1) == self.labels
+        return by_chance(float(is_right.mean()), *self.scores[:, -1].shape)
+
     def take(self, positions: IntArray) -> "Evidence":
         """Return what some of the inputs gave."""
         hashes = self.input_hashes
@@ -55,3 +63,14 @@ class Evidence:
         order = np.random.default_rng(SPLIT_SEED).permutation(len(self.scores))
         middle = len(order) // 2
         return np.sort(order[:middle]), np.sort(order[middle:])
+
+
+def by_chance(accuracy: float, n_inputs: int, n_classes: int) -> list[str]:
+    """Return in a sentence that answers are as right as guesses, if they are."""
+    if n_inputs < FEWEST_JUDGED or n_classes < 2 or accuracy > 1 / n_classes:
+        return []
+    return [
+        f"{accuracy:.1%} of {n_inputs:,} answers at all timesteps are right, and of "
+        f"guesses among {n_classes} classes {1 / n_classes:.1%} would be; check the "
+        "order of the labels, and whether they are those of the inputs"
+    ]

@@ -50,6 +50,26 @@ def as_data(x: Any, y: Any, graph: QuantizedGraph) -> Data:
     )
 
 
+def check_single(x: AnyArray, graph: QuantizedGraph) -> None:
+    """Raise a ``DataError`` if ``x`` is a batch, where one input is taken."""
+    shape, training = graph.source.shape, graph.training
+    one = (training.timesteps, *shape)
+    is_event = training.encoding is Encoding.EVENTS
+    forms = [shape, shape[1:]] if len(shape) > 1 and shape[0] == 1 else [shape]
+    if x.shape in forms or is_recorded(x):
+        return
+    if x.shape[1:] in forms:
+        is_batch = len(x) < one[0] if is_event else len(x) != one[0]
+    else:
+        is_batch = x.shape[2:] in forms
+    if is_batch:
+        allowed = one if is_event else f"{shape}, or {one} where it changes"
+        raise DataError(
+            f"x has the shape {x.shape}, and a call takes one input, {allowed}; give "
+            "one of them, x[0], or all to profile"
+        )
+
+
 def _arrays(x: Any, y: Any, name: str) -> dict[str, AnyArray]:
     """Return all inputs and labels as the arrays of a file."""
     if is_array(x):

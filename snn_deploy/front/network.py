@@ -29,7 +29,7 @@ from snn_deploy.errors import CalibrationError, ModelError, TargetError
 from snn_deploy.exporters.c.folder import Sizes
 from snn_deploy.files.writing import packaged_folder
 from snn_deploy.front.exporting import export_c
-from snn_deploy.front.inputs import as_array, as_data
+from snn_deploy.front.inputs import as_array, as_data, check_single
 from snn_deploy.front.options import check_options, options_of
 from snn_deploy.front.profiled import Profiled
 from snn_deploy.front.progress import Progress, bar
@@ -114,6 +114,7 @@ class Network:
             ``(n_timesteps, input_shape...)``, or a recording of events (x, y, p, t).
         """
         one = as_array(x)
+        check_single(one, self.artifact.network.graph)
         inputs = [one] if is_recorded(one) else one[np.newaxis]
         found = self.profile(inputs, has_rivals=False, progress=False)
         (row,) = found.rows

@@ -1,5 +1,6 @@
 """Calibrate a compiled network: run inputs for all timesteps, choose thresholds."""
 
+import logging
 from collections.abc import Callable, Iterable
 
 from snn_deploy.arrays import IntArray
@@ -15,6 +16,8 @@ from snn_deploy.cutoff.rules.rule import Settings
 from snn_deploy.data.data import Data
 from snn_deploy.errors import CalibrationError
 
+logger = logging.getLogger(__name__)
+
 
 def calibrated(
     artifact: Artifact,
@@ -24,6 +27,8 @@ def calibrated(
 ) -> Artifact:
     """Return the network with thresholds that the inputs of ``data`` give."""
     evidence = collect_evidence(artifact, data, progress)
+    for remark in evidence.remarks():
+        logger.warning("%s: %s", artifact.network.graph.name, remark)
     return pack(artifact.network, calibrate(evidence, settings))
 
 

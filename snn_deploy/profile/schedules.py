@@ -9,6 +9,7 @@ from snn_deploy.chip.events import COLUMNS as COUNTED
 from snn_deploy.chip.target import BAND, end_name
 from snn_deploy.costs.energy import PARTS
 from snn_deploy.costs.prices import MONITORS, prices_for
+from snn_deploy.cutoff.evidence import by_chance
 from snn_deploy.profile.profile import Profile, Schedule
 from snn_deploy.profile.rivals import in_words, one_pass_in_words
 from snn_deploy.profile.rows import ERRORS, Rows
@@ -184,6 +185,14 @@ def remarks(summary: dict[str, Any]) -> list[str]:
     if summary["unknown"]:
         lines.append(f"unknown, and left out: {', '.join(summary['unknown'])}")
     return lines
+
+
+def labels_doubted(profile: Profile) -> list[str]:
+    """Return in a sentence that the labels may be those of others, if it seems so."""
+    if not len(profile.accuracy_at):
+        return []
+    n_classes = profile.artifact.network.graph.head.n_outputs
+    return by_chance(float(profile.accuracy_at[-1]), len(profile.rows), n_classes)
 
 
 def failures(summary: dict[str, Any]) -> list[str]:

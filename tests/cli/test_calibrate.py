@@ -268,6 +268,28 @@ def test_options_that_would_do_nothing_are_refused(
     assert message in result.error()
 
 
+def test_labels_of_other_inputs_are_doubted(
+    command: Command, home: Path, network: Path, tmp_path: Path
+) -> None:
+    arrays = dict(np.load(home / "calib.npz"))
+    shifted = tmp_path / "shifted.npz"
+    np.savez(shifted, **{**arrays, "y": (arrays["y"] + 1) % 10})
+    told = "check the order of the labels"
+
+    calibrated = command("calibrate", network, "--data", shifted, "--budget", "2%")
+    profiled = command(
+        "profile", network, "--data", shifted, "--limit", 12, "--backend", "cpu",
+        "-o", tmp_path / "profile",
+    )  # fmt: skip
+    right = command(
+        "calibrate", network, "--data", home / "calib.npz", "--budget", "2%"
+    )
+
+    assert (told in calibrated.err, told in profiled.out) == (True, True)
+    assert "guesses among 10 classes 10.0% would be" in profiled.out
+    assert told not in right.err
+
+
 def test_inputs_that_repeat_others_are_counted(
     command: Command, home: Path, network: Path, tmp_path: Path
 ) -> None:

@@ -294,6 +294,38 @@ def test_options_of_compile_that_are_wrong_are_told(
         sd.compile(module, **options)
 
 
+@pytest.mark.parametrize("n_dims", [2, 3])
+def test_a_batch_is_no_input_of_a_call(
+    network: sd.Network, inputs: tuple[AnyArray, AnyArray], n_dims: int
+) -> None:
+    batch = inputs[0][:3]
+    steps = np.repeat(batch[:, np.newaxis], 8, axis=1)
+
+    with pytest.raises(
+        DataError,
+        match=r"a call takes one input, \(12,\), or \(8, 12\) where it changes; .*"
+        "to profile",
+    ):
+        network(batch if n_dims == 2 else steps)
+    assert network(batch[0]).values == network(steps[0]).values
+    with pytest.raises(DataError):
+        network(0.5)
+
+
+def test_labels_of_other_inputs_are_doubted(
+    network: sd.Network,
+    inputs: tuple[AnyArray, AnyArray],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    x, y = inputs
+    network.calibrate(x, y, progress=False)
+    assert not caplog.messages
+    network.calibrate(x, (y + 1) % N_OUT, progress=False)
+
+    assert "0.0% of 240 answers at all timesteps are right" in caplog.messages[0]
+    assert "3 classes 33.3% would be; check the order" in caplog.messages[0]
+
+
 def test_options_that_are_unknown_are_told_with_those_there_are(
     network: sd.Network, inputs: tuple[AnyArray, AnyArray]
 ) -> None:
