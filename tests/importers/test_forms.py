@@ -112,6 +112,26 @@ def mean_before_the_head(m: Any, x: Tensor) -> Any:
     return m.fc(y.flatten(2).mean(0))
 
 
+def of_a_leaky_sum(give: Callable[[list[Any]], Any]) -> Callable[..., Any]:
+    """Return a forward that keeps a read-out of its own, and gives this of it."""
+
+    def run(m: Any, x: Tensor) -> Any:
+        kept, outs = torch.zeros(len(x), 5), []
+        for _ in range(T):
+            kept = 0.9 * kept + m.fc(m.sn1(m.conv(x)).flatten(1))
+            outs.append(kept)
+        return give(outs)
+
+    return run
+
+
+def added(outs: list[Any]) -> Any:
+    total: Any = 0
+    for out in outs:
+        total = total + out
+    return total
+
+
 Run = Callable[[nn.Module, Tensor], Tensor]  # x is (n, T, ...)
 STILL: Run = lambda m, x: m(x[:, 0])  # noqa: E731
 FIRST: Run = lambda m, x: m(x.transpose(0, 1))  # noqa: E731
@@ -140,6 +160,12 @@ FORMS: dict[str, tuple[Net, Run, Functional, int]] = {
     ),
     "merged": (Net(merged), FIRST, Functional.SUM, 1),
     "a mean before the head": (Net(mean_before_the_head), STILL, Functional.SUM, -1),
+    "leaky, last": (Net(of_a_leaky_sum(lambda o: o[-1])), STILL, Functional.LAST, -1),
+    "leaky, last of all": (
+        Net(of_a_leaky_sum(lambda o: torch.stack(o)[-1])), STILL, Functional.LAST, -1
+    ),
+    "leaky, running": (Net(of_a_leaky_sum(added)), STILL, Functional.SUM, -1),
+    "leaky, python's sum": (Net(of_a_leaky_sum(sum)), STILL, Functional.SUM, -1),
 }  # fmt: skip
 
 

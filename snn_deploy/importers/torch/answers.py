@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from snn_deploy.importers.torch.axes import Part
+from snn_deploy.importers.torch.fold import likeness
 from snn_deploy.importers.torch.record import LAYER
 from snn_deploy.importers.torch.timestep import Item
 from snn_deploy.importers.torch.unroll import Unrolled
@@ -116,6 +117,8 @@ def _terms(whole: Item, most: int) -> list[Part]:
         elif not _is_nothing(term):
             return [whole]
     while isinstance(now, Item) and now.operation == "add":
+        if terms and likeness(terms[0], now) > 0:  # a leaky sum begins as 0 + x too
+            break
         left = [source for source in now.sources if not _is_nothing(source)]
         if len(left) != 1:
             break

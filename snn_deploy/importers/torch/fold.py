@@ -117,7 +117,12 @@ class _StreamFinder:
                     i: self._sources(item)[k]
                     for i, item in sorted(stream.items.items())
                 }
-                stream.operands.append(self.operand(column))
+                operand = self.operand(column)
+                stream.operands.append(operand)
+                for i in stream.items.keys() - column.keys():  # what joined meanwhile
+                    given = self._sources(stream.items[i])[k]
+                    for joined in _joined(operand, i, given):
+                        self._join(*joined)
 
     def operand(self, column: Column) -> "Operand | Part":
         """Return the stream that a column is, early or late; or a constant."""
@@ -180,12 +185,48 @@ class _StreamFinder:
             place = self.places.get(part) if isinstance(part, Item) else None
             if place is not None and place[1] is not None:
                 return place[0], time - place[1]
-        part = column[max(column)]
+        time = max(column)
+        part = column[time]
         if not isinstance(part, Item) or part in self.places:
             raise ModelError(f"{place_of(part)}: {DIFFERENT}")
+        if len(column) == 1 and (before := self._later(part, time)) is not None:
+            return before
         stream = Stream(part)
         self.pending.append(stream)
         return stream, 0
+
+    def _later(self, part: Item, time: int) -> tuple[Stream, int] | None:
+        """Return the stream of what a later timestep computes alike, and how late.
+
+        Where only what the last timestep gives is known, a state is found so.
+        """
+        late = time - self._time_of(part)
+        if late < 1:
+            return None
+        worths = {
+            stream: likeness(stream.items[time], part)
+            for stream, index in self.places.values()
+            if index == time and self._time_of(stream.items[time]) == time
+        }
+        best = max(worths, key=lambda stream: worths[stream], default=None)
+        if best is None or worths[best] < 1 or not self._fits(best, part):
+            return None
+        return best, late
+
+    def _time_of(self, item: Item) -> int:
+        """Return the latest timestep that goes into an item; -1: none does."""
+        todo, seen, latest = [item], {item}, -1
+        while todo:
+            now = todo.pop()
+            place = self.places.get(now)
+            index = now.options.get("timestep") if place is None else place[1]
+            if index is not None:
+                latest = max(latest, index)
+                continue
+            more = [s for s in now.sources if isinstance(s, Item) and s not in seen]
+            seen.update(more)
+            todo += more
+        return latest
 
     def _join(self, stream: Stream, index: int, part: Part) -> None:
         """Note that an item is in a stream, and so are those that feed it."""
@@ -292,7 +333,7 @@ def _is_swapped(example: Item, item: Item) -> bool:
         return False
     if not (isinstance(a, Item) and isinstance(b, Item)):
         return False
-    return _likeness(first, b) > _likeness(first, a)
+    return likeness(first, b) > likeness(first, a)
 
 
 def _is_bare(example: Item, item: Item) -> bool:
@@ -308,10 +349,10 @@ def _is_bare(example: Item, item: Item) -> bool:
 
 def _resemble(a: Any, b: Any) -> bool:
     """Return whether two items are computed alike, three calls back."""
-    return _likeness(a, b) >= 0
+    return likeness(a, b) >= 0
 
 
-def _likeness(a: Any, b: Any, depth: int = 3) -> int:
+def likeness(a: Any, b: Any, depth: int = 3) -> int:
     """Return how many calls of two items are alike, so many back; -1: not all are."""
     if not (isinstance(a, Item) and isinstance(b, Item)):
         both_known = not isinstance(a, Item) and not isinstance(b, Item)
@@ -327,7 +368,7 @@ def _likeness(a: Any, b: Any, depth: int = 3) -> int:
     found = -1
     for order in orders:
         pairs = zip(order, b.sources, strict=True)
-        each = [_likeness(x, y, depth - 1) for x, y in pairs]
+        each = [likeness(x, y, depth - 1) for x, y in pairs]
         if min(each, default=0) >= 0:
             found = max(found, 1 + sum(each))
     return found
