@@ -11,7 +11,9 @@ from snn_deploy.errors import DataError
 from snn_deploy.files.writing import text_writer, write_whole
 from snn_deploy.profile.closeups import look_closer
 from snn_deploy.profile.profile import Profile
+from snn_deploy.profile.rivals import in_words
 from snn_deploy.profile.rows import Rows
+from snn_deploy.profile.schedules import labels_doubted
 from snn_deploy.profile.summary import summarize
 from snn_deploy.profile.tables import table_of
 from snn_deploy.report.colors import LIGHT
@@ -46,7 +48,7 @@ class Profiled:
         self.data = data
 
     def __repr__(self) -> str:
-        """Return accuracy, timesteps, energy and latency of each schedule."""
+        """Return what each schedule gives and costs, and whether the cutoff pays."""
         return as_text(self._table())
 
     def _repr_html_(self) -> str:
@@ -147,7 +149,11 @@ class Profiled:
                 "latency",
             ),
             rows=rows,
-            notes=("answers and timesteps measured; energy and latency modelled",),
+            notes=(
+                "answers and timesteps measured; energy and latency modelled",
+                *filter(None, [in_words(found["best_rivals"])]),
+                *labels_doubted(self.profile),
+            ),
         )
 
 

@@ -1,11 +1,15 @@
 """Every command that takes a model takes what its file may leave out."""
 
 import json
+import re
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.stimuli import Encoding
@@ -66,6 +70,41 @@ def test_a_pickle_is_read_where_it_is_trusted(
 
     assert command(name, *before, *told, *quick).status == 0
     assert "pickle" in command(name, *before).err
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("Net", "the module gone_with_it,"),
+        ("Other", "Other of the module gone_with_it,"),
+    ],
+)
+def test_a_pickle_whose_code_is_gone_says_which(
+    folder: Path,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    missing: str,
+) -> None:
+    code = types.ModuleType("gone_with_it")
+    kind = type(name, (nn.Linear,), {"__module__": code.__name__})
+    setattr(code, name, kind)
+    with monkeypatch.context() as during:
+        during.setitem(sys.modules, code.__name__, code)
+        torch.save(kind(2, 2), "gone.pt")
+    if name == "Other":
+        monkeypatch.setitem(
+            sys.modules, code.__name__, types.ModuleType("gone_with_it")
+        )
+
+    error = command(
+        "compile", "gone.pt", *SHAPE, "--timesteps", 6, "--trust-pickle",
+        "--target", "loihi-sim", "-o", "gone.snn",
+    ).error()  # fmt: skip
+
+    assert re.search(f"gone.pt: needs .*{missing}", error)
+    assert "PYTHONPATH" in error
+    assert "--builder" in error
 
 
 def test_the_network_says_what_verify_needs(folder: Path, command: Command) -> None:

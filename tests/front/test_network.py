@@ -110,6 +110,12 @@ def test_what_is_shown_is_short(
     assert "<td>neurons" not in network._repr_html_()
     assert "<th>neurons</th>" in network._repr_html_()
     assert "all timesteps" not in repr(profiled)
+    assert "it pays for" not in repr(profiled)
+    told = repr(network.profile(x, (y + 1) % N_OUT, limit=20, progress=False))
+    assert told.count("the cutoff against the best rival that loses no more: ") == 1
+    assert "it pays for" in told
+    assert "check the order of the labels" in told
+    assert len(told) < 1500
     assert "8 timesteps, one by one" in profiled._repr_html_()
 
 

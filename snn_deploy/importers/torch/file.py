@@ -6,6 +6,7 @@ import json
 import operator
 import os
 import pickle
+import re
 import warnings
 import zipfile
 from collections.abc import Sequence
@@ -408,10 +409,24 @@ def unpickled(path: Path, *, trusts: bool = False) -> Any:
             "snn_deploy.save(model, path, ...)"
         ) from error
     except Exception as error:  # torch's unpickler, and code, raise almost anything
+        if missing := _missing(error):
+            raise ModelError(
+                f"{path}: needs {missing}, which cannot be imported here; add the "
+                "folder of its code to PYTHONPATH, or give a function that builds the "
+                "module, --builder package.module:function"
+            ) from error
         raise ModelError(
             f"{path}: not a model, or cut short ({type(error).__name__}); save it "
             "again with snn_deploy.save(model, path, ...)"
         ) from error
+
+
+def _missing(error: Exception) -> str:
+    """Return what code a pickle lacks, if that is the error; else nothing."""
+    if isinstance(error, ImportError) and error.name:
+        return f"the module {shown(error.name)}"
+    found = re.match(r"Can't get attribute '(.+)' on <module '([^']+)'", str(error))
+    return f"{shown(found[1])} of the module {shown(found[2])}" if found else ""
 
 
 def _load(path: Path) -> dict[str, Any]:
