@@ -1,5 +1,6 @@
 """``snn-deploy convert``: from format to format, and what it refuses."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -76,7 +77,8 @@ def test_integers_are_written_from_a_model_and_from_a_compiled_network(
     assert one.read_bytes() == other.read_bytes()
     assert load_model(tmp_path / "b.nir").is_on_grid
     assert load_model(tmp_path / "c.pt").is_on_grid
-    assert load_model(tmp_path / "a.net").training == EVENTS
+    noted = load_model(tmp_path / "a.net").training
+    assert replace(noted, heads=()) == EVENTS
 
 
 def test_wrong_endings_and_missing_answers_are_errors(
