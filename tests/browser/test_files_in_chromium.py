@@ -93,7 +93,10 @@ def test_every_button_gives_its_file(
     )
     names.remove("inputs.csv")  # in the order of the table
 
-    taken(browser, names, tmp_path)
+    # a page may give ten files before Chromium asks whether it may give more
+    for start in range(0, len(names), 8):
+        browser.open(written / "report.html")
+        taken(browser, names[start : start + 8], tmp_path)
 
     assert len(names) > 40
     assert_same(names, tmp_path, written / "pictures")
