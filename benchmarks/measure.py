@@ -31,7 +31,7 @@ class Measured:
     labels: IntArray  # (n,)
     float_answers: IntArray  # (n,), after the last timestep
     scores: IntArray  # (n, n_timesteps, n_classes), accumulated, integers
-    stops: IntArray  # (n,), where the rule risk stops
+    stops: IntArray  # (n,), where the rule stops
 
     @property
     def n_timesteps(self) -> int:
@@ -54,8 +54,8 @@ class Measured:
         return float((found == self.labels).mean())
 
 
-def measure(model: Path, split: Split, budget: float) -> Measured:
-    """Compile a model, calibrate ``risk``, and run its test inputs to the end."""
+def measure(model: Path, split: Split, budget: float, rule: str = "risk") -> Measured:
+    """Compile a model, calibrate a rule, and run its test inputs to the end."""
     graph = load_model(model)
     artifact = pack(compile_model(graph, read_target(TARGET)))
     network = artifact.network
@@ -64,7 +64,7 @@ def measure(model: Path, split: Split, budget: float) -> Measured:
         Data(x=part.x, y=part.y, training=network.graph.training)
         for part in (split.calibration, split.test)
     )
-    settings = Settings(budget=budget, confidence=CONFIDENCE)
+    settings = Settings(rule=rule, budget=budget, confidence=CONFIDENCE)
     artifact = calibrated(artifact, calibration, settings)
     assert artifact.calibration is not None
     scores = collect_scores(program, network, test.stimuli(), lambda results: results)
