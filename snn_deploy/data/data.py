@@ -144,6 +144,7 @@ class Data:
                     f"{n_late:,} of {np.count_nonzero(self.x):,} spikes come after "
                     f"timestep {training.timesteps}, the network's last, and are left "
                     f"out; compile it with --timesteps {self.x.shape[1]} to take them"
+                    f"{_turned('spikes', self.x, training.timesteps)}"
                 )
         elif training.input_range == (0, 1):
             found += dark_bytes(self.x)
@@ -235,6 +236,7 @@ def check_data(
     x, varies = _in_shape(path, name, arrays[name], input_shape, training)
     if len(x) == 0:
         raise DataError(f"{path}: holds no inputs; add at least one")
+    _check_order(path, name, x, arrays.get("y", x), len(input_shape))
     lengths = lengths_in(path, arrays, x, training, has_time=varies or is_events)
     if lengths is not None:
         x = padded(x, lengths, training.timesteps, _nothing(x, training))
@@ -308,9 +310,29 @@ def _rearranged(name: str, x: AnyArray, input_shape: Shape) -> str:
         return f"; it is a single input, {name}[np.newaxis]"
     if len(input_shape) == 3 and x.shape[-3:] == (*input_shape[1:], input_shape[0]):
         return f", by np.moveaxis({name}, -1, -3)"
+    if x.ndim > 2 and x.shape[1:-1] == input_shape:
+        return f", by np.moveaxis({name}, -1, 1)"
     if x.ndim > 1 and x.shape[-1] == prod(input_shape):
         return f", by {name}.reshape(*{name}.shape[:-1], {shown})"
     return ""
+
+
+def _check_order(path: Path, name: str, x: AnyArray, y: AnyArray, n_axes: int) -> None:
+    """Raise an error if labels tell that timesteps come first."""
+    has_time = x.ndim > 1 + n_axes
+    if has_time and x.shape[1:2] == np.shape(y)[:1] != x.shape[:1]:
+        raise DataError(
+            f"{path}: {name} has the shape {x.shape}, and there are {len(y)} labels"
+            f"{_turned(name)}"
+        )
+
+
+def _turned(name: str, x: AnyArray | None = None, timesteps: int = 0) -> str:
+    """Return what turns the first two axes of ``x``, if they may be the other way."""
+    if x is not None and (len(x) != timesteps or x.shape[1] == timesteps):
+        return ""
+    line = f"np.swapaxes({name}, 0, 1)"
+    return f"; inputs come first, then timesteps: if it is the other way, give {line}"
 
 
 def _fitting(x: AnyArray, axis: int, input_shape: Shape) -> AnyArray | None:
@@ -341,6 +363,7 @@ def _check_sequences(path: Path, x: AnyArray, training: Training) -> None:
             f"{path}: x lasts {x.shape[1]} timesteps, the network "
             f"{training.timesteps}; compile it with --timesteps {x.shape[1]}, store "
             "as many, or store in lengths how many each input lasts"
+            f"{_turned('x', x, training.timesteps)}"
         )
 
 
@@ -367,7 +390,7 @@ def _check_values(path: Path, name: str, x: AnyArray, training: Training) -> Non
         raise DataError(
             f"{path}: {name} lasts {x.shape[1]} timesteps, the network needs "
             f"{training.timesteps}; compile it with fewer --timesteps, or store in "
-            "lengths how many each input lasts"
+            f"lengths how many each input lasts{_turned(name, x, training.timesteps)}"
         )
     if len(x) > 1 and x.any() and not x[:, : training.timesteps].any():
         raise DataError(

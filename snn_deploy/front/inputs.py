@@ -64,9 +64,13 @@ def check_single(x: AnyArray, graph: QuantizedGraph) -> None:
         is_batch = x.shape[2:] in forms
     if is_batch:
         allowed = one if is_event else f"{shape}, or {one} where it changes"
+        is_turned = x.shape[2:] in forms and len(x) == one[0] != x.shape[1]
+        first, whole = "x[0]", "all"
+        if is_turned:
+            first, whole = "x[:, 0]", "x.swapaxes(0, 1)"
         raise DataError(
             f"x has the shape {x.shape}, and a call takes one input, {allowed}; give "
-            "one of them, x[0], or all to profile"
+            f"one of them, {first}, or {whole} to profile"
         )
 
 

@@ -338,3 +338,29 @@ def test_labels_of_an_array_in_a_file_may_be_in_another(tmp_path: Path) -> None:
         found = as_data(tmp_path / "x.npy", y, graph)
         assert found.y is not None
         assert found.y.tolist() == labels.tolist()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "n_timesteps", "y"),
+    [("direct", T, None), ("events", T, None), ("events", T - 2, np.arange(N))],
+)
+def test_timesteps_before_inputs_are_told_with_the_line(
+    encoding: str, n_timesteps: int, y: AnyArray | None
+) -> None:
+    options = {**OPTIONS, "timesteps": n_timesteps}
+    net = sd.compile(module(), **options, encoding=encoding)
+    turned = np.swapaxes(MOVING > 9, 0, 1).astype(np.uint8)
+    name = "x" if encoding == "direct" else "spikes"
+
+    with pytest.raises(DataError, match=rf"give np.swapaxes\({name}, 0, 1\)"):
+        net.profile(turned, y, progress=False)
+    if n_timesteps == T:
+        with pytest.raises(DataError, match=r"x\[:, 0\], or x.swapaxes\(0, 1\) to"):
+            net(turned)
+
+
+def test_timesteps_behind_features_are_told_with_the_line() -> None:
+    net = sd.compile(module(), **OPTIONS)
+
+    with pytest.raises(DataError, match=r"by np.moveaxis\(x, -1, 1\)"):
+        net.profile(np.moveaxis(MOVING, 1, -1), progress=False)

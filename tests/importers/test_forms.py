@@ -281,3 +281,51 @@ def test_a_forward_without_a_timestep_is_refused_with_what_to_do(
 
     assert words in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+def second(m: Any, x: Tensor) -> Any:
+    m1, m2, outs = m.lif1.init_leaky(), m.lif2.init_leaky(), []
+    for t in range(T):  # whatever it is given
+        s2, m1, m2 = m.leaky(x[:, t], m1, m2)
+        outs.append(s2)
+    return torch.stack(outs, dim=1)
+
+
+@pytest.mark.parametrize("told", [{}, {"timesteps": T}])
+def test_timesteps_that_forward_counts_itself_behind_the_batch(
+    tmp_path: Path, told: dict[str, int]
+) -> None:
+    module = louder(Net(second))
+
+    graph = snn_deploy.save(module, tmp_path / "net.pt", input_shape=SHAPE, **told)
+
+    assert graph.training.timesteps == T
+    values = np.random.default_rng(0).integers(0, 256, (N, T, *SHAPE))
+    with torch.no_grad():
+        expected = in_double(module)(torch.as_tensor(values / 255))
+    stimuli = [Stimulus(values=v, is_constant=False) for v in values]
+    np.testing.assert_array_equal(evaluate(graph, stimuli, T), expected.numpy())
+
+
+@pytest.mark.parametrize(
+    ("run", "shape", "words"),
+    [
+        (second, (T, *SHAPE), "give input_shape=(2, 6, 6), timesteps=20"),
+        (listed, (T, *SHAPE), "give input_shape=(2, 6, 6), timesteps=20"),
+        (
+            lambda m, x: m.row(x).mean(1),
+            SHAPE,
+            "the neurons take (time, batch, ...): if x is (batch, time, ...), write x "
+            "= x.transpose(0, 1) first",
+        ),
+    ],
+)
+def test_another_order_of_axes_is_told_with_what_to_write(
+    tmp_path: Path, run: Callable[..., Any], shape: tuple[int, ...], words: str
+) -> None:
+    module = louder(Net(run, "m"))
+
+    with pytest.raises(ModelError) as caught:
+        snn_deploy.save(module, tmp_path / "net.pt", input_shape=shape, timesteps=T)
+
+    assert words in str(caught.value)

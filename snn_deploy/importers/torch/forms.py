@@ -37,15 +37,20 @@ from snn_deploy.importers.torch.frameworks.registry import (
 )
 from snn_deploy.importers.torch.layers import is_known, read_layer
 from snn_deploy.importers.torch.record import LAYER, Record, Recorder
-from snn_deploy.importers.torch.streams import REWRITE
+from snn_deploy.importers.torch.streams import REWRITE, rewritten
 from snn_deploy.importers.torch.timestep import Item
 from snn_deploy.importers.torch.unroll import OWN_STATES, Unrolled
 from snn_deploy.ir.graph import Functional
 
 SMALL = 4096  # values of an input, up to which more inputs are tried
 MANY, FEW = (6, 8), (2, 3)  # inputs and timesteps
+MOST_VALUES = 1 << 22  # of all inputs, where the timesteps of forward are looked for
 CHEAP = 1 << 28  # multiplications of a timestep, up to which more of them are tried
-MOST_LINES = 8  # of a forward that is shown
+TURNED = {
+    TimeAxis.FIRST: ("batch, time", "x = x.transpose(0, 1)"),
+    TimeAxis.SECOND: ("time, batch", "x = x.transpose(0, 1)"),
+    TimeAxis.LAST: ("batch, time", "x = x.movedim(1, -1)"),
+}
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
@@ -140,34 +145,15 @@ def read_forward(
             timestep, drawn = without_encoder(found.timestep)
             return replace(found, timestep=timestep, drawn=drawn)
     _, likely = min(errors, key=lambda pair: pair[0])
+    if isinstance(likely, OtherAxesError) and axis in TURNED:
+        given, line = TURNED[axis]
+        raise ModelError(
+            f"{likely}; the neurons take ({axis.value}, ...): if x is ({given}, ...), "
+            f"write {line} first"
+        ) from likely
     if REWRITE in str(likely) and reader.paths:
-        raise ModelError(f"{likely}: {_one_timestep(model, reader.paths)}") from likely
+        raise ModelError(f"{likely}: {rewritten(model, reader.paths)}") from likely
     raise likely
-
-
-def _one_timestep(model: nn.Module, paths: Sequence[str]) -> str:
-    """Return the forward of one timestep that calls these layers in a row."""
-    lines: list[str] = []
-    states: list[str] = []
-    for path in paths[:MOST_LINES]:
-        first, *parts = path.split(".")
-        name = (
-            "self."
-            + first
-            + "".join(f"[{p}]" if p.isdigit() else f".{p}" for p in parts)
-        )
-        module = model.get_submodule(path)
-        if framework_of(module).takes_state(module):
-            state = f"state{len(states) + 1}"
-            lines.append(f"x, {state} = {name}(x, {state})")
-            states.append(state)
-        else:
-            lines.append(f"x = {name}(x)")
-    if len(paths) > MOST_LINES:
-        lines.append("...")
-    given = "".join(f", {state}=None" for state in states)
-    returned = "".join(f", {state}" for state in states)
-    return f"def forward(self, x{given}): {'; '.join(lines)}; return x{returned}"
 
 
 class _CallError(ModelError):
@@ -192,15 +178,25 @@ class _Reader:
         """Return the forward as it is read where timesteps lie on ``axis``."""
         if axis is TimeAxis.NONE:
             return self._without_axis()
-        try:
-            return self._with_axis(axis, self.n_timesteps)
-        except _OtherNumberError as error:
-            return self._with_axis(axis, error.number, has_all=True)
-        except ModelError:
-            if self.timesteps in (None, self.n_timesteps):
-                raise
-            assert self.timesteps is not None
-            return self._with_axis(axis, self.timesteps, has_all=True)
+        numbers = [self.n_timesteps, self.timesteps or self.n_timesteps]
+        numbers = list(dict.fromkeys(numbers))
+        while True:
+            number = numbers.pop(0)
+            try:
+                is_first = number == self.n_timesteps
+                return self._with_axis(axis, number, has_all=not is_first)
+            except _OtherNumberError as error:
+                return self._with_axis(axis, error.number, has_all=True)
+            except ModelError as error:
+                more = 2 * number
+                if not numbers and _needs_more(error, number) and self._is_few(more):
+                    numbers.append(more)
+                if not numbers:
+                    raise
+
+    def _is_few(self, n_timesteps: int) -> bool:
+        """Return whether inputs of so many timesteps are drawn at once."""
+        return self.n * n_timesteps * math.prod(self.input_shape) <= MOST_VALUES
 
     # timesteps on an axis of the input
 
@@ -408,6 +404,12 @@ def _plain_tensor(model: nn.Module) -> str:
             if isinstance(value, torch.Tensor) and value.dtype is torch.float32:
                 return f"{path}.{name}" if path else name
     return ""
+
+
+def _needs_more(error: ModelError, n_timesteps: int) -> bool:
+    """Return whether a forward went on behind the last of so many timesteps."""
+    why = error.__cause__
+    return isinstance(why, IndexError) and str(why).endswith(f"size {n_timesteps}")
 
 
 class _OtherNumberError(ModelError):

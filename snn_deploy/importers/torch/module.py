@@ -39,6 +39,7 @@ INNER = {
     "OptimizedModule": "_orig_mod",  # of torch.compile
 }
 MEAN = "mean"  # of all timesteps, of which the functional is the sum
+HAVE_TIME = (2, 4)  # axes of (timesteps, features) and (timesteps, channel, h, w)
 LOUDER = 8  # half of the inputs, so that layers that hardly spike do
 
 
@@ -94,6 +95,7 @@ def trace(
     try:
         graph = _checked_graph(model, name, layers, training, given, is_mean)
     except ModelError as error:
+        _check_shape(model, name, input_shape, training, is_mean, error)
         path, _, told = str(error).partition(": ")
         if not is_number(path) or path not in dict(model.named_modules()):
             raise
@@ -104,6 +106,30 @@ def trace(
     if example_inputs is None:
         return graph
     return measured(graph, example_inputs, modules=layers.relus)
+
+
+def _check_shape(
+    model: nn.Module,
+    name: str,
+    shape: Shape,
+    training: Training,
+    is_mean: bool | None,
+    refused: ModelError,
+) -> None:
+    """Raise an error if it is but for the timesteps in a shape that it is refused."""
+    if len(shape) not in HAVE_TIME:
+        return
+    n, *rest = shape
+    told = replace(training, timesteps=n)
+    layers = Layers(tuple(rest), is_balanced=False)
+    try:
+        _checked_graph(model, name, layers, told, ("timesteps",), is_mean)
+    except ModelError:
+        return
+    raise ModelError(
+        f"input_shape is {shape}, and the model takes {tuple(rest)} in each timestep; "
+        f"give input_shape={tuple(rest)}, timesteps={n}"
+    ) from refused
 
 
 def _checked_graph(

@@ -1,11 +1,14 @@
 """Streams: the items that stand for the same in every timestep."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import nn
 
 from snn_deploy.importers.torch.axes import Part
+from snn_deploy.importers.torch.frameworks.registry import framework_of
 from snn_deploy.importers.torch.record import LAYER
 from snn_deploy.importers.torch.timestep import Item
 
@@ -14,6 +17,7 @@ REWRITE = (
     "and returns it, or keeps it on self"
 )
 DIFFERENT = f"the timesteps of forward differ, so that none can be cut out; {REWRITE}"
+MOST_LINES = 8  # of a forward that is shown
 COMMUTATIVE = ("add", "mul", "maximum", "minimum")
 NEUTRAL = {"add": 0.0, "sub": 0.0, "mul": 1.0, "div": 1.0}
 
@@ -73,3 +77,28 @@ def are_alike(a: Item, b: Item) -> bool:
 def operands_of(stream: Stream) -> list[Operand]:
     """Return the streams that feed a stream."""
     return [o for o in stream.operands or () if isinstance(o, Operand)]
+
+
+def rewritten(model: nn.Module, paths: Sequence[str]) -> str:
+    """Return the forward of one timestep that calls these layers in a row."""
+    lines: list[str] = []
+    states: list[str] = []
+    for path in paths[:MOST_LINES]:
+        first, *parts = path.split(".")
+        name = (
+            "self."
+            + first
+            + "".join(f"[{p}]" if p.isdigit() else f".{p}" for p in parts)
+        )
+        module = model.get_submodule(path)
+        if framework_of(module).takes_state(module):
+            state = f"state{len(states) + 1}"
+            lines.append(f"x, {state} = {name}(x, {state})")
+            states.append(state)
+        else:
+            lines.append(f"x = {name}(x)")
+    if len(paths) > MOST_LINES:
+        lines.append("...")
+    given = "".join(f", {state}=None" for state in states)
+    returned = "".join(f", {state}" for state in states)
+    return f"def forward(self, x{given}): {'; '.join(lines)}; return x{returned}"
