@@ -174,14 +174,23 @@ def read_artifact(path: str | os.PathLike[str]) -> Artifact:
             raise _damaged(path, "the network has another checksum")
         calibration = None
         if manifest["calibration"] is not None:
-            calibration = decode(Calibration, manifest["calibration"], tensors)
+            calibration = _calibration(manifest["calibration"], tensors)
         return Artifact(network=network, sha256=sha256, calibration=calibration)
-    except (ArtifactError, CalibrationError):
+    except ArtifactError:
         raise
+    except CalibrationError as error:
+        raise CalibrationError(f"{path}: {error}") from error
     except SnnDeployError as error:
         raise _damaged(path, str(error)) from error
     except _DAMAGED as error:
         raise _damaged(path, str(error)) from error
+
+
+def _calibration(kept: Any, tensors: dict[str, AnyArray]) -> Calibration:
+    try:
+        return decode(Calibration, kept, tensors)
+    except CalibrationError as error:
+        raise CalibrationError(f"{error}; run snn-deploy calibrate again") from error
 
 
 def _check_manifest(path: Path, manifest: dict[str, Any], packed: bytes) -> None:

@@ -163,7 +163,8 @@ class MappedNetwork:
         for position, core in enumerate(self.cores):
             if core.index != position or not core.pieces:
                 raise PassError(
-                    f"{core.name}: is the {position}th, or empty; number those in use"
+                    f"{core.name}: stands at position {position}, or is empty; number "
+                    "those in use"
                 )
             if not (0 <= core.x < width and 0 <= core.y < height):
                 raise PassError(

@@ -329,6 +329,8 @@ def test_an_absurd_calibration_is_refused(tmp_path: Path, name: str) -> None:
         read_artifact(path)
 
     assert str(refusal.value).isprintable()
+    assert str(refusal.value).startswith(str(path))
+    assert str(refusal.value).endswith(" again")
 
 
 @pytest.mark.parametrize("name", RUN)
