@@ -5,9 +5,8 @@ from pathlib import Path
 
 from snn_deploy.arrays import AnyArray
 from snn_deploy.errors import DataError
+from snn_deploy.ir.inputs import BESIDE, LABELS
 
-LABELS = ("y", "label", "labels", "target", "targets")
-BESIDE = ("lengths", "mask", "offsets")
 # bytes of events are counts, those of values have 255 for 1: not by the same names
 INPUTS = {
     "x": ("x", "data", "image", "images", "input", "inputs"),

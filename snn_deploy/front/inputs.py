@@ -12,9 +12,10 @@ import numpy as np
 
 from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.data.data import Data, check_data, load_arrays
-from snn_deploy.data.named import LABELS, as_named
+from snn_deploy.data.named import as_named
 from snn_deploy.data.recordings import is_recorded
 from snn_deploy.errors import DataError
+from snn_deploy.ir.inputs import LABELS
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.stimuli import Encoding
 

@@ -19,7 +19,13 @@ from snn_deploy.ir.nodes import (
     Node,
     Tebn,
 )
-from snn_deploy.ir.scatter import Channels, ConvTranspose2d, SparseLinear, Upsample2d
+from snn_deploy.ir.scatter import (
+    Channels,
+    ConvTranspose2d,
+    Section,
+    SparseLinear,
+    Upsample2d,
+)
 from snn_deploy.ir.stimuli import Stimulus
 
 
@@ -108,7 +114,7 @@ class FloatRun:
                 return normalized(node, x, len(self.sent))
             case AvgPool2d() | MaxPool2d():
                 return pooled(node, x)
-            case Flatten() | Add() | Channels() | Upsample2d():
+            case Flatten() | Add() | Channels() | Section() | Upsample2d():
                 return placed(node, x)
             case Qcfs() | Relu():
                 return activation(node, x)
@@ -205,7 +211,9 @@ def weighted(
     return np.asarray(sums + over_positions(node.bias, node), np.float64)
 
 
-def placed(node: Flatten | Add | Channels | Upsample2d, x: FloatArray) -> FloatArray:
+def placed(
+    node: Flatten | Add | Channels | Section | Upsample2d, x: FloatArray
+) -> FloatArray:
     """Return the values of a batch at their places in the output."""
     match node:
         case Upsample2d():
@@ -214,6 +222,8 @@ def placed(node: Flatten | Add | Channels | Upsample2d, x: FloatArray) -> FloatA
             whole = np.zeros((len(x), *node.output_shape))
             whole[:, node.first : node.first + node.shape[0]] = x
             return whole
+        case Section():
+            x = x[:, node.places]
     return x.reshape(len(x), *node.output_shape)
 
 

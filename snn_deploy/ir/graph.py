@@ -13,6 +13,7 @@ import numpy as np
 from snn_deploy.arrays import FloatArray, n_neurons, read_only
 from snn_deploy.errors import ModelError
 from snn_deploy.ir.heads import Head, check_heads, heads_of, part_of
+from snn_deploy.ir.inputs import NamedInput, check_inputs
 from snn_deploy.ir.neurons import Qcfs, Relu
 from snn_deploy.ir.nodes import Input, Node, Signal
 from snn_deploy.ir.order import LoopError, in_order
@@ -59,6 +60,7 @@ class Training:
     answers: str = ""  # the head whose answer is told, and ends a run; empty: the first
     input_low: float = 0.0  # what data hold where x is 0, the least byte,
     input_high: float = 1.0  # and where it is 1, the largest
+    inputs: tuple[NamedInput, ...] = ()  # several, in a row; empty: a single one
 
     @property
     def input_range(self) -> tuple[float, float]:
@@ -94,6 +96,7 @@ class Training:
                 f"{self.encoding.value!r} counts no events; leave it out"
             )
         self._check_range()
+        self._check_inputs()
         for name in ("input_scale", "input_offset", "dt", "input_low", "input_high"):
             value = getattr(self, name)
             if value is not None and not math.isfinite(value):
@@ -108,10 +111,24 @@ class Training:
         low, high = self.input_range
         if low >= high:
             raise ModelError(f"input_range is {low:g} to {high:g}; give (least, most)")
-        if (low, high) != (0, 1) and self.encoding is not Encoding.DIRECT:
+        for low, high in (self.input_range, *((g.low, g.high) for g in self.inputs)):
+            if (low, high) != (0, 1) and self.encoding is not Encoding.DIRECT:
+                raise ModelError(
+                    f"input_range is {low:g} to {high:g}, and encoding "
+                    f"{self.encoding.value!r} has none; leave it out"
+                )
+
+    def _check_inputs(self) -> None:
+        if self.inputs and self.input_range != (0, 1):
             raise ModelError(
-                f"input_range is {low:g} to {high:g}, and encoding "
-                f"{self.encoding.value!r} has none; leave it out"
+                f"input_range is {self.input_low:g} to {self.input_high:g} beside "
+                f"{len(self.inputs)} inputs, each with its own; leave it out"
+            )
+        names = {given.name for given in self.inputs}
+        if both := names & {head.name for head in self.heads}:
+            raise ModelError(
+                f"{', '.join(sorted(both))}: is an input and a head, and data have "
+                "one name for each; rename one"
             )
 
 
@@ -173,6 +190,7 @@ class Graph:
         n_outputs = n_neurons(self.output.output_shape)
         training = self.training
         check_heads(self.name, training.heads, n_outputs, training.answers)
+        check_inputs(self.name, training.inputs, self.input.shape)
         _ = self.order
 
     def _check_names(self) -> None:

@@ -26,6 +26,7 @@ from snn_deploy.fixedpoint import (
 )
 from snn_deploy.ir.graph import LARGEST_LAYER, Training
 from snn_deploy.ir.heads import Head, check_heads, heads_of, part_of
+from snn_deploy.ir.inputs import check_inputs
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.order import LoopError, by_depth
 from snn_deploy.ir.synapses import Synapses, freeze
@@ -290,6 +291,7 @@ class QuantizedGraph:
             raise PassError(f"{self.output}: is read out, but is not a population")
         training = self.training
         check_heads(self.name, training.heads, self.readout.size, training.answers)
+        check_inputs(self.name, training.inputs, self.source.shape)
         for projection in self.projections:
             self._check_ends(projection)
         _ = self.order

@@ -1,4 +1,4 @@
-"""Layers of a float graph that bring a value to places of a larger, or any, output."""
+"""Layers of a float graph that bring a value to places of another output."""
 
 from dataclasses import dataclass
 
@@ -176,6 +176,37 @@ class Channels(Node):
             raise ModelError(
                 f"{self.name}: {size} channels from {self.first} on do not lie in the "
                 f"{self.n_channels} of the whole; make the two fit"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Section(Node):
+    """Values of a row, from ``first`` on, in a shape of their own."""
+
+    shape: Shape  # of the input: (n,)
+    first: int
+    onto: Shape  # of the output
+
+    @property
+    def input_shape(self) -> Shape:
+        return self.shape
+
+    @property
+    def output_shape(self) -> Shape:
+        return self.onto
+
+    @property
+    def places(self) -> slice:
+        """Which values of the row they are."""
+        return slice(self.first, self.first + n_neurons(self.onto))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        is_row = len(self.shape) == 1 and min((*self.shape, *self.onto)) >= 1
+        if not is_row or not 0 <= self.first <= self.shape[0] - n_neurons(self.onto):
+            raise ModelError(
+                f"{self.name}: {self.onto} from value {self.first} on does not lie in "
+                f"an input of {self.shape}; make the two fit"
             )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from snn_deploy.arrays import n_neurons
 from snn_deploy.ir.neurons import Lif
 from snn_deploy.ir.nodes import Add, BatchNorm, Flatten, MaxPool2d, Node
-from snn_deploy.ir.scatter import Channels, Upsample2d
+from snn_deploy.ir.scatter import Channels, Section, Upsample2d
 
 Values = frozenset[float]
 NOTHING = frozenset({0.0})
@@ -40,9 +40,8 @@ def possible_values(
     sources = sources_of(node)
     if not sources:
         return None if of_input is None else _each(node, of_input)
-    if not isinstance(
-        node, Add | BatchNorm | Flatten | MaxPool2d | Channels | Upsample2d
-    ):
+    passing = Add | BatchNorm | Flatten | MaxPool2d | Channels | Section | Upsample2d
+    if not isinstance(node, passing):
         return None
     terms = [possible_values(s, sources_of, of_input) for s in sources]
     known = [term for term in terms if term is not None]
@@ -62,6 +61,11 @@ def _through(node: Node, values: tuple[Values, ...]) -> tuple[Values, ...]:
         case Channels():
             behind = node.n_channels - node.first - len(values)
             return (NOTHING,) * node.first + values + (NOTHING,) * behind
+        case Section():
+            size = n_neurons(node.onto[1:])
+            mine = values[node.places]
+            each = zip(*(mine[place::size] for place in range(size)), strict=True)
+            return tuple(frozenset().union(*of_channel) for of_channel in each)
         case Flatten():
             size = n_neurons(node.shape[1:])
             return tuple(v for v in values for _ in range(size))

@@ -28,7 +28,7 @@ def recorded(step: Callable[[Any, Tensor], Any], n: int = 1) -> Record:
     inputs = [torch.rand(2, 3, dtype=torch.float64) for _ in range(n)]
     with Recorder(Net(step).double().eval(), is_known) as recorder:
         for x in inputs:
-            recorder.call(x)
+            recorder.call([x])
     return recorder.record
 
 

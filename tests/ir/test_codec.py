@@ -17,13 +17,13 @@ LAYERS = (neurons, scatter)  # all layers are known once these are imported
 # files that people have hold these words; a type that is renamed keeps its word as TAG
 MODEL_TAGS = (
     "Add AvgPool2d BatchNorm Channels Conv2d ConvTranspose2d Edge Flatten Graph Head "
-    "Input Integrator Lif Linear MaxPool2d Neuron Node Pool2d Qcfs Relu SameShape "
-    "SparseLinear Tebn Training Upsample2d"
+    "Input Integrator Lif Linear MaxPool2d NamedInput Neuron Node Pool2d Qcfs Relu "
+    "SameShape Section SparseLinear Tebn Training Upsample2d"
 )
 NETWORK_TAGS = (
     "Artifact Barrier Board Calibration Change ConvSynapses Cost DenseSynapses Head "
-    "MappedNetwork Mesh Neurocore NeurocoreLimits Piece Population Precision "
-    "PriceSet Projection QuantizedGraph Source SparseSynapses Target Training"
+    "MappedNetwork Mesh NamedInput Neurocore NeurocoreLimits Piece Population "
+    "Precision PriceSet Projection QuantizedGraph Source SparseSynapses Target Training"
 )
 
 

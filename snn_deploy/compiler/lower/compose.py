@@ -22,7 +22,13 @@ from snn_deploy.ir.nodes import (
     Linear,
     Node,
 )
-from snn_deploy.ir.scatter import Channels, ConvTranspose2d, SparseLinear, Upsample2d
+from snn_deploy.ir.scatter import (
+    Channels,
+    ConvTranspose2d,
+    Section,
+    SparseLinear,
+    Upsample2d,
+)
 
 Weights = Linear | Conv2d | SparseLinear
 MOST_SYNAPSES = 1 << 24  # single ones of a layer; as many bytes fill a large chip
@@ -53,6 +59,19 @@ def as_weights(node: Node) -> Weights | None:
             )
         case Channels():
             return _part(node)
+        case ConvTranspose2d():
+            taps = _taps(node.name, node.backward, node.weight, node.output_shape)
+            return replace(_single(node, taps.T), bias=node.bias)
+    return _routed(node)
+
+
+def _routed(node: Node) -> SparseLinear | None:
+    """Return weights of 1 for a layer that brings values elsewhere."""
+    match node:
+        case Section():
+            n = n_neurons(node.onto)
+            chosen = np.ones(n), (np.arange(n), np.arange(n) + node.first)
+            return _single(node, sparse.coo_array(chosen, shape=(n, *node.shape)))
         case Upsample2d():
             spread = np.ones((node.shape[0], 1, *node.factor))
             back = Convolution(
@@ -62,9 +81,6 @@ def as_weights(node: Node) -> Weights | None:
                 groups=node.shape[0],
             )
             return _single(node, _taps(node.name, back, spread, node.output_shape).T)
-        case ConvTranspose2d():
-            taps = _taps(node.name, node.backward, node.weight, node.output_shape)
-            return replace(_single(node, taps.T), bias=node.bias)
     return None
 
 
@@ -122,7 +138,12 @@ def composed(first: Weights, second: Weights) -> Weights:
     """
     bias = _bias(first, second)
     if isinstance(second, Linear):
-        return replace(second, weight=_behind(second.weight, first), bias=bias)
+        weight = _behind(second.weight, first)
+        if np.count_nonzero(weight.any(axis=0)) > FULL * weight.shape[1]:
+            return replace(second, weight=weight, bias=bias)
+        return replace(
+            _single(second, sparse.coo_array(weight), first.input_shape), bias=bias
+        )
     if (
         isinstance(first, Conv2d)
         and isinstance(second, Conv2d)

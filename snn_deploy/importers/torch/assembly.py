@@ -10,7 +10,7 @@ from torch import nn
 
 from snn_deploy.arrays import n_neurons
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.torch.collected import INPUT_NAME, Layers
+from snn_deploy.importers.torch.collected import Layers, as_map
 from snn_deploy.importers.torch.delays import OneTimestep
 from snn_deploy.importers.torch.frameworks.registry import (
     DEPLOYABLE,
@@ -132,10 +132,9 @@ class Assembly:
     def _leave_out(self, item: Item) -> None:
         """Let what follows a refused item be looked at as well."""
         self._left_out.add(item)
-        shape = item.shape
-        shape = (shape[0], 1, shape[1]) if len(shape) == 2 else shape
         name = self._free(f"refused_{len(self._left_out)}")
-        self.names[item] = self.layers.add(Add(name=name, shape=shape), ())
+        stand_in = Add(name=name, shape=as_map(item.shape))
+        self.names[item] = self.layers.add(stand_in, ())
 
     def _refusal(self) -> ModelError:
         """Return the error that tells all refusals, one below the other."""
@@ -170,7 +169,8 @@ class Assembly:
 
     def _end(self, item: Item) -> str:
         if item.operation == "input":
-            return INPUT_NAME
+            number: int = item.options.get("number", 0)
+            return self.layers.inputs[number]
         if item.operation == "part":
             return STATE
         if item.operation == LAYER:

@@ -20,8 +20,10 @@ from snn_deploy.importers.torch.frameworks.registry import (
 )
 from snn_deploy.importers.torch.layers import read_layer
 from snn_deploy.ir.graph import Edge, Graph, Training
+from snn_deploy.ir.inputs import NamedInput, with_places
 from snn_deploy.ir.neurons import Integrator, Relu
 from snn_deploy.ir.nodes import Add, Input, Node
+from snn_deploy.ir.scatter import Section
 from snn_deploy.ir.spike_values import Values, possible_values
 from snn_deploy.names import free_name
 
@@ -37,13 +39,22 @@ class Layers:
     ----------
     input_shape : tuple of int
         ``(channel, length)`` becomes ``(channel, 1, length)``.
+    inputs : tuple of NamedInput
+        Several, which lie in an input of one axis; empty: it is a single one.
     is_balanced : bool
         The largest values of ReLUs must be known; otherwise they are ``UNKNOWN`` until
         ``balance`` measures them.
     """
 
-    def __init__(self, input_shape: Shape, *, is_balanced: bool = True) -> None:
+    def __init__(
+        self,
+        input_shape: Shape,
+        inputs: tuple[NamedInput, ...] = (),
+        *,
+        is_balanced: bool = True,
+    ) -> None:
         self.given_shape = input_shape
+        self.given = inputs
         self.is_balanced = is_balanced
         self.relus: dict[str, str] = {}  # that have no upper end, and their modules
         self.ends: dict[str, tuple[str, nn.Module]] = {}  # and the layers before them
@@ -52,9 +63,22 @@ class Layers:
         self.edges: list[Edge] = []
         self.silent: dict[str, Integrator] = {}  # of neurons that never reset
         self.floors: dict[str, FloatArray] = {}
-        is_row = len(input_shape) == 2
-        shape = (input_shape[0], 1, input_shape[1]) if is_row else input_shape
+        shape = as_map(input_shape)
         self.add(Input(name=INPUT_NAME, shape=shape), ())
+        self.inputs = [INPUT_NAME]  # the layers that are what forward takes
+        if inputs:
+            self.inputs = [
+                self.add(
+                    Section(
+                        name=f"{INPUT_NAME}_{given.name}",
+                        shape=shape,
+                        first=place.start,
+                        onto=as_map(given.shape),
+                    ),
+                    (INPUT_NAME,),
+                )
+                for given, place in with_places(inputs)
+            ]
 
     def add(self, node: Node, sources: Iterable[str]) -> str:
         """Add one layer, fed by ``sources``; return its name, which may be longer."""
@@ -73,8 +97,14 @@ class Layers:
                 "every timestep the largest output stays the largest, but what is "
                 "summed over timesteps is what comes before it"
             )
-        if last == INPUT_NAME:
+        if last in self.inputs:
             raise ModelError(f"{name}: the model has no layer; add one")
+        for layer, given in zip(self.inputs, self.given, strict=False):
+            if not any(edge.source == layer for edge in self.edges):
+                raise ModelError(
+                    f"{name}: nothing is computed from the input {given.name}; leave "
+                    "it out"
+                )
         feeds_others = any(edge.source == last for edge in self.edges)
         graph = Graph(
             name=name,
@@ -195,6 +225,11 @@ class Layers:
             return False
         self.nodes[name] = self.silent[name]
         return True
+
+
+def as_map(shape: Shape) -> Shape:
+    """Return the shape of a row of several channels as that of a map of height 1."""
+    return (shape[0], 1, shape[1]) if len(shape) == 2 else shape
 
 
 def _check_unchanged(module: nn.Module, name: str) -> None:

@@ -24,7 +24,12 @@ def without_encoder(timestep: OneTimestep) -> tuple[OneTimestep, Item | None]:
     drawn = [item for item in timestep.items if _is_drawn(item)]
     if not drawn:
         return timestep, None
-    (given,) = (item for item in timestep.items if item.operation == "input")
+    given, *others = (item for item in timestep.items if item.operation == "input")
+    if others:
+        raise ModelError(
+            f"forward draws spikes from one of {len(others) + 1} inputs; leave the "
+            "drawing, of all of them, to encoding='rate'"
+        )
     spikes = Item(operation="input", shape=given.shape)
     entry = spikes
     if drawn[0].shape != given.shape:  # it was made a row before

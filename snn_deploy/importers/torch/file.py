@@ -9,7 +9,7 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from snn_deploy.arrays import AnyArray, FloatArray, Shape
+from snn_deploy.arrays import AnyArray
 from snn_deploy.errors import ModelError, SnnDeployError
 from snn_deploy.files.tensors import check_integrity, check_objects
 from snn_deploy.files.writing import write_whole
@@ -30,14 +30,20 @@ from snn_deploy.importers.byte_weights import (
 from snn_deploy.importers.options import DEFAULT_ENCODING, NO_OPTIONS, ReadOptions
 from snn_deploy.importers.torch.frameworks.declared import Declarations, declare
 from snn_deploy.importers.torch.frameworks.registry import copied
+from snn_deploy.importers.torch.given import (
+    Factors,
+    Inputs,
+    Range,
+    Shapes,
+    given_input,
+)
 from snn_deploy.importers.torch.module import MEAN, trace, unwrapped
 from snn_deploy.importers.torch.several import HeadsTold, OneOutput
 from snn_deploy.ir.codec import CodecError, decode, encode
 from snn_deploy.ir.graph import Functional, Graph, Training
-from snn_deploy.ir.stimuli import Encoding, to_shares
+from snn_deploy.ir.stimuli import Encoding
 from snn_deploy.names import shown
 
-Factors = float | Sequence[float] | FloatArray  # one, or one for each channel
 FORMAT = "snn-deploy model"
 DEFAULT_FUNCTIONAL = "sum"
 VERSIONS = (1, 2)  # read; the last one is written
@@ -57,17 +63,17 @@ def save(
     model: nn.Module,
     path: str | os.PathLike[str],
     *,
-    input_shape: Shape | int,
+    input_shape: Shapes,
     timesteps: int | None = None,
     encoding: str | None = None,
-    input_scale: Factors = 1.0,
-    input_offset: Factors = 0.0,
+    input_scale: Factors | Mapping[str, Factors] = 1.0,
+    input_offset: Factors | Mapping[str, Factors] = 0.0,
     dt: float | None = None,
     functional: str | None = None,
-    example_inputs: AnyArray | None = None,
-    training_inputs: AnyArray | None = None,
+    example_inputs: Inputs | None = None,
+    training_inputs: Inputs | None = None,
     largest_count: int = 1,
-    input_range: Sequence[float] = (0.0, 1.0),
+    input_range: Range | Mapping[str, Range] = (0.0, 1.0),
     neurons: Declarations | None = None,
     heads: HeadsTold | None = None,
 ) -> Graph:
@@ -83,9 +89,12 @@ def save(
     path : path
         Where to write; ends in ``.pt``. The network is called like the file, or like
         its folder if the file is called ``model.pt``.
-    input_shape : tuple of int, or int
+    input_shape : tuple of int, int, or dict of them
         The shape of one input, without batch and time: ``(1, 28, 28)``; or the number
-        of values in a row.
+        of values in a row. Where forward takes several, the shape of each, by the name
+        that data have for it: ``{"image": (1, 28, 28), "sound": 64}``, in the order of
+        forward's arguments or by their names; or the shapes alone, named as forward
+        does. What is said of inputs below may then be a dict by these names.
     timesteps : int, optional
         For how many timesteps an input is shown; not needed if forward says it.
     encoding : {"direct", "rate", "events"}
@@ -170,39 +179,25 @@ def read_module(
     model: nn.Module,
     name: str,
     *,
-    input_shape: Shape | int,
+    input_shape: Shapes,
     timesteps: int | None = None,
     encoding: str | None = None,
-    input_scale: Factors = 1.0,
-    input_offset: Factors = 0.0,
+    input_scale: Factors | Mapping[str, Factors] = 1.0,
+    input_offset: Factors | Mapping[str, Factors] = 0.0,
     dt: float | None = None,
     functional: str | None = None,
-    example_inputs: AnyArray | None = None,
-    training_inputs: AnyArray | None = None,
+    example_inputs: Inputs | None = None,
+    training_inputs: Inputs | None = None,
     largest_count: int = 1,
-    input_range: Sequence[float] = (0.0, 1.0),
+    input_range: Range | Mapping[str, Range] = (0.0, 1.0),
     neurons: Declarations | None = None,
     heads: HeadsTold | None = None,
 ) -> Graph:
     """Return the network called ``name`` that ``save`` would write; see there."""
     told = {"timesteps": timesteps, "encoding": encoding, "functional": functional}
-    try:
-        sizes = [input_shape] if isinstance(input_shape, int) else input_shape
-        shape = tuple(map(operator.index, sizes))
-    except TypeError:
-        raise ModelError(
-            f"input_shape is {input_shape!r}; give whole numbers, the shape of one "
-            "input without batch and time, such as (1, 28, 28)"
-        ) from None
-    scale = _factors("input_scale", input_scale, shape)
-    offset = _factors("input_offset", input_offset, shape)
-    try:
-        low, high = map(float, input_range)
-    except (TypeError, ValueError):
-        raise ModelError(
-            f"input_range is {input_range!r}; give two numbers, (least, most)"
-        ) from None
-    scale, offset = scale * (high - low), scale * low + offset
+    model = unwrapped(model)
+    given = given_input(model, input_shape, input_scale, input_offset, input_range)
+    scale, offset = given.gain, given.offset
     is_each = scale.size > 1 or offset.size > 1
     is_mean = True if functional == MEAN else None if functional is None else False
     training = Training(
@@ -213,14 +208,17 @@ def read_module(
         dt=None if dt is None else float(dt),
         functional=_functional(functional or DEFAULT_FUNCTIONAL),
         largest_count=operator.index(largest_count),
-        input_low=low,
-        input_high=high,
+        input_low=given.low,
+        input_high=given.high,
+        inputs=given.inputs,
     )
-    if example_inputs is not None:
-        example_inputs = to_shares(np.asarray(example_inputs), low, high)
-    if training_inputs is not None:
-        training_inputs = to_shares(np.asarray(training_inputs), low, high)
-    model = unwrapped(model)
+    used = {"example_inputs": example_inputs, "training_inputs": training_inputs}
+    is_events = training.encoding is Encoding.EVENTS
+    shares = {
+        name: given.shares(name, x, is_events=is_events)
+        for name, x in used.items()
+        if x is not None
+    }
     one = None if heads is None else OneOutput(model, heads)
     if one is not None:
         model = one.module
@@ -230,17 +228,16 @@ def read_module(
     graph = trace(
         model,
         shown(name),
-        shape,
+        given.shape,
         training,
-        example_inputs,
+        shares.get("example_inputs"),
         factors=(scale, offset) if is_each else None,
         given=[option for option, value in told.items() if value is not None],
         is_mean=is_mean,
     )
     if one is not None:
         graph = one.named(graph)
-    used = [x for x in (example_inputs, training_inputs) if x is not None]
-    return with_used_inputs(graph, *used)
+    return with_used_inputs(graph, *shares.values())
 
 
 def _functional(functional: str) -> Functional:
@@ -250,17 +247,6 @@ def _functional(functional: str) -> Functional:
             f"functional is {functional!r}; choose from {', '.join(allowed)}"
         )
     return Functional.SUM if functional == MEAN else Functional(functional)
-
-
-def _factors(name: str, values: Factors, shape: Shape) -> FloatArray:
-    """Return what the input is multiplied by, or what is added: one, or by channel."""
-    found: FloatArray = np.asarray(values, np.float64).reshape(-1)
-    if found.size not in (1, *shape[:1]):
-        raise ModelError(
-            f"{name} has {found.size} values for an input of {shape}; give one, or "
-            "one for each channel"
-        )
-    return found
 
 
 def write_model(graph: Graph, path: Path) -> None:

@@ -14,7 +14,13 @@ from snn_deploy.ir.floating import batch_norm, placed, weighted
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Lif, Neuron, Qcfs, Relu
 from snn_deploy.ir.nodes import BatchNorm, Conv2d, Input, Linear, Node, Pool2d
-from snn_deploy.ir.scatter import Channels, ConvTranspose2d, SparseLinear, Upsample2d
+from snn_deploy.ir.scatter import (
+    Channels,
+    ConvTranspose2d,
+    Section,
+    SparseLinear,
+    Upsample2d,
+)
 
 Range = tuple[FloatArray, FloatArray]  # lowest and highest, of the layer's shape
 
@@ -97,7 +103,7 @@ def _through(node: Node, arriving: Range) -> Range:
     match node:
         case Linear() | Conv2d() | ConvTranspose2d() | SparseLinear():
             return _weighted(node, low, high)
-        case Channels() | Upsample2d():
+        case Channels() | Section() | Upsample2d():
             return placed(node, low[np.newaxis])[0], placed(node, high[np.newaxis])[0]
         case BatchNorm():
             ends = [batch_norm(node, end[np.newaxis])[0] for end in (low, high)]

@@ -85,10 +85,15 @@ class _StreamFinder:
         self.order = {item: i for i, item in enumerate(items)}
         self.places: dict[Item, tuple[Stream, int | None]] = {}
         self.pending: deque[Stream] = deque()
-        inputs = [item for item in items if item.operation == "input"]
-        row = {item.options["timestep"]: item for item in inputs}
-        if None not in row and row:
-            self._place(Stream(inputs[0]), row)
+        rows: dict[int, dict[int | None, Item]] = {}
+        for item in items:
+            if item.operation == "input":
+                row = rows.setdefault(item.options["number"], {})
+                row[item.options["timestep"]] = item
+        for row in rows.values():
+            timed = {index: item for index, item in row.items() if index is not None}
+            if timed:
+                self._place(Stream(next(iter(timed.values()))), timed)
         self._swapped: set[Item] = set()  # whose two operands are in another order
 
     def seed(self, row: Sequence[Item]) -> None:

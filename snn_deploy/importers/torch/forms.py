@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from snn_deploy.arrays import FloatArray, Shape
+from snn_deploy.arrays import FloatArray
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.torch.answers import WholeAnswer, answer_of, spread
 from snn_deploy.importers.torch.axes import OtherAxesError, Part, TimedTensor
@@ -38,9 +38,11 @@ from snn_deploy.importers.torch.frameworks.registry import (
 from snn_deploy.importers.torch.layers import is_known, read_layer
 from snn_deploy.importers.torch.record import LAYER, Record, Recorder
 from snn_deploy.importers.torch.streams import REWRITE, rewritten
+from snn_deploy.importers.torch.taken import Draw, Form, Taken, forms_of, timed
 from snn_deploy.importers.torch.timestep import Item
 from snn_deploy.importers.torch.unroll import OWN_STATES, Unrolled
 from snn_deploy.ir.graph import Functional
+from snn_deploy.ir.inputs import with_places
 
 SMALL = 4096  # values of an input, up to which more inputs are tried
 MANY, FEW = (6, 8), (2, 3)  # inputs and timesteps
@@ -74,9 +76,6 @@ class Reading:
         return self.unrolled.numbers(row[index]) if index in row else None
 
 
-Draw = Callable[[int, int], FloatArray]  # (n, n_timesteps) to inputs
-
-
 def is_whole(module: nn.Module) -> bool:
     """Return whether a module is a layer, which is not looked into."""
     kind = type(module)
@@ -103,7 +102,7 @@ def _is_readable(module: nn.Module) -> bool:
 
 def read_forward(
     model: nn.Module,
-    input_shape: Shape,
+    taken: Taken,
     timesteps: int | None,
     axis: TimeAxis,
     framework: Framework,
@@ -115,7 +114,8 @@ def read_forward(
     ----------
     model : nn.Module
         A copy in double precision, in evaluation mode; it is left at rest.
-    input_shape : tuple of int
+    taken : Taken
+        Its inputs.
     timesteps : int, optional
         As the user says.
     axis, framework : TimeAxis, Framework
@@ -128,11 +128,9 @@ def read_forward(
     ModelError
         If it can be read in no form; the error is that of the likely one.
     """
-    reader = _Reader(model, input_shape, timesteps, draw)
-    others = (TimeAxis.FIRST, TimeAxis.SECOND, TimeAxis.LAST)
-    forms = [axis, *(a for a in (TimeAxis.NONE, *others) if a is not axis)]
+    reader = _Reader(model, taken, timesteps, draw)
     errors: list[tuple[int, ModelError]] = []
-    for form in forms:
+    for form in forms_of(axis, len(taken.shapes)):
         try:
             found = reader.read(form)
         except _CallError as error:
@@ -145,6 +143,8 @@ def read_forward(
             timestep, drawn = without_encoder(found.timestep)
             return replace(found, timestep=timestep, drawn=drawn)
     _, likely = min(errors, key=lambda pair: pair[0])
+    if taken.inputs:  # advice that speaks of one
+        raise likely
     if isinstance(likely, OtherAxesError) and axis in TURNED:
         given, line = TURNED[axis]
         raise ModelError(
@@ -162,21 +162,21 @@ class _CallError(ModelError):
 
 class _Reader:
     def __init__(
-        self, model: nn.Module, input_shape: Shape, timesteps: int | None, draw: Draw
+        self, model: nn.Module, taken: Taken, timesteps: int | None, draw: Draw
     ) -> None:
         self.model, self.timesteps, self.draw = model, timesteps, draw
-        self.input_shape = input_shape
-        self.is_small = math.prod(input_shape) <= SMALL
+        self.taken = taken
+        self.is_small = math.prod(taken.shape) <= SMALL
         self.n, self.n_timesteps = FEW
         if self.is_small:
-            self.n = _free_size(model, input_shape, MANY[0])
-        if self.is_small or _most_work(model, input_shape) <= CHEAP:
-            self.n_timesteps = _free_size(model, input_shape, MANY[1], self.n)
+            self.n = _free_size(model, taken, MANY[0])
+        if self.is_small or _most_work(model, taken) <= CHEAP:
+            self.n_timesteps = _free_size(model, taken, MANY[1], self.n)
         self.paths: list[str] = []  # of the layers that were called
 
-    def read(self, axis: TimeAxis) -> Reading:
-        """Return the forward as it is read where timesteps lie on ``axis``."""
-        if axis is TimeAxis.NONE:
+    def read(self, form: Form) -> Reading:
+        """Return the forward as it is read where timesteps lie so in its inputs."""
+        if {*form} == {TimeAxis.NONE}:
             return self._without_axis()
         numbers = [self.n_timesteps, self.timesteps or self.n_timesteps]
         numbers = list(dict.fromkeys(numbers))
@@ -184,9 +184,9 @@ class _Reader:
             number = numbers.pop(0)
             try:
                 is_first = number == self.n_timesteps
-                return self._with_axis(axis, number, has_all=not is_first)
+                return self._with_axis(form, number, has_all=not is_first)
             except _OtherNumberError as error:
-                return self._with_axis(axis, error.number, has_all=True)
+                return self._with_axis(form, error.number, has_all=True)
             except ModelError as error:
                 more = 2 * number
                 if not numbers and _needs_more(error, number) and self._is_few(more):
@@ -196,27 +196,24 @@ class _Reader:
 
     def _is_few(self, n_timesteps: int) -> bool:
         """Return whether inputs of so many timesteps are drawn at once."""
-        return self.n * n_timesteps * math.prod(self.input_shape) <= MOST_VALUES
+        return self.n * n_timesteps * math.prod(self.taken.shape) <= MOST_VALUES
 
     # timesteps on an axis of the input
 
     def _with_axis(
-        self, axis: TimeAxis, n_timesteps: int, *, has_all: bool = False
+        self, form: Form, n_timesteps: int, *, has_all: bool = False
     ) -> Reading:
-        inputs = self.draw(self.n, n_timesteps)
-        x = torch.as_tensor(inputs)
-        match axis:
-            case TimeAxis.FIRST:
-                x = x.transpose(0, 1)
-            case TimeAxis.LAST:
-                x = x.movedim(1, -1)
-            case TimeAxis.MERGED:
-                x = x.flatten(0, 1)
+        places = zip(form, with_places(self.taken.inputs), strict=False)
+        still = [place for axis, (_, place) in places if axis is TimeAxis.NONE]
+        inputs = self.draw(self.n, n_timesteps, still)
+        parts = self.taken.parted(torch.as_tensor(inputs))
+        given = [timed(x, a).contiguous() for x, a in zip(parts, form, strict=True)]
         for module in self.model.modules():
             framework_of(module).set_sizes(module, self.n, n_timesteps)
-        record = self._record(lambda recorder: recorder.call(x.contiguous()))
-        unrolled = self._unrolled(record, axis, n_timesteps)
+        record = self._record(lambda recorder: recorder.call(given))
+        unrolled = self._unrolled(record, form, n_timesteps)
         output = _signal(unrolled.outputs[0])
+        axis = next(axis for axis in form if axis is not TimeAxis.NONE)
         return self._of_all(unrolled, output, axis, n_timesteps, inputs, has_all)
 
     def _of_all(
@@ -257,11 +254,11 @@ class _Reader:
     # one timestep, or all of them inside
 
     def _without_axis(self) -> Reading:
-        inputs = self.draw(self.n, self.n_timesteps)
-        x = torch.as_tensor(inputs)
+        inputs = self.draw(self.n, self.n_timesteps, ())
+        first = self._at(inputs, 0)
         states = self._initial_states()
-        record = self._record(lambda r: r.call(x[:, 0].contiguous(), *states))
-        unrolled = self._unrolled(record, TimeAxis.NONE, 1)
+        record = self._record(lambda r: r.call(first, *states))
+        unrolled = self._unrolled(record, self._timeless, 1)
         output = unrolled.outputs[0]
         if not isinstance(output, TimedTensor) or not _has_all(unrolled, output):
             return self._stepped(inputs)
@@ -279,20 +276,28 @@ class _Reader:
                 f"timesteps does, but none can be cut out: {error}"
             ) from error
 
-    def _stepped(self, inputs: FloatArray) -> Reading:
-        x = torch.as_tensor(inputs)
+    @property
+    def _timeless(self) -> Form:
+        """The form of a forward that is one timestep."""
+        return (TimeAxis.NONE,) * len(self.taken.shapes)
 
+    def _at(self, inputs: FloatArray, index: int) -> list[torch.Tensor]:
+        """Return what forward takes in a timestep."""
+        parts = self.taken.parted(torch.as_tensor(inputs))
+        return [part[:, index].contiguous() for part in parts]
+
+    def _stepped(self, inputs: FloatArray) -> Reading:
         def run(recorder: Recorder) -> None:
             states = self._initial_states()
             for index in range(self.n_timesteps):
-                returned = recorder.call(x[:, index].contiguous(), *states)
+                returned = recorder.call(self._at(inputs, index), *states)
                 states = self._states_of(returned)
 
         try:
             record = self._record(run, "forward(x, states)")
         except _CallError as error:
             raise ModelError(f"{error}, and {OWN_STATES}") from error
-        unrolled = self._unrolled(record, TimeAxis.NONE, self.n_timesteps)
+        unrolled = self._unrolled(record, self._timeless, self.n_timesteps)
         signals = [_signal(output) for output in unrolled.outputs]
         if any(signal.has_time for signal in signals):
             raise ModelError(
@@ -330,7 +335,7 @@ class _Reader:
             inspect.Parameter.POSITIONAL_OR_KEYWORD,
         )
         parameters = inspect.signature(self.model.forward).parameters.values()
-        return [p for p in parameters if p.kind in positional][1:]
+        return [p for p in parameters if p.kind in positional][len(self.taken.shapes) :]
 
     # running it
 
@@ -338,10 +343,10 @@ class _Reader:
         """Return whether what a layer gives is compared, beside what forward gives."""
         return self.is_small or is_cell(module)
 
-    def _unrolled(self, record: Record, axis: TimeAxis, n_timesteps: int) -> Unrolled:
+    def _unrolled(self, record: Record, form: Form, n_timesteps: int) -> Unrolled:
         called = [call.path for call in record.calls if call.module is not None]
         self.paths = list(dict.fromkeys(called)) or self.paths
-        return Unrolled(record, axis, self.n, n_timesteps)
+        return Unrolled(record, form, self.n, n_timesteps)
 
     def _record(
         self, run: Callable[[Recorder], Any], how: str = "forward(x)"
@@ -378,7 +383,8 @@ class _Reader:
                 f"{', '.join(DEPLOYABLE)}"
             )
         try:
-            for signal in Unrolled(recorder.record, TimeAxis.NONE, self.n, 1).signals():
+            unrolled = Unrolled(recorder.record, self._timeless, self.n, 1)
+            for signal in unrolled.signals():
                 _signal(signal)
             if recorder.inside is not None:
                 path, module, shape = recorder.inside
@@ -387,10 +393,9 @@ class _Reader:
         except ModelError as reason:
             return str(reason)
         kind = type(self.model).__name__
-        taken = ", ".join(("batch", *map(str, self.input_shape)))
         return (
             f"{kind}: forward cannot be traced, {how} fails ({error}); write it as one "
-            f"timestep, which takes ({taken})"
+            f"timestep, which takes {self.taken}"
         )
 
 
@@ -465,14 +470,14 @@ def _rows(unrolled: Unrolled) -> list[list[Item]]:
     return list(rows.values())
 
 
-def _most_work(model: nn.Module, input_shape: Shape) -> int:
+def _most_work(model: nn.Module, taken: Taken) -> int:
     """Return how many multiplications a timestep takes, kernels at every position."""
-    positions = math.prod(input_shape[1:])
+    positions = max(math.prod(shape[1:]) for shape in taken.shapes)
     return sum(p.numel() * (positions if p.ndim > 2 else 1) for p in model.parameters())
 
 
-def _free_size(model: nn.Module, input_shape: Shape, least: int, *taken: int) -> int:
+def _free_size(model: nn.Module, taken: Taken, least: int, *others: int) -> int:
     """Return a number, ``least`` or more, that no layer could take for a size."""
-    sizes = {*input_shape, *taken, math.prod(input_shape)}
+    sizes = taken.sizes | {*others}
     sizes |= {size for tensor in model.parameters() for size in tensor.shape}
     return next(n for n in range(least, 1000) if n not in sizes)

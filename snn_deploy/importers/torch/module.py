@@ -7,7 +7,7 @@ counterpart; every other module is looked into. A row of several channels is a m
 height 1, so that 1d layers are 2d ones.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +29,7 @@ from snn_deploy.importers.torch.frameworks.registry import (
 )
 from snn_deploy.importers.torch.meeting import input_scaled
 from snn_deploy.importers.torch.record import LAYER
+from snn_deploy.importers.torch.taken import Taken
 from snn_deploy.ir.graph import Graph, Training
 from snn_deploy.ir.stimuli import Encoding
 
@@ -66,6 +67,7 @@ def trace(
         Becomes the graph's name.
     input_shape : tuple of int
         Without batch and time; ``(channel, length)`` becomes ``(channel, 1, length)``.
+        Of several inputs (``training.inputs``), the number of all their values.
     training : Training
         What the model was trained for.
     example_inputs : array, (n, input_shape...), optional
@@ -91,7 +93,7 @@ def trace(
     if is_mean is None and any(framework_of(m).takes_mean(m) for m in model.modules()):
         is_mean = True
     needs_maxima = is_balanced and example_inputs is None
-    layers = Layers(input_shape, is_balanced=needs_maxima)
+    layers = Layers(input_shape, training.inputs, is_balanced=needs_maxima)
     try:
         graph = _checked_graph(model, name, layers, training, given, is_mean)
     except ModelError as error:
@@ -147,12 +149,16 @@ def _checked_graph(
     ours = copied(model).double().eval()
     values: list[IntArray] = []
 
-    def draw(n: int, n_timesteps: int) -> FloatArray:
-        values.append(_integers(training, (n, n_timesteps, *input_shape)))
-        return _scaled(values[-1], training)
+    def draw(n: int, n_timesteps: int, still: Sequence[slice]) -> FloatArray:
+        drawn = _integers(training, (n, n_timesteps, *input_shape))
+        for places in still:
+            drawn[:, :, places] = drawn[:, :1, places]
+        values.append(drawn)
+        return _scaled(drawn, training)
 
     timesteps = training.timesteps if "timesteps" in given else None
-    reading = read_forward(ours, input_shape, timesteps, axis, framework, draw)
+    taken = Taken(shape=input_shape, inputs=training.inputs)
+    reading = read_forward(ours, taken, timesteps, axis, framework, draw)
     training = _told(training, reading, given, is_mean=bool(is_mean))
     paths = [path for path, _ in model.named_modules()]
     assembly = Assembly(layers, model.get_submodule, paths)

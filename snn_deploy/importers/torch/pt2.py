@@ -59,7 +59,7 @@ def read_pt2(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
     """
     program = read_program(path)
     n = program.input.shape[0]
-    unrolled = Unrolled(program.record, TimeAxis.NONE, n, 1)
+    unrolled = Unrolled(program.record, [TimeAxis.NONE], n, 1)
     (output,) = unrolled.outputs
     if isinstance(output, ModelError):
         raise output

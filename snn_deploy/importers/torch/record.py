@@ -9,7 +9,7 @@ has, as in PyTorch. Decisions and numbers that are taken from values are refused
 would be other ones for another input.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -169,19 +169,20 @@ class Recorder:
     def __exit__(self, *_: object) -> None:
         self._exits.close()
 
-    def call(self, x: torch.Tensor, *others: Any) -> Any:
-        """Call the module with an input; return what it returns.
+    def call(self, inputs: Sequence[torch.Tensor], *others: Any) -> Any:
+        """Call the module with its inputs; return what it returns.
 
         The others may be what it has returned before; tensors that are not are
         constants.
         """
         self._is_paused = True
-        value = TracedValue(shape=tuple(x.shape), dtype=x.dtype, name="input")
-        self._note(x, value)
-        given = mapped(self._value_or_plain, others)
-        self.record.inputs.append((value, *given))
+        for x in inputs:
+            value = TracedValue(shape=tuple(x.shape), dtype=x.dtype, name="input")
+            self._note(x, value)
+        given = (*inputs, *others)
+        self.record.inputs.append(mapped(self._value_or_plain, given))
         self._is_paused = False
-        returned = self.model(x, *others)
+        returned = self.model(*inputs, *others)
         self._is_paused = True
         self.record.outputs.append(mapped(self._kept, returned))
         return returned

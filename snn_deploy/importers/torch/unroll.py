@@ -58,14 +58,14 @@ class Unrolled:
     Parameters
     ----------
     record : Record
-    axis : TimeAxis
-        Where the inputs have their timesteps.
+    axes : sequence of TimeAxis
+        Where each input of forward has its timesteps.
     n, n_timesteps : int
         Inputs in the batch, and timesteps on that axis.
     """
 
     def __init__(
-        self, record: Record, axis: TimeAxis, n: int, n_timesteps: int
+        self, record: Record, axes: Sequence[TimeAxis], n: int, n_timesteps: int
     ) -> None:
         self.n = n
         self.items: list[Item] = []  # in the order in which they were computed
@@ -75,15 +75,21 @@ class Unrolled:
         self._last: dict[nn.Module, Item] = {}  # of each module of neurons
         self._n_calls = len(record.inputs)
         for index, values in enumerate(record.inputs):
-            self._input(values[0], index, axis, n_timesteps)
+            for number, axis in enumerate(axes):
+                self._input(values[number], (number, index), axis, n_timesteps)
         for call in record.calls:
             self._read(call)
         for returned in record.outputs:
             self.outputs.append(self._output(returned))
 
     def _input(
-        self, value: TracedValue, index: int, axis: TimeAxis, n_timesteps: int
+        self,
+        value: TracedValue,
+        place: tuple[int, int],
+        axis: TimeAxis,
+        n_timesteps: int,
     ) -> None:
+        number, index = place  # of the inputs, and of the forwards
         n_axes = len(INPUT_AXES[axis])
         shape = value.shape[n_axes:]
         axes = (*INPUT_AXES[axis], *("F" for _ in shape))
@@ -95,7 +101,12 @@ class Unrolled:
         if axis is not TimeAxis.NONE:
             times = range(n_timesteps)
         items = tuple(
-            Item(operation="input", options={"timestep": t}, shape=shape) for t in times
+            Item(
+                operation="input",
+                options={"number": number, "timestep": t},
+                shape=shape,
+            )
+            for t in times
         )
         self.items += items
         self._signals[value] = TimedTensor(items=items, axes=axes, n=self.n)
