@@ -143,17 +143,21 @@ def read_forward(
             timestep, drawn = without_encoder(found.timestep)
             return replace(found, timestep=timestep, drawn=drawn)
     _, likely = min(errors, key=lambda pair: pair[0])
-    if taken.inputs:  # advice that speaks of one
-        raise likely
+    # advice speaks of one input
+    raise likely if taken.inputs else _advised(likely, reader, axis)
+
+
+def _advised(likely: ModelError, reader: "_Reader", axis: TimeAxis) -> ModelError:
+    """Return the error with the lines that the user should write."""
     if isinstance(likely, OtherAxesError) and axis in TURNED:
         given, line = TURNED[axis]
-        raise ModelError(
+        return ModelError(
             f"{likely}; the neurons take ({axis.value}, ...): if x is ({given}, ...), "
             f"write {line} first"
-        ) from likely
+        )
     if REWRITE in str(likely) and reader.paths:
-        raise ModelError(f"{likely}: {rewritten(model, reader.paths)}") from likely
-    raise likely
+        return ModelError(f"{likely}: {rewritten(reader.model, reader.paths)}")
+    return likely
 
 
 class _CallError(ModelError):
