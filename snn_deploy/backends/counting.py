@@ -1,6 +1,7 @@
 """Count what a chip would do: events by neurocore and chip timestep, from spikes."""
 
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy import sparse
@@ -8,7 +9,11 @@ from scipy import sparse
 from snn_deploy.arrays import BoolArray, IntArray
 from snn_deploy.backends.results import Counts
 from snn_deploy.chip.events import CHIP_EVENTS, CORE_EVENTS, LIMIT_EVENTS, UPDATE
-from snn_deploy.ir.mapped import MappedNetwork, Routes
+from snn_deploy.ir.mapped import Crossings, MappedNetwork, Routes
+
+# what a spike of each sender causes; networks that are laid out alike share it
+PER_SPIKE: "WeakKeyDictionary[Crossings, dict[str, sparse.csr_array]]"
+PER_SPIKE = WeakKeyDictionary()
 
 
 class Counter:
@@ -24,10 +29,12 @@ class Counter:
         self.n_links = len(network.crossings.links)
         graph = network.graph
         self.mapped = np.array([core.n_compartments for core in network.cores])
-        self.per_spike = {
-            name: self._per_spike(name, routes)
-            for name, routes in network.routes.items()
-        }
+        if network.crossings not in PER_SPIKE:
+            PER_SPIKE[network.crossings] = {
+                name: self._per_spike(name, routes)
+                for name, routes in network.routes.items()
+            }
+        self.per_spike = PER_SPIKE[network.crossings]
         self.lies_on = {
             p.name: _one_hot(network.core_of[p.name], self.n_cores)
             for p in graph.populations

@@ -124,13 +124,15 @@ def _counted(artifact: "Artifact", data: "Data", index: int) -> "Activity":
 def _energies(
     artifact: "Artifact", activity: "Activity", calibration: "Calibration | None"
 ) -> "FloatArray":
+    from snn_deploy.costs.prices import prices_for
     from snn_deploy.costs.stopping import stopping_costs
 
     network = artifact.network
     looks = np.array([network.graph.training.timesteps])
     if calibration is not None:
         looks = calibration.reads
-    energies, _ = stopping_costs(network, activity, looks, "embedded")
+    prices = prices_for(network, "embedded")
+    energies, _ = stopping_costs(network, activity, looks, prices)
     return energies
 
 

@@ -7,12 +7,12 @@ from snn_deploy.backends.results import Activity
 from snn_deploy.chip.target import CENTRAL
 from snn_deploy.costs.energy import dynamic_energy
 from snn_deploy.costs.latency import timestep_durations
-from snn_deploy.costs.prices import prices_for
+from snn_deploy.costs.prices import Prices
 from snn_deploy.ir.mapped import MappedNetwork
 
 
 def stopping_costs(
-    network: MappedNetwork, activity: Activity, looks: IntArray, monitor: str
+    network: MappedNetwork, activity: Activity, looks: IntArray, prices: Prices
 ) -> tuple[FloatArray, FloatArray]:
     """Return energy [J] and time [s] up to a stop after each timestep, ``(n,)``.
 
@@ -26,9 +26,9 @@ def stopping_costs(
         Of one input that ran ``n`` timesteps.
     looks : array
         The timesteps at which the host reads the outputs.
-    monitor : {"embedded", "host"}
+    prices : Prices
+        Those of the network, polled by who polls it.
     """
-    prices = prices_for(network, monitor)
     cores, chip = activity.cores, activity.chip
     durations = timestep_durations(cores, chip, prices)[:, CENTRAL]
     events = (cores.sum(axis=1).cumsum(axis=0), chip.cumsum(axis=0))

@@ -6,7 +6,7 @@ board.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -245,6 +245,18 @@ class MappedNetwork:
     def crossings(self) -> Crossings:
         """The links between chips that packets pass."""
         return crossings_of(self)
+
+    def lasting(self, n_timesteps: int) -> "MappedNetwork":
+        """Return the network with inputs of so many timesteps, laid out as this one."""
+        training = replace(self.graph.training, timesteps=n_timesteps)
+        short = replace(self, graph=replace(self.graph, training=training))
+        for name in (
+            "core_of",
+            "routes",
+            "crossings",
+        ):  # how long inputs last is no part
+            short.__dict__[name] = getattr(self, name)
+        return short
 
 
 def reached(synapses: sparse.csr_array) -> sparse.csr_array:

@@ -10,7 +10,7 @@ from snn_deploy.cutoff.decision import never
 from snn_deploy.cutoff.monitor import bytes_of_input, run_block
 from snn_deploy.data.data import Data
 from snn_deploy.ir.mapped import MappedNetwork
-from snn_deploy.profile.meter import MOST_BYTES, shortened
+from snn_deploy.profile.meter import MOST_BYTES
 from snn_deploy.profile.pricing import Pricing
 from snn_deploy.profile.rows import Rows
 
@@ -39,7 +39,7 @@ def fixed_costs(
     stimuli = [data.stimulus(i) for i in indices.tolist()]
     found = []
     for timesteps in at.astype(np.int64).tolist():
-        short = shortened(network, timesteps)
+        short = network.lasting(timesteps)
         program = backend.load(short)
         block = run_block(program, short, stimuli, never)
         program.close()

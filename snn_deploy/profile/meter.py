@@ -224,7 +224,7 @@ class Meter:
     def _machine(self, n_timesteps: int) -> tuple[MappedNetwork, Restarting]:
         """Return the network for inputs of so many timesteps, and what runs it."""
         if n_timesteps not in self.machines:
-            network = shortened(self.network, n_timesteps)
+            network = self.network.lasting(n_timesteps)
             machine = Restarting(partial(self.backend.load, network))
             self.stack.callback(machine.close)
             self.machines[n_timesteps] = network, machine
@@ -240,9 +240,3 @@ def _last(blocks: Sequence[Block], n: int) -> list[Block]:
         found.insert(0, block[-n:])
         n -= len(block)
     return found
-
-
-def shortened(network: MappedNetwork, n_timesteps: int) -> MappedNetwork:
-    """Return a network whose inputs last so many timesteps."""
-    training = replace(network.graph.training, timesteps=n_timesteps)
-    return replace(network, graph=replace(network.graph, training=training))

@@ -26,7 +26,6 @@ from snn_deploy.cutoff.rules.rule import Settings
 from snn_deploy.errors import CalibrationError
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.stimuli import Stimulus
-from snn_deploy.profile.meter import shortened
 from snn_deploy.profile.pricing import Pricing
 from snn_deploy.profile.rows import Rows
 
@@ -105,16 +104,16 @@ def measure(
     CalibrationError
         If the target has no prices to compare.
     """
+    prices = prices_for(network, monitor)
     program = backend.load(network)
     kept: list[tuple[int, Stimulus]] = []
     scores, serial = [], []
     for result in progress(run_inputs(program, network, _noted(stimuli, kept), never)):
         rest = (0, network.graph.training.timesteps - result.timesteps), (0, 0)
         scores.append(np.pad(result.scores, rest, "edge"))
-        found = stopping_costs(network, result.activity, NOBODY, monitor)
+        found = stopping_costs(network, result.activity, NOBODY, prices)
         serial.append(np.pad(np.stack(found, axis=-1), rest, "edge"))
     program.close()
-    prices = prices_for(network, monitor)
     poll_s = prices.poll[CENTRAL]
     power = prices.power[CENTRAL]
     costs = Costs(
@@ -149,7 +148,7 @@ def _streamed(
     """Return the mean costs of inputs in streams of 1, 2, ... timesteps."""
     found = []
     for t in range(1, network.graph.training.timesteps + 1):
-        short = shortened(network, t)
+        short = network.lasting(t)
         program = backend.load(short)
         block = run_block(program, short, [s for _, s in stimuli], never)
         program.close()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from snn_deploy.costs.energy import parts_within
+from snn_deploy.costs.prices import prices_for
 from snn_deploy.costs.stopping import stopping_costs
 from snn_deploy.cutoff.decision import never
 from snn_deploy.cutoff.monitor import run_block, run_inputs
@@ -22,7 +23,8 @@ def test_costs_up_to_a_stop_are_those_of_a_run_that_stops_there(
     stimuli = [(0, data.stimulus(0))]
     (full,) = run_inputs(program, network, stimuli, never)
 
-    energy, time = stopping_costs(network, full.activity, np.array(looks), monitor)
+    prices = prices_for(network, monitor)
+    energy, time = stopping_costs(network, full.activity, np.array(looks), prices)
 
     index = np.zeros(1, np.int64)
     pricing = Pricing(network, None, index, monitor)

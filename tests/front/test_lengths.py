@@ -21,7 +21,6 @@ from snn_deploy.errors import BackendError, DataError
 from snn_deploy.front.inputs import as_data
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.stimuli import Stimulus
-from snn_deploy.profile.meter import shortened
 from snn_deploy.profile.profile import Profile, Schedule, profile_inputs
 from snn_deploy.profile.rows import COLUMNS
 from snn_deploy.verify.crosscheck import cross_check
@@ -52,7 +51,7 @@ def net() -> sd.Network:
 
 def alone(network: MappedNetwork, i: int) -> RunResult:
     """Return what an input gives to a network that runs for its length only."""
-    short = shortened(network, int(LENGTHS[i]))
+    short = network.lasting(int(LENGTHS[i]))
     program = open_backend("cpu").load(short)
     stimulus = Stimulus(values=SPIKES[i, : LENGTHS[i]], is_constant=False)
     (found,) = run_inputs(program, short, [(i, stimulus)], never)
@@ -130,7 +129,7 @@ def test_a_stream_of_short_inputs_costs_what_they_do(net: sd.Network) -> None:
     assert (rows.column("synaptic_operations") <= one_length.column(
         "synaptic_operations")).all()  # fmt: skip
     alike = {**DATA, "lengths": np.full(N, 5)}
-    short = replace(net.artifact, network=shortened(net.artifact.network, 5))
+    short = replace(net.artifact, network=net.artifact.network.lasting(5))
     expected = profiled(sd.Network(short), open_backend("cpu"), SPIKES[:, :5])
     found = profiled(net, open_backend("cpu"), alike)
     for column in ("synaptic_operations", "latency_s", "period_s", "prediction"):

@@ -8,7 +8,6 @@ from snn_deploy.artifact import Artifact
 from snn_deploy.backends.registry import open_backend
 from snn_deploy.data.data import Data
 from snn_deploy.profile.fixed import MOST_POINTS, fixed_costs
-from snn_deploy.profile.meter import shortened
 from snn_deploy.profile.profile import Schedule, profile_inputs
 from tests.build import rng
 from tests.hostile.networks import SHAPE
@@ -30,14 +29,14 @@ def test_costs_are_those_of_profiles_at_these_timesteps(artifact: Artifact) -> N
     n_timesteps = artifact.network.graph.training.timesteps
     assert found.timesteps.tolist() == [*range(1, n_timesteps + 1)]
     for i, t in enumerate(found.timesteps.tolist()):
-        short = replace(artifact, network=shortened(artifact.network, t))
+        short = replace(artifact, network=artifact.network.lasting(t))
         runs = profile_inputs(short, cpu, data, cutoff=None).runs
         assert found.serial[i] == runs[Schedule.SERIAL].energy().mean()
         assert found.streamed[i] == runs[Schedule.STREAMED].energy().mean()
 
 
 def test_few_inputs_and_few_timesteps_stand_for_many(artifact: Artifact) -> None:
-    data, long = data_for(artifact, 90), shortened(artifact.network, 40)
+    data, long = data_for(artifact, 90), artifact.network.lasting(40)
     data = replace(data, training=long.graph.training)
 
     found = fixed_costs(long, open_backend("cpu"), data, 90, "embedded")
