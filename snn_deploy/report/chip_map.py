@@ -8,6 +8,7 @@ import numpy as np
 from snn_deploy.arrays import FloatArray
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore
 from snn_deploy.profile.loads import Loads
+from snn_deploy.report.colors import LAYERS, graded
 from snn_deploy.report.layers import layer_name
 from snn_deploy.report.units import number, percent, with_prefix
 
@@ -50,11 +51,6 @@ def utilization(network: MappedNetwork, core: Neurocore) -> float:
 
 def _by_layer(network: MappedNetwork) -> Coloring:
     """Color by the populations that lie there."""
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
-    pairs = [to_hex(colormaps["tab20"](i)) for i in range(20)]
-    palette = [*pairs[::2], *pairs[1::2]]  # strong colors first, then pale ones
     order = [p.name for p in network.graph.populations]
     held = [
         tuple(sorted({p.population for p in core.pieces}, key=order.index))
@@ -63,7 +59,7 @@ def _by_layer(network: MappedNetwork) -> Coloring:
     graph = network.graph
     named = {p.name: layer_name(graph, p.name) for p in graph.populations}
     groups = sorted({*held}, key=lambda names: [order.index(name) for name in names])
-    color = {names: palette[i % len(palette)] for i, names in enumerate(groups)}
+    color = {names: LAYERS[i % len(LAYERS)] for i, names in enumerate(groups)}
     texts = tuple(
         ", ".join(f"{p.population} ({len(p.neurons):,})" for p in core.pieces)
         for core in network.cores
@@ -90,11 +86,8 @@ def _cores(n: int) -> str:
 
 def _graded(key: str, name: str, values: FloatArray, texts: Sequence[str]) -> Coloring:
     """Color from dark, nothing, to bright, the most."""
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
     top = float(values.max(initial=0.0)) or 1.0
-    colors = [to_hex(colormaps["viridis"](value / top)) for value in values]
+    colors = [graded(value / top) for value in values]
     order = np.argsort(values, kind="stable")
     marks = [int(order[i]) for i in np.unique([0, len(order) // 2, len(order) - 1])]
     words = {marks[0]: "least", marks[-1]: "most"}

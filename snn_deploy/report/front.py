@@ -17,6 +17,8 @@ from snn_deploy.report.units import Quantity, shared_prefix
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from snn_deploy.report.chart import Chart
+
 SERIAL, STREAMED = "one by one", "streamed"
 SMALL = 9
 FIXED = {
@@ -106,7 +108,7 @@ def front_data(profile: Profile) -> tuple[Sequence[str], list[Sequence[object]]]
     return columns, rows
 
 
-def draw_points(axes: "Axes", profile: Profile, colors: Colors) -> None:
+def draw_points(axes: "Axes | Chart", profile: Profile, colors: Colors) -> None:
     """Draw the front, the fixed timesteps on their two lines, and the other ways."""
     points = points_of(profile)
     unit, unit_name = shared_prefix([min(p.energy_j for p in points)], "J")
@@ -142,7 +144,9 @@ def draw_points(axes: "Axes", profile: Profile, colors: Colors) -> None:
     axes.set_ylabel("accuracy [%]")
 
 
-def _draw_front(axes: "Axes", front: list[tuple[float, float]], colors: Colors) -> None:
+def _draw_front(
+    axes: "Axes | Chart", front: list[tuple[float, float]], colors: Colors
+) -> None:
     x, y = zip(*front, strict=True)
     right = 1e3 * max(x)  # goes on: more energy buys no more
     axes.step(
@@ -152,7 +156,12 @@ def _draw_front(axes: "Axes", front: list[tuple[float, float]], colors: Colors) 
 
 
 def _number_ends(
-    axes: "Axes", some: list[FrontPoint], unit: float, color: str, *, below: bool
+    axes: "Axes | Chart",
+    some: list[FrontPoint],
+    unit: float,
+    color: str,
+    *,
+    below: bool,
 ) -> None:
     """Write the timesteps at the ends of a line."""
     for p in dict.fromkeys([*some[:1], *some[-1:]]):

@@ -4,8 +4,6 @@ Their colors are given by role: those of a file, or of the page, whose style she
 them for light, dark and print. Text stays text, in the page's font.
 """
 
-import io
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from snn_deploy.profile.intervals import share_interval
 from snn_deploy.profile.profile import Profile
 from snn_deploy.profile.rows import Rows
 from snn_deploy.report.axes import plain_log_ticks, whole_ticks
+from snn_deploy.report.chart import NORMAL, SMALL, Chart, Sheet
 from snn_deploy.report.colors import IN_PAGE, LIGHT, Colors
 from snn_deploy.report.front import draw_points, points_of
 from snn_deploy.report.layers import kind_of
@@ -31,11 +30,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# matplotlib draws with no variables of a style sheet: it gets a code for each
-CODES = {role: f"#0102{number:02x}" for number, role in enumerate(LIGHT, start=3)}
 DRAWN = parts_within(TOTAL)  # parts of the energy
 INCHES = (4.6, 3.1)  # at 100 % about 420 pixels: readable on a telephone
-SMALL, NORMAL = 9, 10
 DOTS = 288  # of an inch of a PNG
 MOST_BARS = 48
 MOST_CLASSES = 24  # drawn, the worst ones
@@ -43,8 +39,6 @@ MOST_UPRIGHT = 14  # classes whose labels stand side by side
 LONGEST = 44  # letters of a layer
 N_BINS = 60
 SETTINGS = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "snn-deploy",
     "font.size": NORMAL,
     "axes.linewidth": 0.8,
     "axes.spines.top": False,
@@ -70,17 +64,14 @@ COLORED = {
 
 def in_page(name: str, profile: Profile) -> str:
     """Return one of ``PICTURES`` in the colors of the page's style sheet."""
-    drawn = as_svg(name, profile, CODES)
-    for role, code in CODES.items():
-        drawn = drawn.replace(code, IN_PAGE[role])
-    return drawn
+    return as_svg(name, profile, IN_PAGE)
 
 
 def as_svg(name: str, profile: Profile, colors: Colors) -> str:
-    """Return one of ``PICTURES`` without a date, its ids unique in the page."""
-    with _drawing(colors) as figure:
-        PICTURES[name].draw(figure, profile, colors)
-        return _svg(figure, name)
+    """Return one of ``PICTURES``, its ids unique in the page."""
+    sheet = Sheet(name, colors, INCHES)
+    PICTURES[name].draw(sheet, profile, colors)
+    return sheet.svg()
 
 
 def as_figure(name: str, profile: Profile, colors: Colors) -> "Figure":
@@ -98,7 +89,7 @@ def write_png(name: str, profile: Profile, path: Path) -> None:
         figure.savefig(path, format="png", dpi=DOTS, facecolor="white")
 
 
-def draw_timesteps(figure: "Figure", profile: Profile, colors: Colors) -> None:
+def draw_timesteps(figure: "Figure | Sheet", profile: Profile, colors: Colors) -> None:
     """Draw how many inputs had their answer after how many timesteps."""
     n_timesteps = profile.artifact.network.graph.training.timesteps
     timesteps = profile.rows.column("timesteps")
@@ -130,7 +121,7 @@ def draw_timesteps(figure: "Figure", profile: Profile, colors: Colors) -> None:
     axes.set_ylabel("inputs")
 
 
-def draw_accuracy(figure: "Figure", profile: Profile, colors: Colors) -> None:
+def draw_accuracy(figure: "Figure | Sheet", profile: Profile, colors: Colors) -> None:
     """Draw the accuracy of stopping every input at a timestep, and the cutoff's."""
     accuracy = 100 * profile.accuracy_at
     n = len(accuracy)
@@ -169,7 +160,7 @@ def draw_accuracy(figure: "Figure", profile: Profile, colors: Colors) -> None:
     axes.set_ylabel("accuracy [%]")
 
 
-def draw_error(figure: "Figure", profile: Profile, colors: Colors) -> None:
+def draw_error(figure: "Figure | Sheet", profile: Profile, colors: Colors) -> None:
     """Draw the mean squared error of values that are taken at a timestep."""
     errors = profile.squared_error_at
     n = len(errors)
@@ -185,7 +176,7 @@ def draw_error(figure: "Figure", profile: Profile, colors: Colors) -> None:
     axes.set_ylabel("mean squared error")
 
 
-def draw_parts(figure: "Figure", profile: Profile, colors: Colors) -> None:
+def draw_parts(figure: "Figure | Sheet", profile: Profile, colors: Colors) -> None:
     """Draw the parts of the mean energy of an input, over the band of prices."""
     runs = _runs(profile, colors)
     means = [
@@ -217,7 +208,7 @@ def draw_parts(figure: "Figure", profile: Profile, colors: Colors) -> None:
         _legend_above(figure, n_columns=5)
 
 
-def draw_spread(figure: "Figure", profile: Profile, colors: Colors) -> None:
+def draw_spread(figure: "Figure | Sheet", profile: Profile, colors: Colors) -> None:
     """Draw how the inputs' energies differ, all known parts together."""
     edges, shares = energy_shares(profile)
     unit, unit_name = shared_prefix([float(edges[edges > 0].min(initial=1.0))], "J")
@@ -262,7 +253,7 @@ def energy_shares(
     return edges, shares
 
 
-def draw_classes(figure: "Figure", profile: Profile, colors: Colors) -> None:
+def draw_classes(figure: "Figure | Sheet", profile: Profile, colors: Colors) -> None:
     """Draw the accuracy of each class, with its interval; of many the worst."""
     shares = classes_of(profile)[:MOST_CLASSES]
     shares.sort(key=lambda share: share.label)
@@ -293,7 +284,7 @@ def draw_classes(figure: "Figure", profile: Profile, colors: Colors) -> None:
     _legend_above(figure)
 
 
-def draw_activity(figure: "Figure", profile: Profile, colors: Colors) -> None:
+def draw_activity(figure: "Figure | Sheet", profile: Profile, colors: Colors) -> None:
     """Draw the spikes and the synaptic operations of an input, by layer."""
     groups = activity_of(profile)
     figure.set_size_inches(INCHES[0], max(INCHES[1], 0.55 + 0.42 * len(groups)))
@@ -333,7 +324,7 @@ def layer_words(profile: Profile, group: Group) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}\u2026"
 
 
-def draw_front(figure: "Figure", profile: Profile, colors: Colors) -> None:
+def draw_front(figure: "Figure | Sheet", profile: Profile, colors: Colors) -> None:
     """Draw accuracy against energy of every schedule and fixed timesteps."""
     figure.set_size_inches(INCHES[0], 1.25 * INCHES[1])
     axes = figure.subplots()
@@ -342,7 +333,10 @@ def draw_front(figure: "Figure", profile: Profile, colors: Colors) -> None:
     _legend_above(figure)
 
 
-def _legend_above(figure: "Figure", n_columns: int = 2) -> None:
+def _legend_above(figure: "Figure | Sheet", n_columns: int = 2) -> None:
+    if isinstance(figure, Sheet):
+        figure.n_columns = n_columns
+        return
     figure.legend(
         loc="outside upper left", ncols=n_columns, handlelength=1.2, frameon=False,
         fontsize=SMALL,
@@ -354,7 +348,7 @@ def _legend_above(figure: "Figure", n_columns: int = 2) -> None:
 class Picture:
     """How to draw a picture, and what its files are called."""
 
-    draw: Callable[["Figure", Profile, Colors], None]
+    draw: Callable[["Figure | Sheet", Profile, Colors], None]
     file: str
 
 
@@ -414,7 +408,7 @@ def _sums(rows: Rows, end: str) -> FloatArray:
     return total
 
 
-def _stack(axes: "Axes", y: float, parts: FloatArray, colors: Colors) -> None:
+def _stack(axes: "Axes | Chart", y: float, parts: FloatArray, colors: Colors) -> None:
     left = 0.0
     for part, value in zip(DRAWN, parts, strict=True):
         axes.barh(y, value, 0.46, left=left, color=colors[part], lw=0)
@@ -429,7 +423,7 @@ def _energy_bins(low: float, high: float) -> FloatArray:
 
 
 def _steps(
-    axes: "Axes", shares: FloatArray, edges: FloatArray, end: str, color: str
+    axes: "Axes | Chart", shares: FloatArray, edges: FloatArray, end: str, color: str
 ) -> None:
     """Draw a histogram: filled at central prices, an outline at the ends."""
     if end == "central":
@@ -447,21 +441,3 @@ def _drawing(colors: Colors) -> "Iterator[Figure]":
     colored = {name: colors[role] for name, role in COLORED.items()}
     with style.context(["default", SETTINGS, colored]):
         yield Figure(figsize=INCHES, layout="constrained")
-
-
-def _svg(figure: "Figure", name: str) -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<(metadata|style)\b.*?</\1>", "", text, flags=re.DOTALL)
-    text = re.sub(r'(<svg\b[^>]*?) width="[^"]*"', r"\1", text, count=1)
-    text = re.sub(r'(<svg\b[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    text = re.sub(r' d="([^"]*)"', _on_one_line, text)
-    text = re.sub(r'\bid="', f'id="{name}-', text)
-    text = text.replace('href="#', f'href="#{name}-').replace("url(#", f"url(#{name}-")
-    return text.strip()
-
-
-def _on_one_line(path: re.Match[str]) -> str:
-    return f' d="{" ".join(path[1].split())}"'

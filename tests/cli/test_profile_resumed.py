@@ -48,7 +48,6 @@ def arguments(folder: Path, output: Path) -> list[str]:
 FAST = multiprocessing.get_context("forkserver")  # the imports are done once
 FAST.set_forkserver_preload(
     [
-        "matplotlib.figure",
         "pyarrow.parquet",
         "snn_deploy.backends.engine.cpu",
         "snn_deploy.report.profile_files",
