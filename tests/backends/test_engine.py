@@ -215,7 +215,9 @@ def test_convolutions(
 @sets
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
 @pytest.mark.parametrize(
-    "cutoff", [never, fixed(3), risk(2.0), topk(np.arange(6) % 3.0)], ids=str
+    "cutoff",
+    [never, fixed(3), risk(2.0), topk(np.arange(6) % 3.0)],
+    ids=["never", "fixed", "risk", "topk"],
 )
 def test_a_batch_and_its_counts_equal_the_reference(
     instruction_set: str, n_threads: int, cutoff: Cutoff

@@ -326,7 +326,6 @@ def test_a_change_that_cannot_be_followed_is_refused(
         (lambda x: torch.clamp(x, 0, 0.5), 0.5),
         (lambda x: x.clip(min=0, max=2), 2.0),
     ],
-    ids=str,
 )
 def test_a_relu_that_is_cut_off(tmp_path: Path, cut: Any, maximum: float) -> None:
     def step(m: Any, x: Tensor) -> Any:

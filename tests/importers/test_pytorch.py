@@ -555,7 +555,6 @@ def test_random_networks_compute_what_torch_computes(tmp_path: Path) -> None:
         lambda x: torch.softmax(x, dim=1),
         lambda x: x.sigmoid(),
     ],
-    ids=str,
 )
 def test_what_leaves_the_largest_output_the_largest_is_dropped_and_said(
     tmp_path: Path, end: Any, caplog: pytest.LogCaptureFixture
@@ -603,7 +602,6 @@ def test_an_end_that_the_outputs_do_not_pass_is_no_end(
         (lambda x: nn.functional.hardtanh(x, 0.0, 1.0), 1.0),
         (nn.functional.relu6, 6.0),
     ],
-    ids=str,
 )
 def test_a_relu_that_is_cut_off(tmp_path: Path, cut: Any, maximum: float) -> None:
     def step(self: Any, x: Tensor) -> Any:
