@@ -1,5 +1,6 @@
 """snnTorch: spikes equal to its own, or a refusal that names the parameter."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from snn_deploy.errors import ModelError
+from snn_deploy.ir.graph import Functional
 from snn_deploy.ir.neurons import Comparison, Integrator, Lif, Reset
-from tests.importers.agreement import agree, louder, stepped, with_states
+from tests.importers.agreement import agree, louder, stepped, time_first, with_states
 from tests.importers.stepping import saved
 
 snn = pytest.importorskip("snntorch")
@@ -146,23 +148,88 @@ def test_a_forward_that_hands_the_states_on(
     assert isinstance(graph.output, Integrator) == reads_voltage
 
 
-class ReadsVoltage(nn.Module):
-    def __init__(self, cell: nn.Module, takes_spikes: bool = False) -> None:
+class GivesVoltages(nn.Module):
+    """All timesteps; the voltage of the last layer is the answer, or that of each."""
+
+    def __init__(self, cell: nn.Module, answer: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
-        self.fc, self.lif, self.last = nn.Linear(12, 8), cell, nn.Linear(8, 8)
-        self.takes_spikes = takes_spikes
+        self.fc, self.first, self.last = nn.Linear(12, 8), snn.Leaky(beta=0.5), cell
+        self.fc2, self.answer = nn.Linear(8, 5), answer
 
     def forward(self, x: Tensor) -> Tensor:
-        spk, mem = self.lif(self.fc(x))
-        voltage: Tensor = mem
-        if self.takes_spikes:
-            voltage = self.last(spk)
-        return voltage
+        mem, rest, voltages = None, (), []
+        for step in x:
+            spk, mem = self.first(self.fc(step), mem)
+            given = self.last(self.fc2(spk), *rest)
+            is_recurrent = hasattr(self.last, "recurrent")
+            rest = given if is_recurrent else given[1:]
+            voltages.append(given[-1])
+        return self.answer(torch.stack(voltages))
 
 
-def test_a_voltage_that_spikes_reset_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="a voltage can be read out where no spike"):
-        saved(ReadsVoltage(snn.Leaky(beta=0.5)), tmp_path, (12,))
+def each(voltages: Tensor) -> Tensor:
+    return voltages
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        snn.Leaky(beta=0.8, threshold=0.4, graded_spikes_factor=2.0),
+        snn.Leaky(beta=torch.linspace(0.3, 0.9, 5), threshold=0.3),
+        snn.Lapicque(R=2, C=2, time_step=1, threshold=0.3),
+        snn.RLeaky(beta=0.6, linear_features=5, threshold=0.5),
+    ],
+)
+def test_the_voltage_of_spiking_neurons_is_read_out_beside_them(
+    tmp_path: Path, cell: nn.Module
+) -> None:
+    module = louder(GivesVoltages(cell, each))
+
+    graph = agree(module, time_first, tmp_path, (12,))
+
+    assert isinstance(graph.output, Integrator)
+    assert isinstance(graph.node("last"), Lif)
+
+
+@pytest.mark.parametrize(
+    ("answer", "functional", "is_mean"),
+    [
+        (lambda v: v[-1], Functional.LAST, False),
+        (lambda v: v.sum(0), Functional.SUM, False),
+        (lambda v: v.mean(0), Functional.SUM, True),
+        (lambda v: v.max(0)[0], Functional.MAX, False),
+        (lambda v: v.mean(0).softmax(-1), Functional.SUM, True),
+    ],
+)
+def test_answers_of_the_voltages_of_spiking_neurons(
+    tmp_path: Path,
+    answer: Callable[[Tensor], Tensor],
+    functional: Functional,
+    is_mean: bool,
+) -> None:
+    module = louder(GivesVoltages(snn.Leaky(beta=0.8, threshold=0.4), answer))
+
+    graph = saved(module, tmp_path, (12,))  # compared with the module
+
+    assert graph.training.functional is functional
+    assert graph.head.is_mean is is_mean
+
+
+@pytest.mark.parametrize(
+    ("cell", "answer", "words"),
+    [
+        (snn.Leaky(beta=0.5, reset_mechanism="zero"), each, "that a spike sets to 0"),
+        (snn.Synaptic(alpha=0.5, beta=0.5), each, "with a current of their own"),
+        (snn.Leaky(beta=0.5), lambda v: v.softmax(-1).sum(0), "sum of all timesteps"),
+        (snn.Leaky(beta=0.5), lambda v: v.softmax(-1).mean(0), "a softmax of each"),
+        (snn.Leaky(beta=0.5), lambda v: v.sigmoid().amax(0), "the max may follow"),
+    ],
+)
+def test_voltages_that_no_read_out_gives_are_refused(
+    tmp_path: Path, cell: nn.Module, answer: Callable[[Tensor], Tensor], words: str
+) -> None:
+    with pytest.raises(ModelError, match=words):
+        saved(louder(GivesVoltages(cell, answer)), tmp_path, (12,))
 
 
 def never(x: Tensor) -> Tensor:

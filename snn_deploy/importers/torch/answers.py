@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from snn_deploy.errors import ModelError
 from snn_deploy.importers.torch.axes import Part
 from snn_deploy.importers.torch.fold import likeness
 from snn_deploy.importers.torch.record import LAYER
@@ -17,6 +18,7 @@ from snn_deploy.ir.graph import Functional
 
 OVER = {"sum": Functional.SUM, "mean": Functional.SUM, "max": Functional.MAX}
 ENDS = ("softmax", "log_softmax", "sigmoid")
+LAYERS = (nn.Softmax, nn.LogSoftmax, nn.Sigmoid)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,12 +71,18 @@ def _is_linear(item: Item) -> bool:
 
 
 def answer_of(whole: Part, most: int) -> tuple[WholeAnswer, tuple[Part, ...]]:
-    """Return what one output is of the outputs of all timesteps, and those."""
+    """Return what one output is of the outputs of all timesteps, and those.
+
+    Raises
+    ------
+    ModelError
+        If it is the sum or the largest of softmaxes.
+    """
     scale = 1.0
     ends: list[Item] = []
     while isinstance(whole, Item):
         rest, *others = whole.sources
-        if whole.operation in ENDS:
+        if end_of(whole):
             ends.insert(0, whole)
         elif whole.operation in ("mul", "div") and isinstance(others[0], float):
             factor = others[0] if whole.operation == "mul" else 1 / others[0]
@@ -86,22 +94,43 @@ def answer_of(whole: Part, most: int) -> tuple[WholeAnswer, tuple[Part, ...]]:
             break
         whole = rest  # type: ignore[assignment] # none is a Before yet
     assert isinstance(whole, Item)
-    if whole.options.get("over") and whole.operation in OVER:
-        if whole.operation == "mean":
-            scale /= len(whole.sources)
-        functional = OVER[whole.operation]
-        parts: Sequence[Any] = whole.sources
-    else:
-        functional, parts = Functional.SUM, _terms(whole, most)
-        if len(parts) == 1:
-            functional = Functional.LAST
+    functional, parts = _parted(whole, most)
     n = len(parts)
+    if whole.operation == "mean" and whole.options.get("over"):
+        scale /= n
     is_over = functional is Functional.SUM and n > 1
     is_mean = is_over and (whole.operation == "mean" or math.isclose(scale * n, 1.0))
     answer = WholeAnswer(
         functional=functional, scale=scale, is_mean=is_mean, ends=tuple(ends)
     )
     return answer, tuple(parts)
+
+
+def _parted(whole: Item, most: int) -> tuple[Functional, Sequence[Any]]:
+    """Return what an item is of all timesteps, and what those give."""
+    if whole.options.get("over") and whole.operation in OVER:
+        functional = OVER[whole.operation]
+        parts: Sequence[Any] = whole.sources
+    else:
+        functional, parts = Functional.SUM, _terms(whole, most)
+        if len(parts) == 1:
+            return Functional.LAST, parts
+    for part in parts:
+        if isinstance(part, Item) and (name := end_of(part)):
+            much = functional.value
+            raise ModelError(
+                f"forward takes the {much} of all timesteps behind a {name} of each, "
+                f"which is another answer than a {name} of their {much}; leave it out "
+                f"there and train so: a {name} of the {much} may follow"
+            )
+    return functional, parts
+
+
+def end_of(item: Item) -> str:
+    """Return what an item is called, if it does what only an answer may."""
+    if isinstance(item.module, LAYERS):
+        return type(item.module).__name__
+    return item.operation if item.operation in ENDS else ""
 
 
 def _terms(whole: Item, most: int) -> list[Part]:

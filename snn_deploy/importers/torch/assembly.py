@@ -45,9 +45,8 @@ STATE = "state of neurons"  # stands for values that only neurons may take
 MET = (*ARITHMETIC, *LOGIC, "cat")
 WEIGHTED = ("linear", "conv1d", "conv2d", "conv_transpose2d", "batch_norm")
 READ_OUT = (
-    "forward returns the state of neurons first; return the output, or the output and "
-    "its states (a voltage can be read out where no spike resets it and nothing takes "
-    "the spikes)"
+    "forward returns a state of neurons that is no voltage; return the output, or the "
+    "output and its states"
 )
 
 
@@ -294,10 +293,12 @@ class Assembly:
         assert isinstance(cell, Item)
         assert cell.module is not None
         index = framework_of(cell.module).voltage_index(cell.module)
-        name = self.names[cell]
-        if item.options["index"] != index or not self.layers.read_voltage(name):
+        if item.options["index"] != index:
             raise ModelError(READ_OUT)
-        self.names[item] = self.names.pop(cell)
+        name = self.layers.read_voltage(self.names[cell])
+        if name == self.names[cell]:  # their spikes are left out
+            del self.names[cell]
+        self.names[item] = name
         return name
 
     # names

@@ -94,7 +94,7 @@ def check_reading(
         answer = accumulate(np.stack(outputs, axis=1), graph.training.functional)
         whole = torch.from_numpy(answer[:, -1] * reading.answer.scale)
         for end in reading.answer.ends:
-            layer = layer_of(end)
+            layer = end.module or layer_of(end)
             assert layer is not None
             whole = layer(whole)
         expected = reading.unrolled.numbers(reading.returned[0])

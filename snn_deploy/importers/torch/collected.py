@@ -2,15 +2,17 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.balance import UNKNOWN
 from snn_deploy.importers.torch.floors import keep_floors
+from snn_deploy.importers.torch.frameworks.cells import one_to_one
 from snn_deploy.importers.torch.frameworks.framework import has_hooks
 from snn_deploy.importers.torch.frameworks.registry import (
     DEPLOYABLE,
@@ -21,7 +23,7 @@ from snn_deploy.importers.torch.frameworks.registry import (
 from snn_deploy.importers.torch.layers import read_layer
 from snn_deploy.ir.graph import Edge, Graph, Training
 from snn_deploy.ir.inputs import NamedInput, with_places
-from snn_deploy.ir.neurons import Integrator, Relu
+from snn_deploy.ir.neurons import Integrator, Lif, Neuron, Relu, Reset
 from snn_deploy.ir.nodes import Add, Input, Node
 from snn_deploy.ir.scatter import Section
 from snn_deploy.ir.spike_values import Values, possible_values
@@ -30,6 +32,16 @@ from snn_deploy.names import free_name
 logger = logging.getLogger(__name__)
 INPUT_NAME = "input"
 ENDS = (nn.Softmax, nn.LogSoftmax, nn.Sigmoid)  # behind which the largest is the same
+HARD_READ_OUT = (
+    "forward returns the voltage of neurons that a spike sets to 0, which no synapse "
+    "can do to a read-out; train them with a reset that subtracts, or with none "
+    "(reset_mechanism='none'), or return their spikes"
+)
+OTHER_READ_OUT = (
+    "forward returns the voltage of spiking neurons with a current of their own, or a "
+    "lowest voltage; train the last layer without a reset (reset_mechanism='none'), or "
+    "return its spikes"
+)
 
 
 class Layers:
@@ -219,12 +231,38 @@ class Layers:
         shapes = [self.shape_of(term) for term in terms]
         return self.add(Add(name=name, shape=shapes[0]), terms)
 
-    def read_voltage(self, name: str) -> bool:
-        """Make neurons that never reset a read-out, if nothing takes their spikes."""
-        if name not in self.silent or any(e.source == name for e in self.edges):
-            return False
-        self.nodes[name] = self.silent[name]
-        return True
+    def read_voltage(self, name: str) -> str:
+        """Return a read-out that gives the voltage of neurons.
+
+        The neurons themselves where they never reset and nothing takes their spikes;
+        else one beside them, which gets their currents, less what spikes take off.
+
+        Raises
+        ------
+        ModelError
+            If spikes do something else to the voltage.
+        """
+        if name in self.silent and not any(e.source == name for e in self.edges):
+            self.nodes[name] = self.silent[name]
+            return name
+        neurons = self.nodes[name]
+        if not isinstance(neurons, Lif) or neurons.reset is Reset.HARD:
+            raise ModelError(f"{name}: {HARD_READ_OUT}")
+        if np.any(neurons.current_decay != 1) or name in self.floors:
+            raise ModelError(f"{name}: {OTHER_READ_OUT}")
+        given = [edge for edge in self.edges if edge.target == name]
+        read_out = Integrator(
+            name=free_name(f"{name}_voltage", self.nodes),
+            **{f.name: getattr(neurons, f.name) for f in fields(Neuron)[1:]},
+        )
+        self.nodes[read_out.name] = read_out
+        self.edges += [replace(edge, target=read_out.name) for edge in given]
+        kept = neurons.reset_amount * (1 - neurons.voltage_decay)
+        lost = kept / neurons.input_gain / neurons.spike_value
+        back = self.add(one_to_one(-lost, f"{name}_reset", neurons.shape), ())
+        self.edges.append(Edge(source=name, target=back, delay=1))
+        self.edges.append(Edge(source=back, target=read_out.name))
+        return read_out.name
 
 
 def as_map(shape: Shape) -> Shape:

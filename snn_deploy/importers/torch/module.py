@@ -17,6 +17,7 @@ from torch import nn
 from snn_deploy.arrays import AnyArray, FloatArray, IntArray, Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.balance import measured
+from snn_deploy.importers.torch.answers import end_of
 from snn_deploy.importers.torch.assembly import Assembly, is_number
 from snn_deploy.importers.torch.check import check_reading
 from snn_deploy.importers.torch.collected import Layers
@@ -211,7 +212,7 @@ def _with_unit(graph: Graph, reading: Reading, *, is_mean: bool | None) -> Graph
     answer = reading.answer
     if answer is not None:
         scale = answer.scale * (reading.n_timesteps if answer.is_mean else 1)
-        ends = ", ".join(end.operation for end in answer.ends)
+        ends = ", ".join(map(end_of, answer.ends))
         head = replace(head, scale=scale, is_mean=answer.is_mean, dropped=ends)
     elif is_mean is not None:
         head = replace(head, is_mean=is_mean)

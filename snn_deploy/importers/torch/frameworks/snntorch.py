@@ -92,7 +92,7 @@ class SnnTorch(Framework):
         return self.returns_state(module) and not module.init_hidden
 
     def voltage_index(self, module: nn.Module) -> int:
-        return 2 if _kind(module) == "Synaptic" else 1
+        return 2 if _kind(module).endswith("Synaptic") else 1
 
     def states(self, cell: nn.Module) -> tuple[str, ...]:
         return STATES
