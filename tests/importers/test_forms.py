@@ -283,7 +283,7 @@ def test_a_forward_without_a_timestep_is_refused_with_what_to_do(
     assert not list(tmp_path.iterdir())
 
 
-def second(m: Any, x: Tensor) -> Any:
+def counted(m: Any, x: Tensor) -> Any:
     m1, m2, outs = m.lif1.init_leaky(), m.lif2.init_leaky(), []
     for t in range(T):  # whatever it is given
         s2, m1, m2 = m.leaky(x[:, t], m1, m2)
@@ -293,9 +293,9 @@ def second(m: Any, x: Tensor) -> Any:
 
 @pytest.mark.parametrize("told", [{}, {"timesteps": T}])
 def test_timesteps_that_forward_counts_itself_behind_the_batch(
-    tmp_path: Path, told: dict[str, int]
+    tmp_path: Path, told: dict[str, Any]
 ) -> None:
-    module = louder(Net(second))
+    module = louder(Net(counted))
 
     graph = snn_deploy.save(module, tmp_path / "net.pt", input_shape=SHAPE, **told)
 
@@ -310,7 +310,7 @@ def test_timesteps_that_forward_counts_itself_behind_the_batch(
 @pytest.mark.parametrize(
     ("run", "shape", "words"),
     [
-        (second, (T, *SHAPE), "give input_shape=(2, 6, 6), timesteps=20"),
+        (counted, (T, *SHAPE), "give input_shape=(2, 6, 6), timesteps=20"),
         (listed, (T, *SHAPE), "give input_shape=(2, 6, 6), timesteps=20"),
         (
             lambda m, x: m.row(x).mean(1),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
@@ -12,7 +13,8 @@ from torch import nn
 
 import snn_deploy
 from snn_deploy.errors import ModelError
-from snn_deploy.ir.neurons import Lif, Qcfs
+from snn_deploy.ir.neurons import Integrator, Lif, Qcfs
+from snn_deploy.ir.nodes import Linear
 from tests.importers import agreement
 from tests.importers.agreement import agree, louder
 
@@ -271,3 +273,54 @@ def test_all_refusals_are_told_at_once(tmp_path: Path) -> None:
         "  layer 3, IzhikevichNode, 6 neurons",
         "  layer 5, GELU",
     ]
+
+
+class GivesVoltage(nn.Module):
+    """One timestep or all of them; the last neurons give the voltage."""
+
+    def __init__(self, when: str, *, is_whole: bool, is_hard: bool = False) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(8, 6), nn.Linear(6, 3)
+        self.when, self.is_whole, self.is_hard = when, is_whole, is_hard
+
+    def step(self, x: Any, v: Any, w: Any) -> Any:
+        spikes, v = multiplied(self.first(x), v)
+        w = 0.8 * w + self.second(spikes)
+        before, spikes = w, (w > 0.5).to(x.dtype)
+        w = w * (1 - spikes) if self.is_hard else w - 0.5 * spikes
+        return (before if self.when == "before" else w), v, w
+
+    def forward(self, x: Any, states: Any = None) -> Any:
+        if not self.is_whole:
+            v, w = (0.0, 0.0) if states is None else states
+            voltage, v, w = self.step(x, v, w)
+            return voltage, (v, w)
+        v, w, voltages = 0.0, 0.0, []
+        for step in x:
+            voltage, v, w = self.step(step, v, w)
+            voltages.append(voltage)
+        return torch.stack(voltages)
+
+
+@pytest.mark.parametrize("when", ["before", "behind"])
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_a_voltage_that_spikes_lower_is_read_out_beside_its_neurons(
+    tmp_path: Path, when: str, is_whole: bool
+) -> None:
+    module = louder(GivesVoltage(when, is_whole=is_whole))
+    run = agreement.time_first if is_whole else agreement.with_states
+
+    graph = agree(module, run, tmp_path, (8,))
+
+    (neurons,) = (node for node in graph.nodes_of(Lif) if np.all(node.threshold == 0.5))
+    (back,) = (n for n in graph.targets(neurons) if isinstance(n, Linear))
+    (edge,) = graph.edges_into(back)
+    assert edge.delay == (1 if when == "before" else 0)
+    assert isinstance(graph.output, Integrator)
+
+
+def test_a_voltage_that_spikes_set_to_0_is_refused(tmp_path: Path) -> None:
+    module = GivesVoltage("before", is_whole=True, is_hard=True)
+
+    with pytest.raises(ModelError, match="from which they subtract can be read out"):
+        snn_deploy.save(module, tmp_path / "n.pt", input_shape=8, timesteps=8)

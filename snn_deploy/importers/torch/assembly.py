@@ -99,6 +99,10 @@ class Assembly:
         self._add_late()
         for told, n in Counter(part.told for part in found).items():
             logger.warning(told if n == 1 else f"{told} ({n} layers)")
+        for part in found:
+            if isinstance(part, FoundNeurons) and output in part.voltages:
+                late, name = part.voltages[output], part.node.name
+                self.names[output] = self.layers.read_voltage(name, late)
         return self._voltage(output) if output.operation == "part" else self.of(output)
 
     def _begun(self, timestep: OneTimestep) -> list[FoundNeurons | FoundStaircase]:

@@ -231,11 +231,12 @@ class Layers:
         shapes = [self.shape_of(term) for term in terms]
         return self.add(Add(name=name, shape=shapes[0]), terms)
 
-    def read_voltage(self, name: str) -> str:
+    def read_voltage(self, name: str, late: int = 1) -> str:
         """Return a read-out that gives the voltage of neurons.
 
         The neurons themselves where they never reset and nothing takes their spikes;
-        else one beside them, which gets their currents, less what spikes take off.
+        else one beside them, which gets their currents, less what spikes take off, so
+        many timesteps ``late``.
 
         Raises
         ------
@@ -257,10 +258,10 @@ class Layers:
         )
         self.nodes[read_out.name] = read_out
         self.edges += [replace(edge, target=read_out.name) for edge in given]
-        kept = neurons.reset_amount * (1 - neurons.voltage_decay)
-        lost = kept / neurons.input_gain / neurons.spike_value
+        amount = neurons.reset_amount * (1 - neurons.voltage_decay) ** late
+        lost = amount / neurons.input_gain / neurons.spike_value
         back = self.add(one_to_one(-lost, f"{name}_reset", neurons.shape), ())
-        self.edges.append(Edge(source=name, target=back, delay=1))
+        self.edges.append(Edge(source=name, target=back, delay=late))
         self.edges.append(Edge(source=back, target=read_out.name))
         return read_out.name
 

@@ -381,7 +381,7 @@ def inverted(x: Any, v: Any) -> Any:
         (noisy, 1, "calls rand_like"),
         (ternary, 1, "else than whether one value is over another"),
         (graded, 1, "lets another value out than its spikes|else than whether"),
-        (reset_voltage_out, 1, "else than whether one value is over another"),
+        (reset_voltage_out, 1, "gives out a voltage that spikes set to 0"),
         (growing, 1, r"keeps 1\.25 of its voltage .* allowed is 0 to 1"),
         (without_threshold, 1, r"has a threshold of -0\.5.*must be over 0"),
         (excited_by_spikes, 1, "raises its voltage when it spikes"),

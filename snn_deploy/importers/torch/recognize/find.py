@@ -7,7 +7,7 @@ a core is its input, and what is computed from it alone, up to a spike, belongs 
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import networkx as nx
@@ -64,6 +64,8 @@ class FoundNeurons:
     inputs: tuple[Item, ...]  # their sum is the current
     outputs: tuple[Item, ...]  # all that are what they give
     inside: frozenset[Item]  # all that needs no layer of its own
+    # read out too; and how many timesteps later a spike takes something off
+    voltages: Mapping[Item, int] = field(default_factory=dict)
 
     @property
     def delay(self) -> int:
@@ -209,6 +211,7 @@ class _Part:
         while True:
             items = self.arithmetic.behind(self.members, but)
             readings, errors = self._read(items, values, operations)
+            voltages = self._voltages(items, readings, errors, values, operations)
             groups = _grouped(readings, values)
             # what is computed from spikes, and is none, is not theirs
             others = {*errors, *(i for g in groups for i, f in g.items() if f != 1)}
@@ -218,7 +221,9 @@ class _Part:
         self._check(readings, errors, others)
         for group in groups:
             output, *_ = group
-            yield self._found(readings[output], tuple(group), items)
+            reading = readings[output]
+            known = voltages if reading.comparison else {}
+            yield self._found(reading, tuple(group), items, known)
 
     def _read(
         self,
@@ -236,6 +241,37 @@ class _Part:
                     errors[item] = why
         return readings, errors
 
+    def _voltages(
+        self,
+        items: Sequence[Item],
+        readings: dict[Item, Recognized],
+        errors: dict[Item, UnreadableError],
+        values: Mapping[Item, Sequence[Any]],
+        operations: Operations,
+    ) -> dict[Item, int]:
+        """Take the voltages of spiking neurons out of what is none; return them.
+
+        With how many timesteps after a spike they are lower.
+        """
+        voltages: dict[Item, int] = {}
+        asked = [
+            i for i in errors if i in self.arithmetic.used and _is_known(values[i])
+        ]
+        spikes = [i for i in items if i.operation in COMPARISONS and asked]
+        for item in asked:
+            for spike in spikes:
+                try:
+                    reading = matched(_known(values[spike]), operations.gates)
+                except UnreadableError:
+                    continue
+                late = reading.lowered(values[spike], values[item])
+                if late is not None:
+                    voltages[item] = late
+                    readings[spike] = reading
+                    del errors[item]
+                    break
+        return voltages
+
     def _check(
         self,
         readings: Mapping[Item, Recognized],
@@ -250,7 +286,11 @@ class _Part:
             raise UnreadableError("gives its spikes in several sizes")
 
     def _found(
-        self, reading: Recognized, outputs: tuple[Item, ...], items: Sequence[Item]
+        self,
+        reading: Recognized,
+        outputs: tuple[Item, ...],
+        items: Sequence[Item],
+        voltages: Mapping[Item, int],
     ) -> FoundNeurons:
         for other in self.inputs[1:]:
             values, operations = self._computed(other)
@@ -266,6 +306,7 @@ class _Part:
             inputs=self.inputs,
             outputs=outputs,
             inside=frozenset(items),
+            voltages=voltages,
         )
 
     def _computed(

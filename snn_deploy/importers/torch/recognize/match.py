@@ -70,6 +70,37 @@ class Recognized:
             else:
                 voltage = voltage - spike * self.reset_amount
 
+    def lowered(
+        self, outputs: Sequence[Polynomial], values: Sequence[Polynomial]
+    ) -> int | None:
+        """Return how many timesteps after a spike ``values``, a voltage, is lower.
+
+        ``None`` if they are no voltage of this neuron, which gives ``outputs``.
+
+        Raises
+        ------
+        UnreadableError
+            If a spike sets them to 0.
+        """
+        if self.comparison is None:
+            return None
+        spikes = [output * (1 / self.spike_value) for output in outputs]
+        before = [value + self.threshold for value in self.over_threshold(spikes)]
+        is_hard = self.reset is Reset.HARD
+        behind = [
+            v * (1.0 - s) if is_hard else v - s * self.reset_amount
+            for v, s in zip(before, spikes, strict=True)
+        ]
+        for late, voltages in enumerate((behind, before)):
+            if all(is_same(a, b) for a, b in zip(voltages, values, strict=True)):
+                if is_hard:
+                    raise UnreadableError(
+                        "gives out a voltage that spikes set to 0 (one from which they "
+                        "subtract can be read out)"
+                    )
+                return late
+        return None
+
 
 def matched(outputs: Sequence[Polynomial], gates: Gates) -> Recognized:
     """Return the neuron that gives ``outputs`` in its first timesteps.
