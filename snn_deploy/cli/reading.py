@@ -130,6 +130,7 @@ def read_trained(
         "timesteps": network.one_pass_of or training.timesteps,
         "input_shape": network.source.shape,
         "encoding": training.encoding.value,
+        "input_range": None if training.inputs else training.input_range,
     }
     given = {key: value for key, value in vars(options).items() if value is not None}
     return read_model(path, argparse.Namespace(**{**vars(options), **known, **given}))

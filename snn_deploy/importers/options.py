@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snn_deploy.arrays import AnyArray, Shape
+    from snn_deploy.ir.graph import Training
     from snn_deploy.ir.neurons import Reset
 
 
@@ -108,6 +109,28 @@ class ReadOptions:
             metavar="N",
         ),
     )
+    input_range: "tuple[float, float] | None" = field(
+        default=None,
+        metadata=_shown(
+            float,
+            "from what to what the values of data reach (default: 0 1, or what the "
+            "file says)",
+            nargs=2,
+            metavar=("LEAST", "MOST"),
+        ),
+    )
+
+    def training(self, timesteps: int) -> "Training":
+        """Return what a module is told of its training, ``timesteps`` otherwise."""
+        from snn_deploy.ir.graph import Training
+        from snn_deploy.ir.stimuli import Encoding
+
+        training = Training(
+            timesteps=self.timesteps or timesteps,
+            encoding=Encoding(self.encoding or DEFAULT_ENCODING),
+            largest_count=self.largest_count or 1,
+        )
+        return training.ranged(*(self.input_range or training.input_range))
 
 
 OPTIONS = fields(ReadOptions)

@@ -52,6 +52,7 @@ def load_model(
     input_shape: "Shape | None" = None,
     encoding: str | None = None,
     largest_count: int | None = None,
+    input_range: tuple[float, float] | None = None,
 ) -> "Graph":
     """Return the trained network in the file at ``path``, read by its ending.
 
@@ -69,8 +70,9 @@ def load_model(
         For how many timesteps an input is shown, in place of what the file says; needed
         where it (lava-dl's own) does not.
     balance_on : array, (n, input_shape...), optional
-        Bytes, or floats from 0 to 1: training data of a conventional network (ONNX), on
-        which the largest values of its ReLUs are measured. They become thresholds.
+        Bytes, or floats from 0 to 1, or in ``input_range``: training data of a
+        conventional network (ONNX), on which the largest values of its ReLUs are
+        measured. They become thresholds.
     percentile : float, optional
         Of the positive values that lie below the largest; default 99.9.
     builder : str, optional
@@ -87,6 +89,9 @@ def load_model(
     largest_count : int, optional
         The most events of one timestep and position, in place of what the file says:
         more than 1 where data are frames of counts.
+    input_range : (float, float), optional
+        From what to what the values of data reach, if not from 0 to 1; the network
+        takes them as they are, rounded to 256 levels in between. ``.pt`` files say it.
 
     Raises
     ------
@@ -107,6 +112,7 @@ def load_model(
             input_shape=input_shape,
             encoding=encoding,
             largest_count=largest_count,
+            input_range=input_range,
         ),
     )
 
@@ -114,7 +120,7 @@ def load_model(
 def load_with(path: str | PathLike[str], options: ReadOptions) -> "Graph":
     """Return the network that ``load_model`` does, the options in one value."""
     graph = _read(Path(path), options)
-    return _shown_for(_balanced(graph, options), options)
+    return _balanced(_shown_for(graph, options), options)
 
 
 def load_shapes(
@@ -145,7 +151,9 @@ def _shown_for(graph: "Graph", options: ReadOptions) -> "Graph":
         for name in ("timesteps", "largest_count")
         if (value := getattr(options, name)) is not None
     }
-    return replace(graph, training=replace(graph.training, **given))
+    training = replace(graph.training, **given)
+    training = training.ranged(*(options.input_range or training.input_range))
+    return replace(graph, training=training)
 
 
 def _read(path: Path | None, options: ReadOptions) -> "Graph":
@@ -174,7 +182,10 @@ def _read(path: Path | None, options: ReadOptions) -> "Graph":
 
 def _balanced(graph: "Graph", options: ReadOptions) -> "Graph":
     """Return the graph with thresholds for its ReLUs."""
+    import numpy as np
+
     from snn_deploy.importers.balance import PERCENTILE, balance, needs_balance
+    from snn_deploy.ir.stimuli import to_shares
 
     relus, x = needs_balance(graph), options.balance_on
     if not relus and x is None:
@@ -189,5 +200,6 @@ def _balanced(graph: "Graph", options: ReadOptions) -> "Graph":
             f"{relus[0].name}: a ReLU has no largest value that could be a threshold; "
             "give training inputs to measure it on, --balance-on x.npz"
         )
+    x = to_shares(np.asarray(x), *graph.training.input_range)
     share = options.percentile
     return balance(graph, x, PERCENTILE if share is None else share)

@@ -17,7 +17,7 @@ from snn_deploy.ir.inputs import NamedInput, check_inputs
 from snn_deploy.ir.neurons import Qcfs, Relu
 from snn_deploy.ir.nodes import Input, Node, Signal
 from snn_deploy.ir.order import LoopError, in_order
-from snn_deploy.ir.stimuli import GRAY_LEVELS, Encoding
+from snn_deploy.ir.stimuli import GRAY_LEVELS, Encoding, of_shares
 from snn_deploy.names import flaw_of, free_name, shown
 from snn_deploy.showing import Table, as_html, as_text
 
@@ -66,6 +66,31 @@ class Training:
     def input_range(self) -> tuple[float, float]:
         """What the values of data reach from and to."""
         return self.input_low, self.input_high
+
+    def ranged(self, low: float, high: float) -> "Training":
+        """Return this for data that reach from ``low`` to ``high``.
+
+        Raises
+        ------
+        ModelError
+            If it is for other data already.
+        """
+        if (low, high) == self.input_range:
+            return self
+        if self.input_range != (0, 1):
+            raise ModelError(
+                f"input_range is {low:g} to {high:g}, and the file says "
+                f"{self.input_low:g} to {self.input_high:g}; leave it out"
+            )
+        given = np.array(self.input_scale), np.array(self.input_offset)
+        scale, offset = of_shares(*given, low, high)
+        return replace(
+            self,
+            input_scale=float(scale),
+            input_offset=float(offset),
+            input_low=low,
+            input_high=high,
+        )
 
     @property
     def head(self) -> Head | None:

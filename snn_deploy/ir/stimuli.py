@@ -9,7 +9,7 @@ from math import prod
 
 import numpy as np
 
-from snn_deploy.arrays import AnyArray, IntArray, Shape, read_only
+from snn_deploy.arrays import AnyArray, FloatArray, IntArray, Shape, read_only
 from snn_deploy.errors import DataError
 
 ROUNDING = 1e-5  # of the ends of a range, in single precision
@@ -112,6 +112,13 @@ def to_shares(x: AnyArray, low: float, high: float) -> AnyArray:
             "clip the data, as in training"
         )
     return np.clip(shares, 0, 1)
+
+
+def of_shares(
+    scale: FloatArray, offset: FloatArray, low: float, high: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return what makes of shares what scale and offset make of their values."""
+    return scale * (high - low), scale * low + offset
 
 
 def to_gray(x: AnyArray) -> tuple[IntArray, int]:

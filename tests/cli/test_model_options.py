@@ -11,11 +11,13 @@ import pytest
 import torch
 from torch import nn
 
+import snn_deploy as sd
 from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.stimuli import Encoding
 from tests.cli.conftest import Command
 from tests.importers import builders
 from tests.importers.agreement import louder
+from tests.importers.test_onnx import export
 
 BUILDER = ("--builder", "tests.importers.builders:network")
 SHAPE = ("--input-shape", "1,8,8")
@@ -169,3 +171,21 @@ def test_the_input_of_a_nir_file_may_be_told(folder: Path, command: Command) -> 
     assert load_model("b.nir").training.encoding is Encoding.DIRECT
     found = command("convert", "b.nir", "c.nir", "--encoding", "rate").error()
     assert "notes encoding direct, --encoding says rate" in found
+
+
+@pytest.mark.filterwarnings("ignore")  # the export has many of its own
+def test_the_command_line_takes_a_range(
+    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    export(tmp_path / "net.onnx", louder(builders.conventional()).eval(), (2, 8, 8))
+    x = np.random.default_rng(0).uniform(-1, 2, (3, 2, 8, 8)).astype(np.float32)
+    np.savez("x.npz", x=x)
+
+    made = command("compile", "net.onnx", "-o", "net.snn", "--input-range", "-1", "2")
+    found = command("verify", "net.snn", "--against", "net.onnx", "--data", "x.npz")
+
+    assert (made.status, found.status) == (0, 0), made.err + found.err
+    graph = sd.load("net.snn").artifact.network.graph
+    assert graph.training.input_range == (-1, 2)
+    assert command("run", "net.snn", "--data", "x.npz").status == 0

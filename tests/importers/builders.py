@@ -78,3 +78,9 @@ def broken() -> nn.Module:
 
 def number() -> int:
     return 3
+
+
+def conventional() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(2, 3, 3, padding=1), nn.ReLU6(), nn.Flatten(), nn.Linear(192, 3)
+    )

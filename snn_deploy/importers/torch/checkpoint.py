@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.options import DEFAULT_ENCODING, ReadOptions
+from snn_deploy.importers.options import ReadOptions
 from snn_deploy.importers.torch.file import unpickled
 from snn_deploy.importers.torch.frameworks.registry import (
     optional_of,
@@ -23,8 +23,7 @@ from snn_deploy.importers.torch.frameworks.registry import (
     states_of,
 )
 from snn_deploy.importers.torch.module import trace, unwrapped, without_wrappers
-from snn_deploy.ir.graph import Graph, Training
-from snn_deploy.ir.stimuli import Encoding
+from snn_deploy.ir.graph import Graph
 from snn_deploy.names import shown
 
 DEEPEST = 2  # dictionaries around a state_dict; an optimizer's are deeper
@@ -60,11 +59,7 @@ def read_module(path: Path | None, options: ReadOptions) -> Graph:
             f"{path or options.builder}: tensors and modules do not say what one input "
             f"is; give --input-shape 1,28,28{'' if options.timesteps else also}"
         )
-    training = Training(
-        timesteps=options.timesteps or 1,
-        encoding=Encoding(options.encoding or DEFAULT_ENCODING),
-        largest_count=options.largest_count or 1,
-    )
+    training = options.training(timesteps=1)
     builder, name = options.builder, "" if path is None else shown(path.stem)
     if path is None:
         assert builder is not None

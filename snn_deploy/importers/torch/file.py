@@ -343,6 +343,12 @@ def read_model(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
             f"{path}: the description of the network is damaged ({error}); save the "
             "model again with snn_deploy.save"
         ) from error
+    told = options.input_range or graph.training.input_range
+    if tuple(told) != graph.training.input_range:
+        raise ModelError(
+            f"{path}: was saved for data from {graph.training.input_low:g} to "
+            f"{graph.training.input_high:g}; save it again with input_range={told}"
+        )
     known = graph.training.largest_count
     if options.largest_count not in (None, known):
         raise ModelError(

@@ -12,7 +12,7 @@ from torch import nn
 from snn_deploy.arrays import AnyArray, FloatArray, Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.ir.inputs import NamedInput, in_a_row, with_places
-from snn_deploy.ir.stimuli import to_shares
+from snn_deploy.ir.stimuli import of_shares, to_shares
 
 Factors = float | Sequence[float] | FloatArray  # one, or one for each channel
 Range = Sequence[float]  # (least, most)
@@ -72,8 +72,9 @@ def given_input(
         low, high = ends[-1]
         scale = _factors("input_scale", scales[name], shape)
         offset = _factors("input_offset", offsets[name], shape)
-        gains.append(scale * (high - low))
-        shifts.append(scale * low + offset)
+        gain, shift = of_shares(scale, offset, low, high)
+        gains.append(gain)
+        shifts.append(shift)
     if len(shapes) == 1:
         ((low, high),) = ends
         (shape,) = shapes.values()

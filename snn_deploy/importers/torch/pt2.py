@@ -22,7 +22,7 @@ from torch import nn
 from snn_deploy.arrays import Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.files.archives import check_archive
-from snn_deploy.importers.options import DEFAULT_ENCODING, NO_OPTIONS, ReadOptions
+from snn_deploy.importers.options import NO_OPTIONS, ReadOptions
 from snn_deploy.importers.torch.assembly import Assembly
 from snn_deploy.importers.torch.collected import Layers
 from snn_deploy.importers.torch.fold import fold
@@ -36,8 +36,7 @@ from snn_deploy.importers.torch.record import (
     TracedValue,
 )
 from snn_deploy.importers.torch.unroll import Unrolled
-from snn_deploy.ir.graph import Graph, Training
-from snn_deploy.ir.stimuli import Encoding
+from snn_deploy.ir.graph import Graph
 from snn_deploy.names import shown
 
 DEFAULT_TIMESTEPS = 32  # the file records none
@@ -66,8 +65,7 @@ def read_pt2(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
     layers = Layers(program.input.shape[1:], is_balanced=False)
     assembly = Assembly(layers, _no_module)
     last = assembly.add(fold(output.items, unrolled.items))
-    encoding = Encoding(options.encoding or DEFAULT_ENCODING)
-    training = Training(timesteps=DEFAULT_TIMESTEPS, encoding=encoding)
+    training = options.training(DEFAULT_TIMESTEPS)
     return layers.graph(shown(path.stem), last, training)
 
 
