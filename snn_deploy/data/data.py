@@ -18,8 +18,9 @@ from numpy.lib import format as npy
 
 from snn_deploy.arrays import AnyArray, FloatArray, IntArray, Shape
 from snn_deploy.data.lengths import lengths_in, padded
-from snn_deploy.data.named import as_named
+from snn_deploy.data.named import as_named, input_name
 from snn_deploy.data.recordings import binned, is_recorded
+from snn_deploy.data.shapes import check_order, in_shape, turned
 from snn_deploy.data.tensor_files import ENDINGS, load_tensors
 from snn_deploy.data.truths import are_values, labels_of, values_of
 from snn_deploy.errors import DataError
@@ -29,15 +30,18 @@ from snn_deploy.ir.stimuli import (
     GRAY_LEVELS,
     Encoding,
     Stimulus,
+    check_mantissas,
     encode,
     input_hashes,
     is_counts,
     to_gray,
+    to_mantissas,
     to_shares,
     without_repeats,
 )
 
 DARK = 128  # a bit of every byte below is idle
+INTEGERS = (Encoding.EVENTS, Encoding.BIAS)  # inputs are what the chip receives
 BLOCK = 1 << 20  # values looked at at once
 SAMPLE = 1 << 10  # bytes of a file by which it is told
 TEXT = bytes(range(32, 127)) + b"\t\n\r"
@@ -125,7 +129,7 @@ class Data:
     @property
     def n_rounded(self) -> int:
         """How many values lie between the levels that the chip receives."""
-        if self.training.encoding is Encoding.EVENTS:
+        if self.training.encoding in INTEGERS:
             return 0
         return sum(to_gray(x)[1] for x in self._blocks())
 
@@ -144,8 +148,13 @@ class Data:
                     f"{n_late:,} of {np.count_nonzero(self.x):,} spikes come after "
                     f"timestep {training.timesteps}, the network's last, and are left "
                     f"out; compile it with --timesteps {self.x.shape[1]} to take them"
-                    f"{_turned('spikes', self.x, training.timesteps)}"
+                    f"{turned('spikes', self.x, training.timesteps)}"
                 )
+        elif training.encoding is Encoding.BIAS:
+            found.append(
+                f"the host writes {self.x[0].size} biases before each input; no target "
+                "has a price for that, so that no cost holds it"
+            )
         elif training.input_range == (0, 1):
             found += dark_bytes(self.x)
         if self.has_idle_labels:
@@ -158,9 +167,9 @@ class Data:
     @cached_property
     def hashes(self) -> IntArray:
         """A number for each input, the same wherever the chip receives the same."""
-        is_events = self.training.encoding is Encoding.EVENTS
+        is_whole = self.training.encoding in INTEGERS
         return np.concatenate(
-            [input_hashes(x if is_events else to_gray(x)[0]) for x in self._blocks()]
+            [input_hashes(x if is_whole else to_gray(x)[0]) for x in self._blocks()]
         )
 
     def _blocks(self) -> Iterator[AnyArray]:
@@ -224,7 +233,7 @@ def check_data(
 ) -> Data:
     """Return the inputs among the arrays of ``path``; see ``read_data``."""
     is_events = training.encoding is Encoding.EVENTS
-    name = "spikes" if is_events else "x"
+    name = input_name(training.encoding, arrays)
     truths = arrays
     arrays = as_named(path, arrays, name)
     if (head := training.head) is not None and head.name in truths:
@@ -233,17 +242,18 @@ def check_data(
     if is_recorded(arrays[name]):
         arrays, note = binned(path, arrays, name, input_shape, training)
         notes.append(note)
-    x, varies = _in_shape(path, name, arrays[name], input_shape, training)
+    x, varies = in_shape(path, name, arrays[name], input_shape, training)
     if len(x) == 0:
         raise DataError(f"{path}: holds no inputs; add at least one")
-    _check_order(path, name, x, arrays.get("y", x), len(input_shape))
+    check_order(path, name, x, arrays.get("y", x), len(input_shape))
     lengths = lengths_in(path, arrays, x, training, has_time=varies or is_events)
     if lengths is not None:
-        x = padded(x, lengths, training.timesteps, _nothing(x, training))
+        x = padded(x, lengths, training)
     try:
-        x = to_shares(x, *training.input_range)
+        x, rounded = _in_units(name, x, training)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
+    notes += rounded
     _check_values(path, name, x, training)
     if varies and lengths is None:
         x = without_repeats(x, input_shape)
@@ -261,6 +271,19 @@ def check_data(
     return _with_truths(path, data, arrays["y"], n_outputs) if "y" in arrays else data
 
 
+def _in_units(name: str, x: AnyArray, training: Training) -> tuple[AnyArray, list[str]]:
+    """Return inputs as shares of their range, or as mantissas, and what to note."""
+    if training.encoding is not Encoding.BIAS:
+        return to_shares(x, *training.input_range), []
+    if name == "bias":
+        check_mantissas(x)
+        return x.astype(np.int32), []
+    scale, offset = training.input_scale, training.input_offset
+    mantissas, n_rounded = to_mantissas(x, scale, offset)
+    note = f"{n_rounded} of {x.size} biases, {scale:g} * x + {offset:g}, are rounded"
+    return mantissas, [note] if n_rounded else []
+
+
 def _with_truths(path: Path, data: Data, y: AnyArray, n_outputs: int | None) -> Data:
     """Return the inputs with what the outputs should be: labels, or values."""
     n, head = len(data), data.training.head
@@ -271,87 +294,13 @@ def _with_truths(path: Path, data: Data, y: AnyArray, n_outputs: int | None) -> 
     return replace(data, y=labels_of(path, y, n, n_outputs))
 
 
-def _nothing(x: AnyArray, training: Training) -> float:
-    """Return the value for which the chip receives nothing."""
-    if x.dtype.kind == "i" and training.input_range != (0, 1):
-        return float(np.iinfo(x.dtype).min)
-    return training.input_low if x.dtype.kind == "f" else 0
-
-
-def _in_shape(
-    path: Path, name: str, x: AnyArray, input_shape: Shape, training: Training
-) -> tuple[AnyArray, bool]:
-    """Return inputs in the shape of the network, and whether they are sequences.
-
-    Of values; those of events always are.
-    """
-    is_events = training.encoding is Encoding.EVENTS
-    constant = None if is_events else _fitting(x, 1, input_shape)
-    if constant is not None:
-        return constant, False
-    found = _fitting(x, 2, input_shape)
-    if found is not None:
-        return found, not is_events
-    shown = ", ".join(map(str, input_shape))
-    forms = f"(n, {'timesteps, ' if is_events else ''}{shown})"
-    if training.encoding is Encoding.DIRECT:
-        forms += f", or (n, timesteps, {shown}) where they change"
-    forms += _rearranged(name, x, input_shape)
-    raise DataError(
-        f"{path}: {name} has inputs of shape {x.shape[2 if is_events else 1 :]}, the "
-        f"network takes {input_shape}; store {name} as {forms}"
-    )
-
-
-def _rearranged(name: str, x: AnyArray, input_shape: Shape) -> str:
-    """Return what makes inputs of ``x``, if that is likely; else nothing."""
-    shown = ", ".join(map(str, input_shape))
-    if x.shape == input_shape:
-        return f"; it is a single input, {name}[np.newaxis]"
-    if len(input_shape) == 3 and x.shape[-3:] == (*input_shape[1:], input_shape[0]):
-        return f", by np.moveaxis({name}, -1, -3)"
-    if x.ndim > 2 and x.shape[1:-1] == input_shape:
-        return f", by np.moveaxis({name}, -1, 1)"
-    if x.ndim > 1 and x.shape[-1] == prod(input_shape):
-        return f", by {name}.reshape(*{name}.shape[:-1], {shown})"
-    return ""
-
-
-def _check_order(path: Path, name: str, x: AnyArray, y: AnyArray, n_axes: int) -> None:
-    """Raise an error if labels tell that timesteps come first."""
-    has_time = x.ndim > 1 + n_axes
-    if has_time and x.shape[1:2] == np.shape(y)[:1] != x.shape[:1]:
-        raise DataError(
-            f"{path}: {name} has the shape {x.shape}, and there are {len(y)} labels"
-            f"{_turned(name)}"
-        )
-
-
-def _turned(name: str, x: AnyArray | None = None, timesteps: int = 0) -> str:
-    """Return what turns the first two axes of ``x``, if they may be the other way."""
-    if x is not None and (len(x) != timesteps or x.shape[1] == timesteps):
-        return ""
-    line = f"np.swapaxes({name}, 0, 1)"
-    return f"; inputs come first, then timesteps: if it is the other way, give {line}"
-
-
-def _fitting(x: AnyArray, axis: int, input_shape: Shape) -> AnyArray | None:
-    """Return inputs, whose own shape begins at ``axis``, in that of the network.
-
-    Maps of height 1 may be rows of several channels, images of one channel lack it.
-    """
-    forms = [input_shape]
-    if len(input_shape) == 3 and input_shape[1] == 1:
-        forms.append((input_shape[0], input_shape[2]))
-    if len(input_shape) == 3 and input_shape[0] == 1 and axis == 1:
-        forms.append(input_shape[1:])
-    if x.shape[axis:] not in forms or x.ndim < axis:
-        return None
-    return x.reshape(*x.shape[:axis], *input_shape)
-
-
 def _check_sequences(path: Path, x: AnyArray, training: Training) -> None:
     """Raise an error if values that change are not what a network takes."""
+    if training.encoding is Encoding.BIAS:
+        raise DataError(
+            f"{path}: x changes over {x.shape[1]} timesteps, and a bias is one for all "
+            "of them; store inputs of one value for each position"
+        )
     if training.encoding is Encoding.RATE:
         raise DataError(
             f"{path}: x changes over {x.shape[1]} timesteps, and encoding 'rate' draws "
@@ -363,11 +312,13 @@ def _check_sequences(path: Path, x: AnyArray, training: Training) -> None:
             f"{path}: x lasts {x.shape[1]} timesteps, the network "
             f"{training.timesteps}; compile it with --timesteps {x.shape[1]}, store "
             "as many, or store in lengths how many each input lasts"
-            f"{_turned('x', x, training.timesteps)}"
+            f"{turned('x', x, training.timesteps)}"
         )
 
 
 def _check_values(path: Path, name: str, x: AnyArray, training: Training) -> None:
+    if training.encoding is Encoding.BIAS:
+        return
     if training.encoding is not Encoding.EVENTS:
         try:
             to_gray(x if x.dtype != np.uint8 else x[:0])  # every byte is a level
@@ -390,7 +341,7 @@ def _check_values(path: Path, name: str, x: AnyArray, training: Training) -> Non
         raise DataError(
             f"{path}: {name} lasts {x.shape[1]} timesteps, the network needs "
             f"{training.timesteps}; compile it with fewer --timesteps, or store in "
-            f"lengths how many each input lasts{_turned(name, x, training.timesteps)}"
+            f"lengths how many each input lasts{turned(name, x, training.timesteps)}"
         )
     if len(x) > 1 and x.any() and not x[:, : training.timesteps].any():
         raise DataError(

@@ -85,14 +85,20 @@ def _of_mask(path: Path, mask: AnyArray, x: AnyArray) -> IntArray:
     return lengths
 
 
-def padded(
-    x: AnyArray, lengths: IntArray, n_timesteps: int, nothing: float
-) -> AnyArray:
-    """Return sequences of ``n_timesteps``, ``nothing`` behind the length of each.
+def padded(x: AnyArray, lengths: IntArray, training: Training) -> AnyArray:
+    """Return sequences of all timesteps, nothing behind the length of each.
 
     What is there in ``x`` is left out.
     """
-    found = np.full((len(x), n_timesteps, *x.shape[2:]), nothing, x.dtype)
+    size = len(x), training.timesteps, *x.shape[2:]
+    found = np.full(size, _nothing(x, training), x.dtype)
     for mine, given, length in zip(found, x, lengths, strict=True):
         mine[:length] = given[:length]
     return found
+
+
+def _nothing(x: AnyArray, training: Training) -> float:
+    """Return the value for which the chip receives nothing."""
+    if x.dtype.kind == "i" and training.input_range != (0, 1):
+        return float(np.iinfo(x.dtype).min)
+    return training.input_low if x.dtype.kind == "f" else 0

@@ -6,12 +6,21 @@ from pathlib import Path
 from snn_deploy.arrays import AnyArray
 from snn_deploy.errors import DataError
 from snn_deploy.ir.inputs import BESIDE, LABELS
+from snn_deploy.ir.stimuli import Encoding
 
 # bytes of events are counts, those of values have 255 for 1: not by the same names
 INPUTS = {
     "x": ("x", "data", "image", "images", "input", "inputs"),
+    "bias": ("bias",),  # of its own, since x is scaled
     "spikes": ("spikes", "events", "frames", "x", "data", "input", "inputs"),
 }
+
+
+def input_name(encoding: Encoding, arrays: Collection[str] = ()) -> str:
+    """Return how the inputs among ``arrays`` are called."""
+    if encoding is Encoding.EVENTS:
+        return "spikes"
+    return "bias" if encoding is Encoding.BIAS and "bias" in arrays else "x"
 
 
 def as_named(path: Path, arrays: dict[str, AnyArray], name: str) -> dict[str, AnyArray]:

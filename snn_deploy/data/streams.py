@@ -10,9 +10,9 @@ import numpy as np
 
 from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.data.data import Data, check_data, check_header, read_data
+from snn_deploy.data.named import input_name
 from snn_deploy.errors import DataError
 from snn_deploy.ir.quantized import QuantizedGraph
-from snn_deploy.ir.stimuli import Encoding
 
 LOOK_S = 0.2  # between two looks into a folder
 LARGEST_ARRAY = 1 << 30  # bytes
@@ -74,11 +74,10 @@ def from_pipe(
     before its values are read.
     """
     training = graph.training
-    is_events = training.encoding is Encoding.EVENTS
+    name = input_name(training.encoding)
     number = 0
     while pipe.peek(1):
-        array = _next_array(pipe, graph.source.shape, is_events=is_events)
-        name = "spikes" if is_events else "x"
+        array = _next_array(pipe, graph.source.shape, is_events=name == "spikes")
         arrays = {name: array}
         yield str(number), check_data(PIPE, arrays, graph.source.shape, training)
         number += 1

@@ -12,7 +12,7 @@ import numpy as np
 
 from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.data.data import Data, check_data, load_arrays
-from snn_deploy.data.named import as_named
+from snn_deploy.data.named import as_named, input_name
 from snn_deploy.data.recordings import is_recorded
 from snn_deploy.errors import DataError
 from snn_deploy.ir.inputs import LABELS
@@ -28,7 +28,7 @@ def as_data(x: Any, y: Any, graph: QuantizedGraph) -> Data:
     DataError
         If they are none of these forms, or not what the network takes.
     """
-    name = "spikes" if graph.training.encoding is Encoding.EVENTS else "x"
+    name = input_name(graph.training.encoding)
     if isinstance(x, str | os.PathLike):
         path = Path(x)
         arrays = load_arrays(path)

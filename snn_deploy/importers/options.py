@@ -96,8 +96,9 @@ class ReadOptions:
         metadata=_shown(
             str,
             "of the input of such a module or of a .pt2 file (default: direct), or of "
-            "a .nir or .net file that does not say (default: events)",
-            choices=("direct", "rate", "events"),
+            "a .nir or .net file that does not say (default: events; bias where the "
+            "input layer of a .net file has neurons)",
+            choices=("direct", "rate", "events", "bias"),
         ),
     )
     largest_count: int | None = field(

@@ -83,9 +83,10 @@ def load_model(
         ``builder``; it can run any code.
     input_shape : tuple of int, optional
         Of such a module, without batch and time; ``timesteps`` is needed as well.
-    encoding : {"direct", "rate", "events"}, optional
+    encoding : {"direct", "rate", "events", "bias"}, optional
         Of such a module's input or a ``.pt2`` file's, default ``"direct"``; of a
-        ``.nir`` or ``.net`` file's that does not say, default ``"events"``.
+        ``.nir`` or ``.net`` file's that does not say, default ``"events"``, or
+        ``"bias"`` where the input layer of a ``.net`` file has neurons.
     largest_count : int, optional
         The most events of one timestep and position, in place of what the file says:
         more than 1 where data are frames of counts.

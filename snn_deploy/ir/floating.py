@@ -26,7 +26,7 @@ from snn_deploy.ir.scatter import (
     SparseLinear,
     Upsample2d,
 )
-from snn_deploy.ir.stimuli import Stimulus
+from snn_deploy.ir.stimuli import Encoding, Stimulus
 
 
 def evaluate(
@@ -85,6 +85,8 @@ class FloatRun:
         training = self.graph.training
         values = np.stack([s.at(len(self.sent)) for s in self.stimuli])
         values = values.reshape(-1, *self.graph.input.shape)
+        if training.encoding is Encoding.BIAS:  # what is scaled is the bias
+            return values.astype(np.float64)
         shares = values / training.encoding.unit
         return shares * training.input_scale + training.input_offset
 

@@ -14,7 +14,7 @@ from snn_deploy.arrays import FloatArray, n_neurons, read_only
 from snn_deploy.errors import ModelError
 from snn_deploy.ir.heads import Head, check_heads, heads_of, part_of
 from snn_deploy.ir.inputs import NamedInput, check_inputs
-from snn_deploy.ir.neurons import Qcfs, Relu
+from snn_deploy.ir.neurons import Neuron, Qcfs, Relu
 from snn_deploy.ir.nodes import Input, Node, Signal
 from snn_deploy.ir.order import LoopError, in_order
 from snn_deploy.ir.stimuli import GRAY_LEVELS, Encoding, of_shares
@@ -216,7 +216,16 @@ class Graph:
         training = self.training
         check_heads(self.name, training.heads, n_outputs, training.answers)
         check_inputs(self.name, training.inputs, self.input.shape)
+        self._check_bias()
         _ = self.order
+
+    def _check_bias(self) -> None:
+        takers = [n for n in self.nodes_of(Neuron) if n.takes_bias]
+        if self.training.encoding is Encoding.BIAS and not takers:
+            raise ModelError(
+                f"{self.name}: encoding is 'bias', and no layer takes its bias from "
+                "the data; neurons in the input layer of a .net file do"
+            )
 
     def _check_names(self) -> None:
         names = [node.name for node in self.nodes]

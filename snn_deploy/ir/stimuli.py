@@ -11,6 +11,7 @@ import numpy as np
 
 from snn_deploy.arrays import AnyArray, FloatArray, IntArray, Shape, read_only
 from snn_deploy.errors import DataError
+from snn_deploy.fixedpoint import BIAS_MANTISSA_LIMIT
 
 ROUNDING = 1e-5  # of the ends of a range, in single precision
 GRAY_LEVELS = 255  # the largest graded input: 8 bits, unsigned
@@ -22,6 +23,7 @@ class Encoding(Enum):
     DIRECT = "direct"  # 8-bit values as graded spikes, at each timestep the same or not
     RATE = "rate"  # Bernoulli spikes, a value is the probability of one
     EVENTS = "events"  # spikes that were recorded as such, or how many there were
+    BIAS = "bias"  # no spikes: the bias of the neurons that take one, written once
 
     @property
     def unit(self) -> int:
@@ -182,13 +184,46 @@ def without_repeats(x: AnyArray, shape: Shape) -> AnyArray:
 def input_hashes(values: AnyArray) -> IntArray:
     """Return a number under 2**53, which floats hold, for each input's integers.
 
-    Bytes of 0 to 255 as the chip receives them, ``(n, shape...)``.
+    Bytes of 0 to 255 as the chip receives them, or mantissas, ``(n, shape...)``.
     """
+    is_wide = values.min(initial=0) < 0 or values.max(initial=0) > GRAY_LEVELS
     digests = (
         hashlib.blake2b(np.ascontiguousarray(x).tobytes(), digest_size=8).digest()
-        for x in values.astype(np.uint8)
+        for x in values.astype(np.int16 if is_wide else np.uint8)
     )
     return np.array([int.from_bytes(d, "big") >> 11 for d in digests], np.int64)
+
+
+def to_mantissas(x: AnyArray, scale: float, offset: float) -> tuple[IntArray, int]:
+    """Return ``x * scale + offset`` as integers, and how many were rounded.
+
+    Raises
+    ------
+    DataError
+        If ``x`` are no floats, or give more than the mantissa of a bias holds.
+    """
+    if x.dtype.kind != "f":
+        raise DataError(
+            f"x has type {x.dtype}; store floats, the values of which the network "
+            f"takes {scale:g} * x + {offset:g} as bias, or those integers as bias"
+        )
+    wanted = x.astype(np.float64) * scale + offset
+    mantissas = np.rint(wanted)
+    check_mantissas(mantissas)
+    n_rounded = int(np.count_nonzero(np.abs(wanted - mantissas) > 1e-3))
+    return mantissas.astype(np.int32), n_rounded
+
+
+def check_mantissas(values: AnyArray) -> None:
+    """Raise a ``DataError`` for what is no mantissa of a bias."""
+    if values.dtype.kind not in "biuf" or (values != np.rint(values)).any():
+        raise DataError("bias must hold whole numbers; store values for it as x")
+    most = np.abs(values.astype(np.float64)).max(initial=0)
+    if not most <= BIAS_MANTISSA_LIMIT:
+        raise DataError(
+            f"the bias reaches to {most:g}, a mantissa holds {BIAS_MANTISSA_LIMIT}; "
+            "scale the values as in training"
+        )
 
 
 def encode(
@@ -207,7 +242,7 @@ def encode(
     ----------
     x : array, (shape...)
         Bytes, or floats from 0 to 1; with ``EVENTS`` spikes, or how many,
-        ``(n_timesteps, shape...)``.
+        ``(n_timesteps, shape...)``; with ``BIAS`` mantissas.
     encoding : Encoding
         How values become spikes.
     n_timesteps : int
@@ -245,3 +280,7 @@ def encode(
                     f"{largest_count} at each timestep and position"
                 )
             return Stimulus(values=x[:n_timesteps], is_constant=False)
+        case Encoding.BIAS:
+            check_mantissas(x)
+            silence = np.zeros((1, *x.shape), np.int32)
+            return Stimulus(values=silence, is_constant=True, bias=x)

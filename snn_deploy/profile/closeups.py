@@ -121,7 +121,7 @@ def picture(data: Data, index: int) -> AnyArray:
         bright = np.quantile(some, BRIGHT, method="higher")
         pixels = np.rint(255 * np.minimum(counts / bright, 1)).astype(np.int64)
     else:
-        values = to_gray(data.x[index : index + 1])[0].reshape(-1, *shape)
+        values = _gray(data, index).reshape(-1, *shape)
         pixels = np.rint(values.mean(axis=0)).astype(np.int64)
     pixels = pixels[:, ::step, ::step]
     if len(pixels) == 1:
@@ -131,6 +131,15 @@ def picture(data: Data, index: int) -> AnyArray:
         pixels = np.stack([pixels[0], np.zeros_like(pixels[0]), pixels[1]])
     colors: AnyArray = np.moveaxis(pixels, 0, -1).astype(np.uint8)
     return colors
+
+
+def _gray(data: Data, index: int) -> AnyArray:
+    """Return the values of an input as 0 to 255; biases from the least to the most."""
+    x = data.x[index : index + 1]
+    if data.training.encoding is not Encoding.BIAS:
+        return to_gray(x)[0]
+    shares = (x - x.min()) / max(1, int(np.ptp(x)))
+    return to_gray(shares)[0]
 
 
 def _closeups(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from snn_deploy.verify.layer import (
     Layer,
     differing,
     hybrid,
+    of_inputs,
 )
 from snn_deploy.verify.simulate import Known, Response, Trains, respond, weigh
 
@@ -163,7 +165,7 @@ class _Trial:
     ) -> None:
         self.forms = forms
         self.known = known
-        self.columns = tuple(_of_neurons(form, neurons) for form in forms)
+        self.columns = tuple(_of_neurons(form, inputs, neurons) for form in forms)
         self.given = given
         self.n_timesteps = n_timesteps
         self.inputs, self.neurons, self.rows = inputs, neurons, rows
@@ -178,7 +180,7 @@ class _Trial:
         """Return the trial of one neuron with one input."""
         n = self.inputs[place : place + 1]
         trial = _Trial(
-            self.forms,
+            tuple(of_inputs(form, n) for form in self.forms),
             {name: sent[n] for name, sent in self.given.items()},
             self.n_timesteps,
             np.zeros(1, np.int64),
@@ -224,11 +226,18 @@ class _Trial:
         return self.sums[key]
 
 
-def _of_neurons(layer: Layer, neurons: IntArray) -> Layer:
-    """Return single neurons of a layer, without what reaches them."""
+def _of_neurons(layer: Layer, inputs: IntArray, neurons: IntArray) -> Layer:
+    """Return single neurons of a layer, without what reaches them.
+
+    Each is that of one of the inputs.
+    """
     arrays = {
-        item.name: getattr(layer, item.name)[neurons]
+        item.name: _picked(getattr(layer, item.name), inputs, neurons)
         for item in fields(layer)
         if isinstance(getattr(layer, item.name), np.ndarray)
     }
     return replace(layer, inflows=(), shape=(len(neurons),), **arrays)
+
+
+def _picked(values: Any, inputs: IntArray, neurons: IntArray) -> Any:
+    return values[neurons] if values.ndim == 1 else values[inputs, neurons]

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from snn_deploy.arrays import AnyArray, BoolArray, FloatArray, IntArray
-from snn_deploy.errors import DataError
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.heads import HeadKind
 from snn_deploy.ir.quantized import QuantizedGraph
@@ -20,7 +19,12 @@ from snn_deploy.verify.causes import (
     first_parting,
     parted,
 )
-from snn_deploy.verify.forms import float_layers, integer_layers, real_layers
+from snn_deploy.verify.forms import (
+    float_layers,
+    integer_layers,
+    real_layers,
+    with_biases,
+)
 from snn_deploy.verify.layer import Layer, is_same
 from snn_deploy.verify.result import Accuracy, Fault, LayerReport, Misses
 from snn_deploy.verify.runs import (
@@ -85,6 +89,7 @@ class FormComparison:
         self.order = [population.name for population in expected.order]
         self.chip = integer_layers(found)
         self.real = real_layers(self.chip)
+        self.wanted = expected
         self.expected = integer_layers(expected)
         self.float = float_layers(spiking, expected)
         self.counts = {name: _Counts() for name in self.order}
@@ -100,19 +105,15 @@ class FormComparison:
         return self.targets is None and self.found.head.kind is HeadKind.CLASS
 
     def add(self, stimuli: Sequence[Stimulus]) -> None:
-        """Run a batch of inputs, all of the same length, in every form.
-
-        Raises
-        ------
-        DataError
-            If an input brings biases of its own.
-        """
+        """Run a batch of inputs, all of the same length, in every form."""
         (self.n_timesteps,) = {*ends_of(stimuli, self.found.training.timesteps)}
-        if any(stimulus.bias is not None for stimulus in stimuli):
-            raise DataError(
-                "the inputs bring biases, which the float graph has not; give inputs "
-                "without"
-            )
+        for forms, graph in (
+            (self.chip, self.found),
+            (self.real, self.found),
+            (self.expected, self.wanted),
+            (self.float, self.wanted),
+        ):
+            forms.update(with_biases(forms, graph, stimuli))
         n = self.n_timesteps
         self.known = {}
         chip, events = record_integers(self.found, self.chip, stimuli, n, self.known)

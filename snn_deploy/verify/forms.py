@@ -1,5 +1,6 @@
 """The forms of a network's layers: float, chip integers, and what lies between."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from snn_deploy.fixedpoint import DECAY_BITS, INPUT_SHIFT, VOLTAGE_LIMIT
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.neurons import Comparison, Lif, Neuron, Reset
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
+from snn_deploy.ir.stimuli import Stimulus
 from snn_deploy.verify.layer import Inflow, Layer
 
 
@@ -88,6 +90,21 @@ def _real(layer: Layer) -> Layer:
         wraps=False,
         saturates=False,
     )
+
+
+def with_biases(
+    layers: dict[str, Layer], graph: QuantizedGraph, stimuli: Sequence[Stimulus]
+) -> dict[str, Layer]:
+    """Return the layers whose bias inputs bring, with the biases of these."""
+    biases = [s.bias.reshape(-1) for s in stimuli if s.bias is not None]
+    if not biases:
+        return {}
+    mantissas = np.stack(biases).astype(np.float64)
+    return {
+        p.name: replace(layers[p.name], bias=mantissas * 2.0**p.bias_exponent)
+        for p in graph.populations
+        if p.takes_bias
+    }
 
 
 def float_layers(graph: Graph, expected: QuantizedGraph) -> dict[str, Layer]:

@@ -41,7 +41,7 @@ class Layer:
     current_truncates: bool
     voltage_decay: FloatArray
     voltage_truncates: bool
-    bias: FloatArray
+    bias: FloatArray  # or (n, n_neurons), where the inputs of a batch bring it
     threshold: FloatArray
     comparison: Comparison
     spikes: bool
@@ -58,6 +58,11 @@ class Layer:
     @property
     def size(self) -> int:
         return n_neurons(self.shape)
+
+
+def of_inputs(layer: Layer, inputs: IntArray) -> Layer:
+    """Return a layer for some inputs of the batch whose biases it has."""
+    return replace(layer, bias=layer.bias[inputs]) if layer.bias.ndim > 1 else layer
 
 
 # what can be taken from the chip by itself; the upper ones belong to the inflows

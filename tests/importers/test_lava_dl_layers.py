@@ -237,8 +237,8 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], str]] = {
         r"1_pool: windows of \(1000000, 1000000\) on maps of \(2, 6, 6\)",
     ),
     "a long row with neurons": (
-        [{"type": "input", "shape": [1, 1, 10**6], "neuron": NEURON}],
-        "0_transform: 1000000 values in a row, each with a neuron, of which 4096",
+        [{"type": "input", "shape": [1, 1, 10**8], "neuron": NEURON}],
+        "0_transform: 100000000 values in a row, each with a neuron, of which 16777216",
     ),
     "biases of another size": (
         [entrance(3), dense(3, 2, bias=np.ones(5))],

@@ -10,6 +10,7 @@ from snn_deploy.errors import PassError
 from snn_deploy.ir.floating import weighted
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.nodes import Flatten, Node
+from snn_deploy.ir.stimuli import Encoding
 
 
 def fold_input(graph: Graph) -> Graph:
@@ -25,6 +26,8 @@ def fold_input(graph: Graph) -> Graph:
         If the input feeds anything but a weight layer.
     """
     training = graph.training
+    if training.encoding is Encoding.BIAS:  # what is scaled is the bias, by the host
+        return graph
     unit = training.encoding.unit
     gain, offset = training.input_scale / unit, training.input_offset
     for layer in _first_layers(graph):

@@ -197,4 +197,6 @@ def _shares(graph: QuantizedGraph, spikes: Mapping[str, float]) -> dict[str, flo
         found[name] = spikes[name] / n if name in spikes else ACTIVITY
     if graph.training.encoding == Encoding.DIRECT:
         found[graph.source.name] = 1.0  # every value at every timestep
+    elif graph.training.encoding == Encoding.BIAS:
+        found[graph.source.name] = 0.0  # it brings no spikes
     return found

@@ -298,7 +298,9 @@ class CProgram:
             "BIAS_MEANING": _BIAS if has_bias else "",
             "USE_BIAS": ", bias" if has_bias else "",
             "ENCODING": _ENCODINGS[graph.training.encoding].format(
-                *graph.training.input_range
+                *graph.training.input_range,
+                scale=graph.training.input_scale,
+                offset=graph.training.input_offset,
             ),
             "HEADS": "\n".join(_heads(graph)),
             "RULE": self.decision.words,
@@ -339,6 +341,8 @@ _ENCODINGS = {
     Encoding.RATE: "Each is 1 with the probability of its brightness, else 0: "
     "draw them anew for each timestep.",
     Encoding.EVENTS: "They count the events of a position in a timestep.",
+    Encoding.BIAS: "All are 0: `bias`, an `int16_t` for each in the same order, brings "
+    "the input: round({scale:g} * x + {offset:g}) of the values x.",
 }
 _BIAS = """
  * `bias` has the mantissas of the neurons that take one, or is NULL: their own."""

@@ -10,7 +10,7 @@ from snn_deploy.exporters.c.decision import IsSettled
 from snn_deploy.ir.graph import Functional
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
-from snn_deploy.ir.stimuli import Encoding, Stimulus
+from snn_deploy.ir.stimuli import Encoding, Stimulus, encode
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,6 +60,10 @@ def drawn_stimuli(graph: QuantizedGraph, n: int) -> list[Stimulus]:
     """Return inputs drawn at random, the same in each call."""
     rng = np.random.default_rng(0)
     source, training = graph.source, graph.training
+    if training.encoding is Encoding.BIAS:
+        scale, offset = training.input_scale, training.input_offset
+        drawn = np.rint(scale * rng.uniform(-1, 1, (n, *source.shape)) + offset)
+        return [encode(x, training.encoding, training.timesteps) for x in drawn]
     is_constant = training.encoding is Encoding.DIRECT
     n_rows = 1 if is_constant else training.timesteps
     found = []

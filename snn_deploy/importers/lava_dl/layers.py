@@ -1,6 +1,5 @@
 """Build layers and neurons from the groups of a ``.net`` file of lava-dl."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from snn_deploy.fixedpoint import DECAY_BITS, REFRACTORY_BITS
 from snn_deploy.ir.graph import LARGEST_LAYER
 from snn_deploy.ir.neurons import Comparison, Integrator, Lif, Neuron, Reset
 from snn_deploy.ir.nodes import Conv2d, Linear
+from snn_deploy.ir.scatter import SparseLinear
 
 MOST_EXPONENT = 7  # the largest that the chip knows
 
@@ -68,17 +68,25 @@ def first_shape(key: str, layer: dict[str, Any]) -> Shape:
     )
 
 
-def each(name: str, shape: Shape, weight: float) -> Linear | Conv2d:
+def each(name: str, shape: Shape, weight: float) -> SparseLinear | Conv2d:
     """Return a layer that multiplies every value."""
     if len(shape) == 1:
-        n = shape[0]
-        if n * n > LARGEST_LAYER:
+        (n,) = shape
+        if n > LARGEST_LAYER:
             raise ModelError(
                 f"{name}: {n} values in a row, each with a neuron, of which "
-                f"{math.isqrt(LARGEST_LAYER)} can be read; give the input a shape of "
-                "three axes"
+                f"{LARGEST_LAYER} can be read; make the layer smaller"
             )
-        return Linear(name=name, weight=weight * np.eye(n), bias=np.zeros(n))
+        places = np.arange(n, dtype=np.float64)
+        return SparseLinear(
+            name=name,
+            weight=np.full(n, weight),
+            targets=places,
+            sources=places,
+            bias=np.zeros(n),
+            shape=shape,
+            onto=shape,
+        )
     return _by_channel(name, np.full((1, 1), weight), shape)
 
 

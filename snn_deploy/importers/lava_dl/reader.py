@@ -8,18 +8,19 @@ bias, which is added to the voltage, are in units of the synaptic sum, the reset
 and a spike needs ``v > threshold``. ``delay`` is that of a layer's own axons, one for
 each neuron; a matrix with a row for each neuron, all rows alike, delays what the layer
 receives, as in netx. A recurrent weight acts one timestep later. An input layer with
-neurons receives ``spikes * weight + bias``, or the bias that comes with the data;
-without an input layer the first weights tell the shape. ``pool`` weights each value of
-a window alike. ``concat`` puts what the layers with these numbers give behind one
-another, after the layer before it unless that is among them. ``average``, as the last
-layer, becomes a sum over each group: the same answer. ``refDelay`` is after how many
-timesteps a neuron may spike again; until then its voltage stays 0, as in nengo-loihi's
-emulator.
+neurons takes ``x * weight + bias`` of the data as the bias of its neurons, which the
+host writes; or, with another encoding, spikes times the weight. Without an input layer
+the first weights tell the shape. ``pool`` weights each value of a window alike.
+``concat`` puts what the layers with these numbers give behind one another, after the
+layer before it unless that is among them. ``average``, as the last layer, becomes a sum
+over each group: the same answer. ``refDelay`` is after how many timesteps a neuron may
+spike again; until then its voltage stays 0, as in nengo-loihi's emulator.
 A layer without a neuron, or with the threshold 2**18 - 1 (slayer's ``Affine``), never
 spikes: its voltage is read out, at the end if it adds up without a leak, else summed
-over time. lava-dl's own files do not say how long an input lasts, nor how it becomes
-spikes; the group ``simulation``, where there is one, says the first, and in our own
-files the second, and which outputs are the answer, in which units.
+over time. lava-dl's own files do not say how long an input lasts, nor, without neurons
+in the input layer, how it becomes spikes; the group ``simulation``, where there is one,
+says the first, and in our own files the second, and which outputs are the answer, in
+which units.
 Other layers, other neurons and a negative ``wgtExp`` are refused: Lava's loader looks
 at none, and what the chip would drop of a weight is not what Lava drops of a sum.
 """
@@ -55,13 +56,15 @@ from snn_deploy.ir.stimuli import Encoding
 from snn_deploy.names import free_name, shown
 
 INPUT_NAME = "input"
+UNIT = 64  # as which lava-dl takes 1, where an input layer names no weight
 
 
 def read_lava_dl(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
     """Return the network in the ``.net`` file at ``path``.
 
     ``timesteps`` is how many an input lasts, if the file does not say; ``encoding`` is
-    that of the input, in place of what the file says, or of events.
+    that of the input, in place of what the file says, or of events (or bias, where the
+    input layer has neurons).
 
     Raises
     ------
@@ -80,9 +83,11 @@ def read_lava_dl(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
         simulation = content.get("simulation", {})
         if "tSample" in simulation:
             timesteps = int(scalar(simulation["tSample"]))
-        encoding = Encoding(
-            options.encoding or simulation.get("encoding", Encoding.EVENTS.value)
-        )
+        usual = Encoding.EVENTS if reader.bias_of is None else Encoding.BIAS
+        encoding = Encoding(options.encoding or simulation.get("encoding", usual.value))
+        scale = float(encoding.unit), 0.0  # weights are those of the integers
+        if encoding is Encoding.BIAS and reader.bias_of is not None:
+            scale = reader.bias_of
         events = encoding is Encoding.EVENTS
         count = int(scalar(simulation.get("largestCount", 1))) if events else 1
         functional = simulation.get("functional")
@@ -105,7 +110,8 @@ def read_lava_dl(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
     training = Training(
         timesteps=timesteps,
         encoding=encoding,
-        input_scale=float(encoding.unit),  # weights are those of the integers
+        input_scale=scale[0],
+        input_offset=scale[1],
         largest_count=count,
         heads=noted_heads(path, simulation.get("heads")),
         answers=answers,
@@ -125,6 +131,9 @@ class _LavaDlLayers:
         self.edges: list[Edge] = []
         self.outputs: list[str] = []  # of each layer of the file so far
         self.sources: list[str] = []  # what the next layer receives
+        self.bias_of: tuple[float, float] | None = (
+            None  # of a value x: its scale, offset
+        )
 
     def add(self, node: Node) -> Node:
         """Add a node behind what came last, under a name that none has."""
@@ -186,7 +195,8 @@ class _LavaDlLayers:
         self.add(Input(name=INPUT_NAME, shape=shape))
         if "neuron" not in layer:
             return
-        weight = scalar(layer.get("weight", 64))
+        weight = scalar(layer.get("weight", UNIT))
+        self.bias_of = weight, scalar(layer.get("bias", 0.0))
         self.add(each(f"{key}_transform", shape, weight))
         self._neurons(key, layer, shape, takes_bias=True)
 
