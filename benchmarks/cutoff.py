@@ -22,6 +22,7 @@ from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.backends.registry import open_backend
 from snn_deploy.chip.target_file import read_target
 from snn_deploy.compiler.pipeline import compile_model
+from snn_deploy.costs.prices import prices_for
 from snn_deploy.costs.stopping import stopping_costs
 from snn_deploy.cutoff.calibrate import calibrate
 from snn_deploy.cutoff.decision import Cutoff, never
@@ -83,13 +84,14 @@ def costs_of(network: MappedNetwork, name: str) -> Costs:
     test = load_split(read_recipe(RECIPES / f"cutoff_{name}.toml").data).test
     data = Data(x=test.x[:N_COSTED], y=None, training=network.graph.training)
     program = open_backend("cpu").load(network)
+    prices = prices_for(network, "embedded")
     every = np.arange(1, network.graph.training.timesteps + 1)
     polled: list[FloatArray] = []
     silent: list[FloatArray] = []
     read: list[FloatArray] = []
     for result in run_inputs(program, network, data.stimuli(), never):
         for looks, found in ((every, polled), (every[:0], silent), (every[:1], read)):
-            energy, _ = stopping_costs(network, result.activity, looks, "embedded")
+            energy, _ = stopping_costs(network, result.activity, looks, prices)
             found.append(energy)
     one_read = np.mean(read) - np.mean(silent)
     return Costs(
