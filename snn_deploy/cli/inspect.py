@@ -12,7 +12,7 @@ from snn_deploy.errors import ArtifactError, DataError
 if TYPE_CHECKING:
     from snn_deploy.artifact import Artifact
     from snn_deploy.chip.neurocore import NeurocoreLimits
-    from snn_deploy.ir.graph import Graph
+    from snn_deploy.ir.graph import Graph, Training
     from snn_deploy.ir.mapped import Neurocore
     from snn_deploy.ir.nodes import Node
     from snn_deploy.ir.quantized import Population, Projection
@@ -127,11 +127,35 @@ def show_graph(graph: "Graph") -> None:
     columns = ("layer", "kind", "from", "output", "values", "parameters")
     show_table(graph.name, columns, rows)
     training = graph.training
+    _show_inputs(training)
     out(
         f"{training.timesteps} timesteps, encoding {training.encoding.value}, input "
         f"x * {training.input_scale:g} + {training.input_offset:g}, outputs: "
         f"{training.functional.value} over time"
     )
+
+
+def _show_inputs(training: "Training") -> None:
+    """Print what lies in a row, if these are several inputs."""
+    from snn_deploy.cli.console import show_table
+    from snn_deploy.ir.inputs import with_places
+
+    if training.inputs:
+        rows = [
+            (
+                given.name,
+                "x".join(map(str, given.shape)),
+                f"{places.start} to {places.stop - 1}",
+                f"{given.low:g} to {given.high:g}",
+            )
+            for given, places in with_places(training.inputs)
+        ]
+        show_table("inputs", ("input", "shape", "in the row", "range"), rows)
+
+
+def _inputs_json(training: "Training") -> list[dict[str, Any]]:
+    """Return several inputs, in the order of their row; none of a single one."""
+    return [{"name": given.name, "shape": given.shape} for given in training.inputs]
 
 
 def _n_values(node: "Node") -> int:
@@ -147,6 +171,7 @@ def graph_json(graph: "Graph") -> dict[str, Any]:
         "input_scale": graph.training.input_scale,
         "input_offset": graph.training.input_offset,
         "functional": graph.training.functional.value,
+        "inputs": _inputs_json(graph.training),
         "layers": [
             {
                 "name": node.name,
@@ -178,6 +203,7 @@ def artifact_json(artifact: "Artifact") -> dict[str, Any]:
         "pipeline_depth": graph.depth,
         "encoding": graph.training.encoding.value,
         "functional": graph.training.functional.value,
+        "inputs": _inputs_json(graph.training),
         "mapped_for": network.goal,
         "n_chips": network.n_chips,
         "n_neurocores": len(network.cores),
@@ -227,6 +253,7 @@ def show_artifact(artifact: "Artifact") -> None:
         + ("spike counts" if graph.readout.spikes else "voltage")
         + f", {graph.training.functional.value} over time"
     )
+    _show_inputs(graph.training)
     if graph.one_pass_of:
         out(
             f"one pass: the twin of a network of {graph.one_pass_of} timesteps, each "

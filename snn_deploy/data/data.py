@@ -18,7 +18,7 @@ from numpy.lib import format as npy
 
 from snn_deploy.arrays import AnyArray, FloatArray, IntArray, Shape
 from snn_deploy.data.lengths import lengths_in, padded
-from snn_deploy.data.named import as_named, input_name
+from snn_deploy.data.named import as_named, as_row, input_name
 from snn_deploy.data.recordings import binned, is_recorded
 from snn_deploy.data.shapes import check_order, in_shape, turned
 from snn_deploy.data.tensor_files import ENDINGS, load_tensors
@@ -235,7 +235,7 @@ def check_data(
     is_events = training.encoding is Encoding.EVENTS
     name = input_name(training.encoding, arrays)
     truths = arrays
-    arrays = as_named(path, arrays, name)
+    arrays = as_named(path, as_row(path, arrays, training, name), name)
     if (head := training.head) is not None and head.name in truths:
         arrays["y"] = truths[head.name]
     notes = []

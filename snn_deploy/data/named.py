@@ -5,7 +5,8 @@ from pathlib import Path
 
 from snn_deploy.arrays import AnyArray
 from snn_deploy.errors import DataError
-from snn_deploy.ir.inputs import BESIDE, LABELS
+from snn_deploy.ir.graph import Training
+from snn_deploy.ir.inputs import BESIDE, LABELS, in_a_row, listed
 from snn_deploy.ir.stimuli import Encoding
 
 # bytes of events are counts, those of values have 255 for 1: not by the same names
@@ -45,6 +46,40 @@ def as_named(path: Path, arrays: dict[str, AnyArray], name: str) -> dict[str, An
     if labels is not None:
         found["y"] = arrays[labels]
     return found
+
+
+def as_row(
+    path: Path, arrays: dict[str, AnyArray], training: Training, name: str
+) -> dict[str, AnyArray]:
+    """Return arrays in which the several inputs of a network, if it has, are a row.
+
+    Labels keep their names.
+
+    Raises
+    ------
+    DataError
+        If an input is missing or does not fit, or a name is none of a network's.
+    """
+    inputs = training.inputs
+    if not inputs:
+        return arrays
+    known = {*(given.name for given in inputs), *(head.name for head in training.heads)}
+    others = {key: array for key, array in arrays.items() if key not in known}
+    unknown = [key for key in others if key not in BESIDE and key.lower() not in LABELS]
+    if unknown:
+        raise DataError(
+            f"{path}: {', '.join(map(repr, sorted(unknown)))} names no input; the "
+            f"network takes {listed(inputs)}"
+        )
+    recorded = [key for key in arrays if key in known and arrays[key].dtype.names]
+    if recorded:
+        raise DataError(
+            f"{path}: {recorded[0]} is a recording of events, one of {len(inputs)} "
+            f"inputs; bin it into (n, {training.timesteps}, ...), as its network takes"
+        )
+    is_events = training.encoding is Encoding.EVENTS
+    row = in_a_row(str(path), inputs, arrays, is_events=is_events)
+    return {**others, name: row}
 
 
 def _one_of(

@@ -12,6 +12,7 @@ from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.data.data import Data, check_data, check_header, read_data
 from snn_deploy.data.named import input_name
 from snn_deploy.errors import DataError
+from snn_deploy.ir.inputs import listed
 from snn_deploy.ir.quantized import QuantizedGraph
 
 LOOK_S = 0.2  # between two looks into a folder
@@ -75,6 +76,11 @@ def from_pipe(
     """
     training = graph.training
     name = input_name(training.encoding)
+    if training.inputs:
+        raise DataError(
+            f"{PIPE}: arrays of a pipe have no names, and the network takes "
+            f"{listed(training.inputs)}; put .npz files into a folder, and serve that"
+        )
     number = 0
     while pipe.peek(1):
         array = _next_array(pipe, graph.source.shape, is_events=name == "spikes")

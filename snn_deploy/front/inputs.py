@@ -4,7 +4,7 @@ Told by what they can do; torch is not imported.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from snn_deploy.data.data import Data, check_data, load_arrays
 from snn_deploy.data.named import as_named, input_name
 from snn_deploy.data.recordings import is_recorded
 from snn_deploy.errors import DataError
-from snn_deploy.ir.inputs import LABELS
+from snn_deploy.ir.graph import Training
+from snn_deploy.ir.inputs import LABELS, listed
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.stimuli import Encoding
 
@@ -39,7 +40,8 @@ def as_data(x: Any, y: Any, graph: QuantizedGraph) -> Data:
         arrays = _with_labels(arrays, y)
     else:
         path = Path(name)  # stands for a file in messages
-        arrays = _arrays(x, y, name)
+        names = [given.name for given in graph.training.inputs]
+        arrays = _named_arrays(x, y, names) if names else _arrays(x, y, name)
         if name in arrays and is_recorded(arrays[name]):
             _check_sensor(getattr(x, "sensor_size", None), graph.source.shape)
     return check_data(
@@ -51,9 +53,42 @@ def as_data(x: Any, y: Any, graph: QuantizedGraph) -> Data:
     )
 
 
-def check_single(x: AnyArray, graph: QuantizedGraph) -> None:
+def as_batch(given: Sequence[Any], graph: QuantizedGraph) -> Any:
+    """Return what a call of a network is given, one input, as a batch of one.
+
+    Raises
+    ------
+    DataError
+        If there are more arrays than inputs, or they are batches.
+    """
+    training = graph.training
+    if not training.inputs:
+        if len(given) > 1:
+            raise DataError(
+                f"a call is given {len(given)} arrays, the network has one input; give "
+                "all inputs to profile"
+            )
+        one = as_array(given[0])
+        _check_single("x", one, graph.source.shape, training)
+        return [one] if is_recorded(one) else one[np.newaxis]
+    names = [part.name for part in training.inputs]
+    whole = given[0] if len(given) == 1 else given
+    if not isinstance(whole, Mapping):
+        if not isinstance(whole, tuple | list) or len(whole) != len(names):
+            raise DataError(
+                f"a call takes the inputs {listed(training.inputs)}; give as many "
+                "arrays, or a dict of them"
+            )
+        whole = dict(zip(names, whole, strict=True))
+    arrays = {str(name): as_array(array) for name, array in whole.items()}
+    for part in training.inputs:
+        if part.name in arrays:
+            _check_single(part.name, arrays[part.name], part.shape, training)
+    return {name: array[np.newaxis] for name, array in arrays.items()}
+
+
+def _check_single(name: str, x: AnyArray, shape: Shape, training: Training) -> None:
     """Raise a ``DataError`` if ``x`` is a batch, where one input is taken."""
-    shape, training = graph.source.shape, graph.training
     one = (training.timesteps, *shape)
     is_event = training.encoding is Encoding.EVENTS
     forms = [shape, shape[1:]] if len(shape) > 1 and shape[0] == 1 else [shape]
@@ -66,12 +101,12 @@ def check_single(x: AnyArray, graph: QuantizedGraph) -> None:
     if is_batch:
         allowed = one if is_event else f"{shape}, or {one} where it changes"
         is_turned = x.shape[2:] in forms and len(x) == one[0] != x.shape[1]
-        first, whole = "x[0]", "all"
+        first, whole = f"{name}[0]", "all"
         if is_turned:
-            first, whole = "x[:, 0]", "x.swapaxes(0, 1)"
+            first, whole = f"{name}[:, 0]", f"{name}.swapaxes(0, 1)"
         raise DataError(
-            f"x has the shape {x.shape}, and a call takes one input, {allowed}; give "
-            f"one of them, {first}, or {whole} to profile"
+            f"{name} has the shape {x.shape}, and a call takes one input, {allowed}; "
+            f"give one of them, {first}, or {whole} to profile"
         )
 
 
@@ -98,6 +133,72 @@ def _arrays(x: Any, y: Any, name: str) -> dict[str, AnyArray]:
     if labels:
         y = (np.concatenate if is_batched else np.stack)(labels)
     return _with_labels(found, y)
+
+
+def _named_arrays(x: Any, y: Any, names: Sequence[str]) -> dict[str, AnyArray]:
+    """Return the arrays of several inputs, by name, and labels, as in a file."""
+    if not isinstance(x, Mapping) and _are_arrays(x, len(names)):
+        x = dict(zip(names, x, strict=True))
+    if isinstance(x, Mapping):
+        return _with_labels({str(k): as_array(values) for k, values in x.items()}, y)
+    if hasattr(x, "__array__"):
+        raise DataError(
+            f"x is one array, the network takes {', '.join(names)}; give a dict of "
+            "arrays, or as many in that order"
+        )
+    items = [_parted_by_name(item, names) for item in _items(x)]
+    labels = [as_array(label) for _, label in items if label is not None]
+    if not items or (labels and len(labels) != len(items)):
+        raise DataError(f"{len(labels)} of {len(items)} items have a label; give all")
+    is_batched = _comes_in_batches(x)
+    found: dict[str, AnyArray] = {}
+    for name in names:
+        inputs = [mine[name] for mine, _ in items]
+        more = (_of_batches if is_batched else _of_single)(name, inputs)
+        _check_lengths(name, found, more)
+        found |= more
+    if labels:
+        y = (np.concatenate if is_batched else np.stack)(labels)
+    return _with_labels(found, y)
+
+
+def _check_lengths(
+    name: str, found: dict[str, AnyArray], more: dict[str, AnyArray]
+) -> None:
+    """Raise an error if an input lasts for other timesteps than one before it."""
+    mine = more.get("lengths")
+    if mine is not None and not np.array_equal(mine, found.get("lengths", mine)):
+        raise DataError(
+            f"{name}: lasts for other timesteps than the inputs before it; give each "
+            "of them as many"
+        )
+
+
+def _are_arrays(x: Any, n: int) -> bool:
+    """Return whether these are so many arrays, and no items that hold some."""
+    is_row = isinstance(x, list | tuple) and len(x) == n
+    return is_row and all(hasattr(part, "__array__") for part in x)
+
+
+def _parted_by_name(item: Any, names: Sequence[str]) -> tuple[dict[str, AnyArray], Any]:
+    """Return the inputs of an item of a data set or loader, by name, and its label."""
+    label = None
+    if isinstance(item, tuple | list):
+        if len(item) == 2 and isinstance(item[0], Mapping | tuple | list):
+            item, label = item
+        elif len(item) == len(names) + 1:
+            *item, label = item
+    if isinstance(item, Mapping):
+        labels = [key for key in item if str(key).lower() in LABELS]
+        if labels and label is None:
+            label = item[labels[0]]
+        item = [item[name] for name in names if name in item]
+    if not isinstance(item, tuple | list) or len(item) != len(names):
+        raise DataError(
+            f"an item of x holds other inputs than {', '.join(names)}; give "
+            f"(({', '.join(names)}), label), or dicts by these names"
+        )
+    return dict(zip(names, map(as_array, item), strict=True)), label
 
 
 def _with_labels(arrays: dict[str, AnyArray], y: Any) -> dict[str, AnyArray]:

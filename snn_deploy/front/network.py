@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from snn_deploy.artifact import (
     Artifact,
     answering,
@@ -24,12 +22,11 @@ from snn_deploy.convert import write_integers
 from snn_deploy.cutoff.decision import never
 from snn_deploy.cutoff.monitor import decide_inputs
 from snn_deploy.cutoff.rules.rule import Calibration, Settings
-from snn_deploy.data.recordings import is_recorded
 from snn_deploy.errors import CalibrationError, ModelError, TargetError
 from snn_deploy.exporters.c.folder import Sizes
 from snn_deploy.files.writing import packaged_folder
 from snn_deploy.front.exporting import export_c
-from snn_deploy.front.inputs import as_array, as_data, check_single
+from snn_deploy.front.inputs import as_batch, as_data
 from snn_deploy.front.options import check_options, options_of
 from snn_deploy.front.profiled import Profiled
 from snn_deploy.front.progress import Progress, bar
@@ -104,7 +101,7 @@ class Network:
     def _repr_html_(self) -> str:
         return as_html(*network_tables(self.artifact))
 
-    def __call__(self, x: Any) -> Answer:
+    def __call__(self, x: Any, *more: Any) -> Answer:
         """Return the answer to one input, with the cutoff if it is calibrated.
 
         Parameters
@@ -112,10 +109,11 @@ class Network:
         x : array or tensor, (input_shape...)
             As the network was trained: from 0 to 1 or bytes; or spikes
             ``(n_timesteps, input_shape...)``, or a recording of events (x, y, p, t).
+            Of several inputs a dict of them, or the first,
+        *more : array or tensor
+            and the others, in order.
         """
-        one = as_array(x)
-        check_single(one, self.artifact.network.graph)
-        inputs = [one] if is_recorded(one) else one[np.newaxis]
+        inputs = as_batch((x, *more), self.artifact.network.graph)
         found = self.profile(inputs, has_rivals=False, progress=False)
         (row,) = found.rows
         network = self.artifact.network
@@ -222,7 +220,9 @@ class Network:
             input_shape...)`` for a network of events. A torch ``Dataset`` or
             ``DataLoader`` yields inputs and labels; an ``.npz``, ``.pt`` or dict holds
             ``x`` or ``spikes``, and ``y``, and ``lengths`` where inputs differ in
-            timesteps, as those of a list may. Recordings, arrays with the fields x, y,
+            timesteps, as those of a list may. Of a network of several inputs, a dict
+            or file by their names, a tuple, or items ((image, sound), label).
+            Recordings, arrays with the fields x, y,
             p and t, are sorted into timesteps.
         y : array or tensor, (n,) or (n, n_outputs), optional
             Labels, or rows with a single 1; or floats: values that the outputs should

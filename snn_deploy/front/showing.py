@@ -1,6 +1,8 @@
 """The table of a compiled network."""
 
 from snn_deploy.artifact import Artifact
+from snn_deploy.ir.graph import Training
+from snn_deploy.ir.inputs import listed
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.showing import Table
 
@@ -39,11 +41,17 @@ def network_tables(artifact: Artifact) -> list[Table]:
             columns=("layer", "shape", "neurons", "neurocores", "weights"),
             rows=rows,
             notes=(
+                *_inputs(graph.training),
                 f"{len(graph.changes)} lossy steps{f' ({kinds})' if kinds else ''}",
                 stops,
             ),
         )
     ]
+
+
+def _inputs(training: Training) -> list[str]:
+    """Return what the network is given, where these are several inputs."""
+    return [f"inputs: {listed(training.inputs)}"] if training.inputs else []
 
 
 def _n_cores(network: MappedNetwork, population: str) -> int:

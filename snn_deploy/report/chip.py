@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from snn_deploy.arrays import IntArray
+from snn_deploy.ir.inputs import listed
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore
 from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.quantized import (
@@ -51,6 +52,8 @@ def _semantics(graph: QuantizedGraph) -> Html:
     training, readout = graph.training, graph.readout
     per_spike = "spikes counted" if readout.spikes else "voltage"
     shape = shape_text(graph.source.shape)
+    if training.inputs:
+        shape += f": {listed(training.inputs)}, in a row"
     lines = (
         f"Input, layer {graph.source.name} ({shape}): encoding "
         f"{training.encoding.value}, values up to {graph.source.largest_value} in a "

@@ -16,8 +16,9 @@ from snn_deploy.exporters.c.decision import StopRule
 from snn_deploy.exporters.c.layout import CLayout
 from snn_deploy.exporters.c.neurons import LayerCode
 from snn_deploy.exporters.c.tables import CTable, in_comment, limits
-from snn_deploy.ir.graph import Functional
+from snn_deploy.ir.graph import Functional, Training
 from snn_deploy.ir.heads import HeadKind
+from snn_deploy.ir.inputs import with_places
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.stimuli import Encoding
 from snn_deploy.ir.synapses import SparseSynapses
@@ -290,18 +291,15 @@ class CProgram:
         return {
             "INPUT_TYPE": layout.input_type,
             "INPUT_MEANING": f"{low} to {largest}",
-            "INPUT_SHAPE": " x ".join(map(str, layout.source.model_shape)),
+            "INPUT_SHAPE": " x ".join(map(str, layout.source.model_shape))
+            + _inputs(graph.training),
             "OUTPUT_MEANING": how,
             "BIAS_PARAMETER": ", const int16_t *bias" if has_bias else "",
             "BIAS_ARGUMENT": ", bias" if has_bias else "",
             "BIAS": ", vector_biases[i]" if has_bias else "",
             "BIAS_MEANING": _BIAS if has_bias else "",
             "USE_BIAS": ", bias" if has_bias else "",
-            "ENCODING": _ENCODINGS[graph.training.encoding].format(
-                *graph.training.input_range,
-                scale=graph.training.input_scale,
-                offset=graph.training.input_offset,
-            ),
+            "ENCODING": _encoding(graph.training),
             "HEADS": "\n".join(_heads(graph)),
             "RULE": self.decision.words,
             "DECIDE_INPUT": "SNN_INPUTS values, the same at every timestep"
@@ -310,6 +308,30 @@ class CProgram:
             "ROW": "" if self.is_constant else " + t * SNN_INPUTS",
             "ADVANCE": "" if self.is_constant else "\n        input += SNN_INPUTS;",
         }
+
+
+def _inputs(training: Training) -> str:
+    """Return where several inputs lie, and what range data of them have."""
+    if not training.inputs:
+        return ""
+    is_direct = training.encoding is Encoding.DIRECT
+    each = (
+        f"{places.start} to {places.stop - 1}: {in_comment(given.name)} "
+        + " x ".join(map(str, given.shape))
+        + (f", from {given.low:g} to {given.high:g}" if is_direct else "")
+        for given, places in with_places(training.inputs)
+    )
+    return f" ({'; '.join(each)})"
+
+
+def _encoding(training: Training) -> str:
+    if training.inputs and training.encoding is Encoding.DIRECT:
+        return "What data hold in that range of theirs is 0 to 255."
+    return _ENCODINGS[training.encoding].format(
+        *training.input_range,
+        scale=training.input_scale,
+        offset=training.input_offset,
+    )
 
 
 def _heads(graph: QuantizedGraph) -> Iterator[str]:
