@@ -8,6 +8,7 @@ import numpy as np
 from snn_deploy.arrays import AnyArray, Shape
 from snn_deploy.errors import DataError
 from snn_deploy.ir.graph import Training
+from snn_deploy.ir.inputs import fitting
 from snn_deploy.ir.stimuli import Encoding
 
 
@@ -19,10 +20,10 @@ def in_shape(
     Of values; those of events always are.
     """
     is_events = training.encoding is Encoding.EVENTS
-    constant = None if is_events else _fitting(x, 1, input_shape)
+    constant = None if is_events else fitting(x, 1, input_shape)
     if constant is not None:
         return constant, False
-    found = _fitting(x, 2, input_shape)
+    found = fitting(x, 2, input_shape)
     if found is not None:
         return found, not is_events
     shown = ", ".join(map(str, input_shape))
@@ -66,18 +67,3 @@ def turned(name: str, x: AnyArray | None = None, timesteps: int = 0) -> str:
         return ""
     line = f"np.swapaxes({name}, 0, 1)"
     return f"; inputs come first, then timesteps: if it is the other way, give {line}"
-
-
-def _fitting(x: AnyArray, axis: int, input_shape: Shape) -> AnyArray | None:
-    """Return inputs, whose own shape begins at ``axis``, in that of the network.
-
-    Maps of height 1 may be rows of several channels, images of one channel lack it.
-    """
-    forms = [input_shape]
-    if len(input_shape) == 3 and input_shape[1] == 1:
-        forms.append((input_shape[0], input_shape[2]))
-    if len(input_shape) == 3 and input_shape[0] == 1 and axis == 1:
-        forms.append(input_shape[1:])
-    if x.shape[axis:] not in forms or x.ndim < axis:
-        return None
-    return x.reshape(*x.shape[:axis], *input_shape)

@@ -124,14 +124,14 @@ def in_a_row(
             f"{', '.join(sorted(arrays)) or 'nothing'}; the network takes "
             f"{listed(inputs)}"
         )
-    found = [arrays[given.name] for given in inputs]
-    has_time = [
-        _has_time(where, given, array, is_events=is_events)
-        for given, array in zip(inputs, found, strict=True)
+    pairs = [
+        _fitted(where, given, arrays[given.name], is_events=is_events)
+        for given in inputs
     ]
-    for what, axis, told in (("inputs", 0, found), ("timesteps", 1, found)):
-        pairs = zip(inputs, told, has_time, strict=True)
-        counts = {g.name: a.shape[axis] for g, a, timed in pairs if timed or not axis}
+    found, has_time = [x for x, _ in pairs], [timed for _, timed in pairs]
+    for what, axis in (("inputs", 0), ("timesteps", 1)):
+        all_of = zip(inputs, found, has_time, strict=True)
+        counts = {g.name: a.shape[axis] for g, a, timed in all_of if timed or not axis}
         if len({*counts.values()}) > 1:
             each = ", ".join(f"{name} {count}" for name, count in counts.items())
             raise DataError(
@@ -157,14 +157,31 @@ def in_a_row(
     return np.concatenate(rows, axis=-1)
 
 
-def _has_time(
+def fitting(x: AnyArray, axis: int, input_shape: Shape) -> AnyArray | None:
+    """Return inputs, whose own shape begins at ``axis``, in that of the network.
+
+    Maps of height 1 may be rows of several channels, images of one channel lack it.
+    """
+    forms = [input_shape]
+    if len(input_shape) == 3 and input_shape[1] == 1:
+        forms.append((input_shape[0], input_shape[2]))
+    if len(input_shape) == 3 and input_shape[0] == 1 and axis == 1:
+        forms.append(input_shape[1:])
+    if x.shape[axis:] not in forms or x.ndim < axis:
+        return None
+    return x.reshape(*x.shape[:axis], *input_shape)
+
+
+def _fitted(
     where: str, given: NamedInput, array: AnyArray, *, is_events: bool
-) -> bool:
-    """Return whether an array has an axis of timesteps; raise if it does not fit."""
-    if array.shape[1:] == given.shape and array.ndim and not is_events:
-        return False
-    if array.shape[2:] == given.shape and array.ndim >= 2:
-        return True
+) -> tuple[AnyArray, bool]:
+    """Return an input in its shape, and whether it has an axis of timesteps."""
+    still = None if is_events else fitting(array, 1, given.shape)
+    if still is not None:
+        return still, False
+    found = fitting(array, 2, given.shape)
+    if found is not None:
+        return found, True
     sizes = ", ".join(map(str, given.shape))
     forms = f"(n, timesteps, {sizes})"
     if not is_events:

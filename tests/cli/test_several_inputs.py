@@ -227,3 +227,13 @@ def test_commands_take_data_by_name(
     assert summary["all_timesteps"]["accuracy"] > 0.9
     answers = [json.loads(line) for line in served.out.splitlines()]
     assert [answer["label"] for answer in answers] == data["y"].tolist()
+
+
+def test_the_header_of_the_c_says_where_each_input_lies(
+    network: sd.Network, tmp_path: Path
+) -> None:
+    network.to_c(tmp_path / "c")
+
+    for name in ("snn.h", "README.md"):
+        text = (tmp_path / "c" / name).read_text(encoding="utf-8")
+        assert "24 (0 to 15: image 1 x 4 x 4, from 0 to 1; 16 to 23: sound 8," in text
