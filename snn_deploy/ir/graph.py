@@ -149,6 +149,11 @@ class Training:
                 f"input_range is {self.input_low:g} to {self.input_high:g} beside "
                 f"{len(self.inputs)} inputs, each with its own; leave it out"
             )
+        if self.inputs and self.encoding is Encoding.BIAS:
+            raise ModelError(
+                f"encoding is 'bias', which is for one input, not {len(self.inputs)}; "
+                "take another"
+            )
         names = {given.name for given in self.inputs}
         if both := names & {head.name for head in self.heads}:
             raise ModelError(

@@ -231,6 +231,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"input_range": {"sound": (-1, 1)}, "encoding": "events"},
         "encoding 'events' has none",
     ),
+    "bias": ({"encoding": "bias"}, "is for one input, not 2"),
     "head": ({"heads": ["sound"]}, "sound: is an input and a head"),
     "examples": ({"example_inputs": [np.zeros((3, 12))]}, "give a dict of arrays"),
 }
