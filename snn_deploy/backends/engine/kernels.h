@@ -6,6 +6,8 @@
 #include "update.h"
 #include "dense.h"
 #include "scatter.h"
+#include "causes.h"
+#include "causes.h"
 
 namespace engine {
 namespace {
@@ -88,7 +90,7 @@ void count(const Sets& sets, const uint8_t* bits, int32_t* counts, int step) {
       memcpy(&word, bits + 8 * (ptrdiff_t)sets.words[i], sizeof word);
       n += __builtin_popcountll(word & sets.masks[i]);
     }
-    counts[set * (ptrdiff_t)step] += n;
+    counts[sets.numbers[set] * (ptrdiff_t)step] += n;
   }
 }
 

@@ -5,6 +5,6 @@
 namespace engine {
 
 const Kernels kAvx2Kernels = {"avx2", advance, sum, sum_dense, mark,
-                              scatter,  count,   find, begin};
+                              scatter,  count,   tally, find, begin};
 
 }  // namespace engine

@@ -5,6 +5,6 @@
 namespace engine {
 
 const Kernels kAvx512Kernels = {"avx512", advance, sum, sum_dense, mark,
-                                scatter,  count,   find, begin};
+                                scatter,  count,   tally, find, begin};
 
 }  // namespace engine

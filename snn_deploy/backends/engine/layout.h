@@ -151,13 +151,28 @@ struct Scatter {
   int dilation_y, dilation_x, groups, group_in, group_out;
 };
 
-// Sets of neurons: those of set i are masks of words of 64 neurons, starts[i] to
-// starts[i + 1].
+// Sets of neurons, with numbers: those of set i are masks of words of 64 neurons,
+// starts[i] to starts[i + 1].
 struct Sets {
   int n;
-  const int32_t *starts, *words;
+  const int32_t *numbers, *starts, *words;
   const uint64_t* masks;
 };
+
+// What spikes cause, added to columns. Words of 64 neurons that cause the same, place by
+// place, are a group, of at most kMostWords: how often each place spikes is counted in 8
+// bits, and then multiplied.
+struct Causes {
+  int n_groups;
+  const int32_t *starts, *words;  // of each group
+  // Each spike of a group causes the same amount,
+  const int32_t *same_starts, *same_columns, *same_amounts;
+  // or another one for each of the 64 places.
+  const int32_t *other_starts, *other_columns, *other_places;
+  const int16_t* amounts;  // places: where the 64 begin
+};
+
+constexpr int kMostWords = 255;
 
 struct Kernels {
   const char* name;
@@ -176,8 +191,10 @@ struct Kernels {
   // Adds what one spike causes.
   void (*scatter)(const Scatter& scatter, int32_t neuron, int32_t value, int32_t* sums,
                   uint8_t* reached);
-  // Adds to counts[i * step] how many neurons of set i have their bit set.
+  // Adds to counts[i * step] how many neurons of set number i have their bit set.
   void (*count)(const Sets& sets, const uint8_t* bits, int32_t* counts, int step);
+  // Adds what the neurons cause that have their bit set.
+  void (*tally)(const Causes& causes, const uint8_t* bits, int32_t* counts);
   // The events of an input with one channel per pixel or one pixel; returns how many.
   int (*find)(const int32_t* values, int n, int32_t* neurons, bool* are_ones);
   // Where the events of each pixel begin, of an input with one channel.

@@ -1,6 +1,7 @@
 #include "network.h"
 
 #include "direct.h"
+#include "groups.h"
 
 #include <algorithm>
 #include <stdexcept>
@@ -17,7 +18,6 @@ constexpr int kLargest = 1 << 30;  // of a bias, or of a threshold under 0
 constexpr int kMostShift = 19;     // of the bias of an input, up to 4095
 
 constexpr int kMostColumns = 1 << 28;
-constexpr int kNeuronsOfPart = 8;  // as many as 8 cost about as much as a spike
 
 void require(bool holds, const std::string& message) {
   if (!holds) throw std::invalid_argument(message);
@@ -98,8 +98,10 @@ Partition partition_of(const std::vector<int32_t>& set_of, int n_sets) {
   }
   Partition found;
   found.starts.push_back(0);
-  for (const std::vector<Part>& own : parts) {
-    for (const Part& part : own) {
+  for (int set = 0; set < n_sets; ++set) {
+    if (parts[set].empty()) continue;
+    found.numbers.push_back(set);
+    for (const Part& part : parts[set]) {
       found.words.push_back(part.word);
       found.masks.push_back(part.mask);
     }
@@ -325,13 +327,12 @@ Counting::Counting(const Network& network, std::vector<int32_t> cores,
       require(kind >= 0 && kind < n_kinds, "a neuron is of no kind");
     for (int32_t column : tally.columns)
       require(column >= 0 && column < columns.n, "a count has no column");
+    tally.groups = groups_of(tally);
     if (i == 0) continue;
     require(tally.core_of.size() == size, "a neurocore is needed for every neuron");
     for (int32_t core : tally.core_of)
       require(core >= -1 && core < n_cores, "a neuron lies on no neurocore");
     tally.by_core = partition_of(tally.core_of, n_cores);
-    tally.by_kind = partition_of(tally.kind_of, n_kinds);
-    if (tally.by_kind.words.size() > size / kNeuronsOfPart) tally.by_kind = {};
   }
 }
 

@@ -69,14 +69,25 @@ struct Projection {
   Scatter scatter;
 };
 
-// Sets of neurons with the memory that holds them.
+// Sets of neurons with the memory that holds them; none is empty.
 struct Partition {
-  std::vector<int32_t> starts, words;
+  std::vector<int32_t> numbers, starts, words;
   std::vector<uint64_t> masks;
 
   Sets sets() const {
-    return {(int)starts.size() - 1, starts.data(), words.data(), masks.data()};
+    return {(int)numbers.size(), numbers.data(), starts.data(), words.data(),
+            masks.data()};
   }
+};
+
+// Causes with the memory that holds them.
+struct Groups {
+  std::vector<int32_t> starts, words, same_starts, same_columns, same_amounts,
+      other_starts, other_columns, other_places;
+  Aligned<int16_t> amounts;
+
+  bool is_empty() const { return words.empty(); }
+  Causes causes() const;
 };
 
 // What the chip does for one spike, by kinds of neurons, and where neurons lie.
@@ -86,7 +97,7 @@ struct Tally {
   std::vector<int32_t> columns;
   std::vector<int32_t> amounts;
   std::vector<int32_t> core_of;  // of each neuron, -1: padding; empty for the input
-  Partition by_kind;  // empty where following each spike is faster, and for the input
+  Groups groups;  // the same; empty where following each spike is faster
   Partition by_core;
 };
 

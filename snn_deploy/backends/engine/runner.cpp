@@ -72,6 +72,7 @@ Runner::Runner(const Network& network, const Kernels& kernels, const Counting* c
     for (const Tally& tally : counting->tallies)
       most_kinds = std::max(most_kinds, tally.starts.size() - 1);
   of_kind_.resize(most_kinds);
+  input_bits_.resize(((size_t)size_of(network.source) + 63) / 64 * sizeof(uint64_t));
 }
 
 // Which projections are summed directly depends on whether the input is constant.
@@ -98,6 +99,7 @@ void Runner::start(const Input& input, int32_t* counts) {
   input_ = input;
   counts_ = counts;
   timestep_ = 0;
+  counted_input_.clear();
   if (!is_sorted) sort_projections();
   for (size_t i = 0; i < live_.size(); ++i) {
     const Population& population = network_.populations[i];
@@ -107,6 +109,7 @@ void Runner::start(const Input& input, int32_t* counts) {
     if (counts) {
       live.busy = population.busy;
       live.biased = population.biased;
+      live.held.clear();
     }
     live.n_spikes = 0;
     use_bias(population, live);
@@ -192,6 +195,10 @@ void Runner::hold(int local, int last) {
     int chip_timestep = local + network_.populations[i].offset;
     if (chip_timestep > last) continue;
     Live& live = live_[i];
+    if (live.later.empty() && local > network_.n_timesteps + 1) {
+      count_held(i, chip_timestep - 1 + running_on());
+      continue;
+    }
     live.reached = live.busy;
     live.busy = live.biased;
     addends_.clear();

@@ -64,6 +64,7 @@ class Runner {
     int n_spikes;
     std::vector<DirectInput> inputs;
     std::vector<int> later;  // projections into it that are not summed directly
+    std::vector<int32_t> held;  // neurons kept busy at rest, by neurocore; or empty
   };
   struct Sums {  // of a constant input
     Aligned<int32_t> sums;
@@ -97,7 +98,10 @@ class Runner {
   // From the row of a chip timestep to that of what is beyond its last timestep in it.
   int running_on() const { return network_.depth() + network_.lag; }
   void count_spikes(int sender, int row);
+  void count_singly(int sender, int32_t* counts);
+  const uint8_t* spiked_by(int sender);
   void count_updates(int index, int row);
+  void count_held(int index, int row);
   const Spikes& spikes_of(int sender) const {
     return sender < 0 ? input_spikes_ : live_[sender].spikes;
   }
@@ -119,6 +123,8 @@ class Runner {
   size_t behind_ = 0;  // sums that are written behind the end of a row
   std::vector<Addend> addends_;
   std::vector<int32_t> of_kind_;
+  std::vector<uint8_t> input_bits_;     // of its spikes, where they are counted
+  std::vector<int32_t> counted_input_;  // what a constant input causes, or empty
 };
 
 }  // namespace engine

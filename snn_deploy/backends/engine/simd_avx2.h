@@ -96,6 +96,40 @@ struct Simd {
     return _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i*)p));
   }
 
+  // Counts bits by their place in a word, up to 255 of each.
+  struct Counter {
+    __m256i low = _mm256_setzero_si256(), high = _mm256_setzero_si256();
+
+    void add(uint64_t word) {
+      low = _mm256_sub_epi8(low, spread((uint32_t)word));
+      high = _mm256_sub_epi8(high, spread((uint32_t)(word >> 32)));
+    }
+    // the sum of all, each times its amount, none of which is under 0
+    int32_t times(const int16_t* amounts) const {
+      I32 sum = _mm256_setzero_si256();
+      __m128i quarters[4] = {
+          _mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1),
+          _mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1)};
+      for (int i = 0; i < 4; ++i)
+        sum = Simd::add(sum, products(_mm256_cvtepu8_epi16(quarters[i]),
+                                      load_pairs(amounts + 16 * i)));
+      int32_t lanes[kLanes], total = 0;
+      store(lanes, sum);
+      for (int32_t lane : lanes) total += lane;
+      return total;
+    }
+
+   private:
+    // -1 in each byte whose bit is set
+    static __m256i spread(uint32_t bits) {
+      const __m256i bytes = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202,
+                                               0x0303030303030303);
+      const __m256i places = _mm256_set1_epi64x((long long)0x8040201008040201);
+      __m256i found = _mm256_shuffle_epi8(set((int32_t)bits), bytes);
+      return _mm256_cmpeq_epi8(_mm256_and_si256(found, places), places);
+    }
+  };
+
   // Writes first + i for each bit i; returns how many.
   static int emit(uint64_t bits, int32_t first, int32_t* out) {
     int n = 0;

@@ -85,6 +85,23 @@ struct Simd {
     return _mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i*)p));
   }
 
+  // Counts bits by their place in a word, up to 255 of each.
+  struct Counter {
+    __m512i of = _mm512_setzero_si512();
+
+    void add(uint64_t word) {
+      of = _mm512_mask_add_epi8(of, word, of, _mm512_set1_epi8(1));
+    }
+    // the sum of all, each times its amount, none of which is under 0
+    int32_t times(const int16_t* amounts) const {
+      I32 low = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(of));
+      I32 high = _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(of, 1));
+      low = products(low, load_pairs(amounts));
+      high = products(high, load_pairs(amounts + 32));
+      return _mm512_reduce_add_epi32(_mm512_add_epi32(low, high));
+    }
+  };
+
   // Writes first + i for each bit i; returns how many.
   static int emit(uint64_t bits, int32_t first, int32_t* out) {
     __m512i found = _mm512_maskz_compress_epi8(bits, _mm512_load_si512(kBytes.of));

@@ -99,6 +99,21 @@ struct Simd {
     return __builtin_convertvector(read<Half>(p), I32);
   }
 
+  // Counts bits by their place in a word, up to 255 of each.
+  struct Counter {
+    uint8_t of[64] = {};
+
+    void add(uint64_t word) {
+      for (int i = 0; i < 64; ++i) of[i] = (uint8_t)(of[i] + (word >> i & 1));
+    }
+    // the sum of all, each times its amount, none of which is under 0
+    int32_t times(const int16_t* amounts) const {
+      int32_t total = 0;
+      for (int i = 0; i < 64; ++i) total += of[i] * amounts[i];
+      return total;
+    }
+  };
+
   // Writes first + i for each bit i; returns how many.
   static int emit(uint64_t bits, int32_t first, int32_t* out) {
     int n = 0;

@@ -69,18 +69,26 @@ struct Row {
   }
 };
 
-// Which neurons of a vector leave the range from the first to the last value.
-inline int n_outside(Simd::I32 values, int32_t first, int32_t last) {
-  uint32_t over = Simd::bits(Simd::greater(values, Simd::set(last)));
-  return __builtin_popcount(over | Simd::bits(Simd::greater(Simd::set(first), values)));
+// Counts the neurons of a vector that leave the range from the first to the last value;
+// hardly ever one does.
+inline void add_outside(Simd::I32 values, int32_t first, int32_t last, int32_t* count) {
+  uint32_t outside = Simd::bits(Simd::greater(values, Simd::set(last))) |
+                     Simd::bits(Simd::greater(Simd::set(first), values));
+  if (__builtin_expect(outside != 0, 0)) *count += __builtin_popcount(outside);
 }
 
 // Counts the currents that wrap: those of sums over 2^18 always do.
-inline int n_wraps(Simd::I32 sums, Simd::I32 kept) {
+template <bool keeps_current>
+inline void add_wraps(Simd::I32 sums, Simd::I32 kept, int32_t* count) {
+  if (!keeps_current) {
+    constexpr int32_t kMost = 1 << (kStateBits - kInputShift - 1);
+    add_outside(sums, 1 - kMost, kMost, count);
+    return;
+  }
   const Simd::I32 most = Simd::set(1 << (kStateBits - kInputShift));
   sums = Simd::max(Simd::min(sums, most), Simd::sub(Simd::zero(), most));
   Simd::I32 current = Simd::add(Simd::left(sums, kInputShift), kept);
-  return n_outside(current, -kVoltageLimit, kVoltageLimit + 1);
+  add_outside(current, -kVoltageLimit, kVoltageLimit + 1, count);
 }
 
 // Updates a vector of neurons, the first of which is `first` of its row; with the mark of
@@ -96,14 +104,15 @@ inline void update(const Loaded& of, const Row& row, int first, int32_t mark) {
     kept = Simd::decay(Simd::load(state.current + first), of.current_keep);
     current = Simd::add(current, kept);
   }
-  if (is_watched) row.limited[1] += n_wraps(Simd::load(row.sums + first), kept);
+  if (is_watched)
+    add_wraps<keeps_current>(Simd::load(row.sums + first), kept, row.limited + 1);
   // into (-2^23, 2^23], here still larger by 2^23 - 1; it may have wrapped at 2^32
   current = Simd::band(Simd::add(current, half), Simd::set((1 << kStateBits) - 1));
   if (keeps_current) Simd::store(state.current + first, Simd::sub(current, half));
 
   Simd::I32 voltage = Simd::add(Simd::decay(before, of.voltage_keep), of.bias_less_half);
   voltage = Simd::add(voltage, current);
-  if (is_watched) row.limited[0] += n_outside(voltage, -kVoltageLimit, kVoltageLimit);
+  if (is_watched) add_outside(voltage, -kVoltageLimit, kVoltageLimit, row.limited);
   voltage = Simd::max(Simd::min(voltage, half), of.lowest);
   Simd::Mask spikes = Simd::greater(voltage, of.threshold);
   if (resets == kToZero) {
