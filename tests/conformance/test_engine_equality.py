@@ -26,9 +26,10 @@ from snn_deploy.cutoff.rules.topk import topk
 from snn_deploy.ir.graph import Training
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.neurons import Reset
-from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.ir.quantized import Projection, QuantizedGraph
 from snn_deploy.ir.reference import Simulation
 from snn_deploy.ir.stimuli import Encoding, Stimulus
+from snn_deploy.ir.synapses import ConvSynapses
 from tests.build import dense, integers, population, trains
 from tests.conformance.networks import ROOMY, Case, cases, mapped
 from tests.conformance.tally import TALLY, examples
@@ -187,6 +188,50 @@ def test_neurons_that_rest_are_updated_for_a_bias_or_a_late_spike() -> None:
     late = found.activity.run_on_cores
     assert late[..., UPDATE].tolist() == [[0, 0], [1, 1], [0, 1], [2, 2], [0, 1]]
     assert late.sum() == late[..., UPDATE].sum()
+
+
+@pytest.mark.parametrize("n_channels", [64, 20])
+@pytest.mark.parametrize("is_constant", [True, False])
+@pytest.mark.parametrize("reads_zeros", [True, False])
+def test_engine_counts_layers_of_many_pixels(
+    n_channels: int, is_constant: bool, reads_zeros: bool
+) -> None:
+    """Over 255 words of 64 neurons do the same; unless zeros are not read."""
+    draw = np.random.default_rng(n_channels)
+    shape = (n_channels, 24, 24)
+    kernels = 2 * draw.integers(-2, 3, (n_channels, 2, 3, 3))
+    pointwise = 2 * draw.integers(-2, 3, (n_channels, n_channels, 1, 1))
+    layers = [population(name, shape, threshold=np.array(1)) for name in "ab"]
+    links = [
+        Projection(
+            name=source + target,
+            source=source,
+            target=target,
+            synapses=ConvSynapses(
+                weights=weights,
+                stride=(1, 1),
+                padding=(weights.shape[2] // 2,) * 2,
+                dilation=(1, 1),
+                groups=1,
+            ),
+            exponent=0,
+        )
+        for source, target, weights in (("input", "a", kernels), ("a", "b", pointwise))
+    ]
+    training = Training(timesteps=3, encoding=Encoding.RATE)
+    graph = integers(layers, links, shape=(2, 24, 24), training=training)
+    network = mapped(retime(graph, ROOMY), reads_zeros=reads_zeros)
+    stimuli = trains(2, 3, (2, 24, 24))
+    if is_constant:
+        stimuli = [Stimulus(values=s.values[:1], is_constant=True) for s in stimuli]
+    wanted = list(run_inputs(Reference(network), network, enumerate(stimuli), never))
+
+    program = CpuProgram(network)
+    for program.engine in engines(network, stimuli):
+        check_equal(
+            list(run_inputs(program, network, enumerate(stimuli), never)), wanted
+        )
+    assert min(result.activity.total("fire") for result in wanted) > 1000
 
 
 def check_equal(found: Sequence[RunResult], wanted: Sequence[RunResult]) -> None:
