@@ -16,8 +16,8 @@ from snn_deploy.arrays import IntArray, n_neurons, read_only
 from snn_deploy.chip.neurocore import NeurocoreLimits
 from snn_deploy.chip.target import Target
 from snn_deploy.errors import PassError
+from snn_deploy.ir.counted import counted
 from snn_deploy.ir.quantized import QuantizedGraph
-from snn_deploy.ir.synapses import counted
 from snn_deploy.names import shown
 
 Chip = tuple[int, int]  # column and row on the board

@@ -35,9 +35,9 @@ class Node:
             value = getattr(self, item.name)
             if isinstance(value, np.ndarray | np.generic):
                 is_open = item.name in self.may_be_infinite
-                is_bad = np.isnan(value) if is_open else ~np.isfinite(value)
-                if is_bad.any():
-                    n_bad = int(np.count_nonzero(is_bad))
+                is_good = ~np.isnan(value) if is_open else np.isfinite(value)
+                if not is_good.all():
+                    n_bad = int(is_good.size - np.count_nonzero(is_good))
                     raise ModelError(
                         f"{self.name}: {item.name} holds {n_bad} values that are no "
                         "finite number; the training has diverged, export another "

@@ -247,8 +247,8 @@ class Projection:
             ("the delay", self.delay, 0, LARGEST_DELAY),
             ("a delay of an axon", self.axon_delay, 0, LARGEST_DELAY),
         ):
-            wrong = np.extract((values < low) | (values > high), values)
-            if wrong.size:
+            if np.min(values, initial=low) < low or np.max(values, initial=high) > high:
+                wrong = np.extract((values < low) | (values > high), values)
                 raise PassError(
                     f"{self.name}: {what} is {wrong[0]}, allowed is {low} to {high}"
                 )
@@ -381,7 +381,14 @@ class QuantizedGraph:
 
     def projections_into(self, population: Population) -> tuple[Projection, ...]:
         """Return the projections that end at ``population``."""
-        return tuple(p for p in self.projections if p.target == population.name)
+        return self._into.get(population.name, ())
+
+    @cached_property
+    def _into(self) -> dict[str, tuple[Projection, ...]]:
+        found: dict[str, tuple[Projection, ...]] = {}
+        for projection in self.projections:
+            found[projection.target] = (*found.get(projection.target, ()), projection)
+        return found
 
     @property
     def readout(self) -> Population:

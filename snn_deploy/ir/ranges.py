@@ -195,10 +195,9 @@ def _part(
 ) -> Range:
     """Return that of the spikes of one sender."""
     synapses, spike = projection.synapses, graph.largest_spike(projection.source)
-    weights = synapses.weights
     low, high = (
-        shift(synapses.sums_onto(part) * spike, projection.exponent)
-        for part in (np.minimum(weights, 0), np.maximum(weights, 0))
+        shift(synapses.sums_of(part) * spike, projection.exponent)
+        for part in (lambda w: np.minimum(w, 0), lambda w: np.maximum(w, 0))
     )
     n_positions = population.size // len(low)
     if (

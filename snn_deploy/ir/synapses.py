@@ -7,14 +7,23 @@ the kind, but where weights are laid out for a machine or a file.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from scipy import sparse
 
-from snn_deploy.arrays import AnyArray, BoolArray, IntArray, Shape, n_neurons, read_only
+from snn_deploy.arrays import (
+    AnyArray,
+    BoolArray,
+    IntArray,
+    Shape,
+    n_neurons,
+    read_only,
+    row_blocks,
+)
 from snn_deploy.errors import PassError
 from snn_deploy.ir.convolve import Convolution
+from snn_deploy.ir.counted import along_both, counted, product
 
 Summing = Callable[[AnyArray], AnyArray]  # spikes of a batch to their sums
 Reaching = Callable[[AnyArray], BoolArray]  # spikes of a batch to where they go
@@ -60,7 +69,15 @@ class _Synapses(ABC):
     @property
     def largest_sum(self) -> int:
         """The largest sum of weights onto one neuron, by magnitude."""
-        return int(self.sums_onto(np.abs(self.weights)).max(initial=0))
+        return int(self.sums_of(np.abs).max(initial=0))
+
+    def sums_of(self, function: Callable[[IntArray], IntArray]) -> IntArray:
+        """Return the sums of a function of each weight, by target neuron or channel."""
+        blocks = [
+            self.sums_onto(function(self.weights[rows]))
+            for rows in row_blocks(self.weights)
+        ]
+        return np.concatenate([np.zeros(0, np.int64), *blocks])
 
     @property
     @abstractmethod
@@ -166,6 +183,12 @@ class DenseSynapses(_Synapses):
     def fan_ins(self, shape: Shape) -> IntArray:
         return np.full(len(self.weights), self.fan_in)
 
+    def fan_outs(self, shape: Shape) -> IntArray:
+        return np.full(self.fan_in, len(self.weights))
+
+    def effective_fan_outs(self, shape: Shape) -> IntArray:
+        return np.asarray(np.count_nonzero(self.weights, axis=0))
+
     def sums_onto(self, values: IntArray) -> IntArray:
         sums: IntArray = values.sum(axis=1)
         return sums
@@ -178,7 +201,7 @@ class DenseSynapses(_Synapses):
         self, places: IntArray, n_places: int, shape: Shape
     ) -> sparse.csr_array:
         per_place = np.bincount(places, minlength=n_places)[np.newaxis]
-        return _product(np.ones((self.fan_in, 1), np.int64), per_place)
+        return product(np.ones((self.fan_in, 1), np.int64), per_place)
 
     def _effective_read_on(
         self, places: IntArray, n_places: int, shape: Shape
@@ -293,12 +316,12 @@ class ConvSynapses(Convolution, _Synapses):
     def sums_from(self, values: IntArray, shape: Shape) -> IntArray:
         groups = values.reshape(self.groups, -1, *values.shape[1:])
         kernels = groups.sum(axis=1).reshape(shape[0], *self.kernel)
-        return _along_both(kernels, *self._meetings(shape)).reshape(-1)
+        return along_both(kernels, *self._meetings(shape)).reshape(-1)
 
     def read_on(
         self, places: IntArray, n_places: int, shape: Shape
     ) -> sparse.csr_array:
-        windows = _product(*self.taps(shape))  # (positions, target positions)
+        windows = product(*self.taps(shape))  # (positions, target positions)
         n_positions = windows.shape[1]
         positions = np.arange(places.size) % n_positions
         found = []
@@ -368,7 +391,7 @@ class ConvSynapses(Convolution, _Synapses):
         def reached(spikes: AnyArray) -> BoolArray:
             n = len(spikes) * self.groups
             groups = spikes.reshape(n, shape[0] // self.groups, *shape[1:])
-            hit = _along_both(np.any(groups, axis=1), rows, columns)
+            hit = along_both(np.any(groups, axis=1), rows, columns)
             maps = hit.reshape(len(spikes), self.groups, -1)
             return np.repeat(maps, per_group, axis=1).reshape(len(spikes), -1)
 
@@ -416,6 +439,9 @@ class SparseSynapses(_Synapses):
     def fan_ins(self, shape: Shape) -> IntArray:
         return np.bincount(self.targets, minlength=self.size[0])
 
+    def sums_of(self, function: Callable[[IntArray], IntArray]) -> IntArray:
+        return self.sums_onto(function(self.weights))
+
     def sums_onto(self, values: IntArray) -> IntArray:
         return _added(values, self.targets, self.size[0])
 
@@ -459,36 +485,3 @@ def _added(values: IntArray, positions: IntArray, size: int) -> IntArray:
     sums = np.zeros(size, np.int64)
     np.add.at(sums, positions, values)
     return sums
-
-
-def _along_both(
-    values: AnyArray, rows: sparse.csr_array, columns: sparse.csr_array
-) -> AnyArray:
-    """Return the products of matrices ``(n, height, width)`` with one for each axis.
-
-    Parameters
-    ----------
-    rows, columns : sparse arrays, (height, n_rows), (width, n_columns)
-
-    Returns
-    -------
-    array, (n, n_rows, n_columns)
-    """
-    n, height, width = values.shape
-    along = values.reshape(n * height, width) @ columns
-    along = along.reshape(n, height, -1).transpose(0, 2, 1).reshape(-1, height)
-    found = (along @ rows).reshape(n, columns.shape[1], rows.shape[1])
-    return np.ascontiguousarray(found.transpose(0, 2, 1))
-
-
-def _product(one: Any, other: Any) -> sparse.csr_array:
-    """Return the product of two matrices of Kronecker; zeros are not stored."""
-    found = sparse.csr_array(sparse.kron(one, other), dtype=np.int64)
-    found.eliminate_zeros()
-    return found
-
-
-def counted(rows: IntArray, columns: IntArray, shape: Shape) -> sparse.csr_array:
-    """Return how often each pair of row and column comes."""
-    ones = np.ones(len(rows), np.int64)
-    return sparse.csr_array((ones, (rows, columns)), shape=shape)

@@ -1,12 +1,12 @@
 """What reaches each neuron layer: float weights by source, between the neurons."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from snn_deploy.arrays import FloatArray, IntArray, Shape, n_neurons
+from snn_deploy.arrays import FloatArray, IntArray, Shape, n_neurons, row_blocks
 from snn_deploy.compiler.lower.compose import Weights
 from snn_deploy.errors import PassError
 from snn_deploy.ir.floating import over_positions
@@ -64,7 +64,12 @@ class Arrival:
     def _sum_of(self, sign: int) -> FloatArray:
         layer = self.layer
         if not isinstance(layer, SparseLinear):
-            return np.asarray(np.maximum(sign * self.rows, 0).sum(axis=1), np.float64)
+            rows = self.rows
+            found = [
+                np.maximum(sign * rows[block], 0).sum(axis=1)
+                for block in row_blocks(rows)
+            ]
+            return np.asarray(np.concatenate(found), np.float64)
         weights = np.maximum(sign * layer.weight, 0)
         sums = np.bincount(
             layer.targets.astype(np.int64), weights, minlength=n_neurons(layer.onto)
@@ -90,14 +95,17 @@ def collect(graph: Graph, node: Neuron) -> list[Arrival]:
 
     The weights and biases include what a spike of the sender is worth, and the input
     gain of ``node``. A path without a weight layer (a residual add) gets one weight for
-    each neuron.
+    each neuron. Senders of one layer, which a sum of spikes gives it, share the array
+    of its weights.
 
     Raises
     ------
     PassError
         If a path has two weight layers, or none and several shapes.
     """
-    found = [_gained(_valued(graph, a), node) for a in _paths(graph, node, 0)]
+    known: dict[int, FloatArray] = {}
+    valued = [_valued(graph, a) for a in _paths(graph, node, 0)]
+    found = [_gained(arrival, node, known) for arrival in valued]
     if np.all(node.current_decay == 1):
         return found
     return _with_bias_as_spikes(found, node, bias_source(graph, node))
@@ -227,7 +235,9 @@ def _valued(graph: Graph, arrival: Arrival) -> Arrival:
     return replace(arrival, layer=replace(arrival.layer, weight=weight))
 
 
-def _gained(arrival: Arrival, node: Neuron) -> Arrival:
+def _gained(
+    arrival: Arrival, node: Neuron, known: MutableMapping[int, FloatArray]
+) -> Arrival:
     layer = arrival.layer
     gain = per_channel(node.input_gain, node)
     if layer.output_shape[0] != len(gain):
@@ -236,8 +246,14 @@ def _gained(arrival: Arrival, node: Neuron) -> Arrival:
             "else; put the flatten behind these neurons"
         )
     bias = layer.bias * gain.reshape(-1, *(1,) * (layer.bias.ndim - 1))
-    weight = layer.weight * by_synapse(gain, layer)
+    if np.all(gain == 1):
+        return replace(arrival, layer=replace(layer, bias=bias))
+    before = layer.weight
+    weight = known.get(id(before))
+    if weight is None:
+        weight = before * by_synapse(gain, layer)
     scaled = replace(layer, weight=weight, bias=bias)
+    known[id(before)] = scaled.weight
     return replace(arrival, layer=scaled)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from snn_deploy.arrays import FloatArray, IntArray, n_neurons
+from snn_deploy.arrays import FloatArray, IntArray, n_neurons, row_blocks
 from snn_deploy.chip.target import Target
 from snn_deploy.compiler.lower.abilities import (
     abilities,
@@ -44,9 +44,6 @@ from snn_deploy.ir.quantized import (
     QuantizedGraph,
     Source,
 )
-from snn_deploy.ir.synapses import (
-    Synapses,
-)
 from snn_deploy.names import free_name
 
 WEAK = 1 / 64  # of a voltage kept: its rounding in the register shows
@@ -76,20 +73,26 @@ def quantize(graph: Graph, target: Target) -> QuantizedGraph:
         largest_value=graph.training.largest_value,
     )
     largest = {source.name: source.largest_value}  # integer that one spike carries
-    layers = []
-    for node in graph.order:
-        if isinstance(node, Neuron):
-            layers.append(_Layer(graph, node, target, largest))
-            largest[node.name] = layers[-1].max_spikes
+    nodes = [node for node in graph.order if isinstance(node, Neuron)]
+    names = {source.name, *(node.name for node in nodes)}
+    populations: list[Population] = []
+    projections: list[Projection] = []
+    changes: list[Change] = []
+    for node in nodes:  # one by one: the floats of a layer go before those of the next
+        layer = _Layer(graph, node, target, largest)
+        largest[node.name] = layer.max_spikes
+        populations += layer.populations()
+        projections += _each_once(layer.projections(), names)
+        changes += layer.changes
     quantized = QuantizedGraph(
         name=graph.name,
         source=source,
-        populations=tuple(p for layer in layers for p in layer.populations()),
-        projections=tuple(_each_once(layers, {*largest})),
+        populations=tuple(populations),
+        projections=tuple(projections),
         output=graph.output.name,
         training=_in_spikes(graph),
         precision=target.precision,
-        changes=tuple(change for layer in layers for change in layer.changes),
+        changes=tuple(changes),
         used_inputs=to_integers(graph.used_inputs),
     )
     for problem in unconnectable(quantized, target):
@@ -127,13 +130,14 @@ def _with_lasting_reset(node: Neuron) -> Neuron:
     )
 
 
-def _each_once(layers: Sequence["_Layer"], names: set[str]) -> Iterator[Projection]:
+def _each_once(
+    projections: Sequence[Projection], names: set[str]
+) -> Iterator[Projection]:
     """Yield all projections; the name of each is its own, among ``names`` as well."""
-    for layer in layers:
-        for projection in layer.projections():
-            name = free_name(projection.name, names)
-            names.add(name)
-            yield replace(projection, name=name)
+    for projection in projections:
+        name = free_name(projection.name, names)
+        names.add(name)
+        yield replace(projection, name=name)
 
 
 class _Layer:
@@ -148,6 +152,8 @@ class _Layer:
         self.precision = target.precision
         self.is_on_grid = graph.is_on_grid
         self.changes: list[Change] = []
+        self.integers: dict[tuple[int, int], IntArray] = {}  # by weights and exponent
+        self.rounded: dict[tuple[int, int], Change | None] = {}
         self.arrivals = collect(graph, node)
         self.bias_source = bias_source(graph, node)
         self.bias = self._total_bias()
@@ -302,38 +308,45 @@ class _Layer:
 
     def projections(self) -> list[Projection]:
         """Return the projections that end at this layer."""
+        arriving = [*zip(self.arrivals, self.scales.exponents, strict=True)]
         self._note_floors()
         self._note_rounding()
+        if not self.is_on_grid:
+            for arrival, exponent in arriving:
+                self._note_weights(arrival, exponent)
         return [
             Projection(
                 name=f"{arrival.source}->{self.node.name}#{number}",
                 source=arrival.source,
                 target=self.node.name,
-                synapses=self._synapses(arrival, exponent),
+                synapses=synapses_of(arrival.layer, self._weights(arrival, exponent)),
                 exponent=exponent,
                 delay=arrival.delay,
                 axon_delay=to_integers(arrival.axon_delay),
             )
-            for number, (arrival, exponent) in enumerate(
-                zip(self.arrivals, self.scales.exponents, strict=True)
-            )
+            for number, (arrival, exponent) in enumerate(arriving)
         ]
 
-    def _synapses(self, arrival: Arrival, exponent: int) -> Synapses:
-        layer, weights = arrival.layer, self._weights(arrival, exponent)
-        if not self.is_on_grid:
-            kept = weights * self._unit(layer, exponent)
-            # trained ones are rounded to single precision, those on the grid too
-            self._note("round weights", kept, layer.weight, layer.name, 2.0**-22)
-        return synapses_of(layer, weights)
-
     def _weights(self, arrival: Arrival, exponent: int) -> IntArray:
-        layer = arrival.layer
+        """Return the integers, one array for all arrivals of the same weights."""
+        key = id(arrival.layer.weight), exponent
+        if key not in self.integers:
+            self.integers[key] = self._integers(arrival.layer, exponent)
+            self.integers[key].setflags(write=False)
+        return self.integers[key]
+
+    def _integers(self, layer: Weights, exponent: int) -> IntArray:
         if self.is_on_grid:
             return weights_on_grid(layer, exponent, self.precision)
         step, limit = self.precision.weight_step, self.precision.weight_limit
-        weights = to_multiples(layer.weight / self._unit(layer, exponent), step)
-        return np.clip(weights, -limit - step, limit)
+        unit, found = (
+            self._unit(layer, exponent),
+            np.empty(layer.weight.shape, np.int64),
+        )
+        for rows in row_blocks(found):
+            weights = to_multiples(layer.weight[rows] / unit[rows], step)
+            np.clip(weights, -limit - step, limit, out=found[rows])
+        return found
 
     def _unit(self, layer: Weights, exponent: int) -> FloatArray:
         """Return what one unit of the weights is worth, for each row of them."""
@@ -373,23 +386,47 @@ class _Layer:
             )
             self.changes.append(change)
 
-    def _note(
-        self,
-        kind: str,
-        kept: FloatArray,
-        wanted: FloatArray,
-        layer: str = "",
-        precision: float = 1e-12,
-    ) -> None:
-        change = np.abs(kept - wanted)
-        changed = change > precision * np.maximum(np.abs(wanted), 1e-300)
-        if changed.any():
-            self.changes.append(
-                Change(
-                    layer=layer or self.node.name,
-                    kind=kind,
-                    count=int(np.count_nonzero(changed)),
-                    largest=float(change.max()),
-                    mean=float(change.mean()),
-                )
+    def _note_weights(self, arrival: Arrival, exponent: int) -> None:
+        """Note how weights are rounded; those of several arrivals are looked at once.
+
+        Trained ones are rounded to single precision, those on the grid too.
+        """
+        layer, key = arrival.layer, (id(arrival.layer.weight), exponent)
+        if key not in self.rounded:
+            weights, unit = (
+                self._weights(arrival, exponent),
+                self._unit(layer, exponent),
             )
+            change, n_changed = np.empty(weights.shape), 0
+            for rows in row_blocks(weights):
+                kept, wanted = weights[rows] * unit[rows], layer.weight[rows]
+                np.abs(kept - wanted, out=change[rows])
+                n_changed += _n_changed(change[rows], wanted, 2.0**-22)
+            self.rounded[key] = _change(layer.name, "round weights", change, n_changed)
+        if (found := self.rounded[key]) is not None:
+            self.changes.append(found)
+
+    def _note(self, kind: str, kept: FloatArray, wanted: FloatArray) -> None:
+        change = np.abs(kept - wanted)
+        n_changed = _n_changed(change, wanted, 1e-12)
+        found = _change(self.node.name, kind, change, n_changed)
+        if found is not None:
+            self.changes.append(found)
+
+
+def _n_changed(change: FloatArray, wanted: FloatArray, precision: float) -> int:
+    """Return how many values change by more than their relative ``precision``."""
+    is_changed = change > precision * np.maximum(np.abs(wanted), 1e-300)
+    return int(np.count_nonzero(is_changed))
+
+
+def _change(layer: str, kind: str, change: FloatArray, n_changed: int) -> Change | None:
+    if not n_changed:
+        return None
+    return Change(
+        layer=layer,
+        kind=kind,
+        count=n_changed,
+        largest=float(change.max()),
+        mean=float(change.mean()),
+    )

@@ -22,7 +22,7 @@ keep all bits of its weights (negative exponent) at the price of a floor by less
 one unit each timestep.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +48,7 @@ MARGIN = 1.02  # for roundings
 SPARE = 1 << 10  # units of a threshold, of which a floor loses 0.1 % at most
 MOST_APART = 7  # bits that the weights of one projection have less than of another
 FLOAT32 = 1e-6  # relative, by which a multiple may miss its grid
+FEW = 256  # of the smallest values: most weights have no grid, as these tell
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,7 +96,7 @@ def choose_scales(
         If no scale satisfies the conditions.
     """
     weights = [a.rows for a in arrivals]
-    peaks = [np.abs(w).max(axis=1) for w in weights]
+    peaks = [np.abs(np.maximum(w.max(axis=1), -w.min(axis=1))) for w in weights]
     sums = [_largest_sum(a) * x for a, x in zip(arrivals, largest, strict=True)]
     unit = _smallest_unit(node, sums, bias, precision, n_timesteps) * MARGIN
     room = _unit_with_room(node, arrivals, largest, bias, precision, n_timesteps)
@@ -104,7 +105,10 @@ def choose_scales(
         unit = np.maximum(unit, np.min(binary, axis=0) / precision.weight_limit)
     if is_common:
         unit, room = _shared(unit), _shared(room)
-    grids = _grids(node, weights, bias, precision, unit, is_common=is_common)
+    distinct = {id(a.layer.weight): w for a, w in zip(arrivals, weights, strict=True)}
+    grids = _grids(
+        node, [*distinct.values()], bias, precision, unit, is_common=is_common
+    )
     unit = _on_grid(node, grids, unit, room)
     exponents = []
     for peak, total in zip(peaks, sums, strict=True):
@@ -223,20 +227,29 @@ def _grids(
         if node.reset is Reset.SOFT:
             columns.append(node.reset_amount * fine)
     parameters = [per_channel(column, node)[:, np.newaxis] for column in columns[1:]]
-    sums = [weight / precision.weight_step for weight in weights]
-    rows = np.hstack([*sums, columns[0], *parameters])
+    step = precision.weight_step
+    others = np.hstack([columns[0], *parameters])
     if is_common:
-        rows, unit = rows.reshape(1, -1), unit[:1]
-    return [_grid(*each) for each in zip(rows, unit, strict=True)]
+        sums = [(weight / step).reshape(-1) for weight in weights]
+        return [_grid(np.concatenate([*sums, others.reshape(-1)]), unit[0])]
+    return [
+        _grid(np.concatenate([*(w[row] / step for w in weights), others[row]]), least)
+        for row, least in enumerate(unit)
+    ]
 
 
 def _grid(values: FloatArray, unit: float) -> float:
-    """Return the largest number of which all values are multiples, 0 if under unit."""
-    magnitudes = np.unique(np.abs(values[values != 0]))
+    """Return the largest number of which all values are multiples, 0 if under unit.
+
+    The array of values is used up.
+    """
+    magnitudes = np.abs(values, out=values)
+    magnitudes.sort()
+    magnitudes = magnitudes[np.searchsorted(magnitudes, 0.0, side="right") :]
     if not magnitudes.size:
         return 0.0
     grid = float(magnitudes[0])
-    for value in magnitudes[1:].tolist():
+    for value in _larger(magnitudes):
         rest, divisor = grid, value
         while rest > FLOAT32 * value:  # Euclid's algorithm
             divisor, rest = rest, abs(divisor - rest * np.rint(divisor / rest))
@@ -246,6 +259,15 @@ def _grid(values: FloatArray, unit: float) -> float:
     multiples = magnitudes / grid
     is_off = np.abs(multiples - np.rint(multiples)) > FLOAT32 * multiples
     return 0.0 if is_off.any() else grid
+
+
+def _larger(ascending: FloatArray) -> Iterator[float]:
+    """Yield each value once that is larger than the first."""
+    last = ascending[0]
+    for start in range(0, len(ascending), FEW):
+        values = np.unique(ascending[start : start + FEW])
+        yield from values[values > last].tolist()
+        last = values[-1]
 
 
 def _divided(grid: float, unit: float, room: float) -> float:

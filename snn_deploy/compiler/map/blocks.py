@@ -160,7 +160,7 @@ class Windows:
     def __init__(self, synapses: ConvSynapses, shape: Shape) -> None:
         self.matrices = synapses.taps(shape)
         self.by_tap = synapses.kernel_reads(shape)
-        self.window = lru_cache(maxsize=64)(self._window)
+        self.window = lru_cache(maxsize=256)(self._window)
 
     def _window(self, axis: int, bands: Bands) -> Window:
         matrix = self.matrices[axis]

@@ -7,14 +7,21 @@ axes. Only single synapses, and several projections from one sender, are looked 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from math import ceil
+from math import ceil, prod
 
 import numpy as np
 
 from snn_deploy.arrays import IntArray, Shape
 from snn_deploy.chip.neurocore import BITS, NeurocoreLimits
 from snn_deploy.chip.target import Target
-from snn_deploy.compiler.map.blocks import Cut, Window, Windows, outer, three_axes
+from snn_deploy.compiler.map.blocks import (
+    Bands,
+    Cut,
+    Window,
+    Windows,
+    outer,
+    three_axes,
+)
 from snn_deploy.ir.mapped import reached
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
 from snn_deploy.ir.synapses import ConvSynapses
@@ -54,6 +61,15 @@ class SenderLoad:
     receivers: tuple[IntArray, ...]  # blocks that a neuron sends to; see Cut.sums
 
 
+@dataclass(frozen=True, eq=False)
+class _Channels:
+    """What bands of a convolution's output channels take and read."""
+
+    of_group: IntArray  # (n_bands, groups), channels
+    n_groups: IntArray  # (n_bands,)
+    kernel_bits: IntArray  # (n_bands,), where kernels are shared
+
+
 @dataclass(eq=False)
 class LoadModel:
     """The loads of all cuts of a network's populations."""
@@ -61,6 +77,9 @@ class LoadModel:
     graph: QuantizedGraph
     target: Target
     _windows: dict[str, Windows] = field(default_factory=dict)
+    _channels: dict[tuple[str, Bands], _Channels] = field(default_factory=dict)
+    _whole: dict[str, bool] = field(default_factory=dict)
+    _n_weights: dict[str, IntArray] = field(default_factory=dict)
     _sent_by: dict[tuple[str, str, Cut], tuple[IntArray, ...]] = field(
         default_factory=dict
     )
@@ -79,6 +98,42 @@ class LoadModel:
             n_output_axons=self._output_axons(population, cut, cuts),
             n_packets={name: part.packets for name, part in parts.items()},
         )
+
+    def is_over(
+        self, population: Population, cut: Cut, cuts: Mapping[str, Cut]
+    ) -> bool:
+        """Return whether a block in the middle is over a limit.
+
+        Far sooner than ``of``, since only convolutions are looked at.
+        """
+        limits = self.target.neurocore
+        band, row, column = (n // 2 for n in cut.parts)
+        middle = [
+            slice(edges[i], edges[i + 1])
+            for edges, i in zip(cut.edges, (band, row, column), strict=True)
+        ]
+        bits = axons = 0
+        for projection in self.graph.projections_into(population):
+            synapses = projection.synapses
+            if isinstance(synapses, ConvSynapses) and self.lies_whole(projection):
+                channels = self._channels_of(projection, synapses, cut)
+                rows, columns = self._windows_of(projection, synapses, cut)
+                box = int(rows.n_reached[row] * columns.n_reached[column])
+                per_group = -(-synapses.weights.shape[1] // limits.neurons_per_axon)
+                axons += int(channels.n_groups[band]) * box * per_group
+                if limits.shares_kernels and box:
+                    bits += int(channels.kernel_bits[band])
+        n_sent = 0
+        for name in self.receivers(population.name):
+            there = cut if name == population.name else cuts.get(name)
+            sent = self.sent(population.name, name, there) if there else ()
+            if len(sent) == len(middle):
+                n_sent += prod(
+                    int(v[part].sum()) for v, part in zip(sent, middle, strict=True)
+                )
+        size = prod(int(part.stop - part.start) for part in middle)
+        taken = limits.taken(size, bits, axons, n_sent)
+        return any(taken[what] > limit for what, limit in limits.room.items())
 
     def senders(self, population: Population) -> list[str]:
         """Return the names of those that send to a population, each once."""
@@ -99,6 +154,11 @@ class LoadModel:
 
     def lies_whole(self, projection: Projection) -> bool:
         """Return whether its weights lie as runs or kernels, not one by one."""
+        if projection.name not in self._whole:
+            self._whole[projection.name] = self._finds_whole(projection)
+        return self._whole[projection.name]
+
+    def _finds_whole(self, projection: Projection) -> bool:
         target = self.graph.population(projection.target)
         beside = [
             p
@@ -138,8 +198,15 @@ class LoadModel:
         weights = projection.synapses.weights
         reads = np.full(len(weights), weights.shape[1])
         if not self.target.neurocore.reads_zeros:
-            reads = np.asarray(np.count_nonzero(weights, axis=1))
+            reads = self._n_effective(projection)
         return cut.sums((reads,))
+
+    def _n_effective(self, projection: Projection) -> IntArray:
+        """Return how many weights are not 0, by target, and place in the kernel."""
+        if projection.name not in self._n_weights:
+            found = np.asarray(np.count_nonzero(projection.synapses.weights, axis=1))
+            self._n_weights[projection.name] = found
+        return self._n_weights[projection.name]
 
     def weight_bits(self, projections: Sequence[Projection]) -> int:
         """Return the bits of each weight of projections that are stored together."""
@@ -158,43 +225,63 @@ class LoadModel:
     def _convolution(
         self, projection: Projection, synapses: ConvSynapses, cut: Cut
     ) -> SenderLoad:
-        shape = self.graph.shape_of(projection.source)
-        if projection.name not in self._windows:
-            self._windows[projection.name] = Windows(synapses, shape)
-        windows = self._windows[projection.name]
-        rows, columns = (windows.window(axis, cut.bands[1 + axis]) for axis in (0, 1))
+        rows, columns = self._windows_of(projection, synapses, cut)
+        channels = self._channels_of(projection, synapses, cut)
         shared = self.target.neurocore.neurons_per_axon
         n_in = synapses.weights.shape[1]  # channels of a group
-        of_group = _overlaps(cut.edges[0], len(synapses.weights) // synapses.groups)
-        n_groups = (of_group > 0).sum(axis=1)
-        n_channels = np.diff(cut.edges[0])
-        boxes = outer(n_groups, rows.n_reached, columns.n_reached)
+        of_group = channels.of_group
+        boxes = outer(channels.n_groups, rows.n_reached, columns.n_reached)
         width = self.weight_bits([projection])
         if self.target.neurocore.shares_kernels:
-            kernels = _each(
-                lambda n: self._indexed(n * synapses.fan_in, width), n_channels
-            )
             is_read = [(w.n_reached > 0).astype(np.int64) for w in (rows, columns)]
-            bits = outer(kernels, *is_read)
+            bits = outer(channels.kernel_bits, *is_read)
         else:
             bits = self._lists(of_group, n_in, width, rows.lists, columns.lists)
         readers = (of_group > 0).sum(axis=0)
         return SenderLoad(
             bits=bits,
             axons=boxes * -(-n_in // shared),
-            count_synapses=partial(self._reads, synapses, cut, rows, columns),
+            count_synapses=partial(self._reads, projection, cut, rows, columns),
             packets=boxes * n_in,
             receivers=(np.repeat(readers, n_in), rows.n_readers, columns.n_readers),
         )
 
+    def _windows_of(
+        self, projection: Projection, synapses: ConvSynapses, cut: Cut
+    ) -> tuple[Window, Window]:
+        """Return what the bands of rows and of columns read."""
+        name = projection.name
+        if name not in self._windows:
+            shape = self.graph.shape_of(projection.source)
+            self._windows[name] = Windows(synapses, shape)
+        window = self._windows[name].window
+        return window(0, cut.bands[1]), window(1, cut.bands[2])
+
+    def _channels_of(
+        self, projection: Projection, synapses: ConvSynapses, cut: Cut
+    ) -> _Channels:
+        key = projection.name, cut.bands[0]
+        if key not in self._channels:
+            width, fan_in = self.weight_bits([projection]), synapses.fan_in
+            n_out = len(synapses.weights) // synapses.groups
+            of_group = _overlaps(cut.edges[0], n_out)
+            self._channels[key] = _Channels(
+                of_group=of_group,
+                n_groups=(of_group > 0).sum(axis=1),
+                kernel_bits=_each(
+                    lambda n: self._indexed(n * fan_in, width), np.diff(cut.edges[0])
+                ),
+            )
+        return self._channels[key]
+
     def _reads(
-        self, synapses: ConvSynapses, cut: Cut, rows: Window, columns: Window
+        self, projection: Projection, cut: Cut, rows: Window, columns: Window
     ) -> IntArray:
         """Return the synapses that each block reads if all sources spike."""
         if self.target.neurocore.reads_zeros:
-            n_channels = np.diff(cut.edges[0]) * synapses.weights.shape[1]
+            n_channels = np.diff(cut.edges[0]) * projection.synapses.weights.shape[1]
             return outer(n_channels, rows.n_taps, columns.n_taps)
-        by_channel = np.count_nonzero(synapses.weights, axis=1)
+        by_channel = self._n_effective(projection)
         weights = np.add.reduceat(by_channel, cut.edges[0][:-1], axis=0)
         found: IntArray = np.einsum(
             "cij,ir,jk->crk", weights, rows.by_tap, columns.by_tap, optimize=True
@@ -290,6 +377,9 @@ class Bounds:
     """
 
     loads: LoadModel
+    cuts: dict[tuple[object, ...], Cut] = field(
+        default_factory=dict
+    )  # of ``partition``
     _found: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -109,6 +109,19 @@ def _cut(
     others: Mapping[str, Cut],
     fewest: int,
 ) -> Cut:
+    behind = bounds.loads.receivers(population.name)
+    key = population.name, fewest, *(others.get(name) for name in behind)
+    if key not in bounds.cuts:
+        bounds.cuts[key] = _new_cut(bounds, population, others, fewest)
+    return bounds.cuts[key]
+
+
+def _new_cut(
+    bounds: Bounds,
+    population: Population,
+    others: Mapping[str, Cut],
+    fewest: int,
+) -> Cut:
     loads = bounds.loads
     limits = loads.target.neurocore
     sizes = three_axes(population.shape)
@@ -121,6 +134,8 @@ def _cut(
     for cut in cuts(sizes, min(fewest, apart.n_blocks), limits.compartments):
         if cut.n_blocks + sum(senders.values()) > least_cost:
             break
+        if loads.is_over(population, cut, others):
+            continue
         load = loads.of(population, cut, others)
         if not load.fits(limits):
             continue
