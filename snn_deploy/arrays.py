@@ -62,3 +62,9 @@ def spread(parameter: AnyArray, shape: Shape) -> AnyArray:
 def n_neurons(shape: Shape) -> int:
     """Return how many neurons a group of ``shape`` has."""
     return math.prod(shape)
+
+
+def three_axes(shape: Shape) -> tuple[int, int, int]:
+    """Return a shape as channels, rows and columns; further axes join the columns."""
+    channels, rows, *rest = (*shape, 1)
+    return channels, rows, n_neurons(tuple(rest))

@@ -9,6 +9,7 @@ from scipy import sparse
 from snn_deploy.arrays import BoolArray, IntArray
 from snn_deploy.backends.results import Counts
 from snn_deploy.chip.events import CHIP_EVENTS, CORE_EVENTS, LIMIT_EVENTS, UPDATE
+from snn_deploy.ir.counted import counted
 from snn_deploy.ir.mapped import Crossings, MappedNetwork, Routes
 
 # what a spike of each sender causes; networks that are laid out alike share it
@@ -20,14 +21,13 @@ class Counter:
     """Turns the spikes and states of a chip timestep into counts.
 
     ``Routes`` say what each spike costs; they are laid out once, as one sparse matrix
-    for each sender with the columns of ``Counts``.
+    for each sender, of its kinds of neurons, with the columns of ``Counts``.
     """
 
     def __init__(self, network: MappedNetwork) -> None:
         self.network = network
         self.n_cores = len(network.cores)
         self.n_links = len(network.crossings.links)
-        graph = network.graph
         self.mapped = np.array([core.n_compartments for core in network.cores])
         if network.crossings not in PER_SPIKE:
             PER_SPIKE[network.crossings] = {
@@ -35,10 +35,12 @@ class Counter:
                 for name, routes in network.routes.items()
             }
         self.per_spike = PER_SPIKE[network.crossings]
-        self.lies_on = {
-            p.name: _one_hot(network.core_of[p.name], self.n_cores)
-            for p in graph.populations
-        }
+
+    @cached_property
+    def lies_on(self) -> dict[str, sparse.csr_array]:
+        """Which neurocore each neuron of a population lies on, ``(n, n_cores)``."""
+        core_of = self.network.core_of
+        return {name: _one_hot(core_of[name], self.n_cores) for name in core_of}
 
     def start(self, *shape: int, dtype: type = np.int64) -> Counts:
         """Return counts for inputs or timesteps in which nothing happened yet."""
@@ -48,7 +50,10 @@ class Counter:
         self, counts: Counts, name: str, spikes: IntArray | BoolArray
     ) -> None:
         """Count what the spikes ``(n, n_neurons)`` of a sender cause."""
-        sent = sparse.csr_array(spikes != 0, dtype=np.int64)
+        inputs, neurons = np.nonzero(spikes)
+        kinds = self.network.routes[name].kinds
+        size = len(spikes), len(kinds.first)
+        sent = counted(inputs, kinds.of_neurons[neurons], size)
         values = counts.values
         values += (sent @ self.per_spike[name]).toarray()
 
@@ -64,7 +69,7 @@ class Counter:
         counts.cores[:, :, UPDATE] += (self.lies_on[name].T @ updated.T).T
 
     def _per_spike(self, name: str, routes: Routes) -> sparse.csr_array:
-        """Return what one spike of each neuron causes, ``(n_neurons, n_columns)``."""
+        """Return what one spike of each kind causes, ``(n_kinds, n_columns)``."""
         graph, cores = self.network.graph, self.network.cores
         is_input = name == graph.source.name
         tiles = np.array([(core.x, core.y) for core in cores])
@@ -111,7 +116,7 @@ class Counter:
 def _travel(
     routes: Routes, tiles: IntArray, *, is_input: bool
 ) -> tuple[IntArray, IntArray]:
-    """Return the packets of one spike of each neuron, and their hops ``(n, 2)``."""
+    """Return the packets of one spike of each kind, and their hops ``(n, 2)``."""
     packets = sparse.coo_array(routes.packets)
     sender, receiver = packets.row, packets.col
     start = 0 if is_input else tiles[routes.core[sender]]

@@ -17,7 +17,8 @@ from snn_deploy.chip.neurocore import NeurocoreLimits
 from snn_deploy.chip.target import Target
 from snn_deploy.errors import PassError
 from snn_deploy.ir.counted import counted
-from snn_deploy.ir.quantized import QuantizedGraph
+from snn_deploy.ir.kinds import Kinds, alike_in, where_equal
+from snn_deploy.ir.quantized import Projection, QuantizedGraph
 from snn_deploy.names import shown
 
 Chip = tuple[int, int]  # column and row on the board
@@ -80,12 +81,14 @@ class Neurocore:
 class Routes:
     """Where the spikes of one population, or of the input, go.
 
-    The rows are its neurons, the columns all neurocores; what is not there is 0.
+    The rows are kinds of its neurons, the columns all neurocores; what is not there is
+    0.
     """
 
-    synapses: sparse.csr_array  # (n_neurons, n_cores), that are stored there
-    operations: sparse.csr_array  # (n_neurons, n_cores), that one spike causes there
-    core: IntArray  # (n_neurons,), where the neuron lies; 0 for the input
+    kinds: Kinds  # all neurons of one lie on one neurocore
+    synapses: sparse.csr_array  # (n_kinds, n_cores), that are stored there
+    operations: sparse.csr_array  # (n_kinds, n_cores), that one spike causes there
+    core: IntArray  # (n_kinds,), where the neurons lie; 0 for the input
 
     @cached_property
     def packets(self) -> sparse.csr_array:
@@ -106,7 +109,7 @@ class Crossings:
     """The links that one spike's packets pass, by sender."""
 
     links: tuple[Link, ...]  # that any route of the network passes
-    of: Mapping[str, sparse.csr_array]  # each (n_neurons, n_links), packets
+    of: Mapping[str, sparse.csr_array]  # each (n_kinds, n_links), packets
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -210,19 +213,37 @@ class MappedNetwork:
         for name in (graph.source.name, *(p.name for p in graph.populations)):
             leaving = [p for p in graph.projections if p.source == name]
             size = n_neurons(graph.shape_of(name))
-            none = sparse.csr_array((size, len(self.cores)), dtype=np.int64)
+            core = self.core_of.get(name, np.zeros(size, np.int64))
+            kinds = self._kinds(core, name, leaving)
+            none = sparse.csr_array((len(kinds.first), len(self.cores)), dtype=np.int64)
             synapses = operations = none
             for projection in leaving:
                 cores = self.core_of[projection.target]
-                where = (cores, len(self.cores), graph.shape_of(name))
+                where = (cores, len(self.cores), graph.shape_of(name), kinds.at)
                 read = projection.synapses.read_on(*where)
                 synapses = synapses + read
                 if not self.target.neurocore.reads_zeros:
                     read = projection.synapses.effective_read_on(*where)
                 operations = operations + read
-            core = self.core_of.get(name, np.zeros(size, np.int64))
-            found[name] = Routes(synapses=synapses, operations=operations, core=core)
+            found[name] = Routes(
+                kinds=kinds,
+                synapses=synapses,
+                operations=operations,
+                core=core[kinds.first],
+            )
         return found
+
+    def _kinds(self, core: IntArray, name: str, leaving: list[Projection]) -> Kinds:
+        """Return the kinds of a sender's neurons, for their places and readers."""
+        shape = self.graph.shape_of(name)
+        labels = [where_equal(core, shape)]
+        for projection in leaving:
+            there = self.core_of[projection.target], shape
+            if self.target.neurocore.reads_zeros:
+                labels.append(projection.synapses.alike(*there))
+            else:
+                labels.append(projection.synapses.effectively_alike(*there))
+        return alike_in(*labels)
 
     @property
     def n_tiles(self) -> int:
@@ -316,7 +337,7 @@ def _trips(
     host: int,
     n_chips: int,
 ) -> sparse.csr_array:
-    """Return the packets of one spike, ``(n_neurons, n_chips ** 2)``: from, to."""
+    """Return the packets of one spike, ``(n_kinds, n_chips ** 2)``: from, to."""
     graph = network.graph
     packets = sparse.coo_array(routes.packets)
     home = of_core[routes.core]

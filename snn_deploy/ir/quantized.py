@@ -24,12 +24,13 @@ from snn_deploy.fixedpoint import (
     THRESHOLD_BITS,
     VOLTAGE_LIMIT,
 )
+from snn_deploy.ir.connecting import freeze
 from snn_deploy.ir.graph import LARGEST_LAYER, Training
 from snn_deploy.ir.heads import Head, check_heads, heads_of, part_of
 from snn_deploy.ir.inputs import check_inputs
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.order import LoopError, by_depth
-from snn_deploy.ir.synapses import Synapses, freeze
+from snn_deploy.ir.synapses import Synapses
 from snn_deploy.names import flaw_of, shown
 
 # what a neuron does in a timestep, in this order; ``ir.dynamics`` is its definition

@@ -4,10 +4,8 @@ Each kind knows which neurons it connects and how it adds up; nobody else has to
 the kind, but where weights are laid out for a machine or a file.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import ClassVar
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
@@ -18,152 +16,19 @@ from snn_deploy.arrays import (
     IntArray,
     Shape,
     n_neurons,
-    read_only,
-    row_blocks,
 )
 from snn_deploy.errors import PassError
+from snn_deploy.ir.connecting import AnySynapses, Reaching, Summing
 from snn_deploy.ir.convolve import Convolution
 from snn_deploy.ir.counted import along_both, counted, product
+from snn_deploy.ir.kinds import Axes, all_alike, each_its_own, labels_of, neurons_at
 
-Summing = Callable[[AnyArray], AnyArray]  # spikes of a batch to their sums
-Reaching = Callable[[AnyArray], BoolArray]  # spikes of a batch to where they go
+Read = tuple[IntArray, IntArray, IntArray, tuple[int, int, int]]  # see ``_reads``
 LARGEST_STEP = 1 << 24  # of a convolution; no input is wider
 
 
-def freeze(value: object) -> None:
-    """Make the arrays of a dataclass read-only, integers ``int64``."""
-    for field in fields(value):  # type: ignore[arg-type]
-        item = getattr(value, field.name)
-        if isinstance(item, np.ndarray | np.generic):
-            if item.dtype == np.uint64 and item.max(initial=0) > np.iinfo(np.int64).max:
-                raise PassError(f"{field.name}: {item.max()} is over 2**63")
-            dtype = np.float64 if item.dtype.kind == "f" else np.int64
-            object.__setattr__(value, field.name, read_only(item, dtype))
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Synapses(ABC):
-    """What synapses of all kinds tell; ``shape`` is that of the source.
-
-    Values "like the weights" have the layout of ``weights``.
-    """
-
-    weights: IntArray
-
-    kind: ClassVar[str]
-    reaches_all: ClassVar[bool] = False  # a synapse from every source to every target
-
-    def __post_init__(self) -> None:
-        freeze(self)
-
-    @property
-    def kernel(self) -> Shape:
-        """Rows and columns of a kernel, empty where there is none."""
-        return ()
-
-    @property
-    def n_positions(self) -> int:
-        """How many positions are stored beside the weights."""
-        return 0
-
-    @property
-    def largest_sum(self) -> int:
-        """The largest sum of weights onto one neuron, by magnitude."""
-        return int(self.sums_of(np.abs).max(initial=0))
-
-    def sums_of(self, function: Callable[[IntArray], IntArray]) -> IntArray:
-        """Return the sums of a function of each weight, by target neuron or channel."""
-        blocks = [
-            self.sums_onto(function(self.weights[rows]))
-            for rows in row_blocks(self.weights)
-        ]
-        return np.concatenate([np.zeros(0, np.int64), *blocks])
-
-    @property
-    @abstractmethod
-    def fan_in(self) -> int:
-        """Synapses onto one neuron, at most."""
-
-    @abstractmethod
-    def output_shape(self, shape: Shape) -> Shape | None:
-        """Return what a source of ``shape`` reaches; ``None`` if it does not fit."""
-
-    @abstractmethod
-    def fan_ins(self, shape: Shape) -> IntArray:
-        """Return the synapses onto each neuron ``(n_targets,)``, weights of 0 too."""
-
-    def fan_outs(self, shape: Shape) -> IntArray:
-        """Return the synapses of each neuron ``(n_sources,)``, weights of 0 too.
-
-        A convolution reads nothing outside of its input.
-        """
-        return self.sums_from(np.ones_like(self.weights), shape)
-
-    def effective_fan_outs(self, shape: Shape) -> IntArray:
-        """Return the synapses of each neuron ``(n_sources,)`` whose weight is not 0."""
-        return self.sums_from((self.weights != 0).astype(np.int64), shape)
-
-    @abstractmethod
-    def sums_onto(self, values: IntArray) -> IntArray:
-        """Return the sums of values like the weights, by target neuron or channel."""
-
-    @abstractmethod
-    def sums_from(self, values: IntArray, shape: Shape) -> IntArray:
-        """Return the sums of values like the weights, by source neuron."""
-
-    @abstractmethod
-    def read_on(
-        self, places: IntArray, n_places: int, shape: Shape
-    ) -> sparse.csr_array:
-        """Return how many synapses one spike reads, by source neuron and place.
-
-        Parameters
-        ----------
-        places : array, (n_targets,)
-            The place of each target neuron, 0 to ``n_places`` - 1.
-        n_places : int
-        shape : tuple of int
-
-        Returns
-        -------
-        sparse array, (n_sources, n_places)
-            Weights of 0 count.
-        """
-
-    def effective_read_on(
-        self, places: IntArray, n_places: int, shape: Shape
-    ) -> sparse.csr_array:
-        """Return what ``read_on`` does, but of synapses whose weight is not 0."""
-        if self.weights.all():
-            return self.read_on(places, n_places, shape)
-        return self._effective_read_on(places, n_places, shape)
-
-    @abstractmethod
-    def _effective_read_on(
-        self, places: IntArray, n_places: int, shape: Shape
-    ) -> sparse.csr_array: ...
-
-    @abstractmethod
-    def summing(self, weights: AnyArray, shape: Shape) -> Summing:
-        """Return what gives the sums ``(n, n_targets)`` of spikes ``(n, n_sources)``.
-
-        ``weights`` take the place of the weights; the spikes are to have their type.
-        """
-
-    @abstractmethod
-    def reaching(self, shape: Shape) -> Reaching:
-        """Return what says for spikes ``(n, n_sources)`` where a synapse is read.
-
-        That is ``(n, n_targets)``; weights of 0 are read too.
-        """
-
-    @abstractmethod
-    def dense(self, shape: Shape) -> IntArray:
-        """Return all weights as a matrix ``(n_targets, n_sources)``."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class DenseSynapses(_Synapses):
+class DenseSynapses(AnySynapses):
     """A weight from every source neuron to every target neuron.
 
     The weights are ``(n_out, n_in)``, each source and target in a row.
@@ -197,18 +62,22 @@ class DenseSynapses(_Synapses):
         sums: IntArray = values.sum(axis=0)
         return sums
 
+    def alike(self, places: IntArray, shape: Shape) -> Axes:
+        return all_alike(shape)
+
     def read_on(
-        self, places: IntArray, n_places: int, shape: Shape
+        self, places: IntArray, n_places: int, shape: Shape, at: Axes | None = None
     ) -> sparse.csr_array:
         per_place = np.bincount(places, minlength=n_places)[np.newaxis]
-        return product(np.ones((self.fan_in, 1), np.int64), per_place)
+        n_read = n_neurons(tuple(map(len, at or each_its_own(shape))))
+        return product(np.ones((n_read, 1), np.int64), per_place)
 
     def _effective_read_on(
-        self, places: IntArray, n_places: int, shape: Shape
+        self, places: IntArray, n_places: int, shape: Shape, at: Axes
     ) -> sparse.csr_array:
         order = np.argsort(places, kind="stable")
         used, starts = np.unique(places[order], return_index=True)
-        is_weight = (self.weights != 0)[order]
+        is_weight = (self.weights != 0)[np.ix_(order, neurons_at(at, shape))]
         sums = np.add.reduceat(is_weight, starts, axis=0, dtype=np.int64)
         columns = counted(np.arange(len(used)), used, (len(used), n_places))
         return sparse.csr_array(sparse.csr_array(sums.T) @ columns)
@@ -228,7 +97,7 @@ class DenseSynapses(_Synapses):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ConvSynapses(Convolution, _Synapses):
+class ConvSynapses(Convolution, AnySynapses):
     """The weights of a convolution, shared over positions.
 
     They are ``(out_channel, in_channel / groups, height, width)``.
@@ -296,9 +165,7 @@ class ConvSynapses(Convolution, _Synapses):
         )
         return rows, columns
 
-    def _reads(
-        self, shape: Shape
-    ) -> list[tuple[IntArray, IntArray, IntArray, tuple[int, int, int]]]:
+    def _reads(self, shape: Shape) -> list[Read]:
         """Return what is read along both axes, and the sizes of what is read."""
         out_shape = self.convolved_shape(shape, self.weights.shape)
         sizes = zip(self.kernel, shape[1:], out_shape[1:], strict=True)
@@ -318,56 +185,89 @@ class ConvSynapses(Convolution, _Synapses):
         kernels = groups.sum(axis=1).reshape(shape[0], *self.kernel)
         return along_both(kernels, *self._meetings(shape)).reshape(-1)
 
+    def alike(self, places: IntArray, shape: Shape) -> Axes:
+        rows, columns = self._alike_lines(places, shape)
+        return np.arange(shape[0]) // self.weights.shape[1], rows, columns
+
+    def _effectively_alike(self, places: IntArray, shape: Shape) -> Axes:
+        return np.arange(shape[0]), *self._alike_lines(places, shape)
+
+    def _alike_lines(self, places: IntArray, shape: Shape) -> tuple[IntArray, IntArray]:
+        """Return labels of rows, and columns, that lines which lie alike read."""
+        grid = places.reshape(self.convolved_shape(shape, self.weights.shape))
+        found = []
+        for axis, (kernel, inputs, outputs, size) in enumerate(self._reads(shape)):
+            lines = np.moveaxis(grid, 1 + axis, 0)
+            lies = labels_of(lines.reshape(len(lines), -1))
+            read = np.full((size[1], size[0]), -1)
+            read[inputs, kernel] = lies[outputs]
+            found.append(labels_of(read))
+        return found[0], found[1]
+
     def read_on(
-        self, places: IntArray, n_places: int, shape: Shape
+        self, places: IntArray, n_places: int, shape: Shape, at: Axes | None = None
     ) -> sparse.csr_array:
-        windows = product(*self.taps(shape))  # (positions, target positions)
+        channels, down, along = at or each_its_own(shape)
+        rows, columns = self.taps(shape)
+        windows = product(rows[down], columns[along])  # (positions, target positions)
         n_positions = windows.shape[1]
         positions = np.arange(places.size) % n_positions
+        n_channels = np.bincount(
+            channels // self.weights.shape[1], minlength=self.groups
+        )
         found = []
-        for part, where in zip(
+        for part, where, n in zip(
             np.split(places, self.groups),
             np.split(positions, self.groups),
+            n_channels,
             strict=True,
         ):
             of_group = windows @ counted(where, part, (n_positions, n_places))
-            found += [of_group] * (shape[0] // self.groups)
+            found += [of_group] * int(n)
         return sparse.csr_array(sparse.vstack(found, format="csr"))
 
     def _effective_read_on(
-        self, places: IntArray, n_places: int, shape: Shape
+        self, places: IntArray, n_places: int, shape: Shape, at: Axes
     ) -> sparse.csr_array:
         # channels that lie alike are taken together: their weights by kernel position,
         # times the places that each input position meets there
-        meets = self._meets(shape)
+        meets = self._meets(shape, at)
         n_taps = n_neurons(self.kernel)
-        n_in = n_neurons(shape[1:])
+        n_in = len(at[1]) * len(at[2])
         is_weight = (self.weights != 0).astype(np.int64)
+        group, inner = np.divmod(at[0], self.weights.shape[1])
         found = []
-        for weights, channels in zip(
-            np.split(is_weight, self.groups),
-            np.split(places.reshape(len(is_weight), -1), self.groups),
-            strict=True,
+        for number, (of_group, channels) in enumerate(
+            zip(
+                np.split(is_weight, self.groups),
+                np.split(places.reshape(len(is_weight), -1), self.groups),
+                strict=True,
+            )
         ):
+            weights = of_group[:, inner[group == number]]
             maps, alike = np.unique(channels, axis=0, return_inverse=True)
             total = sparse.csr_array((weights.shape[1], n_in * n_places), dtype=int)
-            for number, here in enumerate(maps):
+            for label, here in enumerate(maps):
                 lies = counted(np.arange(len(here)), here, (len(here), n_places))
-                of_map = weights[alike.reshape(-1) == number].sum(axis=0)
+                of_map = weights[alike.reshape(-1) == label].sum(axis=0)
                 there = sparse.csr_array(meets @ lies).reshape(n_taps, -1)
                 of_taps = sparse.csr_array(of_map.reshape(-1, n_taps))
                 total = total + of_taps @ sparse.csr_array(there)
             found.append(total.reshape(-1, n_places))
         return sparse.csr_array(sparse.vstack(found, format="csr"))
 
-    def _meets(self, shape: Shape) -> sparse.csr_array:
+    def _meets(self, shape: Shape, at: Axes) -> sparse.csr_array:
         """Return which output position a kernel position reads an input one for.
 
         Returns
         -------
         sparse array, (n_taps * n_inputs, n_outputs)
+            Inputs are the rows and columns of ``at``.
         """
-        rows, columns = self._reads(shape)
+        rows, columns = (
+            _only(read, lines)
+            for read, lines in zip(self._reads(shape), at[1:], strict=True)
+        )
         row, y, out_y, (_, height, out_height) = rows
         column, x, out_x, (kernel_width, width, out_width) = columns
         tap = np.add.outer(row * kernel_width, column)
@@ -403,7 +303,7 @@ class ConvSynapses(Convolution, _Synapses):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SparseSynapses(_Synapses):
+class SparseSynapses(AnySynapses):
     """Single weights ``(n_synapses,)``, each from one source neuron to one target."""
 
     targets: IntArray  # (n_synapses,), positions in the flattened population
@@ -449,16 +349,19 @@ class SparseSynapses(_Synapses):
         return _added(values, self.sources, self.size[1])
 
     def read_on(
-        self, places: IntArray, n_places: int, shape: Shape
+        self, places: IntArray, n_places: int, shape: Shape, at: Axes | None = None
     ) -> sparse.csr_array:
-        return counted(self.sources, places[self.targets], (self.size[1], n_places))
+        size = self.size[1], n_places
+        found = counted(self.sources, places[self.targets], size)
+        return found if at is None else found[neurons_at(at, shape)]
 
     def _effective_read_on(
-        self, places: IntArray, n_places: int, shape: Shape
+        self, places: IntArray, n_places: int, shape: Shape, at: Axes
     ) -> sparse.csr_array:
         is_weight = self.weights != 0
         sources, targets = self.sources[is_weight], self.targets[is_weight]
-        return counted(sources, places[targets], (self.size[1], n_places))
+        found = counted(sources, places[targets], (self.size[1], n_places))
+        return found[neurons_at(at, shape)]
 
     def summing(self, weights: AnyArray, shape: Shape) -> Summing:
         matrix = self._matrix(weights)
@@ -478,6 +381,16 @@ class SparseSynapses(_Synapses):
 
 
 Synapses = DenseSynapses | ConvSynapses | SparseSynapses
+
+
+def _only(read: Read, lines: IntArray) -> Read:
+    """Return what is read of some of the inputs, numbered anew."""
+    kernel, inputs, outputs, (n_kernel, n_inputs, n_outputs) = read
+    numbers = np.full(n_inputs, -1)
+    numbers[lines] = np.arange(len(lines))
+    kept = numbers[inputs] >= 0
+    size = n_kernel, len(lines), n_outputs
+    return kernel[kept], numbers[inputs[kept]], outputs[kept], size
 
 
 def _added(values: IntArray, positions: IntArray, size: int) -> IntArray:

@@ -89,8 +89,9 @@ def detail(
     prices, n = prices_for(network, monitor), n_inputs
     cores, chip = totals.cores, totals.chip
     name, routes = network.graph.source.name, network.routes
-    sent = routes[name].packets.sum()  # if every value of the input spikes once
-    n_values = routes[name].packets.shape[0]
+    kinds, n_values = routes[name].kinds, network.graph.source.size
+    # if every value of the input spikes once
+    sent = int(routes[name].packets.sum(axis=1) @ kinds.n_neurons)
     return Detail(
         graph_sha256=sha256_of(network.graph),
         input_name=name,

@@ -135,8 +135,9 @@ def _routed(network: MappedNetwork) -> FloatArray:
     found = np.zeros((n, n + 1))
     for population in graph.populations:
         routes = network.routes[population.name]
-        packets = routes.packets.tocoo()
-        np.add.at(found, (routes.core[packets.row], packets.col), packets.data)
+        packets, n_neurons = routes.packets.tocoo(), routes.kinds.n_neurons
+        n_sent = packets.data * n_neurons[packets.row]
+        np.add.at(found, (routes.core[packets.row], packets.col), n_sent)
     if graph.readout.spikes:
-        np.add.at(found[:, n], network.routes[graph.output].core, 1)
+        np.add.at(found[:, n], network.core_of[graph.output], 1)
     return found

@@ -25,6 +25,7 @@ from snn_deploy.backends.results import RunResult
 from snn_deploy.chip.events import FIRE, SYNAPTIC_OPERATION
 from snn_deploy.cutoff.decision import Cutoff, never
 from snn_deploy.cutoff.monitor import run_inputs
+from snn_deploy.ir.kinds import Kinds, each_its_own
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore, Piece, Routes
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.stimuli import Stimulus
@@ -182,7 +183,12 @@ class _Senders(MappedNetwork):
                     synapses[:, place] += projection.synapses.effective_fan_outs(shape)
             core = self.core_of.get(name, np.zeros(size, np.int64))
             effective = sparse.csr_array(synapses)
-            found[name] = Routes(synapses=effective, operations=effective, core=core)
+            found[name] = Routes(
+                kinds=Kinds(each_its_own(shape)),
+                synapses=effective,
+                operations=effective,
+                core=core,
+            )
         return found
 
 

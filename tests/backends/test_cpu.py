@@ -97,10 +97,11 @@ def test_counts_follow_from_the_spikes() -> None:
         for name, spikes in simulation.sent[-1].items():
             routes = mapped.routes[name]
             fired = np.flatnonzero(spikes[0])
-            n_synapses += routes.operations[fired].sum()
-            n_packets += routes.packets[fired].sum()
+            kinds = routes.kinds.of_neurons[fired]
+            n_synapses += routes.operations[kinds].sum()
+            n_packets += routes.packets[kinds].sum()
             if name == "input":
-                n_input += routes.packets[fired].sum()
+                n_input += routes.packets[kinds].sum()
             else:
                 n_fired += len(fired)
 

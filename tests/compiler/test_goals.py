@@ -35,13 +35,16 @@ def costless(target: Target, *names: str) -> Target:
 
 def busiest(network: MappedNetwork) -> int:
     """Return the most synapses that a neurocore reads if every neuron spikes."""
-    per_core = sum(routes.synapses.sum(axis=0) for routes in network.routes.values())
+    per_core = sum(
+        routes.kinds.n_neurons @ routes.synapses for routes in network.routes.values()
+    )
     return int(np.max(per_core))
 
 
 def injected(network: MappedNetwork) -> int:
     """Return the packets that the host sends if every value of the input spikes."""
-    return int(network.routes[network.graph.source.name].packets.sum())
+    routes = network.routes[network.graph.source.name]
+    return int(routes.packets.sum(axis=1) @ routes.kinds.n_neurons)
 
 
 def dense(*sizes: int) -> Graph:
@@ -143,8 +146,9 @@ def test_packets_of_the_middle_of_an_image_are_no_more_than_twice_as_many_either
     sent = {}
     for goal in ("cores", "energy"):
         network = compile_model(model, simulator(), optimize=goal)
-        packets = network.routes[network.graph.source.name].packets.sum(axis=1)
-        image = np.asarray(packets).reshape(28, 28)
+        routes = network.routes[network.graph.source.name]
+        packets = np.asarray(routes.packets.sum(axis=1))[routes.kinds.of_neurons]
+        image = packets.reshape(28, 28)
         sent[goal] = image[inside, inside].sum()
 
     assert sent["cores"] < sent["energy"] <= MOST_INJECTED * sent["cores"]

@@ -84,7 +84,7 @@ def test_axons_of_a_core_are_the_distinct_senders_that_reach_it() -> None:
 
     for position, core in enumerate(mapped.cores):
         n_axons = sum(
-            int((routes.synapses[:, position] > 0).sum())
+            int((routes.synapses[:, position] > 0) @ routes.kinds.n_neurons)
             for routes in mapped.routes.values()
         )
         assert core.taken(single)[INPUT_AXONS] == n_axons

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snn_deploy.arrays import three_axes
 from snn_deploy.chip.target import Target
 from snn_deploy.chip.target_file import target_from_table
 from snn_deploy.compiler.lower.retime import retime
-from snn_deploy.compiler.map.blocks import three_axes
 from snn_deploy.compiler.map.loads import LoadModel
 from snn_deploy.compiler.map.pack import pack
 from snn_deploy.compiler.map.partition import Partition, partition

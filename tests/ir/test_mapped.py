@@ -55,7 +55,9 @@ def test_links_are_those_that_a_walk_from_tile_to_tile_passes(
 
     seen: set[Link] = set()
     for name, counts in found.of.items():
-        for neuron, row in enumerate(counts.toarray()):
+        for neuron, row in enumerate(
+            counts.toarray()[network.routes[name].kinds.of_neurons]
+        ):
             wanted: list[Link] = []
             for tile in destinations(network, name, neuron):
                 wanted += walk(home(network, name, neuron), tile, mesh)

@@ -7,6 +7,7 @@ from hypothesis import given
 
 from snn_deploy.arrays import n_neurons
 from snn_deploy.ir.dynamics import SynapticSum
+from snn_deploy.ir.kinds import Kinds
 from snn_deploy.ir.synapses import ConvSynapses, SparseSynapses
 from tests.build import dense, integers, population, rng
 from tests.conformance.networks import Case, cases
@@ -47,6 +48,18 @@ def test_synapses_answer_what_single_ones_count(case: Case) -> None:
         read = synapses.effective_read_on(places, 3, shape).toarray().T
         for place, found in enumerate(read):
             np.testing.assert_array_equal(found, effective[places == place].sum(axis=0))
+        axes = synapses.alike(places, shape)
+        at, of_neurons = Kinds(axes).at, Kinds(axes).of_neurons
+        found = synapses.read_on(places, 3, shape, at)[of_neurons]
+        np.testing.assert_array_equal(
+            found.toarray(), synapses.read_on(places, 3, shape).toarray()
+        )
+        axes = synapses.effectively_alike(places, shape)
+        at, of_neurons = Kinds(axes).at, Kinds(axes).of_neurons
+        found = synapses.effective_read_on(places, 3, shape, at)[of_neurons]
+        np.testing.assert_array_equal(
+            found.toarray(), synapses.effective_read_on(places, 3, shape).toarray()
+        )
         sums = synapses.summing(synapses.weights, shape)(spikes)
         np.testing.assert_array_equal(sums, spikes @ weights.T)
         reached = synapses.reaching(shape)(spikes)

@@ -17,11 +17,11 @@ from snn_deploy.backends.engine.trace import trace
 from snn_deploy.backends.protocol import LIMITED, Recording, Session, Turn
 from snn_deploy.backends.results import Activity, Block, Counts, StepRecord
 from snn_deploy.chip.events import ACCESS
+from snn_deploy.ir.connecting import Reaching
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.reference import Simulation
 from snn_deploy.ir.stimuli import Stimulus
-from snn_deploy.ir.synapses import Reaching
 
 MOST_NEURONS = 1 << 22  # of a batch, all inputs together
 

@@ -10,6 +10,7 @@ from snn_deploy.backends.engine.grid import Grid, packed
 from snn_deploy.backends.engine.layout import Layout
 from snn_deploy.backends.results import Activity, Block, Counts
 from snn_deploy.chip.events import ACCESS, CORE_EVENTS, UPDATE
+from snn_deploy.ir.kinds import Kinds
 from snn_deploy.ir.mapped import MappedNetwork
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ def counting_of(layout: Layout, network: MappedNetwork) -> "Counting":
     tallies = []
     for name in (source, *(p.name for p in layout.order)):
         core = network.core_of.get(name)
-        tallies.append(_tally(counter.per_spike[name], core, layout.grids[name]))
+        kinds, grid = network.routes[name].kinds, layout.grids[name]
+        tallies.append(_tally(counter.per_spike[name], kinds, core, grid))
     none = counter.start()
     return Counting(
         layout.network,
@@ -54,7 +56,7 @@ def activity(counts: IntArray, timesteps: int, network: MappedNetwork) -> Activi
     ).activity(0)
 
 
-def _tally(per_spike: Any, core: IntArray | None, grid: Grid) -> "Tally":
+def _tally(per_spike: Any, kinds: Kinds, core: IntArray | None, grid: Grid) -> "Tally":
     """Return the kinds of neurons, what a spike of each kind causes, and the cores."""
     from snn_deploy.backends.engine._engine import Tally
 
@@ -62,7 +64,7 @@ def _tally(per_spike: Any, core: IntArray | None, grid: Grid) -> "Tally":
     rows = per_spike[first].tocsr()
     cores = np.zeros(0, np.int64) if core is None else grid.placed(core, NO_CORE)
     return Tally(
-        kind_of=packed(grid.placed(kind), np.int32),
+        kind_of=packed(grid.placed(kind[kinds.of_neurons]), np.int32),
         starts=packed(rows.indptr, np.int32),
         columns=packed(rows.indices, np.int32),
         amounts=packed(rows.data, np.int32),

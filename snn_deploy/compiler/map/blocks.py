@@ -15,12 +15,6 @@ from snn_deploy.ir.synapses import ConvSynapses
 AXES = 3
 
 
-def three_axes(shape: Shape) -> tuple[int, int, int]:
-    """Return a shape as channels, rows and columns; further axes join the columns."""
-    channels, rows, *rest = (*shape, 1)
-    return channels, rows, n_neurons(tuple(rest))
-
-
 Bands = int | tuple[int, ...]  # how many, as equal as can be; or the size of each
 
 

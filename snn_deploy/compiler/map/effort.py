@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snn_deploy.arrays import FloatArray, IntArray, n_neurons
+from snn_deploy.arrays import FloatArray, IntArray, n_neurons, three_axes
 from snn_deploy.chip.target import Target
-from snn_deploy.compiler.map.blocks import Cut, outer, three_axes
+from snn_deploy.compiler.map.blocks import Cut, outer
 from snn_deploy.compiler.map.loads import Bounds, LoadModel, cut_whole
 from snn_deploy.compiler.map.partition import Partition
 from snn_deploy.compiler.map.place import injected_by, laid_out, slots_of

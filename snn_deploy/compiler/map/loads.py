@@ -11,7 +11,7 @@ from math import ceil, prod
 
 import numpy as np
 
-from snn_deploy.arrays import IntArray, Shape
+from snn_deploy.arrays import IntArray, Shape, three_axes
 from snn_deploy.chip.neurocore import BITS, NeurocoreLimits
 from snn_deploy.chip.target import Target
 from snn_deploy.compiler.map.blocks import (
@@ -20,7 +20,6 @@ from snn_deploy.compiler.map.blocks import (
     Window,
     Windows,
     outer,
-    three_axes,
 )
 from snn_deploy.ir.mapped import reached
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph

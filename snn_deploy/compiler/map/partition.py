@@ -4,8 +4,9 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from snn_deploy.arrays import three_axes
 from snn_deploy.chip.target import Target
-from snn_deploy.compiler.map.blocks import Cut, cuts, three_axes
+from snn_deploy.compiler.map.blocks import Cut, cuts
 from snn_deploy.compiler.map.loads import Bounds, Load, LoadModel, cut_apart
 from snn_deploy.ir.mapped import Piece
 from snn_deploy.ir.quantized import Population, QuantizedGraph

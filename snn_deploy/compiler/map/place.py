@@ -10,6 +10,7 @@ from snn_deploy.chip.target import Target
 from snn_deploy.compiler.map.anneal import annealed
 from snn_deploy.compiler.map.partition import Partition
 from snn_deploy.errors import DataError
+from snn_deploy.ir.kinds import Kinds, alike_in, where_equal
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore, reached
 
 
@@ -106,21 +107,17 @@ def packets_of(cut: Partition) -> sparse.csr_array:
     piece_of = _pieces_of(cut)
     total = sparse.csr_array((n, n_cores), dtype=np.int64)
     for name, pieces in piece_of.items():
-        read = _read(cut, piece_of, name)
-        if read is not None:
-            ones = np.ones(len(pieces), np.int64)
-            rows = np.arange(len(pieces))
-            lies = sparse.csr_array((ones, (pieces, rows)), (n, len(pieces)))
-            total += lies @ reached(read)
+        kinds, sent = _sent(cut, piece_of, name)
+        where = pieces[kinds.first], np.arange(len(kinds.first))
+        lies = sparse.csr_array((kinds.n_neurons, where), (n, len(kinds.first)))
+        total += lies @ sent
     return total
 
 
 def injected_by(cut: Partition) -> IntArray:
     """Return how many packets the host sends for each value of the input, ``(n,)``."""
-    read = _read(cut, _pieces_of(cut), cut.graph.source.name)
-    if read is None:
-        return np.zeros(n_neurons(cut.graph.source.shape), np.int64)
-    return np.asarray(reached(read).sum(axis=1))
+    kinds, sent = _sent(cut, _pieces_of(cut), cut.graph.source.name)
+    return np.asarray(sent.sum(axis=1))[kinds.of_neurons]
 
 
 def _pieces_of(cut: Partition) -> dict[str, IntArray]:
@@ -133,20 +130,26 @@ def _pieces_of(cut: Partition) -> dict[str, IntArray]:
     return found
 
 
-def _read(
+def _sent(
     cut: Partition, piece_of: Mapping[str, IntArray], name: str
-) -> sparse.csr_array | None:
-    """Return what a spike of each neuron reads on each neurocore, if it sends any."""
-    home = np.zeros(len(cut.pieces), np.int64)
+) -> tuple[Kinds, sparse.csr_array]:
+    """Return the kinds of a sender's neurons, and the packets of a spike of each."""
+    home, n_cores = np.zeros(len(cut.pieces), np.int64), len(cut.together)
     for core, numbers in enumerate(cut.together):
         home[list(numbers)] = core
     shape = cut.graph.shape_of(name)
-    leaving = [p for p in cut.graph.projections if p.source == name]
-    read = [
-        p.synapses.read_on(home[piece_of[p.target]], len(cut.together), shape)
-        for p in leaving
+    readers = [
+        (p.synapses, home[piece_of[p.target]])
+        for p in cut.graph.projections
+        if p.source == name
     ]
-    return sparse.csr_array(sum(read)) if read else None
+    labels = [synapses.alike(places, shape) for synapses, places in readers]
+    lies = piece_of.get(name, np.zeros(n_neurons(shape), np.int64))
+    kinds = alike_in(where_equal(lies, shape), *labels)
+    read = sparse.csr_array((len(kinds.first), n_cores), dtype=np.int64)
+    for synapses, places in readers:
+        read = read + synapses.read_on(places, n_cores, shape, kinds.at)
+    return kinds, reached(read)
 
 
 def slots_of(target: Target, n: int) -> IntArray:

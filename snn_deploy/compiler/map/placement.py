@@ -27,9 +27,9 @@ from pathlib import Path
 
 import numpy as np
 
-from snn_deploy.arrays import IntArray
+from snn_deploy.arrays import IntArray, three_axes
 from snn_deploy.chip.target import Target
-from snn_deploy.compiler.map.blocks import Cut, three_axes
+from snn_deploy.compiler.map.blocks import Cut
 from snn_deploy.compiler.map.pack import together
 from snn_deploy.compiler.map.partition import Partition, partition_as
 from snn_deploy.errors import DataError
