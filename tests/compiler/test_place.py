@@ -83,7 +83,8 @@ def test_traffic_is_what_the_routes_of_the_network_say() -> None:
     for name in ("one", "two", "three"):
         routes = network.routes[name]
         for core in range(len(network.cores)):
-            wanted[core] += routes.packets[routes.core == core].sum(axis=0)
+            is_here = routes.core == core
+            wanted[core] += routes.kinds.n_neurons[is_here] @ routes.packets[is_here]
 
     np.testing.assert_array_equal(traffic(partitioned).toarray(), wanted)
 
