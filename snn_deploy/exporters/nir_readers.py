@@ -303,6 +303,9 @@ def reasons(
         found.append(f"takes timesteps of {reader.dt:g} s, these are of {file.dt:g} s")
     if not reader.has_loops and _has_loop(file):
         found.append("was not tried with loops")
+    starts = [name for name in file.nodes if file.kind(name) == "Input"]
+    if len(starts) > 1:
+        found.append(f"was not tried with several inputs ({', '.join(starts)})")
     if not reader.has_branches and _has_branches(file):
         found.append("gives something else where the network has branches")
     for name in file.nodes:

@@ -1,4 +1,4 @@
-"""What outputs stand for; several read-outs as one, each a head by its name."""
+"""Several inputs, or read-outs, as one; what each of them is, by its name."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,10 @@ from snn_deploy.errors import ModelError
 from snn_deploy.ir.codec import CodecError, decode
 from snn_deploy.ir.graph import Edge
 from snn_deploy.ir.heads import Head, heads_of
+from snn_deploy.ir.inputs import NamedInput, listed, with_places
 from snn_deploy.ir.neurons import Integrator
-from snn_deploy.ir.nodes import Add, Flatten, Node
-from snn_deploy.ir.scatter import Channels
+from snn_deploy.ir.nodes import Add, Flatten, Input, Node
+from snn_deploy.ir.scatter import Channels, Section
 from snn_deploy.names import free_name
 
 
@@ -28,14 +29,66 @@ def named_heads(sizes: Mapping[str, int]) -> tuple[Head, ...]:
 
 def noted_heads(path: Path, noted: Any) -> tuple[Head, ...]:
     """Return what the outputs stand for, which a file notes as JSON, or ``None``."""
+    return _noted(tuple[Head, ...], path, noted, "heads")
+
+
+def noted_inputs(path: Path, noted: Any) -> tuple[NamedInput, ...]:
+    """Return what several inputs are, which a file notes as JSON, or ``None``."""
+    return _noted(tuple[NamedInput, ...], path, noted, "inputs")
+
+
+def _noted(kind: Any, path: Path, noted: Any, what: str) -> Any:
     if noted is None:
         return ()
     try:
-        return decode(tuple[Head, ...], json.loads(noted), {})
+        return decode(kind, json.loads(noted), {})
     except (CodecError, TypeError, ValueError) as error:
         raise ModelError(
-            f"{path}: notes heads that cannot be read ({error}); write the file again"
+            f"{path}: notes {what} that cannot be read ({error}); write the file again"
         ) from None
+
+
+def with_one_input(
+    nodes: Sequence[Node], edges: Sequence[Edge], noted: tuple[NamedInput, ...] = ()
+) -> tuple[list[Node], list[Edge], tuple[NamedInput, ...]]:
+    """Return layers with one input, a row of the several that there are; and these.
+
+    Each of them becomes a section of the row, with its name. They are in the order,
+    and have the ranges, that a file has noted, if it has.
+
+    Raises
+    ------
+    ModelError
+        If it has noted others.
+    """
+    starts = [node for node in nodes if isinstance(node, Input)]
+    inputs = tuple(NamedInput(name=n.name, shape=n.shape) for n in starts)
+    if noted:
+        found, told = ({(i.name, i.shape) for i in each} for each in (inputs, noted))
+        if found != told:
+            raise ModelError(
+                f"notes the inputs {listed(noted)}, but has {listed(inputs)}; write "
+                "the file again"
+            )
+        order = [given.name for given in noted]
+        starts.sort(key=lambda node: order.index(node.name))
+        inputs = noted
+    size = sum(given.size for given in inputs)
+    late = [np.broadcast_to(n.axon_delay, n.shape).ravel() for n in starts]
+    row = Input(
+        name=free_name("inputs", {node.name for node in nodes}),
+        shape=(size,),
+        axon_delay=np.concatenate(late),
+    )
+    sections: dict[str, Node] = {
+        given.name: Section(
+            name=given.name, shape=(size,), first=places.start, onto=given.shape
+        )
+        for given, places in with_places(inputs)
+    }
+    leading = [Edge(source=row.name, target=name) for name in sections]
+    kept = [sections.get(node.name, node) for node in nodes]
+    return [row, *kept], [*leading, *edges], inputs
 
 
 def joined(

@@ -415,15 +415,17 @@ def signal_of(graph: Graph, node: Node) -> Signal:
     return Signal.CURRENT if Signal.CURRENT in found else found.pop()
 
 
-def close_loops(delays: Delays, start: str, weights: Collection[str]) -> Delays:
+def close_loops(
+    delays: Delays, starts: Collection[str], weights: Collection[str]
+) -> Delays:
     """Return the edges with a timestep in every loop that had none.
 
-    It is on the edge that closes the loop, depth first from ``start``; if that edge
+    It is on the edge that closes the loop, depth first from ``starts``; if that edge
     comes from one of ``weights``, what these receive is late, so that their bias is
     not.
     """
     closed = dict(delays)
-    for source, target in _backward(delays, start):
+    for source, target in _backward(delays, starts):
         behind = [pair for pair in closed if pair[0] == source]
         if source not in weights or behind != [(source, target)]:
             closed[source, target] = 1
@@ -433,14 +435,14 @@ def close_loops(delays: Delays, start: str, weights: Collection[str]) -> Delays:
     return closed
 
 
-def _backward(delays: Delays, start: str) -> list[tuple[str, str]]:
-    """Return the edges without delay that close a loop, depth first from ``start``."""
+def _backward(delays: Delays, starts: Collection[str]) -> list[tuple[str, str]]:
+    """Return the edges without delay that close a loop, depth first from ``starts``."""
     import networkx as nx
 
     root = ""  # no node is called so
     within: nx.DiGraph[str] = nx.DiGraph()
     late = [b for (_, b), delay in delays.items() if delay]
-    within.add_edges_from((root, node) for node in (start, *late))
+    within.add_edges_from((root, node) for node in (*starts, *late))
     within.add_edges_from(pair for pair, delay in delays.items() if delay == 0)
     found, above = [], {root}
     for source, target, step in nx.dfs_labeled_edges(within, root):

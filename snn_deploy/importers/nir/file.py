@@ -57,11 +57,11 @@ class Primitive:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Primitives:
-    """The network of a file: ``edges`` lead from ``input`` to ``output``."""
+    """The network of a file: ``edges`` lead from ``inputs`` to ``outputs``."""
 
     nodes: dict[str, Primitive]
     edges: list[tuple[str, str]]
-    input: str
+    inputs: tuple[str, ...]
     outputs: dict[str, str]  # by the name of the output, the node that is read out
     metadata: dict[str, Any]
 
@@ -81,8 +81,8 @@ def read_primitives(path: Path) -> Primitives:
     Raises
     ------
     ModelError
-        If the file is damaged, has not one input and one output, or holds nodes that
-        are not between the two.
+        If the file is damaged, has no input or no output, or holds nodes that are not
+        between the two.
     """
     root = read_hdf5(path).get("node")
     if not isinstance(root, dict) or "nodes" not in root:
@@ -93,16 +93,16 @@ def read_primitives(path: Path) -> Primitives:
     top = {kind: [str(n) for n, v in root["nodes"].items() if v["type"] == kind]
            for kind in ("Input", "Output")}  # fmt: skip
     for kind, names in top.items():
-        if not names or (kind == "Input" and len(names) > 1):
+        if not names:
             raise ModelError(
-                f"{path}: has {len(names)} nodes of kind {kind} ("
-                f"{', '.join(names)}), needed is 1; export one input and an output"
+                f"{path}: has no node of kind {kind}, needed is 1; export an input and "
+                "an output"
             )
-    (start,), ends = top["Input"], top["Output"]
+    starts, ends = top["Input"], top["Output"]
     for name in [n for n, p in nodes.items() if p.kind in IDENTITIES]:
-        if name not in (start, *ends):
+        if name not in (*starts, *ends):
             _contract(nodes, edges, name)
-    _check_connected(path, edges, start, ends)
+    _check_connected(path, edges, starts, ends)
     outputs = {end: _fed_by(path, edges, end) for end in ends}
     for end in ends:
         del nodes[end]
@@ -110,7 +110,7 @@ def read_primitives(path: Path) -> Primitives:
     return Primitives(
         nodes=nodes,
         edges=list(edges.edges),
-        input=start,
+        inputs=tuple(starts),
         outputs=outputs,
         metadata=metadata_of(root),
     )
@@ -190,9 +190,9 @@ def _contract(nodes: dict[str, Primitive], edges: "nx.DiGraph[str]", name: str) 
 
 
 def _check_connected(
-    path: Path, edges: "nx.DiGraph[str]", start: str, ends: list[str]
+    path: Path, edges: "nx.DiGraph[str]", starts: list[str], ends: list[str]
 ) -> None:
-    reached = {start, *nx.descendants(edges, start)}
+    reached = {*starts}.union(*(nx.descendants(edges, start) for start in starts))
     used = {*ends}.union(*(nx.ancestors(edges, end) for end in ends))
     for name in edges:
         if name not in reached:

@@ -7,13 +7,14 @@ voltage) is asked for. An edge that closes a loop takes one timestep. ``file``,
 """
 
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import networkx as nx
 
 from snn_deploy.arrays import FloatArray, Shape, n_neurons
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.joining import joined, named_heads
+from snn_deploy.importers.joining import joined, named_heads, with_one_input
 from snn_deploy.importers.nir.file import (
     Primitive,
     Primitives,
@@ -55,6 +56,9 @@ def read_nir(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
         path, network.metadata, timing.dt, timesteps, encoding
     )
     nodes, edges = [*builder.nodes.values()], [*builder.edges]
+    if len(network.inputs) > 1:
+        nodes, edges, inputs = with_one_input(nodes, edges, training.inputs)
+        training = replace(training, inputs=inputs)
     ends = [*network.outputs.values()]
     output = ends[0]
     if len(ends) > 1:
@@ -85,7 +89,8 @@ class _NirLayers:
         self.edges = wiring.edges
         sources: nx.DiGraph[str] = nx.DiGraph()
         sources.add_edges_from((e.source, e.target) for e in wiring.edges)
-        for name in nx.dfs_preorder_nodes(sources, network.input):
+        each = (nx.dfs_preorder_nodes(sources, start) for start in network.inputs)
+        for name in dict.fromkeys(chain.from_iterable(each)):
             known = [s for s in sources.predecessors(name) if s in self.nodes]
             shape = self.nodes[known[0]].output_shape if known else ()
             node = self._convert(network.nodes[name], shape)

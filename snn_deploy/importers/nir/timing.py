@@ -17,7 +17,7 @@ import numpy as np
 
 from snn_deploy.arrays import FloatArray
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.joining import noted_heads
+from snn_deploy.importers.joining import noted_heads, noted_inputs
 from snn_deploy.importers.nir.file import WEIGHTED, Primitives
 from snn_deploy.importers.options import ReadOptions
 from snn_deploy.ir.graph import Delays, Edge, Functional, Training, close_loops
@@ -186,7 +186,8 @@ def read_training(
     values["encoding"] = kind or Encoding.EVENTS
     is_on_grid = bool(_scalar(metadata, "is_on_grid"))
     heads = noted_heads(path, _scalar(metadata, "heads"))
-    return Training(dt=dt, heads=heads, **values), is_on_grid
+    inputs = noted_inputs(path, _scalar(metadata, "inputs"))
+    return Training(dt=dt, heads=heads, inputs=inputs, **values), is_on_grid
 
 
 def _reset(path: Path, name: str, noted: Any) -> Reset | None:
@@ -258,7 +259,7 @@ def wire(network: Primitives, dt: float) -> Wiring:
     weights = [
         name for name, p in network.nodes.items() if p.kind in (*WEIGHTED, "Scale")
     ]
-    delays = close_loops(delays, network.input, weights)
+    delays = close_loops(delays, network.inputs, weights)
     return Wiring(
         edges=tuple(
             Edge(source=a, target=b, delay=delay) for (a, b), delay in delays.items()
