@@ -72,6 +72,6 @@ def score_called(name: str, scale: float) -> Score:
 
 
 def scale_of(graph: QuantizedGraph) -> float:
-    """Return the trained model's unit of one unit of the read-out; 1 for a spike."""
-    readout = graph.readout
-    return 1.0 if readout.spikes else float(np.max(readout.scale))
+    """Return what one unit of the head that answers is in the trained model's units."""
+    head = graph.head
+    return graph.unit_of(head.name) * abs(head.scale)

@@ -54,9 +54,11 @@ def as_graph(network: QuantizedGraph) -> Graph:
 
 def heads_on_grid(network: QuantizedGraph) -> tuple[Head, ...]:
     """Return the heads in units of the synaptic sum, which ``as_graph`` reads out."""
-    # of the read-out, one for all
-    unit = 1.0 if network.readout.spikes else float(network.readout.scale.max()) * UNIT
-    return tuple(replace(head, scale=head.scale * unit) for head in network.heads)
+    fine = 1 if network.readout.spikes else UNIT
+    return tuple(
+        replace(head, scale=head.scale * network.unit_of(head.name) * fine)
+        for head in network.heads
+    )
 
 
 class _GraphBuilder:

@@ -411,6 +411,13 @@ class QuantizedGraph:
         """Which neurons of the read-out are the outputs of the head that answers."""
         return part_of(self.heads, self.training.answers)[1]
 
+    def unit_of(self, head: str = "") -> float:
+        """Return what a unit of a head's outputs was in training; of a spike, 1."""
+        if self.readout.spikes:
+            return 1.0
+        whole = np.broadcast_to(self.readout.scale, self.readout.shape).ravel()
+        return float(whole[part_of(self.heads, head)[1]].max())
+
     def in_units(self, outputs: AnyArray, timesteps: AnyArray | int) -> FloatArray:
         """Return accumulated outputs ``(..., n_outputs)`` in the network's units.
 

@@ -14,7 +14,9 @@ from snn_deploy.arrays import AnyArray, FloatArray, IntArray
 from snn_deploy.artifact import answering
 from snn_deploy.backends.registry import open_backend
 from snn_deploy.cutoff.monitor import decide_inputs, run_inputs
+from snn_deploy.cutoff.scores import scale_of
 from snn_deploy.errors import ArtifactError, CalibrationError, ModelError
+from snn_deploy.exporters.on_grid import heads_on_grid
 from snn_deploy.ir.heads import HeadKind
 from snn_deploy.nn.neurons import Qcfs
 from tests.cli.conftest import Command
@@ -186,3 +188,98 @@ def test_commands_take_a_head(
     found = json.loads(where.out)
     assert (found["prediction"], len(found["targets"])) == (None, 2)
     assert not found["stopped_early"]
+
+
+class Averaged(nn.Module):
+    """All timesteps; each head makes its own answer of them."""
+
+    def __init__(self, *answers: Any) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.trunk = nn.Linear(N_IN, 8)
+        self.digit, self.place = nn.Linear(8, N_CLASSES), nn.Linear(8, 2)
+        self.answers = answers
+        with torch.no_grad():
+            self.trunk.weight.mul_(4)
+            self.place.weight.div_(500)
+            self.place.bias.div_(500)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        mem, digits, places = 0.0, [], []
+        for step in x:
+            mem = 0.8 * mem + self.trunk(step)
+            spikes = (mem > 1.0).to(x.dtype)
+            mem = mem - spikes
+            digits.append(self.digit(spikes))
+            places.append(self.place(spikes))
+        outputs = torch.stack(digits), torch.stack(places)
+        return tuple(
+            make(each) for make, each in zip(self.answers, outputs, strict=True)
+        )
+
+
+T = 20
+KINDS = {"digit": "class", "place": "values"}
+ANSWERS: dict[str, Any] = {
+    "mean": (lambda o: o.mean(0), 1.0, True),
+    "hundredfold mean": (lambda o: 100 * o.mean(0), 100.0, True),
+    "sum": (lambda o: o.sum(0), 1.0, False),
+    "thousandfold sum": (lambda o: 1000 * o.sum(0), 1000.0, False),
+    "softmax": (lambda o: o.mean(0).softmax(-1), 1.0, True),
+}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("mean", "mean"),
+        ("mean", "sum"),
+        ("sum", "thousandfold sum"),
+        ("softmax", "hundredfold mean"),
+    ],
+)
+def test_each_head_has_its_own_unit(first: str, second: str, tmp_path: Path) -> None:
+    module = Averaged(ANSWERS[first][0], ANSWERS[second][0])
+    graph = sd.save(
+        module, tmp_path / "m.pt", input_shape=N_IN, timesteps=T, heads=KINDS
+    )
+    x = np.random.default_rng(0).integers(0, 256, (6, T, N_IN)) / 255
+    with torch.no_grad():
+        _, place = module(torch.tensor(x.swapaxes(0, 1), dtype=torch.float32))
+
+    net = sd.compile(graph).answering("place")
+
+    for head, answer in zip(graph.heads, (first, second), strict=True):
+        assert (head.scale, head.is_mean) == ANSWERS[answer][1:]
+    found = np.array([net(one).values for one in x])
+    error = np.abs(found - place.numpy()).max() / np.abs(place.numpy()).max()
+    assert error < 0.1  # of spikes; a unit of the digits is as large as its weights
+    profiled = net.profile(x, place.numpy(), progress=False)
+    squared = ((found - place.numpy()) ** 2).mean()
+    whole = profiled.summary["all_timesteps"]
+    assert whole["mean_squared_error"] == pytest.approx(squared, rel=1e-4)
+    network = net.artifact.network.graph
+    units = np.unique(network.readout.scale) * 64  # of the synaptic sum
+    on_grid = [head.scale for head in heads_on_grid(network)]
+    expected = [units[-1] * graph.heads[0].scale, units[0] * graph.heads[1].scale]
+    assert on_grid == pytest.approx(expected, rel=1e-12)
+
+
+def test_softmaxes_of_rules_are_of_the_head_that_answers() -> None:
+    module = Averaged(ANSWERS["sum"][0], ANSWERS["thousandfold sum"][0])
+    kinds = {"digit": "class", "place": "class"}
+    net = sd.compile(module, input_shape=N_IN, timesteps=T, heads=kinds)
+
+    scales = {
+        name: scale_of(net.answering(name).artifact.network.graph) for name in KINDS
+    }
+
+    scale = np.ravel(net.artifact.network.graph.readout.scale)
+    assert scales == {"digit": scale[0], "place": 1000 * scale[-1]}
+
+
+def test_heads_of_different_timesteps_are_refused(tmp_path: Path) -> None:
+    module = Averaged(ANSWERS["sum"][0], lambda o: o[-1])
+
+    with pytest.raises(ModelError, match="are the last and the sum of all timesteps"):
+        sd.save(module, tmp_path / "m.pt", input_shape=N_IN, timesteps=T, heads=KINDS)

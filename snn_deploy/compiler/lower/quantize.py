@@ -56,8 +56,8 @@ def quantize(graph: Graph, target: Target) -> QuantizedGraph:
     """Return ``graph`` in the integers of ``target``.
 
     Each population has one scale, or one for each channel where the target allows it;
-    the population that is read out has one. ``scales`` says how it is chosen. What a
-    rounding or a missing ability changes is listed in ``changes``.
+    the population that is read out has one for each head. ``scales`` says how it is
+    chosen. What a rounding or a missing ability changes is listed in ``changes``.
 
     Raises
     ------
@@ -140,6 +140,19 @@ def _each_once(
         yield replace(projection, name=name)
 
 
+def _groups(graph: Graph, node: Neuron, *, is_output: bool, target: Target) -> IntArray:
+    """Return a number for each channel; those with the same have one scale."""
+    channels = node.shape[0]
+    if not target.precision.per_neuron_parameters:
+        return np.zeros(channels, np.int64)
+    if not is_output:
+        return np.arange(channels)
+    sizes = [head.n_outputs for head in graph.heads]
+    if sum(sizes) != channels or isinstance(node, Lif):
+        return np.zeros(channels, np.int64)
+    return np.repeat(np.arange(len(sizes)), sizes)
+
+
 class _Layer:
     """The quantization of one neuron layer and everything that arrives at it."""
 
@@ -169,7 +182,7 @@ class _Layer:
             self.bias,
             self.precision,
             n_timesteps=graph.training.timesteps,
-            is_common=is_output or not target.precision.per_neuron_parameters,
+            groups=_groups(graph, node, is_output=is_output, target=target),
         )
 
     def _total_bias(self) -> FloatArray:

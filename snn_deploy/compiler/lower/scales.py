@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snn_deploy.arrays import FloatArray
+from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.chip.target import Precision
 from snn_deploy.compiler.lower.collect import Arrival, per_channel
 from snn_deploy.errors import PassError
@@ -72,7 +72,7 @@ def choose_scales(
     precision: Precision,
     *,
     n_timesteps: int,
-    is_common: bool,
+    groups: IntArray,
 ) -> Scales:
     """Return the scales of the population ``node``.
 
@@ -87,8 +87,8 @@ def choose_scales(
     precision : Precision
     n_timesteps : int
         For how long an integrator adds up.
-    is_common : bool
-        One scale for all channels.
+    groups : array, (channel,)
+        Channels of the same number, which lie side by side, have one scale.
 
     Raises
     ------
@@ -103,21 +103,18 @@ def choose_scales(
     binary = [peak for peak, x in zip(peaks, largest, strict=True) if x == 1]
     if binary:
         unit = np.maximum(unit, np.min(binary, axis=0) / precision.weight_limit)
-    if is_common:
-        unit, room = _shared(unit), _shared(room)
+    unit, room = _shared(unit, groups), _shared(room, groups)
     distinct = {id(a.layer.weight): w for a, w in zip(arrivals, weights, strict=True)}
-    grids = _grids(
-        node, [*distinct.values()], bias, precision, unit, is_common=is_common
-    )
-    unit = _on_grid(node, grids, unit, room)
+    grids = _grids(node, [*distinct.values()], bias, precision, unit, groups)
+    unit = _on_grid(grids, unit, room, groups)
     exponents = []
     for peak, total in zip(peaks, sums, strict=True):
-        unit = _shared(unit) if is_common else unit
+        unit = _shared(unit, groups)
         exponent = _exponent(peak, total, unit, precision)
         exponents.append(exponent)
         unit = np.maximum(unit, peak / (precision.weight_limit * 2.0**exponent))
-    unit = _shared(unit) if is_common else unit
-    unit = _on_grid(node, grids, unit, room)
+    unit = _shared(unit, groups)
+    unit = _on_grid(grids, unit, room, groups)
     n_spared = _n_spared(node, unit, room, exponents, precision)
     return Scales(
         synaptic=_exact_threshold(node, unit * 2.0**n_spared),
@@ -125,8 +122,11 @@ def choose_scales(
     )
 
 
-def _shared(unit: FloatArray) -> FloatArray:
-    return np.full_like(unit, unit.max())
+def _shared(unit: FloatArray, groups: IntArray) -> FloatArray:
+    """Return for each channel the largest unit of those that share one with it."""
+    largest: FloatArray = np.zeros(groups.max() + 1)
+    np.maximum.at(largest, groups, unit)
+    return largest[groups]
 
 
 def _largest_sum(arrival: Arrival) -> FloatArray:
@@ -195,15 +195,17 @@ def _spiking(node: Neuron) -> SpikeBounds | None:
 
 
 def _on_grid(
-    node: Neuron, grids: Sequence[float], unit: FloatArray, room: FloatArray
+    grids: Sequence[float], unit: FloatArray, room: FloatArray, groups: IntArray
 ) -> FloatArray:
-    """Return units that make integers of a channel's parameters, where there are some.
+    """Return units that make integers of a group's parameters, where there are some.
 
     They are not under ``unit``, which stays without a grid, and if possible not under
     the one with ``room``. ``grids`` may be those of smaller units.
     """
-    found = [_divided(*each) for each in zip(grids, unit, room, strict=False)]
-    return np.broadcast_to(np.array(found, np.float64), node.shape[:1])
+    first = np.unique(groups, return_index=True)[1]
+    pairs = zip(grids, unit[first], room[first], strict=True)
+    found = np.array([_divided(*each) for each in pairs], np.float64)
+    return np.asarray(found[groups])
 
 
 def _grids(
@@ -212,10 +214,9 @@ def _grids(
     bias: FloatArray,
     precision: Precision,
     unit: FloatArray,
-    *,
-    is_common: bool,
+    groups: IntArray,
 ) -> list[float]:
-    """Return the grid of each channel's parameters, or of all; 0 if under its unit."""
+    """Return the grid of the parameters of each group; 0 if under its unit."""
     fine = 1 << INPUT_SHIFT  # of the voltage's units in one of the sum
     bias_fine = 2.0 ** (INPUT_SHIFT - precision.bias_exponent_min)
     columns = [bias.reshape(len(bias), -1) * bias_fine, node.initial_voltage * fine]
@@ -229,13 +230,14 @@ def _grids(
     parameters = [per_channel(column, node)[:, np.newaxis] for column in columns[1:]]
     step = precision.weight_step
     others = np.hstack([columns[0], *parameters])
-    if is_common:
-        sums = [(weight / step).reshape(-1) for weight in weights]
-        return [_grid(np.concatenate([*sums, others.reshape(-1)]), unit[0])]
-    return [
-        _grid(np.concatenate([*(w[row] / step for w in weights), others[row]]), least)
-        for row, least in enumerate(unit)
-    ]
+    found, first = [], 0
+    for end in [*np.flatnonzero(np.diff(groups)) + 1, len(groups)]:
+        rows = slice(first, end)
+        values = [(w[rows] / step).reshape(-1) for w in weights]
+        values.append(others[rows].reshape(-1))
+        found.append(_grid(np.concatenate(values), unit[first]))
+        first = end
+    return found
 
 
 def _grid(values: FloatArray, unit: float) -> float:

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
+from snn_deploy.arrays import FloatArray
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.torch.axes import Part
+from snn_deploy.importers.torch.axes import Part, shape_of
 from snn_deploy.importers.torch.fold import likeness
+from snn_deploy.importers.torch.functions import layer_of
 from snn_deploy.importers.torch.record import LAYER
 from snn_deploy.importers.torch.timestep import Item
 from snn_deploy.importers.torch.unroll import Unrolled
@@ -29,6 +32,72 @@ class WholeAnswer:
     scale: float  # times which it is: a mean is a sum
     is_mean: bool  # whether it is divided by the number of timesteps, in this scale
     ends: tuple[Item, ...]  # what it does behind that, first first
+    heads: "tuple[WholeAnswer, ...]" = ()  # side by side, in other units each
+    n_outputs: int = 0  # of a head
+
+    def of(self, summed: FloatArray) -> FloatArray:
+        """Return what forward makes of accumulated outputs, ``(n, n_outputs)``."""
+        if self.heads:
+            starts = np.cumsum([head.n_outputs for head in self.heads])[:-1]
+            each = np.split(summed, starts, axis=1)
+            made = [head.of(o) for head, o in zip(self.heads, each, strict=True)]
+            return np.concatenate(made, axis=1)
+        whole = torch.from_numpy(summed * self.scale)
+        for end in self.ends:
+            layer = end.module or layer_of(end)
+            assert layer is not None
+            whole = layer(whole)
+        found: FloatArray = whole.numpy()
+        return found
+
+
+def answer_in(
+    whole: Part, unrolled: Unrolled, most: int
+) -> tuple[WholeAnswer, tuple[Part, ...]]:
+    """Return what one output is of the outputs of all timesteps, and those.
+
+    Of outputs side by side, each has its own answer.
+
+    Raises
+    ------
+    ModelError
+        If it is the sum or the largest of softmaxes, or one output is the sum of all
+        timesteps and another one the last.
+    """
+    if not isinstance(whole, Item) or whole.operation != "cat":
+        return _answer_of(spread(whole, unrolled), most)
+    joined = whole
+    found = [
+        _answer_of(spread(source, unrolled), most)  # type: ignore[arg-type] # no Before
+        for source in joined.sources
+    ]
+    functionals = {answer.functional for answer, _ in found}
+    if functionals == {Functional.LAST}:  # of what one timestep joins
+        return _answer_of(whole, most)
+    if len(functionals) > 1 or len({len(parts) for _, parts in found}) > 1:
+        names = " and the ".join(sorted(f.value for f in functionals))
+        raise ModelError(
+            f"forward joins outputs that are the {names} of all timesteps; make them "
+            "the same of each"
+        )
+    rows = [
+        replace(joined, sources=parts)
+        for parts in zip(*(parts for _, parts in found), strict=True)
+    ]
+    unrolled.items += rows
+    unrolled.items.remove(joined)
+    heads = tuple(
+        replace(answer, n_outputs=shape_of(source)[-1])  # type: ignore[arg-type] # as above
+        for (answer, _), source in zip(found, joined.sources, strict=True)
+    )
+    first = heads[0]
+    is_one = all(h.scale == first.scale and not h.ends for h in heads)
+    return replace(
+        first,
+        n_outputs=0,
+        is_mean=all(head.is_mean for head in heads),
+        heads=() if is_one else heads,
+    ), tuple(rows)
 
 
 def spread(whole: Part, unrolled: Unrolled) -> Part:
@@ -70,14 +139,7 @@ def _is_linear(item: Item) -> bool:
     return item.operation in ("linear", "flatten", "view")
 
 
-def answer_of(whole: Part, most: int) -> tuple[WholeAnswer, tuple[Part, ...]]:
-    """Return what one output is of the outputs of all timesteps, and those.
-
-    Raises
-    ------
-    ModelError
-        If it is the sum or the largest of softmaxes.
-    """
+def _answer_of(whole: Part, most: int) -> tuple[WholeAnswer, tuple[Part, ...]]:
     scale = 1.0
     ends: list[Item] = []
     while isinstance(whole, Item):

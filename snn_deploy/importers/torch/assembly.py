@@ -36,7 +36,7 @@ from snn_deploy.importers.torch.record import LAYER
 from snn_deploy.importers.torch.timestep import Before, Item, Source
 from snn_deploy.ir.graph import Edge
 from snn_deploy.ir.neurons import Lif
-from snn_deploy.ir.nodes import Add
+from snn_deploy.ir.nodes import Add, Input
 from snn_deploy.names import free_name
 
 logger = logging.getLogger(__name__)
@@ -176,6 +176,8 @@ class Assembly:
             return self.layers.inputs[number]
         if item.operation == "part":
             return STATE
+        if isinstance(item.sources[0], Before) and item.operation == "detach":
+            return self._before(item, item.sources[0])
         if item.operation == LAYER:
             return self._layer(item)
         if item.operation in MET:
@@ -237,7 +239,8 @@ class Assembly:
         """Lead spikes to what takes them a timestep later."""
         for item, late in self._late.items():
             source = self.of(item)
-            if not isinstance(self.layers.nodes[source], Lif):
+            is_late = source in self._late.values()
+            if not isinstance(self.layers.nodes[source], Lif | Input) and not is_late:
                 raise self._refused(item, "carries a value to the next timestep")
             edge = Edge(source=source, target=late, delay=1)
             self.layers.edges.append(edge)

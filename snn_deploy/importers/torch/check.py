@@ -10,7 +10,6 @@ from snn_deploy.arrays import FloatArray, IntArray
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.torch.forms import Reading
 from snn_deploy.importers.torch.frameworks.framework import Framework
-from snn_deploy.importers.torch.functions import layer_of
 from snn_deploy.importers.torch.timestep import Item
 from snn_deploy.ir.floating import FloatRun, accumulate
 from snn_deploy.ir.graph import Graph
@@ -87,20 +86,13 @@ def check_reading(
             if dropped is not None:
                 output = dropped(torch.from_numpy(output)).numpy()
             where = f"{graph.output.name}: forward returns other values at timestep "
-            expected = reading.unrolled.numbers(reading.returned[index])
-            assert expected is not None
-            _compare(f"{where}{index + 1} than", output, expected, advice)
+            _compare(f"{where}{index + 1} than", output, reading.gave(index), advice)
     if reading.answer is not None:
         answer = accumulate(np.stack(outputs, axis=1), graph.training.functional)
-        whole = torch.from_numpy(answer[:, -1] * reading.answer.scale)
-        for end in reading.answer.ends:
-            layer = end.module or layer_of(end)
-            assert layer is not None
-            whole = layer(whole)
-        expected = reading.unrolled.numbers(reading.returned[0])
-        assert expected is not None
+        found = reading.answer.of(answer[:, -1])
+        expected = reading.gave(0)
         where = f"{graph.output.name}: forward returns another answer than"
-        _compare(where, whole.numpy(), expected, advice)
+        _compare(where, found, expected, advice)
 
 
 def _given(

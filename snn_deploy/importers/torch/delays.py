@@ -88,23 +88,92 @@ def _spare(stream: Stream) -> int:
     return min((operand.delay for operand in operands_of(stream)), default=0)
 
 
-def check_counts(streams: Sequence[Stream], n: int) -> None:
-    """Raise an error unless each layer is called once in each of ``n`` timesteps."""
+def wait(streams: Sequence[Stream]) -> None:
+    """Let what is constant until a late input acts be so from the start.
+
+    Until then the input is nothing. All of it is seen where the module is compared,
+    since it is the same for every input.
+    """
+    for stream in streams:
+        for operand in operands_of(stream):
+            if operand.stream.example.operation == "input":
+                for n in range(1, operand.delay + 1):
+                    operand.stream.early.setdefault(-n, 0.0)
+    late = _after_input(streams)
+    most = max(late.values(), default=0)
+    for stream in streams:
+        first = min(stream.early, default=-1)
+        if first >= 0 and late.get(stream) and _is_waiting(stream, first):
+            constant = stream.early[first]
+            stream.early |= {-n: constant for n in range(1, most + 2)}
+            for n in range(first + 1):  # they come to it themselves
+                stream.early.pop(n, None)
+
+
+def _is_waiting(stream: Stream, first: int) -> bool:
+    """Return whether a constant, no initial state, stands for the first timesteps."""
+    return not isinstance(stream.early[first], Item) and not _is_started(stream)
+
+
+def check_counts(streams: Sequence[Stream], last: Operand, n: int) -> None:
+    """Raise an error unless each layer is called once in each of ``n`` timesteps.
+
+    But for the first and the last ones, where the input comes too late to be heard, or
+    to be seen.
+    """
+    before, behind = _after_input(streams), _before_output(last)
     for stream in streams:
         item = stream.example
         is_layer = item.operation in ANCHORED and item.operation != "part"
         n_calls = len(stream.items) + _is_started(stream)
-        if is_layer and not stream.is_static and n_calls != n:
+        if not is_layer or stream.is_static or n_calls == n:
+            continue
+        first, end = min(stream.items), max(stream.items) + 1
+        is_late = first <= before.get(stream, 0) and n - end <= behind[stream]
+        if not is_late or n_calls != end - first:
             raise ModelError(
                 f"{place_of(item)}: forward calls this layer {n_calls} times "
                 f"in {n} timesteps; {REWRITE}"
             )
 
 
+def _before_output(last: Operand) -> dict[Stream, int]:
+    """Return how many timesteps pass at least from each stream to the output."""
+    late = {last.stream: last.delay}
+    todo = [last.stream]
+    while todo:
+        stream = todo.pop()
+        for operand in operands_of(stream):
+            found = late[stream] + operand.delay
+            if found < late.get(operand.stream, found + 1):
+                late[operand.stream] = found
+                todo.append(operand.stream)
+    return late
+
+
+def _after_input(streams: Sequence[Stream]) -> dict[Stream, int]:
+    """Return how many timesteps pass at least from the input to each stream."""
+    late = {s: 0 for s in streams if s.example.operation == "input"}
+    for _ in streams:
+        before = dict(late)
+        for stream in streams:
+            found = [
+                late[o.stream] + o.delay
+                for o in operands_of(stream)
+                if o.stream in late
+            ]
+            if found and stream.example.operation != "input":
+                late[stream] = min(found)
+        if late == before:
+            break
+    return late
+
+
 def built(
-    streams: Sequence[Stream], last: Stream, order: Mapping[Item, int], n: int
+    streams: Sequence[Stream], last: Operand, order: Mapping[Item, int], n: int
 ) -> OneTimestep:
     """Return the timestep that streams repeat; ``order`` is that of the calls."""
+    chains = _Chains()
     items: dict[Stream, Item] = {}
     for stream in streams:
         it = stream.example
@@ -116,19 +185,51 @@ def built(
             shape=it.shape,
         )
     for stream, item in items.items():
-        item.sources = tuple(_source(o, stream, items) for o in stream.operands or ())
-    return OneTimestep(
-        items=tuple(items[s] for s in _sorted(streams, order)),
-        output=items[last],
-        rows={
-            item: dict.fromkeys(range(n), s.example) if s.is_static else s.items
-            for s, item in items.items()
-        },
-    )
+        item.sources = tuple(
+            _source(o, stream, items, chains) for o in stream.operands or ()
+        )
+    output = items[last.stream]
+    if last.delay:
+        output = chains.late(output, last.stream, last.delay)
+    rows = {
+        item: dict.fromkeys(range(n), s.example) if s.is_static else s.items
+        for s, item in items.items()
+    }
+    in_order = (items[s] for s in _sorted(streams, order))
+    return OneTimestep(items=(*in_order, *chains.items), output=output, rows=rows)
+
+
+class _Chains:
+    """Items that give what others gave some timesteps before."""
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+
+    def late(self, item: Item, stream: Stream, delay: int) -> Item:
+        """Return an item that gives what ``item`` gave ``delay`` timesteps before."""
+        for n in range(1, delay + 1):
+            initial = stream.early.get(-n)
+            if initial is None or isinstance(initial, Item):
+                raise ModelError(
+                    f"{place_of(item)}: forward uses what was computed {n} timesteps "
+                    "before, and something else where there is none; begin with a "
+                    "constant"
+                )
+            item = Item(
+                operation="detach",
+                sources=(Before(item, initial),),
+                path=item.path,
+                shape=item.shape,
+            )
+            self.items.append(item)
+        return item
 
 
 def _source(
-    operand: "Operand | Part", stream: Stream, items: Mapping[Stream, Item]
+    operand: "Operand | Part",
+    stream: Stream,
+    items: Mapping[Stream, Item],
+    chains: _Chains,
 ) -> Source:
     if not isinstance(operand, Operand):
         return operand
@@ -138,12 +239,9 @@ def _source(
             raise ModelError(f"{place_of(item)}: {DIFFERENT}")
         return item
     if operand.delay > 1:
-        raise ModelError(
-            f"{place_of(item)}: forward uses what was computed {operand.delay} "
-            "timesteps before; use what the timestep before has computed"
-        )
-    if -1 in source.early:
-        initial = source.early[-1]
+        item = chains.late(item, source, operand.delay - 1)
+    if -operand.delay in source.early:
+        initial = source.early[-operand.delay]
     elif _is_started(stream):
         initial = NEUTRAL.get(stream.example.operation, 0.0)
     else:

@@ -237,6 +237,11 @@ def read_module(
     )
     if one is not None:
         graph = one.named(graph)
+    elif len(graph.heads) > 1:
+        raise ModelError(
+            f"forward joins {len(graph.heads)} outputs of different units; return them "
+            "as a tuple, and give their names: heads=['class', 'place']"
+        )
     return with_used_inputs(graph, *shares.values())
 
 

@@ -19,6 +19,7 @@ from snn_deploy.importers.torch.delays import (
     check_counts,
     move,
     start,
+    wait,
 )
 from snn_deploy.importers.torch.streams import (
     COMMUTATIVE,
@@ -71,13 +72,9 @@ def fold(
     streams = folding.alive(last.stream)
     move(streams, last)
     start(streams)
-    if last.delay:
-        raise ModelError(
-            "forward returns what the timestep before has computed; return what this "
-            "timestep gives"
-        )
-    check_counts(streams, n)
-    return built(streams, last.stream, folding.order, n)
+    wait(streams)
+    check_counts(streams, last, n)
+    return built(streams, last, folding.order, n)
 
 
 class _StreamFinder:
@@ -252,7 +249,10 @@ class _StreamFinder:
                 for operand, given in pairs:
                     todo += _joined(operand, index, given)
                 continue
-            if stream.early or index != min(stream.items, default=index) - 1:
+            known = [*stream.items, *stream.early]
+            is_known = all(not isinstance(p, Item) for p in stream.early.values())
+            is_one = not stream.early or (is_known and not isinstance(part, Item))
+            if not is_one or index != min(known, default=index) - 1:
                 raise _difference(stream.example, part)
             stream.early[index] = part
 

@@ -18,7 +18,7 @@ from torch import nn
 
 from snn_deploy.arrays import FloatArray
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.torch.answers import WholeAnswer, answer_of, spread
+from snn_deploy.importers.torch.answers import WholeAnswer, answer_in
 from snn_deploy.importers.torch.axes import OtherAxesError, Part, TimedTensor
 from snn_deploy.importers.torch.collected import INPUT_NAME, Layers
 from snn_deploy.importers.torch.delays import OneTimestep
@@ -67,8 +67,20 @@ class Reading:
     answer: WholeAnswer | None  # of all timesteps; without, forward gives that of each
     inputs: FloatArray  # (n, n_timesteps, input_shape...)
     unrolled: Unrolled
-    returned: tuple[Item, ...]  # of each timestep; or the answer
+    returned: tuple[Part, ...]  # of each timestep; or the answer
     drawn: Item | None = None  # spikes that it draws from its input
+
+    def gave(self, index: int) -> FloatArray:
+        """Return what forward returned for timestep ``index``, or as the answer."""
+        part = self.returned[index]
+        if isinstance(part, Item):
+            found = self.unrolled.numbers(part)
+            assert found is not None
+            return found
+        row = torch.as_tensor(part, dtype=torch.float64)
+        shape = (self.unrolled.n, *self.timestep.output.shape)
+        constant: FloatArray = row.expand(shape).flatten(1).numpy()
+        return constant
 
     def numbers(self, item: Item, index: int) -> FloatArray | None:
         """Return what an item of the timestep was in timestep ``index``, if known."""
@@ -235,7 +247,7 @@ class _Reader:
             (whole,) = output.items
             counts = _counts(unrolled)
             most = n_timesteps if axis is not TimeAxis.NONE else max(counts.values())
-            answer, column = answer_of(spread(whole, unrolled), most)
+            answer, column = answer_in(whole, unrolled, most)
         number = len(column)
         seeds: Sequence[Sequence[Item]] = ()
         if answer is not None and answer.functional is Functional.LAST:
@@ -252,7 +264,7 @@ class _Reader:
             answer=answer,
             inputs=inputs,
             unrolled=unrolled,
-            returned=tuple(i for i in output.items if isinstance(i, Item)),
+            returned=output.items,
         )
 
     # one timestep, or all of them inside
@@ -316,7 +328,7 @@ class _Reader:
             answer=None,
             inputs=inputs,
             unrolled=unrolled,
-            returned=tuple(i for i in column if isinstance(i, Item)),
+            returned=tuple(column),
         )
 
     def _initial_states(self) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ from torch import nn
 from snn_deploy.arrays import AnyArray, FloatArray, IntArray, Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.balance import measured
-from snn_deploy.importers.torch.answers import end_of
+from snn_deploy.importers.torch.answers import WholeAnswer, end_of
 from snn_deploy.importers.torch.assembly import Assembly, is_number
 from snn_deploy.importers.torch.check import check_reading
 from snn_deploy.importers.torch.collected import Layers
@@ -32,6 +32,7 @@ from snn_deploy.importers.torch.meeting import input_scaled
 from snn_deploy.importers.torch.record import LAYER
 from snn_deploy.importers.torch.taken import Taken
 from snn_deploy.ir.graph import Graph, Training
+from snn_deploy.ir.heads import Head, heads_of
 from snn_deploy.ir.stimuli import Encoding
 
 # what holds a module, by the name it has there
@@ -208,17 +209,36 @@ def _looped(reading: Reading) -> str:
 
 def _with_unit(graph: Graph, reading: Reading, *, is_mean: bool | None) -> Graph:
     """Return the graph, which knows how its outputs become those of the module."""
-    (head,) = graph.heads
-    answer = reading.answer
+    heads, answer = graph.heads, reading.answer
     if answer is not None:
-        scale = answer.scale * (reading.n_timesteps if answer.is_mean else 1)
-        ends = ", ".join(map(end_of, answer.ends))
-        head = replace(head, scale=scale, is_mean=answer.is_mean, dropped=ends)
+        heads = tuple(
+            _head_of(
+                part, reading.n_timesteps, name, part.n_outputs or heads[0].n_outputs
+            )
+            for name, part in _named(answer)
+        )
     elif is_mean is not None:
-        head = replace(head, is_mean=is_mean)
-    if (head,) == graph.heads:
+        heads = (replace(heads[0], is_mean=is_mean),)
+    if heads == graph.heads:
         return graph
-    return replace(graph, training=replace(graph.training, heads=(head,)))
+    return replace(graph, training=replace(graph.training, heads=heads))
+
+
+def _named(answer: WholeAnswer) -> list[tuple[str, WholeAnswer]]:
+    """Return the heads of an answer, which have numbers where they are several."""
+    heads = [(str(i), head) for i, head in enumerate(answer.heads)]
+    return heads or [("", answer)]
+
+
+def _head_of(answer: WholeAnswer, timesteps: int, name: str, n_outputs: int) -> Head:
+    (head,) = heads_of((), n_outputs)
+    return replace(
+        head,
+        name=name,
+        scale=answer.scale * (timesteps if answer.is_mean else 1),
+        is_mean=answer.is_mean,
+        dropped=", ".join(map(end_of, answer.ends)),
+    )
 
 
 def _told(

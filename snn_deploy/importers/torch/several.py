@@ -73,13 +73,20 @@ class OneOutput:
 
     def named(self, graph: Graph) -> Graph:
         """Return the graph of ``module``, with its heads."""
-        heads = []
-        for name, size in self.sizes.items():
+        heads, known = [], graph.heads
+        if len(known) < len(self.sizes):  # all alike
+            known *= len(self.sizes)
+        if [h.n_outputs for h in known] != [*self.sizes.values()] and len({*known}) > 1:
+            raise ModelError(
+                f"heads {', '.join(self.sizes)}: forward joins what is in several "
+                "units itself; return a tensor for each"
+            )
+        for (name, size), head in zip(self.sizes.items(), known, strict=True):
             (mine,) = heads_of((), size)
             kind = mine.kind
             if isinstance(self.told, Mapping):
                 kind = _kind(name, self.told[name])
-            heads.append(replace(graph.head, name=name, n_outputs=size, kind=kind))
+            heads.append(replace(head, name=name, n_outputs=size, kind=kind))
         return replace(graph, training=replace(graph.training, heads=tuple(heads)))
 
 
