@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snn_deploy.errors import DataError
 from snn_deploy.importers.options import OPTIONS, ReadOptions
 
 if TYPE_CHECKING:
@@ -99,13 +100,19 @@ def read_model(path: Path, options: argparse.Namespace) -> "Graph":
     from snn_deploy.data.data import dark_bytes, load_arrays
     from snn_deploy.data.named import as_named
     from snn_deploy.importers.registry import load_with
+    from snn_deploy.ir.inputs import BESIDE, LABELS
 
-    arrays = {}
+    arrays = None
     if options.balance_on:
         arrays = load_arrays(options.balance_on)
-        arrays = as_named(options.balance_on, arrays, "x")
-        note_remarks(dark_bytes(arrays["x"]), options.balance_on)
-    return load_with(path, _told(options, balance_on=arrays.get("x")))
+        inputs = [name for name in arrays if name.lower() not in (*LABELS, *BESIDE)]
+        try:
+            arrays |= as_named(options.balance_on, arrays, "x")
+            note_remarks(dark_bytes(arrays["x"]), options.balance_on)
+        except DataError:
+            if len(inputs) < 2:  # else they may be several
+                raise
+    return load_with(path, _told(options, balance_on=arrays))
 
 
 def read_shapes(path: Path | None, options: argparse.Namespace) -> "Graph":

@@ -29,12 +29,15 @@ def named_heads(sizes: Mapping[str, int]) -> tuple[Head, ...]:
 
 def noted_heads(path: Path, noted: Any) -> tuple[Head, ...]:
     """Return what the outputs stand for, which a file notes as JSON, or ``None``."""
-    return _noted(tuple[Head, ...], path, noted, "heads")
+    found: tuple[Head, ...] = _noted(tuple[Head, ...], path, noted, "heads")
+    return found
 
 
 def noted_inputs(path: Path, noted: Any) -> tuple[NamedInput, ...]:
     """Return what several inputs are, which a file notes as JSON, or ``None``."""
-    return _noted(tuple[NamedInput, ...], path, noted, "inputs")
+    kind = tuple[NamedInput, ...]
+    found: tuple[NamedInput, ...] = _noted(kind, path, noted, "inputs")
+    return found
 
 
 def _noted(kind: Any, path: Path, noted: Any, what: str) -> Any:

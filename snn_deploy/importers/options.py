@@ -1,5 +1,6 @@
 """What the file of a model may leave out: a field for each option of the readers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,7 @@ class ReadOptions:
             choices=("snntorch",),
         ),
     )
-    balance_on: "AnyArray | None" = field(
+    balance_on: "AnyArray | Mapping[str, AnyArray] | None" = field(
         default=None,
         metadata=_shown(
             Path,

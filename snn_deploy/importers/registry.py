@@ -1,5 +1,6 @@
 """The readers by the ending of a file."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
 from os import PathLike
@@ -45,7 +46,7 @@ def load_model(
     reset: "Reset | None" = None,
     written_by: str | None = None,
     timesteps: int | None = None,
-    balance_on: "AnyArray | None" = None,
+    balance_on: "AnyArray | Mapping[str, AnyArray] | None" = None,
     percentile: float | None = None,
     builder: str | None = None,
     trust_pickle: bool = False,
@@ -69,7 +70,7 @@ def load_model(
     timesteps : int, optional
         For how many timesteps an input is shown, in place of what the file says; needed
         where it (lava-dl's own) does not.
-    balance_on : array, (n, input_shape...), optional
+    balance_on : array, (n, input_shape...), or dict of them by input, optional
         Bytes, or floats from 0 to 1, or in ``input_range``: training data of a
         conventional network (ONNX), on which the largest values of its ReLUs are
         measured. They become thresholds.
@@ -186,6 +187,7 @@ def _balanced(graph: "Graph", options: ReadOptions) -> "Graph":
     import numpy as np
 
     from snn_deploy.importers.balance import PERCENTILE, balance, needs_balance
+    from snn_deploy.ir.inputs import in_a_row, listed
     from snn_deploy.ir.stimuli import to_shares
 
     relus, x = needs_balance(graph), options.balance_on
@@ -200,6 +202,19 @@ def _balanced(graph: "Graph", options: ReadOptions) -> "Graph":
         raise ModelError(
             f"{relus[0].name}: a ReLU has no largest value that could be a threshold; "
             "give training inputs to measure it on, --balance-on x.npz"
+        )
+    inputs = graph.training.inputs
+    if isinstance(x, Mapping):
+        if not inputs and "x" not in x:
+            raise ModelError(
+                f"balance_on holds {', '.join(x)}, the network takes one input; store "
+                "it as x"
+            )
+        x = in_a_row("balance_on", inputs, x, is_events=False) if inputs else x["x"]
+    elif inputs:
+        raise ModelError(
+            f"balance_on is one array, the network takes {listed(inputs)}; give them "
+            "by name"
         )
     x = to_shares(np.asarray(x), *graph.training.input_range)
     share = options.percentile

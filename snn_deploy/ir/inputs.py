@@ -40,7 +40,7 @@ class NamedInput:
         if not self.name or self.name.lower() in (*LABELS, *BESIDE):
             raise ModelError(
                 f"{self.name!r}: names no input, since data call their labels or "
-                "lengths so; give inputs other names, input_shape={name: shape, ...}"
+                "lengths so; call it otherwise, with save by input_shape={name: shape}"
             )
         if not self.shape or min(self.shape) < 1:
             raise ModelError(

@@ -17,6 +17,7 @@ from snn_deploy.cutoff.monitor import run_inputs
 from snn_deploy.errors import DataError
 from tests.cli.conftest import Command
 from tests.importers.builders import Own
+from tests.importers.test_several_files import Rated, byte_inputs, exported
 
 N, T = 60, 6
 
@@ -237,3 +238,21 @@ def test_the_header_of_the_c_says_where_each_input_lies(
     for name in ("snn.h", "README.md"):
         text = (tmp_path / "c" / name).read_text(encoding="utf-8")
         assert "24 (0 to 15: image 1 x 4 x 4, from 0 to 1; 16 to 23: sound 8," in text
+
+
+def test_onnx_of_two_inputs_runs_from_the_command_line(
+    command: Command, tmp_path: Path
+) -> None:
+    path, net = exported(Rated(3), tmp_path / "two.onnx"), tmp_path / "two.snn"
+    data, one = tmp_path / "data.npz", tmp_path / "one.npz"
+    x = byte_inputs(0)
+    np.savez(data, y=np.arange(20) % 4, **x)  # type: ignore[arg-type]
+    np.savez(one, x=x["ear"])
+
+    done = command("compile", path, "--balance-on", data, "-o", net)
+    refused = command("compile", path, "--balance-on", one, "-o", net).error()
+    profiled = command("profile", net, "--data", data, "-o", tmp_path / "out")
+
+    assert (done.status, profiled.status) == (0, 0), done.err + profiled.err
+    assert "conversion, 20 inputs" in done.out
+    assert "balance_on: has no 'eye', 'ear' but x; the network takes eye" in refused

@@ -1,24 +1,29 @@
 """Files with several inputs: NIR and ONNX."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
-from snn_deploy.arrays import FloatArray
+from snn_deploy.arrays import AnyArray, FloatArray
 from snn_deploy.compiler.pipeline import compile_model, to_spiking
 from snn_deploy.convert import write_graph, write_integers
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.onnx.reader import read_onnx
 from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Graph
-from snn_deploy.ir.inputs import listed
+from snn_deploy.ir.inputs import in_a_row, listed
 from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.stimuli import Stimulus
 from tests.build import rng, simulator
 
 nir = pytest.importorskip("nir")
+onnx = pytest.importorskip("onnx")
 T, N_EYE, N_EAR = 24, (1, 4, 4), 5
 
 
@@ -187,3 +192,91 @@ def test_an_input_of_nir_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ModelError, match=r"(ear: leads nowhere|heard: nothing leads)"):
         load_model(tmp_path / "two.nir", dt=1e-3, reset=Reset.HARD)
+
+
+class Rated(nn.Module):
+    """A conventional network of two inputs; a seed draws how they meet."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.meets = ("cat", "add", "maps")[seed % 3]
+        self.normalizes = seed % 2
+        self.conv = nn.Conv2d(1, 3, 3, padding=1)
+        self.eye, self.ear = nn.Linear(48, 6), nn.Linear(N_EAR, 6)
+        self.maps = nn.Linear(N_EAR, 48)
+        self.last = nn.Linear(12 if self.meets == "cat" else 6, 4)
+
+    def forward(self, eye: torch.Tensor, ear: torch.Tensor) -> Any:
+        if self.normalizes:
+            eye = (eye - 0.3) / 0.5
+        seen = self.conv(eye).flatten(1)
+        if self.meets == "maps":
+            seen = seen + self.maps(ear)
+        seen = self.eye(torch.relu(seen))
+        if self.meets == "maps":
+            return self.last(torch.relu(seen))
+        if self.meets == "add":
+            return self.last(torch.relu(seen + self.ear(ear)))
+        both = torch.cat([torch.relu(seen), torch.relu(self.ear(ear))], 1)
+        return self.last(both)
+
+
+def exported(model: nn.Module, path: Path) -> Path:
+    example = torch.rand(2, *N_EYE), torch.rand(2, N_EAR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            model.eval(),
+            example,
+            str(path),
+            dynamo=False,
+            input_names=["eye", "ear"],
+            dynamic_axes={name: {0: "n"} for name in ("eye", "ear")},
+        )
+    return path
+
+
+def byte_inputs(seed: int, n: int = 20) -> dict[str, AnyArray]:
+    draw = rng(seed)
+    eye = draw.integers(0, 256, (n, *N_EYE)).astype(np.uint8)
+    return {"eye": eye, "ear": draw.integers(0, 256, (n, N_EAR)).astype(np.uint8)}
+
+
+def whole(graph: Graph, x: dict[str, AnyArray]) -> FloatArray:
+    """Return what a graph gives for both in a row, of the one pass of a network."""
+    rows = in_a_row("x", graph.training.inputs, x, is_events=False)
+    stimuli = [Stimulus(values=row[np.newaxis], is_constant=True) for row in rows]
+    return evaluate(graph, stimuli, 1)[:, 0]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_onnx_of_two_inputs_is_what_its_runtime_computes(
+    seed: int, tmp_path: Path
+) -> None:
+    ort = pytest.importorskip("onnxruntime")
+    path, x = exported(Rated(seed), tmp_path / "two.onnx"), byte_inputs(seed)
+
+    graph = read_onnx(path)
+
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    feed = {name: (v / 255).astype(np.float32) for name, v in x.items()}
+    expected = session.run(None, feed)[0]
+    np.testing.assert_allclose(whole(graph, x), expected, atol=1e-5)
+    assert listed(graph.training.inputs) == "eye (1, 4, 4), ear (5,)"
+    balanced = load_model(path, balance_on=x, timesteps=8)
+    rated = to_spiking(balanced)
+    rows = in_a_row("x", rated.training.inputs, x, is_events=False)
+    stimuli = [Stimulus(values=row[np.newaxis], is_constant=True) for row in rows]
+    mean = evaluate(rated, stimuli, 64)[:, -1] / 64
+    assert np.corrcoef(mean.ravel(), expected.ravel())[0, 1] > 0.95
+
+
+def test_an_input_of_onnx_that_nothing_uses_is_refused(tmp_path: Path) -> None:
+    model = onnx.load(exported(Rated(0), tmp_path / "two.onnx"))
+    more = onnx.helper.make_tensor_value_info("nose", 1, ["n", 3])
+    model.graph.input.append(more)
+    onnx.save(model, tmp_path / "three.onnx")
+
+    with pytest.raises(ModelError, match="the input nose is used with 0 different"):
+        read_onnx(tmp_path / "three.onnx")

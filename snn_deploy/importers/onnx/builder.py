@@ -8,13 +8,14 @@ import numpy as np
 
 from snn_deploy.arrays import AnyArray, FloatArray, Shape, n_neurons
 from snn_deploy.errors import ModelError
-from snn_deploy.importers.joining import joined, named_heads
+from snn_deploy.importers.joining import joined, named_heads, with_one_input
 from snn_deploy.importers.onnx.constants import computed, shape_of
 from snn_deploy.importers.onnx.file import OnnxModel, Operator
 from snn_deploy.importers.onnx.layers import Steps, activation
 from snn_deploy.importers.onnx.quantization import Levels
 from snn_deploy.ir.graph import Edge, Graph, Training
 from snn_deploy.ir.heads import Head
+from snn_deploy.ir.inputs import NamedInput
 from snn_deploy.ir.nodes import Input, Node, affine
 from snn_deploy.ir.stimuli import Encoding
 from snn_deploy.names import shown
@@ -74,22 +75,24 @@ class Builder:
         self.edges: list[Edge] = []
         self.constants: dict[str, AnyArray] = dict(model.constants)
         self.values: dict[str, Value | Ended | Unknown] = {}
-        self.input_uses: set[tuple[float, float]] = set()  # scale and offset
+        # scale and offset of each input
+        self.input_uses: dict[str, set[tuple[float, float]]] = {}
         self.unrounded: list[str] = []  # quantizations that are left out
         self.quantized: dict[str, tuple[Value, Levels]] = {}  # not yet dequantized
         for kind, items in (("inputs", model.inputs), ("outputs", model.outputs)):
-            if not items or (kind == "inputs" and len(items) > 1):
+            if not items:
                 raise ModelError(
-                    f"{path}: {len(items)} {kind} ({', '.join(items)}), needed is 1; "
-                    "export the part between one input and an output"
+                    f"{path}: no {kind}, needed is 1; export the part between an input "
+                    "and an output"
                 )
         self.outputs = [*model.outputs]
         self.shapes = {**model.inputs, **model.shapes}
-        ((name, sizes),) = model.inputs.items()
-        is_last = _reads_channels_last(model, name)
-        start = Input(name=_plain(name), shape=self._shape(name, sizes, is_last))
-        self.nodes[start.name] = start
-        self.values[name] = Value(start.name, is_last=is_last)
+        for name, sizes in model.inputs.items():
+            is_last = _reads_channels_last(model, name)
+            start = Input(name=_plain(name), shape=self._shape(name, sizes, is_last))
+            value = replace(self.add(start), is_last=is_last)
+            self.values[name] = value
+            self.input_uses[value.layer] = set()
 
     def _shape(self, name: str, sizes: list[int | str], is_last: bool) -> Shape:
         """Return the shape of the input, without the batch."""
@@ -199,7 +202,7 @@ class Builder:
         value = self.value(name, of)
         layer, piece = self.nodes[value.layer], value.steps.before
         if isinstance(layer, Input) and not value.steps.is_activation:
-            self.input_uses.add((piece.gain, piece.shift))
+            self.input_uses[layer.name].add((piece.gain, piece.shift))
             return replace(value, steps=Steps())
         if value.steps == Steps():
             return value
@@ -242,22 +245,42 @@ class Builder:
             )
         return output, ", ".join(dropped)
 
+    def _input_factors(self) -> tuple[float, float]:
+        """Return the scale and the offset of all inputs.
+
+        Where they differ, they become layers behind the inputs.
+        """
+        factors = {start: next(iter(uses)) for start, uses in self.input_uses.items()}
+        if len({*factors.values()}) == 1:
+            return next(iter(factors.values()))
+        for start, (scale, offset) in factors.items():
+            edges = [edge for edge in self.edges if edge.source == start]
+            shape = self.nodes[start].output_shape
+            node = affine(f"{start}_scale", shape, np.array(scale), np.array(offset))
+            scaled = self.add(node, start).layer
+            self.edges = [
+                replace(edge, source=scaled) if edge in edges else edge
+                for edge in self.edges
+            ]
+        return 1.0, 0.0
+
     def graph(self, name: str) -> Graph:
         """Return the network."""
         found = [self._read_out(called) for called in self.outputs]
         ends, dropped = [end for end, _ in found], [behind for _, behind in found]
-        if len(self.input_uses) != 1:
-            raise ModelError(
-                f"{self.path}: the input is used with {len(self.input_uses)} different "
-                "scales and offsets; use one for all layers"
-            )
+        for start, uses in self.input_uses.items():
+            if len(uses) != 1:
+                raise ModelError(
+                    f"{self.path}: the input {start} is used with {len(uses)} "
+                    "different scales and offsets; use one for all layers"
+                )
         if self.unrounded:
             logger.warning(
                 f"{self.path}: {len(self.unrounded)} values that are quantized without "
                 f"an activation ({', '.join(self.unrounded[:MOST_NAMED])}) are taken "
                 "as they are, neither rounded nor cut: sums have no levels on a chip"
             )
-        ((scale, offset),) = self.input_uses
+        scale, offset = self._input_factors()
         used = _needed(self.edges, ends)
         nodes = [n for n in self.nodes.values() if n.name in used]
         edges, output = [e for e in self.edges if e.target in used], ends[0]
@@ -269,6 +292,9 @@ class Builder:
             }
             nodes, edges, output = joined(nodes, edges, ends)
             heads = named_heads(sizes)
+        inputs: tuple[NamedInput, ...] = ()
+        if len(self.input_uses) > 1:
+            nodes, edges, inputs = with_one_input(nodes, edges)
         graph = Graph(
             name=name,
             nodes=tuple(nodes),
@@ -279,6 +305,7 @@ class Builder:
                 input_scale=scale,
                 input_offset=offset,
                 heads=heads,
+                inputs=inputs,
             ),
             output_name=output,
         )

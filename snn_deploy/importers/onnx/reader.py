@@ -56,8 +56,8 @@ def read_onnx(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
     Raises
     ------
     ModelError
-        If the file cannot be read, has not one input and one output, sizes that are
-        not fixed, or an operator that has no counterpart.
+        If the file cannot be read, has no input or no output, sizes that are not fixed,
+        or an operator that has no counterpart.
     """
     model = load_onnx(path)
     try:
