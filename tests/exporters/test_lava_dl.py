@@ -15,6 +15,7 @@ from snn_deploy.compiler.pipeline import to_spiking
 from snn_deploy.convert import write_integers
 from snn_deploy.errors import FitError, ModelError
 from snn_deploy.exporters.lava_dl import write_lava_dl
+from snn_deploy.files.writing import packaged_folder
 from snn_deploy.fixedpoint import shift
 from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.graph import Functional, Training
@@ -297,3 +298,11 @@ def test_what_netx_reads_as_it_is_meant_is_written(
     assert (
         read_back(tmp_path / "a.net").populations[0].size == whole.populations[0].size
     )
+
+
+def test_weights_that_were_tuned_for_netx_are_rounded_no_more() -> None:
+    model = load_model(packaged_folder("models") / "mnist_netx" / "model.pt")
+
+    changes = quantize(to_spiking(model), TARGET).changes
+
+    assert {change.kind for change in changes} == {"round bias"}
