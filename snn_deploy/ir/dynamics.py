@@ -156,7 +156,7 @@ class SynapticSum:
         self.projection = projection
         synapses = projection.synapses
         largest = largest_spike or graph.largest_spike(projection.source)
-        self.dtype = _exact(synapses.largest_sum * largest)
+        self.dtype = exact_type(synapses.largest_sum * largest)
         self.sums = synapses.summing(
             synapses.weights.astype(self.dtype), graph.shape_of(projection.source)
         )
@@ -167,7 +167,7 @@ class SynapticSum:
         return shift(sums.astype(np.int64), self.projection.exponent)
 
 
-def _exact(largest: int) -> npt.DTypeLike:
+def exact_type(largest: int) -> npt.DTypeLike:
     """Return the fastest type in which whole numbers up to ``largest`` are exact."""
     if largest < 1 << 24:
         return np.float32

@@ -73,8 +73,12 @@ def check_lava(
         return None, ()
     if not is_installed(CHECK):
         return None, ("Lava is not installed: nothing was compared with it",)
-    graph = artifact.network.graph
-    programs = [open_backend(name).load(artifact.network) for name in (DEFAULT, CHECK)]
+    from snn_deploy.backends.lava.backend import LavaProgram
+
+    graph, network = artifact.network.graph, artifact.network
+    open_backend(CHECK)  # imports Lava
+    # not loaded, which builds what runs inputs too
+    programs = [open_backend(DEFAULT).load(network), LavaProgram(network)]
     n_values = 0
     try:
         for index in range(n):

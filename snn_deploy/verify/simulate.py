@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from snn_deploy.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from snn_deploy.fixedpoint import INPUT_SHIFT, STATE_BITS, VOLTAGE_LIMIT
+from snn_deploy.ir.dynamics import exact_type
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.verify.layer import Inflow, Layer
 
@@ -102,14 +104,25 @@ def _arriving(inflow: Inflow, sent: AnyArray, n_timesteps: int) -> AnyArray:
 
 def _sums(inflow: Inflow, spikes: AnyArray) -> FloatArray:
     """Return the sums of spikes that arrive, a timestep before the others in memory."""
-    sums = inflow.synapses.summing(inflow.mantissas, inflow.source_shape)
+    dtype = _exact_for(inflow, spikes)
+    mantissas = inflow.mantissas.astype(dtype)
+    sums = inflow.synapses.summing(mantissas, inflow.source_shape)
     n, n_timesteps, _ = spikes.shape
     if (spikes == spikes[:, :1]).all():  # as of an image that is shown all the time
-        once = sums(spikes[:, 0].astype(np.float64))[:, np.newaxis]
+        once = sums(spikes[:, 0].astype(dtype))[:, np.newaxis]
         return np.broadcast_to(once, (n, n_timesteps, once.shape[2]))
     rows = spikes.swapaxes(0, 1).reshape(n * n_timesteps, -1)
-    found: FloatArray = sums(rows.astype(np.float64)).reshape(n_timesteps, n, -1)
+    found: FloatArray = sums(rows.astype(dtype)).reshape(n_timesteps, n, -1)
     return found.swapaxes(0, 1)
+
+
+def _exact_for(inflow: Inflow, spikes: AnyArray) -> npt.DTypeLike:
+    """Return the fastest type in which the sums of these spikes are exact."""
+    if (inflow.mantissas != np.rint(inflow.mantissas)).any():
+        return np.float64
+    most = inflow.synapses.sums_onto(np.abs(inflow.mantissas)).max(initial=0)
+    largest = max(int(spikes.max(initial=0)), -int(spikes.min(initial=0)))
+    return exact_type(int(most) * largest)
 
 
 def _shifted(inflow: Inflow, sums: FloatArray) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +127,7 @@ def test_200_random_networks_give_what_the_engine_gives(
 MODELS = (
     "mnist_counts",
     "mnist_lif",
+    "mnist_netx",
     "mnist_qcfs",
     "nmnist_lif",
     "cifar10_small",
@@ -147,11 +148,12 @@ def test_a_trained_network_gives_what_the_engine_gives(
     beta = float(np.median(gaps(scores)[:, :-1]))
     networks = [network_of(graph, stimuli, beta)]
 
-    for compiler in COMPILERS:
-        program = build(networks, tmp_path, compiler, "-O2", *CHECKED)
+    wanted = engine_gives(networks[0])
+    for compiler, level in product(COMPILERS, ("-O2", "-Os")):
+        program = build(networks, tmp_path, compiler, level, *CHECKED)
         (found,) = run(program, networks)
-        assert_equal(found, engine_gives(networks[0]), name)
-        assert len(np.unique(found.timesteps)) > 1
+        assert_equal(found, wanted, f"{name} {compiler} {level}")
+    assert len(np.unique(wanted.timesteps)) > 1
 
 
 @pytest.mark.slow

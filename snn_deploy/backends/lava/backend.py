@@ -39,17 +39,17 @@ class LavaBackend:
 
     def load(self, network: MappedNetwork) -> "LavaProgram":
         """Return the network as running Lava processes."""
-        return LavaProgram(network)
+        program = LavaProgram(network)
+        _ = program.machine  # what fails now is no input's fault
+        return program
 
 
 class LavaProgram:
-    """A mapped network in Lava, ready to run."""
+    """A mapped network in Lava; what runs or records inputs is built when asked for."""
 
     max_batch = 1
 
     def __init__(self, network: MappedNetwork) -> None:
-        from snn_deploy.backends.lava.memory import Job
-
         graph = network.graph
         self.network = network
         self.counter = Counter(network)
@@ -58,11 +58,19 @@ class LavaProgram:
             for p in graph.projections
         }
         machines: list[Machine] = []
-        self._machines = machines  # for inputs; and, once asked for, for recording
+        self._machines = machines  # once asked for: for inputs, and for recording
         self._end = weakref.finalize(self, _close, machines)
         atexit.register(self._end)  # before multiprocessing's, which joins for ever
-        self.machine = self._new_machine(Job(n_timesteps=graph.training.timesteps))
         self.session: LavaSession | None = None
+
+    @property
+    def machine(self) -> "Machine":
+        """What runs inputs; it is built for the first of them."""
+        from snn_deploy.backends.lava.memory import Job
+
+        job = Job(n_timesteps=self.network.graph.training.timesteps)
+        known = [machine for machine in self._machines if machine.job == job]
+        return known[0] if known else self._new_machine(job)
 
     def start(
         self, stimuli: Sequence[Stimulus], looks: IntArray | None = None
@@ -116,8 +124,7 @@ class LavaProgram:
         return found
 
     def _recorder(self, job: "Job") -> "Machine":
-        self.machine.check_open()
-        for machine in self._machines[1:]:
+        for machine in [m for m in self._machines if m.job.is_recording]:
             if machine.is_open and machine.job == job:
                 return machine
             machine.close()
@@ -127,6 +134,8 @@ class LavaProgram:
     def _new_machine(self, job: "Job") -> "Machine":
         from snn_deploy.backends.lava.machine import Machine
 
+        if not self._end.alive:
+            raise BackendError("lava: the program is closed; load the network again")
         self._machines.append(Machine(self.network.graph, job))
         return self._machines[-1]
 
@@ -228,8 +237,8 @@ class LavaSession:
         if self.is_over:
             return
         self.is_over = True
-        machine = self.program.machine
-        if self.n_computed and machine.is_open:
+        if self.n_computed and self.program.machine.is_open:
+            machine = self.program.machine
             with machine.killed_on_error():
                 machine.answer(goes_on=False)
                 self._finish()
