@@ -1,5 +1,7 @@
 """Networks as C: outputs, spikes and stops of all timesteps are those of the engine."""
 
+import shutil
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
@@ -339,3 +341,50 @@ def test_the_readme_says_what_outputs_stand_for(tmp_path: Path) -> None:
     assert "take the largest of a class yourself" in told
     assert "What data hold from -1.5 to 1 is 0 to 255." in told
     assert "{{" not in "".join(path.read_text() for path in tmp_path.iterdir())
+
+
+CALLER = """
+#include "snn.h"
+static snn_net net;
+static snn_input input[SNN_TIMESTEPS * SNN_INPUTS];
+int main() {
+    int32_t timesteps;
+    snn_reset(&net);
+    while (!snn_is_settled(&net)) { snn_step(&net, input); }
+    return snn_decide(&net, input, &timesteps) != snn_answer(&net);
+}
+"""
+
+
+def one_folder(folder: Path) -> None:
+    export(network_of(voter(), trains(1, N_TIMESTEPS, (5,)), np.inf), folder)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="g++ is not here")
+def test_a_program_in_cpp_calls_the_network(tmp_path: Path) -> None:
+    one_folder(tmp_path)
+    (tmp_path / "caller.cpp").write_text(CALLER)
+
+    for command in (
+        [COMPILERS[0], "-std=c99", "-c", "snn.c"],
+        ["g++", "-Wall", "-Wextra", "-Werror", "caller.cpp", "snn.o", "-o", "caller"],
+        ["./caller"],
+    ):
+        subprocess.run(command, cwd=tmp_path, check=True)
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not here")
+def test_make_size_is_that_of_the_compiler_asked_for(tmp_path: Path) -> None:
+    one_folder(tmp_path)
+    make = ["make", "-s", "-C", tmp_path, f"CC={COMPILERS[0]}"]
+
+    subprocess.run([*make, "check"], check=True)
+    small, large = (
+        subprocess.run(
+            [*make, "size", f"CFLAGS={flags}"],
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for flags in ("-std=c99 -Os", "-std=c99 -O3")
+    )  # fmt: skip
+
+    assert small != large

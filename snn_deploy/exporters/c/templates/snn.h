@@ -9,6 +9,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define SNN_TIMESTEPS {{TIMESTEPS}} /* of an input, at most */
 #define SNN_INPUTS {{INPUTS}} /* values of a timestep: {{INPUT_SHAPE}} */
 #define SNN_OUTPUTS {{OUTPUTS}}
@@ -50,5 +54,9 @@ int32_t snn_answer(const snn_net *net);
  * `input` holds {{DECIDE_INPUT}}.
  * `timesteps` receives how many were needed; it may be NULL. */
 int32_t snn_decide(snn_net *net, const snn_input *input{{BIAS_PARAMETER}}, int32_t *timesteps);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
