@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snn_deploy.arrays import BoolArray, FloatArray
+from snn_deploy.arrays import BoolArray, FloatArray, spread
 from snn_deploy.fixedpoint import (
     BIAS_MANTISSA_LIMIT,
     DECAY_BITS,
@@ -17,6 +17,7 @@ from snn_deploy.fixedpoint import (
     VOLTAGE_LIMIT,
     shift,
 )
+from snn_deploy.ir.graph import Functional
 from snn_deploy.ir.neurons import Reset
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
 
@@ -180,6 +181,18 @@ def _spiking(population: Population) -> SpikeBounds | None:
         reset_amount=population.reset_amount.astype(np.float64),
         max_spikes=population.max_spikes,
     )
+
+
+def flaw_of_sum(graph: QuantizedGraph) -> str:
+    """Return why a voltage that is read out is not the sum of its inputs; else ''."""
+    y = graph.readout
+    lost = spread(y.current_decay, y.shape) + graph.precision.current_decay_offset
+    if np.any(y.voltage_decay != 0) or np.any(lost < 1 << DECAY_BITS):
+        return "it leaks, so it forgets its lead"
+    is_last = graph.training.functional is Functional.LAST
+    if y.takes_bias or y.has_lowest_voltage or not is_last:
+        return "its voltage is not the sum of its inputs alone"
+    return ""
 
 
 def arriving_range(graph: QuantizedGraph, population: Population) -> Range:

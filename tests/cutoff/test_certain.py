@@ -163,7 +163,10 @@ def test_several_spikes_in_a_timestep_count() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"current_decay": np.array(2000)}, "leaks forgets its lead; use the rule"),
+        (
+            {"current_decay": np.array(2000)},
+            "so it forgets its lead; use the rule",
+        ),
         ({"lowest_voltage": np.array(-300)}, "not the sum of its inputs alone"),
         ({"takes_bias": True}, "its voltage is not the sum"),
     ],
@@ -182,7 +185,7 @@ def test_a_leaky_read_out_is_refused() -> None:
     readout = replace(graph.readout, voltage_decay=np.array(1))
     graph = replace(graph, populations=(*graph.populations[:-1], readout))
 
-    with pytest.raises(CalibrationError, match="out: a read-out that leaks"):
+    with pytest.raises(CalibrationError, match="out: it leaks"):
         largest_changes(graph)
 
 

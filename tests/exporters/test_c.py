@@ -376,7 +376,7 @@ def test_a_program_in_cpp_calls_the_network(tmp_path: Path) -> None:
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not here")
 def test_make_size_is_that_of_the_compiler_asked_for(tmp_path: Path) -> None:
     one_folder(tmp_path)
-    make = ["make", "-s", "-C", tmp_path, f"CC={COMPILERS[0]}"]
+    make = ["make", "-s", "-C", str(tmp_path), f"CC={COMPILERS[0]}"]
 
     subprocess.run([*make, "check"], check=True)
     small, large = (

@@ -35,7 +35,7 @@ from snn_deploy.fixedpoint import (
 from snn_deploy.ir.graph import Functional
 from snn_deploy.ir.neurons import Comparison, Reset
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
-from snn_deploy.ir.ranges import arriving_range, reach_of
+from snn_deploy.ir.ranges import arriving_range, flaw_of_sum, reach_of
 from snn_deploy.ir.synapses import SparseSynapses
 
 FORGETS = 1 << DECAY_BITS
@@ -191,14 +191,10 @@ class _Builder:
         return relay, np.stack([spread(y.initial_voltage, y.shape), drift]), gain
 
     def _check_sums(self) -> None:
-        y, graph = self.readout, self.graph
-        lost = spread(y.current_decay, y.shape) + graph.precision.current_decay_offset
-        if np.any(y.voltage_decay != 0) or np.any(lost < FORGETS):
-            raise self._refuse(f"it leaks, so it is no sum; {ADVICE}")
-        is_last = graph.training.functional is Functional.LAST
-        if y.takes_bias or y.has_lowest_voltage or not is_last:
-            raise self._refuse(f"it is not the sum of its inputs alone; {ADVICE}")
-        if reach_of(graph, y).meets_a_limit:
+        flaw = flaw_of_sum(self.graph)
+        if flaw:
+            raise self._refuse(f"{flaw}; {ADVICE}")
+        if reach_of(self.graph, self.readout).meets_a_limit:
             raise self._refuse(
                 "its sums can reach the limits of its registers; train with smaller "
                 "weights"

@@ -17,7 +17,6 @@ from snn_deploy.cutoff.rules.rule import (
 )
 from snn_deploy.errors import CalibrationError
 from snn_deploy.fixedpoint import (
-    DECAY_BITS,
     INPUT_SHIFT,
     STATE_BITS,
     VOLTAGE_LIMIT,
@@ -25,8 +24,8 @@ from snn_deploy.fixedpoint import (
 )
 from snn_deploy.ir.graph import Functional
 from snn_deploy.ir.quantized import Population, Projection, QuantizedGraph
+from snn_deploy.ir.ranges import flaw_of_sum
 
-NO_MEMORY = 1 << DECAY_BITS
 ADVICE = "use the rule risk"
 
 
@@ -136,7 +135,9 @@ def _of_all_outputs(graph: QuantizedGraph) -> tuple[FloatArray, FloatArray]:
     readout = graph.readout
     if readout.spikes:
         return _of_counts(graph), np.zeros(readout.size)
-    _check_integrator(graph)
+    flaw = flaw_of_sum(graph)
+    if flaw:
+        raise CalibrationError(f"{readout.name}: {flaw}; {ADVICE}")
     projections = graph.projections_into(readout)
     steps = sum((_largest_sum(graph, p) for p in projections), np.zeros(readout.size))
     if steps.max() >= 1 << (STATE_BITS - 1):
@@ -163,24 +164,6 @@ def _of_counts(graph: QuantizedGraph) -> FloatArray:
 
 def _bias(readout: Population) -> IntArray:
     return shift(spread(readout.bias_mantissa, readout.shape), readout.bias_exponent)
-
-
-def _check_integrator(graph: QuantizedGraph) -> None:
-    readout = graph.readout
-    offset = graph.precision.current_decay_offset
-    decays = spread(readout.current_decay, readout.shape) + offset
-    if np.any(readout.voltage_decay != 0) or np.any(decays < NO_MEMORY):
-        raise CalibrationError(
-            f"{readout.name}: a read-out that leaks forgets its lead; {ADVICE}"
-        )
-    if (
-        readout.takes_bias
-        or readout.has_lowest_voltage
-        or graph.training.functional is not Functional.LAST
-    ):
-        raise CalibrationError(
-            f"{readout.name}: its voltage is not the sum of its inputs alone; {ADVICE}"
-        )
 
 
 def _weights(graph: QuantizedGraph, projection: Projection) -> IntArray:
