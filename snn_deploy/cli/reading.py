@@ -24,7 +24,7 @@ DEFAULT_TARGET = "loihi-sim"
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add what a model's file may leave out."""
     group = parser.add_argument_group("what the file of a model may leave out")
-    parsers: dict[type, Any] = {int: positive, tuple: _shape}
+    parsers: dict[type, Any] = {int: positive, tuple: _shapes}
     for option in OPTIONS:
         shown = dict(option.metadata)
         kind = shown.pop("kind")
@@ -82,6 +82,19 @@ def positive(text: str) -> int:
     return value
 
 
+def _shapes(text: str) -> tuple[int, ...] | dict[str, tuple[int, ...]]:
+    """Return a shape, or those of several inputs by name."""
+    if "=" not in text:
+        return _shape(text)
+    pairs = [part.partition("=") for part in text.split("/")]
+    shapes = {name: _shape(sizes) for name, _, sizes in pairs}
+    if len(shapes) < len(pairs):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} names an input twice; give each its own name"
+        )
+    return shapes
+
+
 def _shape(text: str) -> tuple[int, ...]:
     """Return sizes, separated by commas."""
     try:
@@ -135,7 +148,8 @@ def read_trained(
         "dt": training.dt,
         "reset": resets.pop().value if len(resets) == 1 else None,
         "timesteps": network.one_pass_of or training.timesteps,
-        "input_shape": network.source.shape,
+        "input_shape": {given.name: given.shape for given in training.inputs}
+        or network.source.shape,
         "encoding": training.encoding.value,
         "input_range": None if training.inputs else training.input_range,
     }

@@ -88,9 +88,13 @@ class ReadOptions:
         default=False,
         metadata=_shown(bool, "unpickle a module from a .pt file: it can run any code"),
     )
-    input_shape: "Shape | None" = field(
+    input_shape: "Shape | Mapping[str, Shape] | None" = field(
         default=None,
-        metadata=_shown(tuple, "of one input of such a module", metavar="C,H,W"),
+        metadata=_shown(
+            tuple,
+            "of one input of such a module; of several image=1,28,28/sound=64",
+            metavar="C,H,W",
+        ),
     )
     encoding: str | None = field(
         default=None,

@@ -50,7 +50,7 @@ def load_model(
     percentile: float | None = None,
     builder: str | None = None,
     trust_pickle: bool = False,
-    input_shape: "Shape | None" = None,
+    input_shape: "Shape | Mapping[str, Shape] | None" = None,
     encoding: str | None = None,
     largest_count: int | None = None,
     input_range: tuple[float, float] | None = None,
@@ -83,7 +83,8 @@ def load_model(
         Unpickle a module from a ``.pt`` file, or what lies beside the tensors for a
         ``builder``; it can run any code.
     input_shape : tuple of int, optional
-        Of such a module, without batch and time; ``timesteps`` is needed as well.
+        Of such a module, without batch and time, or a dict of several inputs;
+        ``timesteps`` is needed as well.
     encoding : {"direct", "rate", "events", "bias"}, optional
         Of such a module's input or a ``.pt2`` file's, default ``"direct"``; of a
         ``.nir`` or ``.net`` file's that does not say, default ``"events"``, or

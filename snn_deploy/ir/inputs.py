@@ -1,6 +1,7 @@
 """The inputs of a network by their names: they lie in a row, one behind the other."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -60,13 +61,11 @@ def check_inputs(where: str, inputs: tuple[NamedInput, ...], shape: Shape) -> No
     """Raise a ``ModelError`` unless the inputs, if named, are all of a row."""
     if not inputs:
         return
-    names = [given.name for given in inputs]
-    for name in names:
-        if names.count(name) > 1:
-            raise ModelError(
-                f"{where}: {names.count(name)} inputs are called {name}; give each its "
-                "own name"
-            )
+    ((name, count),) = Counter(given.name for given in inputs).most_common(1)
+    if count > 1:
+        raise ModelError(
+            f"{where}: {count} inputs are called {name}; give each its own name"
+        )
     n = sum(given.size for given in inputs)
     if shape != (n,):
         raise ModelError(

@@ -256,3 +256,26 @@ def test_onnx_of_two_inputs_runs_from_the_command_line(
     assert (done.status, profiled.status) == (0, 0), done.err + profiled.err
     assert "conversion, 20 inputs" in done.out
     assert "balance_on: has no 'eye', 'ear' but x; the network takes eye" in refused
+
+
+def built() -> nn.Module:
+    return Meeting()
+
+
+def test_a_network_of_its_own_builder_names_its_inputs(
+    command: Command, data: dict[str, AnyArray], tmp_path: Path
+) -> None:
+    weights, net, file = (tmp_path / n for n in ("w.pt", "w.snn", "data.npz"))
+    torch.save(built().state_dict(), weights)
+    np.savez(file, **data)  # type: ignore[arg-type]
+    own = ("--builder", f"{__name__}:built")
+    shapes = ("--input-shape", "image=1,4,4/sound=8", "--timesteps", T)
+
+    done = command("compile", weights, *own, *shapes, "-o", net)
+    verified = command(
+        "verify", net, "--against", weights, *own, "--data", file, "--limit", 4
+    )
+    refused = command("compile", weights, *own, "--input-shape", "a=1/a=2")
+
+    assert (done.status, verified.status) == (0, 0), done.err + verified.err
+    assert "names an input twice" in refused.err

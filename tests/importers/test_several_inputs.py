@@ -245,6 +245,32 @@ def test_what_is_told_wrongly_is_refused(case: str, tmp_path: Path) -> None:
         saved(Two(1), tmp_path, **options)
 
 
+@pytest.mark.parametrize("form", ["step", "first"])
+def test_the_shape_of_one_of_two_inputs_is_told_as_that(
+    form: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match="if sound is an input, too, give the shape o"):
+        saved(Two(1, form), tmp_path, input_shape=(2, 5, 5))
+
+
+def built() -> nn.Module:
+    return louder(Two(1))
+
+
+def test_a_builder_takes_the_shapes_by_name(tmp_path: Path) -> None:
+    torch.save(built().state_dict(), tmp_path / "weights.pt")
+    named: Any = {"image": (2, 5, 5), "sound": (12,)}
+
+    found = load_model(
+        tmp_path / "weights.pt",
+        builder=f"{__name__}:built",
+        input_shape=named,
+        timesteps=T,
+    )
+
+    assert found.training.inputs == saved(built(), tmp_path).training.inputs
+
+
 def test_an_input_that_nothing_uses_is_refused(tmp_path: Path) -> None:
     class Deaf(Two):
         def step(self, image: Tensor, sound: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ code: the caller must have asked for it.
 
 import importlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from snn_deploy.importers.torch.frameworks.registry import (
     rest,
     states_of,
 )
+from snn_deploy.importers.torch.given import given_input
 from snn_deploy.importers.torch.module import trace, unwrapped, without_wrappers
 from snn_deploy.ir.graph import Graph
 from snn_deploy.names import shown
@@ -69,11 +71,13 @@ def read_module(path: Path | None, options: ReadOptions) -> Graph:
     else:
         model = _loaded(path, builder, trusts=options.trust_pickle)
     told = {"timesteps": options.timesteps, "encoding": options.encoding}
+    model = unwrapped(model)
+    given = given_input(model, options.input_shape, 1.0, 0.0, (0.0, 1.0))
     return trace(
-        unwrapped(model),
+        model,
         name,
-        options.input_shape,
-        training,
+        given.shape,
+        replace(training, inputs=given.inputs),
         is_balanced=False,
         given=[what for what, value in told.items() if value is not None],
     )

@@ -38,7 +38,17 @@ from snn_deploy.importers.torch.frameworks.registry import (
 from snn_deploy.importers.torch.layers import is_known, read_layer
 from snn_deploy.importers.torch.record import LAYER, Record, Recorder
 from snn_deploy.importers.torch.streams import REWRITE, rewritten
-from snn_deploy.importers.torch.taken import Draw, Form, Taken, forms_of, timed
+from snn_deploy.importers.torch.taken import (
+    Draw,
+    Form,
+    Taken,
+    forms_of,
+    free_size,
+    if_several,
+    most_work,
+    parameters_of,
+    timed,
+)
 from snn_deploy.importers.torch.timestep import Item
 from snn_deploy.importers.torch.unroll import OWN_STATES, Unrolled
 from snn_deploy.ir.graph import Functional
@@ -169,6 +179,8 @@ def _advised(likely: ModelError, reader: "_Reader", axis: TimeAxis) -> ModelErro
         )
     if REWRITE in str(likely) and reader.paths:
         return ModelError(f"{likely}: {rewritten(reader.model, reader.paths)}")
+    if reader.needed and isinstance(likely, _CallError | OtherAxesError):
+        return ModelError(f"{likely}; {if_several(reader.model, reader.taken.shape)}")
     return likely
 
 
@@ -185,9 +197,9 @@ class _Reader:
         self.is_small = math.prod(taken.shape) <= SMALL
         self.n, self.n_timesteps = FEW
         if self.is_small:
-            self.n = _free_size(model, taken, MANY[0])
-        if self.is_small or _most_work(model, taken) <= CHEAP:
-            self.n_timesteps = _free_size(model, taken, MANY[1], self.n)
+            self.n = free_size(model, taken, MANY[0])
+        if self.is_small or most_work(model, taken) <= CHEAP:
+            self.n_timesteps = free_size(model, taken, MANY[1], self.n)
         self.paths: list[str] = []  # of the layers that were called
 
     def read(self, form: Form) -> Reading:
@@ -333,8 +345,12 @@ class _Reader:
 
     def _initial_states(self) -> tuple[Any, ...]:
         """Return what a first timestep is given beside the input."""
-        needed = [p for p in self._parameters() if p.default is inspect.Parameter.empty]
-        return (None,) * len(needed)
+        return (None,) * len(self.needed)
+
+    @property
+    def needed(self) -> list[inspect.Parameter]:
+        """What forward must be given beside the input: states, or other inputs."""
+        return [p for p in self._parameters() if p.default is inspect.Parameter.empty]
 
     def _states_of(self, returned: Any) -> tuple[Any, ...]:
         """Return what the next timestep is given of what this one returned."""
@@ -346,12 +362,7 @@ class _Reader:
 
     def _parameters(self) -> list[inspect.Parameter]:
         """Return what forward takes beside the input."""
-        positional = (
-            inspect.Parameter.POSITIONAL_ONLY,
-            inspect.Parameter.POSITIONAL_OR_KEYWORD,
-        )
-        parameters = inspect.signature(self.model.forward).parameters.values()
-        return [p for p in parameters if p.kind in positional][len(self.taken.shapes) :]
+        return parameters_of(self.model)[len(self.taken.shapes) :]
 
     # running it
 
@@ -484,16 +495,3 @@ def _rows(unrolled: Unrolled) -> list[list[Item]]:
         if is_cell(module) or any(True for _ in module.parameters()):
             rows.setdefault(item.path, []).append(item)
     return list(rows.values())
-
-
-def _most_work(model: nn.Module, taken: Taken) -> int:
-    """Return how many multiplications a timestep takes, kernels at every position."""
-    positions = max(math.prod(shape[1:]) for shape in taken.shapes)
-    return sum(p.numel() * (positions if p.ndim > 2 else 1) for p in model.parameters())
-
-
-def _free_size(model: nn.Module, taken: Taken, least: int, *others: int) -> int:
-    """Return a number, ``least`` or more, that no layer could take for a size."""
-    sizes = taken.sizes | {*others}
-    sizes |= {size for tensor in model.parameters() for size in tensor.shape}
-    return next(n for n in range(least, 1000) if n not in sizes)

@@ -1,6 +1,5 @@
 """What ``save`` is told of one input or several: shape, scale, offset and range."""
 
-import inspect
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from torch import nn
 
 from snn_deploy.arrays import AnyArray, FloatArray, Shape
 from snn_deploy.errors import ModelError
+from snn_deploy.importers.torch.taken import parameters_of
 from snn_deploy.ir.inputs import NamedInput, in_a_row, with_places
 from snn_deploy.ir.stimuli import of_shares, to_shares
 
@@ -142,12 +142,7 @@ def _shape(told: object) -> Shape:
 
 def _names(model: nn.Module, n: int) -> list[str]:
     """Return what forward calls its first ``n`` inputs."""
-    positional = (
-        inspect.Parameter.POSITIONAL_ONLY,
-        inspect.Parameter.POSITIONAL_OR_KEYWORD,
-    )
-    parameters = inspect.signature(model.forward).parameters.values()
-    names = [p.name for p in parameters if p.kind in positional]
+    names = [parameter.name for parameter in parameters_of(model)]
     if len(names) < n:
         raise ModelError(
             f"{type(model).__name__}: forward takes {len(names)} inputs "

@@ -1,11 +1,13 @@
 """What a forward takes: an input, or several, and where these have their timesteps."""
 
+import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import torch
+from torch import nn
 
 from snn_deploy.arrays import FloatArray, Shape
 from snn_deploy.importers.torch.frameworks.framework import TimeAxis
@@ -77,3 +79,38 @@ def timed(x: torch.Tensor, axis: TimeAxis) -> torch.Tensor:
         case TimeAxis.MERGED:
             return x.flatten(0, 1)
     return x
+
+
+def parameters_of(model: nn.Module) -> list[inspect.Parameter]:
+    """Return what forward takes, one after the other."""
+    positional = (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    )
+    parameters = inspect.signature(model.forward).parameters.values()
+    return [p for p in parameters if p.kind in positional]
+
+
+def if_several(model: nn.Module, shape: Shape) -> str:
+    """Return what to do if what forward must be given are several inputs."""
+    first, second, *more = (
+        p.name for p in parameters_of(model) if p.default is inspect.Parameter.empty
+    )
+    rest = "".join(f", {name!r}: ..." for name in (second, *more))
+    return (
+        f"if {second} is an input, too, give the shape of each, "
+        f"input_shape={{{first!r}: {shape}{rest}}}"
+    )
+
+
+def most_work(model: nn.Module, taken: Taken) -> int:
+    """Return how many multiplications a timestep takes, kernels at every position."""
+    positions = max(math.prod(shape[1:]) for shape in taken.shapes)
+    return sum(p.numel() * (positions if p.ndim > 2 else 1) for p in model.parameters())
+
+
+def free_size(model: nn.Module, taken: Taken, least: int, *others: int) -> int:
+    """Return a number, ``least`` or more, that no layer could take for a size."""
+    sizes = taken.sizes | {*others}
+    sizes |= {size for tensor in model.parameters() for size in tensor.shape}
+    return next(n for n in range(least, 1000) if n not in sizes)
