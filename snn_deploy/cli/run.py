@@ -134,7 +134,8 @@ def _record(options: argparse.Namespace) -> None:
     if options.index is not None:
         _check_indices(options, len(inputs.stimuli))
         chosen = tuple(inputs.stimuli[i] for i in options.index)
-        inputs = replace(inputs, stimuli=chosen)
+        ends = tuple(inputs.ends[i] for i in options.index)
+        inputs = replace(inputs, stimuli=chosen, lengths=ends)
     program = open_backend(backend_name(options.backend)).load(network)
     limited: dict[str, dict[str, int]] = {}
     try:
@@ -154,6 +155,9 @@ def _record(options: argparse.Namespace) -> None:
     for name, counts in limited.items():
         if any(counts.values()):
             note(f"{name}: {limited_in_words(**counts)}, {REGISTERS}")
+    shortest = min(inputs.ends)
+    if shortest < inputs.n_timesteps:
+        note(f"inputs end after {shortest} timesteps or later; rows behind them are 0")
     out(f"{n} inputs of {inputs.n_timesteps} timesteps; wrote {options.output}")
     written = {"file": str(options.output), "n_inputs": n}
     give_json(options, {**written, "timesteps": inputs.n_timesteps})

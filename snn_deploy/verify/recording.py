@@ -1,7 +1,7 @@
 """Record what every neuron does, from raw spikes or biases, timestep by timestep."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from snn_deploy.backends.protocol import (
     Recording,
 )
 from snn_deploy.data.data import load_arrays, read_data
+from snn_deploy.data.lengths import lengths_in
 from snn_deploy.errors import DataError
 from snn_deploy.files.writing import write_whole
 from snn_deploy.ir.quantized import QuantizedGraph
@@ -32,6 +33,14 @@ class RawInputs:
     stimuli: tuple[Stimulus, ...]
     n_timesteps: int
     remarks: tuple[str, ...] = ()  # see ``Data.remarks``
+    lengths: tuple[int, ...] | None = None  # where inputs end before
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The last timestep of each input."""
+        if self.lengths is None:
+            return (self.n_timesteps,) * len(self.stimuli)
+        return tuple(min(length, self.n_timesteps) for length in self.lengths)
 
 
 def read_raw(
@@ -41,7 +50,8 @@ def read_raw(
 
     The file holds ``spikes`` (n, n_timesteps, shape...), integers that the first layer
     receives, ``bias`` (n, shape...), constant mantissas for the population that takes a
-    bias, or both; or ``x``, which is encoded as the network was trained.
+    bias, or both, and the ``lengths`` of spikes; or ``x``, which is encoded as the
+    network was trained.
 
     Parameters
     ----------
@@ -62,6 +72,7 @@ def read_raw(
         return RawInputs(
             stimuli=stimuli,
             n_timesteps=n_timesteps or graph.training.timesteps,
+            lengths=_listed(data.lengths),
             remarks=tuple(data.remarks()),
         )
     spikes, bias = arrays.get("spikes"), arrays.get("bias")
@@ -76,13 +87,21 @@ def read_raw(
         spikes = _shaped(path, "spikes", spikes, (n, lasts), graph.source.shape)
     if n == 0 or lasts == 0:
         raise DataError(f"{path}: holds no timesteps; add at least one")
+    whole = replace(graph.training, timesteps=lasts)
+    lengths = lengths_in(path, arrays, spikes, whole, has_time="spikes" in arrays)
     stimuli = tuple(
         Stimulus(
             values=spikes[i], is_constant=False, bias=None if bias is None else bias[i]
         )
         for i in range(n)
     )
-    return RawInputs(stimuli=stimuli, n_timesteps=n_timesteps or lasts)
+    return RawInputs(
+        stimuli=stimuli, n_timesteps=n_timesteps or lasts, lengths=_listed(lengths)
+    )
+
+
+def _listed(lengths: IntArray | None) -> tuple[int, ...] | None:
+    return None if lengths is None else tuple(lengths.tolist())
 
 
 def _present(array: AnyArray | None) -> AnyArray:
@@ -136,7 +155,8 @@ def record(
 
     Of ``LIMITED``, counts of a whole population, the shape is (n_timesteps, 1).
     Row t is the population's local timestep t + 1, so that all layers are aligned with
-    the input; with ``chip_time`` it is the chip's timestep t + 1.
+    the input; with ``chip_time`` it is the chip's timestep t + 1. Rows behind the end
+    of an input are 0.
     """
     n = inputs.n_timesteps
     values = sum(p.size for p in graph.populations) * (n + graph.lag) * len(quantities)
@@ -152,13 +172,24 @@ def record(
                 program.record(s, quantities, n_timesteps=n, reset_every=reset_every)
                 for s in stimuli
             ]
-        for found in recordings:
+        ends = inputs.ends[start : start + size]
+        for found, end in zip(recordings, ends, strict=True):
+            _end(found, graph, end)
             yield {
                 f"{name}/{quantity}": _rows(
                     found, graph, name, quantity, n, chip_time=chip_time
                 )
                 for name, quantity in found
             }
+
+
+def _end(found: Recording, graph: QuantizedGraph, end: int) -> None:
+    """Leave nothing behind the end of an input, at which the chip would go on."""
+    for name, quantity in found:
+        last = graph.population(name).offset + end
+        found[name, quantity] = np.concatenate(
+            [found[name, quantity][:last], np.zeros_like(found[name, quantity][last:])]
+        )
 
 
 def _rows(

@@ -259,3 +259,37 @@ def test_values_that_never_change_have_no_length() -> None:
     x = np.zeros((N, N_IN))
     with pytest.raises(DataError, match="has lengths, and x is the same at every"):
         values.profile({"x": x, "lengths": LENGTHS}, progress=False)
+
+
+@pytest.mark.parametrize("options", [(), ("--chip-time",), ("--backend", "reference")])
+def test_a_recording_ends_with_its_input(
+    net: sd.Network, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    net.save(tmp_path / "net.snn")
+    np.savez(tmp_path / "all.npz", spikes=SPIKES[:4], lengths=LENGTHS[:4])
+    np.savez(tmp_path / "whole.npz", spikes=SPIKES[:4])
+
+    def record(data: str, *more: str) -> dict[str, AnyArray]:
+        files = [str(tmp_path / "net.snn"), "--data", str(tmp_path / data)]
+        where = ["-o", str(tmp_path / "trace.npz")]
+        what = ["--record", "spikes,voltage"]
+        assert main(["run", *files, *what, *where, *options, *more]) == 0
+        return dict(np.load(tmp_path / "trace.npz"))
+
+    found, whole, one = (
+        record("all.npz"),
+        record("whole.npz"),
+        record("all.npz", "--index", "2"),
+    )
+
+    assert LENGTHS[:4].min() < T
+    for name, rows in found.items():
+        offset = net.artifact.network.graph.offset_of(name.partition("/")[0])
+        for i, length in enumerate(LENGTHS[:4]):
+            end = length + offset * ("--chip-time" in options)
+            np.testing.assert_array_equal(rows[i, :end], whole[name][i, :end])
+            assert not rows[i, end:].any()
+        np.testing.assert_array_equal(one[name][0], rows[2])
+    assert any(
+        whole[name][i, n:].any() for name in whole for i, n in enumerate(LENGTHS[:4])
+    )
