@@ -22,15 +22,15 @@ from snn_deploy.convert import write_integers
 from snn_deploy.cutoff.decision import never
 from snn_deploy.cutoff.monitor import decide_inputs
 from snn_deploy.cutoff.rules.rule import Calibration, Settings
-from snn_deploy.errors import CalibrationError, ModelError, TargetError
+from snn_deploy.errors import CalibrationError, DataError, ModelError, TargetError
 from snn_deploy.exporters.c.folder import Sizes
 from snn_deploy.files.writing import packaged_folder
 from snn_deploy.front.exporting import export_c
 from snn_deploy.front.inputs import as_batch, as_data
+from snn_deploy.front.network_tables import network_tables
 from snn_deploy.front.options import check_options, options_of
 from snn_deploy.front.profiled import Profiled
 from snn_deploy.front.progress import Progress, bar
-from snn_deploy.front.showing import network_tables
 from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.heads import HeadKind
@@ -176,8 +176,8 @@ class Network:
             ``"risk"``, ``"topk"``, ``"certain"``, ``"retry"``, ...
         """
         own = options_of(Network.calibrate)
-        names = dict.fromkeys([*own, *options_of(Settings)])
-        check_options("calibrate", settings, names, CalibrationError)
+        named = {"rule": rule, "budget": budget, "confidence": confidence, **settings}
+        check_options("calibrate", named, own | options_of(Settings), CalibrationError)
         asked = Settings(rule=rule, budget=budget, confidence=confidence, **settings)
         data = as_data(x, y, self.artifact.network.graph)
         check_asked(self.artifact, data, asked)
@@ -199,6 +199,8 @@ class Network:
         silences : bool
             Behind the answer, inhibit the layers that hear the input.
         """
+        own = options_of(Network.on_chip)
+        check_options("on_chip", {"silences": silences}, own, CalibrationError)
         return Network(decided_on_chip(self.artifact, silences=silences))
 
     def profile(
@@ -237,6 +239,8 @@ class Network:
             A bar where there is a terminal or a notebook; ``tqdm.auto.tqdm`` for one
             of yours; or none.
         """
+        given = {"limit": limit, "monitor": monitor, "has_rivals": has_rivals}
+        check_options("profile", given, options_of(Network.profile), DataError)
         data = as_data(x, y, self.artifact.network.graph)
         calibration = self.artifact.calibration
         found = profile_inputs(
@@ -270,6 +274,8 @@ class Network:
         model : Graph or path, optional
             What it was compiled from; needed if the network was loaded.
         """
+        own = options_of(Network.verify)
+        check_options("verify", {"limit": limit}, own, DataError)
         trained = self.graph if model is None else model
         if trained is None:
             raise ModelError(
@@ -345,6 +351,8 @@ class Network:
         flash, ram : int, optional
             Bytes that the processor has.
         """
+        own = options_of(Network.to_c)
+        check_options("to_c", {"flash": flash, "ram": ram}, own, ModelError)
         data = None if x is None else as_data(x, None, self.artifact.network.graph)
         return export_c(self.artifact, Path(folder), data=data, flash=flash, ram=ram)
 
@@ -386,6 +394,8 @@ def compile(
     >>> net.artifact.network.graph.readout.size
     2
     """
+    given = {"one_pass": one_pass, "strict": strict, "optimize": optimize}
+    check_options("compile", given, options_of(compile), ModelError)
     graph = _graph(model, options)
     network = compile_model(
         graph,
@@ -447,7 +457,7 @@ def _graph(model: Any, options: dict[str, Any]) -> Graph:
     if hasattr(model, "state_dict") and hasattr(model, "forward"):
         from snn_deploy.importers.torch.file import read_module
 
-        name, names = type(model).__name__, [*options_of(read_module), *own]
+        name, names = type(model).__name__, options_of(read_module) | own
         check_options(name, options, names, ModelError)
         if "input_shape" not in options:
             raise ModelError(
@@ -455,13 +465,13 @@ def _graph(model: Any, options: dict[str, Any]) -> Graph:
                 "without batch and time, such as input_shape=(1, 28, 28)"
             )
         return read_module(model, name, **options)
-    names = [*options_of(load_model), *own]
+    names = options_of(load_model) | own
     if isinstance(model, str | os.PathLike):
         check_options(os.fspath(model), options, names, ModelError)
         return load_model(model, **options)
     for package, ending in OBJECTS.items():
         if type(model).__module__.partition(".")[0] == package:
-            check_options(package, options, [*names, "name"], ModelError)
+            check_options(package, options, {**names, "name": "str"}, ModelError)
             return _through_a_file(model, package, ending, options)
     raise ModelError(
         f"a {type(model).__name__} is no model; give a torch module, a graph of NIR or "

@@ -248,7 +248,11 @@ def test_a_graph_of_nir_compiles_as_its_file_does(tmp_path: Path) -> None:
     )
     module = nn.Sequential(nn.Linear(N_IN, N_OUT), leaky)
     path = tmp_path / "net.nir"
-    sd.compile(module, input_shape=N_IN, timesteps=8, dt=1e-3).to_nir(path)
+    net = sd.compile(module, input_shape=N_IN, timesteps=8, dt=1e-3)
+    net.to_nir(path)
+    told = "these are the chip's integers, .* convert MODEL FILE.nir --for norse"
+    with pytest.raises(ModelError, match=told):
+        net.to_nir(path, reader="norse")
 
     mine, theirs = (
         sd.compile(model, dt=1e-3, timesteps=8).artifact.network.graph
@@ -289,6 +293,22 @@ def test_a_loaded_network_says_what_it_lacks(
         ),
         ({"input_shape": 12, "qqq": 1}, "'qqq'; choose from dt, .*, timesteps"),
         ({"input_shape": 12, "stric": True}, "did you mean 'strict'"),
+        (
+            {"input_shape": 12, "timesteps": "8"},
+            "timesteps is '8', of type str; give a whole number or None",
+        ),
+        (
+            {"input_shape": 12, "timesteps": True},
+            "timesteps is True, of type bool",
+        ),
+        (
+            {"input_shape": 12, "strict": 1},
+            "strict is 1, of type int; give True or",
+        ),
+        (
+            {"input_shape": 12, "dt": "1e-3"},
+            "dt is '1e-3', of type str; give a num",
+        ),
         ({"input_shape": None}, "input_shape is None; give whole numbers, the shape"),
         ({"input_shape": ("a", 2)}, r"input_shape is \('a', 2\); give whole numbers"),
     ],
@@ -298,6 +318,57 @@ def test_options_of_compile_that_are_wrong_are_told(
 ) -> None:
     with pytest.raises(ModelError, match=message):
         sd.compile(module, **options)
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        (
+            "calibrate",
+            {"budget": "1%"},
+            "calibrate: budget is '1%', of type str",
+        ),
+        (
+            "calibrate",
+            {"rule": "fixed", "at": 2.5},
+            "at is 2.5, of type float",
+        ),
+        (
+            "profile",
+            {"limit": "9"},
+            "profile: limit is '9', of type str",
+        ),
+        (
+            "profile",
+            {"has_rivals": None},
+            "has_rivals is None, of type None",
+        ),
+        (
+            "verify",
+            {"limit": 9.0},
+            "verify: limit is 9.0, of type float",
+        ),
+    ],
+)
+def test_values_of_another_type_are_told(
+    network: sd.Network,
+    inputs: tuple[AnyArray, AnyArray],
+    method: str,
+    options: dict[str, Any],
+    message: str,
+) -> None:
+    with pytest.raises(sd.SnnDeployError, match=message):
+        getattr(network, method)(*inputs, **options)
+
+
+def test_numbers_of_numpy_are_numbers(
+    network: sd.Network, inputs: tuple[AnyArray, AnyArray]
+) -> None:
+    limit: Any = np.int64(2)
+
+    found = network.profile(*inputs, limit=limit, progress=False)
+
+    assert len(found.rows) == 2
 
 
 @pytest.mark.parametrize("n_dims", [2, 3])
