@@ -61,7 +61,7 @@ class Profile:
     accuracy_at: (
         FloatArray  # (n_timesteps,), all inputs stopped there; empty: no labels
     )
-    agreement_at: FloatArray  # (n_timesteps,), answers as at all timesteps
+    agreement_at: FloatArray  # answers as at all timesteps; (0,): the chip decides
     squared_error_at: FloatArray = field(default_factory=lambda: np.zeros(0))
     totals: Counts  # of ``rows``
     unknown: tuple[str, ...]  # events without a public price
@@ -215,7 +215,9 @@ def profile_inputs(
         accuracy_at=np.zeros(0)
         if data.y is None or _decides(calibration)  # undecided, an input has no answer
         else found.full.n_right / n_left,
-        agreement_at=found.full.n_agreeing / n_left,
+        agreement_at=(
+            np.zeros(0) if _decides(calibration) else found.full.n_agreeing / n_left
+        ),
         squared_error_at=(
             found.full.squared_errors / n_left
             if data.targets is not None

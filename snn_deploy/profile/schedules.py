@@ -224,7 +224,7 @@ def limits(summary: dict[str, Any]) -> list[str]:
 def chip_decides(summary: dict[str, Any]) -> bool:
     """Return whether answers at all timesteps are those of the stop, by design."""
     cutoff = summary["cutoff"]
-    return cutoff is not None and cutoff["rule"] == "on-chip"
+    return cutoff is not None and cutoff["found_by"] is not None
 
 
 def on_schedules(summary: dict[str, Any]) -> list[str]:

@@ -156,6 +156,7 @@ class Calibration:
         """Return what the files say of it; a threshold that nothing meets is a text."""
         return {
             "rule": self.rule,
+            "found_by": self.found_by or None,
             "budget": self.budget,
             "confidence": self.confidence,
             "form": self.form,
