@@ -1,6 +1,7 @@
 """What is run: the random networks and the trained models, with inputs and cutoffs."""
 
-from collections.abc import Sequence
+import argparse
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ from snn_deploy.data.datasets import Split, load_split
 from snn_deploy.errors import DataError
 from snn_deploy.files.writing import packaged_folder
 from snn_deploy.importers.registry import load_model
+from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.stimuli import Stimulus
@@ -121,6 +123,24 @@ def _beta(scores: IntArray) -> float:
         (float(beta) for beta in range(largest_gap + 1)),
         key=lambda beta: abs(stops(scores, risk(beta)).mean() - wanted),
     )
+
+
+def parser_of_folders(description: str) -> argparse.ArgumentParser:
+    """Return a parser for folders of trained networks, as ``trained`` reads them."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--target", default=TARGET)
+    parser.add_argument("--limit", type=int, default=1000)
+    parser.add_argument("--data-dir", type=Path, action="append", default=[])
+    return parser
+
+
+def trained(options: argparse.Namespace) -> Iterator[tuple[str, Graph, Split]]:
+    """Yield each folder's name, its network, and the data that it was trained on."""
+    for folder in options.folders:
+        recipe = read_recipe(folder / "recipe.toml")
+        graph = load_model(folder / "model.pt")
+        yield folder.name, graph, split_of(recipe, options.data_dir)
 
 
 def split_of(recipe: Recipe, data_dirs: Sequence[Path]) -> Split:

@@ -8,11 +8,9 @@ least energy; held by the chip, which is read once, silent behind the answer or 
 ``retry:1``. By the embedded processors and by the host.
 """
 
-import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
-from benchmarks.cases import split_of
+from benchmarks.cases import parser_of_folders, trained
 from snn_deploy.artifact import Artifact, pack
 from snn_deploy.backends.registry import open_backend
 from snn_deploy.chip.target_file import read_target
@@ -20,11 +18,9 @@ from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.costs.prices import MONITORS
 from snn_deploy.cutoff.rules.rule import Calibration, Settings
 from snn_deploy.data.data import Data
-from snn_deploy.importers.registry import load_model
 from snn_deploy.profile.calibrating import calibrated, decided_on_chip
 from snn_deploy.profile.profile import Profile, profile_inputs
 from snn_deploy.profile.schedules import means
-from snn_deploy.training.recipe_file import read_recipe
 
 HEAD = (
     "| network | monitor | decided | accuracy | timesteps | chip timesteps | synaptic "
@@ -46,18 +42,12 @@ def cells(profile: Profile) -> Iterator[str]:
 
 def main() -> None:
     """Measure every folder, a line at a time."""
-    parser = argparse.ArgumentParser(description="price a chip that decides")
-    parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--target", default="loihi-sim")
+    parser = parser_of_folders("price a chip that decides")
     parser.add_argument("--optimize", default="energy")
-    parser.add_argument("--limit", type=int, default=1000)
-    parser.add_argument("--data-dir", type=Path, action="append", default=[])
     options = parser.parse_args()
     target = read_target(options.target)
     print(HEAD)
-    for folder in options.folders:
-        graph = load_model(folder / "model.pt")
-        split = split_of(read_recipe(folder / "recipe.toml"), options.data_dir)
+    for trained_as, graph, split in trained(options):
         network = pack(compile_model(graph, target, optimize=options.optimize))
         here, there = (
             Data(x=part.x, y=part.y, training=graph.training)
@@ -100,7 +90,7 @@ def main() -> None:
             ways.append(("on the chip, then silent", priced(silent, monitor)))
             ways.append(("retry:1", priced(retry, monitor)))
             for name, profile in ways:
-                line = folder.name, monitor, name, *cells(profile)
+                line = trained_as, monitor, name, *cells(profile)
                 print(f"| {' | '.join(line)} |", flush=True)
 
 

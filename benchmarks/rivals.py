@@ -9,12 +9,10 @@ timesteps in a stream; on few neurocores and as mapped by default; with the time
 injected packet unknown, 10 and 50 ns.
 """
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
-from benchmarks.cases import split_of
+from benchmarks.cases import parser_of_folders, trained
 from snn_deploy.artifact import pack
 from snn_deploy.backends.registry import open_backend
 from snn_deploy.chip.target import Cost, Target
@@ -23,13 +21,11 @@ from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.cutoff.rules.rule import Settings
 from snn_deploy.data.data import Data
 from snn_deploy.data.datasets import Split
-from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.graph import Graph
 from snn_deploy.profile.calibrating import calibrated
 from snn_deploy.profile.profile import Profile, Schedule, profile_inputs
 from snn_deploy.profile.rivals import fair
 from snn_deploy.profile.schedules import means
-from snn_deploy.training.recipe_file import read_recipe
 
 GOALS = ("cores", "energy")
 INJECTIONS = (None, 10e-9, 50e-9)  # [s] a packet; None: unknown
@@ -97,17 +93,10 @@ def cells(profile: Profile) -> Iterator[str]:
 
 def main() -> None:
     """Measure every folder, a line at a time."""
-    parser = argparse.ArgumentParser(description="hold the cutoff against its rivals")
-    parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--target", default="loihi-sim")
-    parser.add_argument("--limit", type=int, default=1000)
-    parser.add_argument("--data-dir", type=Path, action="append", default=[])
-    options = parser.parse_args()
+    options = parser_of_folders("hold the cutoff against its rivals").parse_args()
     target = read_target(options.target)
     print(HEAD)
-    for folder in options.folders:
-        graph = load_model(folder / "model.pt")
-        split = split_of(read_recipe(folder / "recipe.toml"), options.data_dir)
+    for trained_as, graph, split in trained(options):
         for goal in GOALS:
             for time_s in INJECTIONS:
                 for rule in RULES:
@@ -120,7 +109,7 @@ def main() -> None:
                         options.limit,
                     )
                     known = "unknown" if time_s is None else f"{1e9 * time_s:.0f} ns"
-                    line = (folder.name, goal, known, rule[0], *cells(found))
+                    line = (trained_as, goal, known, rule[0], *cells(found))
                     print(f"| {' | '.join(line)} |", flush=True)
 
 
