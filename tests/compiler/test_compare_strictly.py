@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from snn_deploy.arrays import IntArray
-from snn_deploy.backends.engine.cpu import record_reference
 from snn_deploy.chip.target_file import read_target
 from snn_deploy.compiler.lower.compare_strictly import compare_strictly
 from snn_deploy.compiler.lower.quantize import quantize
@@ -20,6 +19,7 @@ from snn_deploy.ir.quantized import Population, QuantizedGraph
 from snn_deploy.ir.stimuli import Stimulus
 from tests.build import dense, integers, population, rng, simulator
 from tests.compiler.test_abilities import network, without_greater_equal
+from tests.recording import record_reference
 
 EXACT: dict[str, dict[str, Any]] = {
     "no memory, no leak": {},

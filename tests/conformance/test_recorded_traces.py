@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from snn_deploy.arrays import AnyArray, IntArray, Shape
-from snn_deploy.backends.engine.cpu import record_reference
 from snn_deploy.compiler.lower.quantize import quantize
 from snn_deploy.compiler.lower.retime import retime
 from snn_deploy.compiler.pipeline import compile_model, to_spiking
@@ -22,6 +21,7 @@ from snn_deploy.ir.neurons import Lif, Reset
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.stimuli import Stimulus
 from tests.build import dense, integers, population, simulator
+from tests.recording import record_reference
 
 SHARED = Path(__file__).parents[3] / "shared" / "conformance"
 NEEDS_SHARED = pytest.mark.skipif(

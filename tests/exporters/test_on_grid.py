@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snn_deploy.backends.engine.cpu import record_reference
 from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.convert import write_integers
 from snn_deploy.data.datasets import load_split
@@ -31,6 +30,7 @@ from tests.build import (
     simulator,
     trains,
 )
+from tests.recording import record_reference
 
 EVENTS = Training(timesteps=20, encoding=Encoding.EVENTS)
 

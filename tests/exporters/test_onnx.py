@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 
 from snn_deploy.arrays import IntArray
-from snn_deploy.backends.engine.cpu import record_reference
 from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.data.datasets import load_split
 from snn_deploy.errors import FitError
@@ -19,6 +18,7 @@ from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.stimuli import Stimulus, encode
 from tests.build import dense, integers, population, simulator
 from tests.conformance.networks import Case, cases
+from tests.recording import record_reference
 
 ort = pytest.importorskip("onnxruntime")
 ort.set_default_logger_severity(3)  # a default that an input has is meant

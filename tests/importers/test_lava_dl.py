@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from snn_deploy.arrays import IntArray
-from snn_deploy.backends.engine.cpu import record_reference
 from snn_deploy.backends.registry import open_backend
 from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.cutoff.monitor import collect_scores
@@ -17,6 +16,7 @@ from snn_deploy.errors import FitError, ModelError, PassError
 from snn_deploy.importers.registry import load_model, load_shapes
 from snn_deploy.ir.stimuli import Stimulus
 from tests.build import rng, simulator
+from tests.recording import record_reference
 
 NEURON = {"type": "LOIHI", "iDecay": 1024, "vDecay": 128, "vThMant": 20, "refDelay": 1}
 

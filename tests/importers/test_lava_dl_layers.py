@@ -10,13 +10,13 @@ import torch
 from torch.nn.functional import conv2d
 
 from snn_deploy.arrays import AnyArray, IntArray
-from snn_deploy.backends.engine.cpu import record_reference
 from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.stimuli import Stimulus
 from tests.build import rng, simulator
 from tests.importers.test_lava_dl import NEURON, dense, entrance, write
+from tests.recording import record_reference
 
 SHAPE = (2, 6, 6)
 

@@ -275,25 +275,6 @@ def record_spikes(
     ]
 
 
-def record_reference(
-    graph: QuantizedGraph,
-    stimulus: Stimulus,
-    quantities: Sequence[str],
-    *,
-    n_timesteps: int,
-    reset_every: int | None = None,
-) -> Recording:
-    """Return what the reference does with one input; see ``Program.record``."""
-    (found,) = reference_recordings(
-        graph,
-        [stimulus],
-        quantities,
-        n_timesteps=n_timesteps,
-        reset_every=reset_every,
-    )
-    return found
-
-
 def reference_recordings(
     graph: QuantizedGraph,
     stimuli: Sequence[Stimulus],
