@@ -29,7 +29,7 @@ from snn_deploy.exporters.nir_readers import (
     NirReader,
     find_reader,
     reasons,
-    shortened,
+    refusal,
     who_reads,
 )
 from snn_deploy.files.writing import write_whole
@@ -78,10 +78,8 @@ def write_nir(graph: Graph, path: Path, reader: str | None = None) -> tuple[str,
     else:
         why = reasons(to, written, is_on_grid=graph.is_on_grid)
         if why:
-            raise ModelError(
-                f"{path}: {to.title} would compute something else: {shortened(why)}; "
-                "train what it has, or write the file without naming a reader"
-            )
+            told = refusal(to, why, is_on_grid=graph.is_on_grid)
+            raise ModelError(f"{path}: {told}")
         call = to.call.format(dt=written.metadata["dt"])
         notes = (f"{to.title} reads it as it is meant: {call}",)
     written.metadata["readers"] = "\n".join(notes)
@@ -339,7 +337,7 @@ def _check(node: Neuron) -> None:
     """Raise an error if NIR has no field for a parameter."""
     for problem in _problems(node):
         raise ModelError(
-            f"{node.name}: {problem}, which NIR cannot say; export to another format"
+            f"{node.name}: {problem}, which NIR cannot say; write the network as .onnx"
         )
 
 

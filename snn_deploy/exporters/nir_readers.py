@@ -375,6 +375,19 @@ def who_reads(written: "nir.NIRGraph", *, is_on_grid: bool) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def refusal(reader: NirReader, why: list[str], *, is_on_grid: bool) -> str:
+    """Return why a tool would compute something else, and what to do."""
+    instead = f"train what {reader.title} has"
+    if is_on_grid:
+        (name,) = (name for name, each in READERS.items() if each is reader)
+        instead = (
+            "these are the chip's integers, which few tools compute: write the model "
+            f"they are made of (snn-deploy convert MODEL FILE.nir --for {name})"
+        )
+    found = f"{reader.title} would compute something else: {shortened(why)}"
+    return f"{found}; {instead}, or write the file without naming a reader"
+
+
 def shortened(why: list[str]) -> str:
     """Return the first reasons, and how many more there are."""
     more = len(why) - MOST_REASONS

@@ -322,10 +322,11 @@ COUNTS = Training(timesteps=4, encoding=Encoding.EVENTS, largest_count=5)
         (floats(initial_voltage=np.array(0.2)), "a: starts at a voltage of 0.2, the"),
         (
             floats(current_decay=np.array(0.5)),
-            "a: receives what input and a_bias send, a layer of loihi2-netx the spikes "
-            "of one other; train without a current that lasts over timesteps",
+            "a: receives what input and a_bias send, and a layer of loihi2-netx "
+            "takes the spikes of only one other; train without a current that lasts "
+            "over timesteps",
         ),
-        (joined(), "b: receives what a and input send, a layer of loihi2-netx the sp"),
+        (joined(), "b: receives what a and input send, and a layer of loihi2-netx "),
         (
             late("conv"),
             "b: receives the spikes of a up to 2 timesteps late, loihi2-netx",

@@ -194,8 +194,8 @@ def _branches(
         advice = "train without branches that meet in a sum or a concatenation"
     yield Problem(
         where=population.name,
-        what=f"receives what {' and '.join(names)} send, a layer of {target.name} the "
-        "spikes of one other",
+        what=f"receives what {' and '.join(names)} send, and a layer of "
+        f"{target.name} takes the spikes of only one other",
         advice=advice,
     )
 
