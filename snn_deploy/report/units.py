@@ -78,8 +78,8 @@ def percent(fraction: float | None, places: int = 1) -> Quantity:
 def number(value: float | None) -> Quantity:
     """Return a count or a mean of counts with at least three digits.
 
-    >>> number(484587.2), number(1.18667), number(16.0), number(0.016584)
-    ('484,587', '1.19', '16', '0.0166')
+    >>> number(484587.2), number(1.18667), number(0.51), number(0.016584)
+    ('484,587', '1.19', '0.510', '0.0166')
     """
     if value is None:
         return Quantity(UNKNOWN, None)
@@ -87,5 +87,6 @@ def number(value: float | None) -> Quantity:
         return Quantity(f"{int(value):,}", int(value))
     if not math.isfinite(value) or abs(value) < 0.1:
         return Quantity(f"{value:.3g}", value)
-    places = 2 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
+    places = 3 if abs(value) < 1 else 2 if abs(value) < 10 else 1
+    places = places if abs(value) < 1000 else 0
     return Quantity(f"{value:,.{places}f}", value)
