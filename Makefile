@@ -1,5 +1,5 @@
 # make demo    the whole job on MNIST digits; says where the report is
-# make test    formatting, lint, types, tests
+# make test    formatting, lint, types, tests (in two processes)
 # make test-fast  tests alone, without other programs and frameworks; two minutes
 # make test-all  the slow tests as well
 # make sanitize  the engine's tests, with AddressSanitizer and UBSan built in
@@ -35,7 +35,7 @@ test: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 docs: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'

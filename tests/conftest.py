@@ -48,7 +48,10 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # how long an example takes says how loaded the machine is
     settings.register_profile(
-        "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        "any machine",
+        deadline=None,
+        max_examples=100 if config.getoption("--run-slow") else 40,
+        suppress_health_check=[HealthCheck.too_slow],
     )
     settings.load_profile("any machine")
 

@@ -7,7 +7,7 @@ from tests.conformance.tally import TALLY
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--run-slow"):
-        TALLY.factor = 10
+        TALLY.share = 10
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from snn_deploy.artifact import Artifact
+from snn_deploy.backends.counting import Counter
 from snn_deploy.backends.registry import open_backend
 from snn_deploy.data.data import Data
+from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.profile.fixed import MOST_POINTS, fixed_costs
 from snn_deploy.profile.profile import Schedule, profile_inputs
 from tests.build import rng
@@ -20,6 +22,25 @@ def data_for(artifact: Artifact, n: int) -> Data:
     return Data(x=x, y=None, training=artifact.network.graph.training)
 
 
+def laid_out_anew(network: MappedNetwork, n_timesteps: int) -> MappedNetwork:
+    training = replace(network.graph.training, timesteps=n_timesteps)
+    return replace(network, graph=replace(network.graph, training=training))
+
+
+def test_networks_of_shorter_inputs_share_what_a_spike_causes(
+    artifact: Artifact,
+) -> None:
+    network, other = artifact.network, laid_out_anew(artifact.network, 3)
+
+    short = network.lasting(3)
+
+    assert short.graph.training.timesteps == 3
+    assert Counter(short).per_spike is Counter(network).per_spike
+    for name, causes in Counter(other).per_spike.items():
+        assert causes is not Counter(short).per_spike[name]
+        assert (causes != Counter(short).per_spike[name]).nnz == 0
+
+
 def test_costs_are_those_of_profiles_at_these_timesteps(artifact: Artifact) -> None:
     data, cpu = data_for(artifact, N), open_backend("cpu")
 
@@ -29,7 +50,7 @@ def test_costs_are_those_of_profiles_at_these_timesteps(artifact: Artifact) -> N
     n_timesteps = artifact.network.graph.training.timesteps
     assert found.timesteps.tolist() == [*range(1, n_timesteps + 1)]
     for i, t in enumerate(found.timesteps.tolist()):
-        short = replace(artifact, network=artifact.network.lasting(t))
+        short = replace(artifact, network=laid_out_anew(artifact.network, t))
         runs = profile_inputs(short, cpu, data, cutoff=None).runs
         assert found.serial[i] == runs[Schedule.SERIAL].energy().mean()
         assert found.streamed[i] == runs[Schedule.STREAMED].energy().mean()

@@ -142,7 +142,7 @@ def slowly(done: Iterator[None], n: int, what: str) -> Iterator[None]:
 
 
 def test_killed_workers_change_nothing(tmp_path: Path) -> None:
-    drill(3, tmp_path / "parts")
+    drill(2, tmp_path / "parts")
 
 
 def test_workers_that_are_gone_for_good_are_replaced() -> None:
