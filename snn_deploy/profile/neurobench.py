@@ -14,6 +14,7 @@ References
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -21,16 +22,17 @@ from scipy import sparse
 
 from snn_deploy.arrays import IntArray
 from snn_deploy.backends.registry import open_backend
-from snn_deploy.backends.results import RunResult
+from snn_deploy.backends.results import Block
 from snn_deploy.chip.events import FIRE, SYNAPTIC_OPERATION
 from snn_deploy.cutoff.decision import Cutoff, never
-from snn_deploy.cutoff.monitor import run_inputs
+from snn_deploy.cutoff.monitor import run_block
 from snn_deploy.ir.kinds import Kinds, each_its_own
 from snn_deploy.ir.mapped import MappedNetwork, Neurocore, Piece, Routes
 from snn_deploy.ir.quantized import QuantizedGraph
 from snn_deploy.ir.stimuli import Stimulus
 
 MOST_INPUTS = 1000  # enough for a mean, and a bound on the time
+AT_ONCE = 64  # of them
 DIGITS = 4  # that the package gives of the sparsity of connections
 # bytes: what holds a register, or a neuron's state
 REGISTERS = {
@@ -119,9 +121,11 @@ def workload(
     n, n_timesteps = 0, 0
     program = open_backend("cpu").load(counted)  # equal to the others
     try:
-        for result in run_inputs(program, counted, stimuli, cutoff):
-            counts += _counts(result)
-            n, n_timesteps = n + 1, n_timesteps + result.timesteps
+        rest = iter(stimuli)
+        while some := [stimulus for _, stimulus in islice(rest, AT_ONCE)]:
+            block = run_block(program, counted, some, cutoff)
+            counts += _counts(block)
+            n, n_timesteps = n + len(block), n_timesteps + int(block.timesteps.sum())
     finally:
         program.close()
     senders = [*(p.name for p in graph.populations), graph.source.name]
@@ -157,10 +161,10 @@ def workload_metrics(found: Workload) -> dict[str, Any]:
     }
 
 
-def _counts(result: RunResult) -> IntArray:
+def _counts(block: Block) -> IntArray:
     """Return spikes and operations by sender, exactly those of its timesteps."""
-    cores, _ = result.activity.streamed
-    return np.asarray(cores[:, :, [FIRE, SYNAPTIC_OPERATION]].sum(axis=0))
+    cores = block.streamed.cores[:, :, [FIRE, SYNAPTIC_OPERATION]]
+    return np.asarray(cores.sum(axis=0, dtype=np.int64))
 
 
 class _Senders(MappedNetwork):

@@ -65,7 +65,7 @@ def test_every_option_is_kept(tmp_path: Path) -> None:
     snn_deploy.save(
         module(),
         str(path),
-        input_shape=[1, 4, 4],  # type: ignore[arg-type]
+        input_shape=[1, 4, 4],
         timesteps=np.int64(7),  # type: ignore[arg-type]
         encoding="rate",
         input_scale=2,
