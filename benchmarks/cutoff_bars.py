@@ -44,8 +44,7 @@ BUDGETS = {
     "mnist_qcfs": 0.01,
     "mnist_counts": 0.01,
     "nmnist_lif": 0.02,  # half of its 400 inputs cannot promise less
-    "cifar10_vgg": 0.01,
-    "cifar10_resnet": 0.01,
+    "cifar10_small": 0.01,
 }
 MOST_INPUTS = 4000
 SIGMA, DEGREES, WINDOW = 0.3, 30.0, 500

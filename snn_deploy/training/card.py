@@ -130,10 +130,8 @@ def _epochs(recipe: Recipe, checkpoint: Checkpoint) -> str:
     if recipe.fine_tuning:
         parts[0] += " with every input shown once"
     for tuning in recipe.fine_tuning:
-        leak = f" whose neurons lose {tuning.decay:g} per timestep"
         parts.append(
             f"{tuning.epochs} as a spiking network for all {recipe.timesteps} timesteps"
-            + (leak if tuning.decay > 0 else "")
         )
     if recipe.grid_tuning is not None:
         target = recipe.grid_tuning.target

@@ -179,24 +179,22 @@ def is_neuron(module: nn.Module) -> bool:
     return is_cell or isinstance(module, Qcfs | IntegrateAndFire)
 
 
-def convert(network: nn.Module, decay: float = 0.0) -> nn.Module:
+def convert(network: nn.Module) -> nn.Module:
     """Return ``network`` with integrate-and-fire neurons for its ``Qcfs``.
 
-    Without a ``decay`` this is what the compiler makes of it, in floats, so that a
-    recipe can be judged without compiling; with one, the neurons leak. Both networks
-    share their parameters: training one trains the other. A network without ``Qcfs`` is
-    left alone.
+    This is what the compiler makes of it, in floats, so that a recipe can be judged
+    without compiling. Both networks share their parameters: training one trains the
+    other. A network without ``Qcfs`` is left alone.
     """
     if not any(isinstance(module, Qcfs) for module in network.modules()):
         return network
     match network:
         case Qcfs():
-            return IntegrateAndFire(network.threshold, decay)
+            return IntegrateAndFire(network.threshold)
         case Residual():
-            body, skip = convert(network.body, decay), convert(network.skip, decay)
-            return Residual(body, skip)
+            return Residual(convert(network.body), convert(network.skip))
         case nn.Sequential():
-            layers = (convert(layer, decay) for layer in network)
+            layers = (convert(layer) for layer in network)
             return Chain(*layers).train(network.training)
     return network
 

@@ -17,7 +17,6 @@ from snn_deploy.training.checkpoint import Checkpoint
 from snn_deploy.training.grid import rounded, weight_steps
 from snn_deploy.training.networks import convert, run_over_time
 from snn_deploy.training.recipes import (
-    FineTuning,
     GridTuning,
     Optimizer,
     Recipe,
@@ -44,7 +43,7 @@ class Phase:
         self.network = network
         network.load_state_dict(checkpoint.network)
         # shares its parameters with the network
-        self.trained = network if is_first else convert(network, self._decay())
+        self.trained = network if is_first else convert(network)
         self.regularizers = _regularizers(recipe, self.trained)
         self.optimizer = _optimizer(network, self.training)
         if checkpoint.optimizer is not None:
@@ -55,11 +54,6 @@ class Phase:
                     f"{recipe.name}: the checkpoint has another optimizer ({error}); "
                     "train without --resume to start over"
                 ) from error
-
-    def _decay(self) -> float:
-        if isinstance(self.training, FineTuning):
-            return self.training.decay
-        return self.recipe.decay
 
     def prepare(self) -> None:
         """Put the layers into training mode; the statistics of a grid stay."""

@@ -60,7 +60,7 @@ def _with_trainings(content: dict[str, Any]) -> dict[str, Any]:
 
     def whole(table: Any) -> Any:
         is_table = isinstance(table, dict)
-        return {**first, "cycles": [], **table} if is_table else table
+        return {**first, **table} if is_table else table
 
     content = {"training": first, **content}  # its faults are found first
     if isinstance(tunings := content.get("fine_tuning"), list):
@@ -91,12 +91,6 @@ def _check_layers(recipe: Recipe, schema: Schema) -> None:
 def _check_trainings(recipe: Recipe, schema: Schema) -> None:
     paths = ["training", *(f"fine_tuning.{i}" for i in range(len(recipe.fine_tuning)))]
     for path, phase in zip([*paths, "grid_tuning"], recipe.phases, strict=False):
-        if phase.cycles and sum(phase.cycles) != phase.epochs:
-            raise schema.fault(
-                path,
-                f"'cycles' last {sum(phase.cycles)} epochs together, and 'epochs' is "
-                f"{phase.epochs}; make them equal",
-            )
         if phase.held_out != recipe.training.held_out:
             raise schema.fault(
                 path,

@@ -197,7 +197,6 @@ class Training:
     optimizer: Optimizer = Optimizer.ADAMW
     momentum: ShareBelowOne = 0.9  # of sgd
     schedule: Schedule = Schedule.COSINE  # of the learning rate
-    cycles: tuple[PositiveInt, ...] = ()  # its parts, in epochs, if it starts over
     bfloat16: bool = False  # convolutions and linear layers in half precision
     label_smoothing: ShareBelowOne = 0.0  # share of a label that goes to all classes
     max_shift: Natural = 0  # pixels, in each direction, at random
@@ -207,17 +206,6 @@ class Training:
         0.1  # share of the training part that chooses the epoch
     )
     patience: Natural = 0  # stop after so many epochs without a better one; 0: never
-
-
-@dataclass(frozen=True, kw_only=True)
-class FineTuning(Training):
-    """How weights are trained further as the spiking network that they stand for.
-
-    ``decay`` is the share of the voltage that the neurons of a ``qcfs`` lose at every
-    timestep: what they are converted to does not leak, leaky neurons are trained.
-    """
-
-    decay: Share = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,7 +237,7 @@ class Recipe:
     layers: tuple[Layer, ...]
     loss: Loss
     training: Training
-    fine_tuning: tuple[FineTuning, ...] = ()
+    fine_tuning: tuple[Training, ...] = ()
     grid_tuning: GridTuning | None = None
     regularizer: Rcs | None = None
     activity: Activity | None = None
@@ -263,11 +251,6 @@ class Recipe:
     def timesteps_of(self, phase: int) -> int:
         """Return for how many timesteps inputs are shown in phase number ``phase``."""
         return 1 if phase == 0 and self.fine_tuning else self.timesteps
-
-    @property
-    def decay(self) -> float:
-        """What the neurons of a ``qcfs`` lose per timestep in the trained network."""
-        return self.fine_tuning[-1].decay if self.fine_tuning else 0.0
 
     @property
     def all_layers(self) -> tuple[Layer, ...]:

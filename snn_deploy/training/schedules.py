@@ -10,12 +10,7 @@ _START = 0.05  # share of the largest rate that it starts with
 
 def learning_rate(training: Training, epoch: float) -> float:
     """Return the rate when ``epoch`` epochs, a part of one included, are done."""
-    start = 0
-    for length in training.cycles or (training.epochs,):
-        if epoch < start + length:
-            break
-        start += length
-    share = share_of_rate(training.schedule, (epoch - start) / length)
+    share = share_of_rate(training.schedule, epoch / training.epochs)
     return training.learning_rate * share
 
 

@@ -31,7 +31,7 @@ from snn_deploy.training.checkpoint import (
 from snn_deploy.training.grid import rounded, settle
 from snn_deploy.training.machines import can_fuse, find_device, is_worth_fusing
 from snn_deploy.training.meter import Meter
-from snn_deploy.training.networks import as_float, build_network, convert
+from snn_deploy.training.networks import as_float, build_network
 from snn_deploy.training.phases import Phase, evaluate, objective
 from snn_deploy.training.recipe_file import read_recipe
 from snn_deploy.training.recipes import Recipe, Training
@@ -108,10 +108,6 @@ def _trained(recipe: Recipe, part: Part, checkpoint: Checkpoint) -> nn.Sequentia
     network = build(recipe, part)
     network.load_state_dict(checkpoint.best_network)
     network.eval()
-    if recipe.decay > 0:  # the compiler would convert to neurons that do not leak
-        leaky = convert(network, recipe.decay)
-        assert isinstance(leaky, nn.Sequential)
-        network = leaky
     if recipe.grid_tuning is not None:
         form = graph.Training(
             timesteps=recipe.timesteps,

@@ -17,9 +17,7 @@ from snn_deploy.importers.registry import load_model
 FOLDER = Path(__file__).parents[2].parent / "shared" / "data" / "cifar10"
 
 
-@pytest.mark.parametrize(
-    ("name", "least"), [("cifar10_vgg", 0.82), ("cifar10_resnet", 0.79)]
-)
+@pytest.mark.parametrize(("name", "least"), [("cifar10_small", 0.84)])
 def test_integers_keep_the_accuracy(name: str, least: float) -> None:
     if not FOLDER.is_dir():
         pytest.skip(f"CIFAR-10 is not in {FOLDER}")

@@ -133,8 +133,6 @@ MODELS = (
     "mnist_qcfs",
     "nmnist_lif",
     "cifar10_small",
-    "cifar10_vgg",
-    "cifar10_resnet",
 )
 
 

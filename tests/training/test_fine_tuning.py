@@ -1,4 +1,4 @@
-"""Fine-tuning: a network goes on as the spiking network it stands for, leaky or not."""
+"""Fine-tuning: a network goes on as the spiking network it stands for."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from snn_deploy.compiler.pipeline import to_spiking
 from snn_deploy.data.datasets import Part, Split
 from snn_deploy.importers.torch.file import read_model
 from snn_deploy.ir.floating import FloatRun
@@ -20,7 +21,7 @@ from snn_deploy.training.card import write_card
 from snn_deploy.training.losses import tet_loss
 from snn_deploy.training.networks import as_float, convert, run_over_time
 from snn_deploy.training.phases import Phase
-from snn_deploy.training.recipes import FineTuning, GridTuning, Recipe, Training
+from snn_deploy.training.recipes import GridTuning, Recipe, Training
 from tests.training.test_identities import spikes_of_module
 
 FINE_TUNED = Recipe(
@@ -43,7 +44,7 @@ FINE_TUNED = Recipe(
         epochs=3, batch_size=10, learning_rate=0.01, weight_decay=0.01, max_shift=2
     ),
     fine_tuning=(
-        FineTuning(
+        Training(
             epochs=2, batch_size=10, learning_rate=0.001, weight_decay=0.01, max_shift=2
         ),
     ),
@@ -111,7 +112,7 @@ def test_fine_tuned_network_is_the_better_spiking_network(
     assert losses[1] < losses[0]
 
 
-LEAKY = """
+TUNED = """
 name = "tiny"
 description = "a test"
 data = "bars"
@@ -138,29 +139,30 @@ epochs = 1
 
 [[fine_tuning]]
 epochs = 2
-decay = 0.25
 """
 
 
-def test_trained_leak_reaches_the_model_the_card_and_every_spike(
+def test_tuned_weights_reach_the_model_the_card_and_every_spike(
     bars: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split = Split(train=bars, calibration=bars, test=bars)
     monkeypatch.setattr(train, "load_split", lambda name, **_: split)
     kept: list[torch.nn.Sequential] = []
     monkeypatch.setattr(train, "write_card", keep(kept, write_card))
-    (tmp_path / "recipe.toml").write_text(LEAKY, encoding="utf-8")
+    (tmp_path / "recipe.toml").write_text(TUNED, encoding="utf-8")
 
-    graph = read_model(train.train(tmp_path / "recipe.toml", tmp_path / "out"))
+    model = train.train(tmp_path / "recipe.toml", tmp_path / "out")
+
+    graph = to_spiking(read_model(model))
 
     lifs = [node for node in graph.order if isinstance(node, Lif)]
     assert len(lifs) == 2
     for node in lifs:
-        assert node.voltage_decay == 0.25
+        assert node.voltage_decay == 0
         assert node.initial_voltage == node.threshold / 2 == node.spike_value / 2
         assert (node.reset, node.comparison) == (Reset.SOFT, Comparison.GREATER_EQUAL)
     run = FloatRun(graph, [encode(x, graph.training.encoding, 3) for x in bars.x])
-    spikes = spikes_of_module(kept[0].double(), bars, 3)
+    spikes = spikes_of_module(convert(kept[0]).double(), bars, 3)
     assert 0.02 < np.mean(spikes[lifs[0].name]) < 0.98
     for timestep in range(3):
         run.step()
@@ -170,9 +172,8 @@ def test_trained_leak_reaches_the_model_the_card_and_every_spike(
     card = (tmp_path / "out" / "card.md").read_text(encoding="utf-8")
     assert (
         "| 2 with every input shown once, then 1 as a spiking network for all 3 "
-        "timesteps, then 2 as a spiking network for all 3 timesteps whose neurons lose "
-        "0.25 per timestep, then 1 on the grid of loihi-sim, number 1 chosen of the "
-        "last |"
+        "timesteps, then 2 as a spiking network for all 3 timesteps, then 1 on the "
+        "grid of loihi-sim, number 1 chosen of the last |"
     ) in card
 
 
@@ -186,11 +187,10 @@ def keep(kept: list[torch.nn.Sequential], write: Any) -> Any:
     return write_and_keep
 
 
-def test_each_phase_has_its_own_leak_and_the_grid_that_of_the_last(bars: Part) -> None:
+def test_what_a_phase_trains_is_spiking_behind_the_first(bars: Part) -> None:
     (tuning,) = FINE_TUNED.fine_tuning
     grid = GridTuning(epochs=1, batch_size=10, learning_rate=0.001, weight_decay=0)
-    leaks = (tuning, replace(tuning, decay=0.125), replace(tuning, decay=0.25))
-    recipe = replace(FINE_TUNED, fine_tuning=leaks, grid_tuning=grid)
+    recipe = replace(FINE_TUNED, fine_tuning=(tuning, tuning), grid_tuning=grid)
     network = train.build(recipe, bars)
     checkpoint = train._untrained(recipe, network)
 
@@ -201,11 +201,11 @@ def test_each_phase_has_its_own_leak_and_the_grid_that_of_the_last(bars: Part) -
             replace(checkpoint, phase=number),
             on_device(bars, train.CPU),
         )
-        for number in range(5)
+        for number in range(4)
     ]
 
     found = [
-        [m.decay for m in phase.trained.modules() if isinstance(m, IntegrateAndFire)]
+        sum(isinstance(m, IntegrateAndFire) for m in phase.trained.modules())
         for phase in phases
     ]
-    assert found == [[], [0.0] * 2, [0.125] * 2, [0.25] * 2, [0.25] * 2]
+    assert found == [0, 2, 2, 2]

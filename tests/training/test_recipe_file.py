@@ -10,7 +10,6 @@ from snn_deploy.ir.neurons import Reset
 from snn_deploy.training.recipe_file import read_recipe
 from snn_deploy.training.recipes import (
     Conv,
-    FineTuning,
     Flatten,
     GridTuning,
     Lif,
@@ -273,7 +272,7 @@ def test_fine_tuning_is_like_training_where_it_says_nothing_else(
     training, tuning = read_recipe(_write(tmp_path, text)).phases
 
     same = replace(training, epochs=2, learning_rate=0.1)
-    assert tuning == FineTuning(**vars(same), decay=0.0)
+    assert tuning == same
     assert tuning.flip
 
 
@@ -313,47 +312,9 @@ def test_fine_tuning_holds_out_the_same_inputs(tmp_path: Path) -> None:
             "[fine_tuning]\n",
             r"'fine_tuning' is not a list of tables; write \[\[fine_tuning\]\]",
         ),
-        (
-            "[[fine_tuning]]\ndecay = 2\n",
-            "'decay' is 2; give a number",
-        ),
-        ("[[fine_tuning]]\ndecya = 0\n", "unknown key 'decya'; did you mean 'decay'"),
-        ("[grid_tuning]\ndecay = 0.1\n", r"\[grid_tuning\]: unknown key 'decay'"),
+        ("[[fine_tuning]]\nfilp = true\n", "unknown key 'filp'; did you mean 'flip'"),
     ],
 )
 def test_wrong_phase_is_refused(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=message):
         read_recipe(_write(tmp_path, RECIPE + text))
-
-
-def test_leaks_are_those_of_their_phases_and_the_last_one_stays(tmp_path: Path) -> None:
-    text = RECIPE + "[[fine_tuning]]\n[[fine_tuning]]\ndecay = 0.25\n"
-
-    recipe = read_recipe(_write(tmp_path, text), ("fine_tuning.0.decay=0.125",))
-
-    assert [tuning.decay for tuning in recipe.fine_tuning] == [0.125, 0.25]
-    assert recipe.decay == 0.25
-    assert read_recipe(_write(tmp_path, RECIPE)).decay == 0.0
-
-
-def test_cycles_last_as_long_as_the_epochs(tmp_path: Path) -> None:
-    text = RECIPE.replace("epochs = 1\n", "epochs = 5\ncycles = [3, 2]\n")
-
-    training = read_recipe(_write(tmp_path, text)).training
-
-    assert training.cycles == (3, 2)
-
-
-@pytest.mark.parametrize(
-    ("cycles", "message"),
-    [
-        ("[3, 1]", "last 4 epochs together, and 'epochs' is 5; make them equal"),
-        ("[5, 0]", r"'cycles' is \[5, 0\]; give a list of whole numbers, over 0"),
-        ('"5"', "'cycles' is '5'; give a list of whole numbers, over 0"),
-    ],
-)
-def test_wrong_cycles_are_refused(cycles: str, message: str, tmp_path: Path) -> None:
-    text = RECIPE.replace("epochs = 1\n", f"epochs = 5\ncycles = {cycles}\n")
-
-    with pytest.raises(ModelError, match=message):
-        read_recipe(_write(tmp_path, text))

@@ -25,16 +25,15 @@ def test_share_is_that_of_the_curve(
     assert share_of_rate(schedule, progress) == pytest.approx(share, abs=1e-12)
 
 
-def test_each_cycle_starts_over() -> None:
+def test_the_rate_is_the_largest_times_the_share() -> None:
     training = Training(
-        epochs=6,
+        epochs=4,
         batch_size=1,
         learning_rate=2.0,
         weight_decay=0.0,
         schedule=Schedule.COSINE,
-        cycles=(4, 2),
     )
 
-    rates = [learning_rate(training, epoch) for epoch in (0, 2, 4, 5)]
+    rates = [learning_rate(training, epoch) for epoch in (0, 2, 4)]
 
-    assert rates == pytest.approx([2.0, 1.0, 2.0, 1.0])
+    assert rates == pytest.approx([2.0, 1.0, 0.0])
