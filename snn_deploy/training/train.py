@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from snn_deploy.chip.target_file import read_target
 from snn_deploy.data.datasets import Part, load_split
 from snn_deploy.errors import ModelError, TrainingError
-from snn_deploy.importers.torch.file import save
+from snn_deploy.importers.torch.file import read_module, write_model
 from snn_deploy.ir import graph
 from snn_deploy.ir.stimuli import Encoding
 from snn_deploy.nn.neurons import fuse_loops
@@ -74,9 +74,9 @@ def train(
     checkpoint = fit(recipe, split.train, output_folder, resume=resume, device=place)
     network = _trained(recipe, split.train, checkpoint)
     model_path = output_folder / "model.pt"
-    save(
+    trained = read_module(
         network,
-        model_path,
+        recipe.name,
         input_shape=split.train.input_shape,
         timesteps=recipe.timesteps,
         encoding="events" if split.train.is_events else "direct",
@@ -84,6 +84,7 @@ def train(
         input_offset=0.0,
         training_inputs=split.train.x,
     )
+    write_model(trained, model_path)
     write_card(network, recipe, split, checkpoint, model_path)
     (output_folder / CHECKPOINT).unlink()
     return model_path

@@ -200,6 +200,7 @@ def test_model_and_card_replace_the_checkpoint(
     model_path = train.train(recipe_path, tmp_path / "out")
 
     graph = read_model(model_path)
+    assert graph.name == "tiny"
     assert (graph.training.timesteps, graph.training.encoding.value) == (3, "direct")
     data = Data(x=bars.x, y=None, training=graph.training)
     assert set(graph.used_inputs) == set(data.hashes)
