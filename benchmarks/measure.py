@@ -9,7 +9,6 @@ from snn_deploy.arrays import IntArray
 from snn_deploy.artifact import pack
 from snn_deploy.backends.registry import open_backend
 from snn_deploy.chip.target_file import read_target
-from snn_deploy.cli.demo import float_answers
 from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.cutoff.monitor import collect_scores
 from snn_deploy.cutoff.oracle import answers, gaps
@@ -29,17 +28,12 @@ class Measured:
     """The test inputs of one network."""
 
     labels: IntArray  # (n,)
-    float_answers: IntArray  # (n,), after the last timestep
     scores: IntArray  # (n, n_timesteps, n_classes), accumulated, integers
     stops: IntArray  # (n,), where the rule stops
 
     @property
     def n_timesteps(self) -> int:
         return int(self.scores.shape[1])
-
-    @property
-    def float_accuracy(self) -> float:
-        return float((self.float_answers == self.labels).mean())
 
     @property
     def accuracies(self) -> list[float]:
@@ -70,7 +64,6 @@ def measure(model: Path, split: Split, budget: float, rule: str = "risk") -> Mea
     scores = collect_scores(program, network, test.stimuli(), lambda results: results)
     return Measured(
         labels=split.test.y,
-        float_answers=np.array(list(float_answers(graph, test))),
         scores=scores,
         stops=stops(scores, artifact.calibration.cutoff),
     )

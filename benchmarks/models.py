@@ -8,6 +8,7 @@ one name (networks of several seeds) are averaged. Prints a table in Markdown.
 
 import argparse
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,11 @@ from scipy.stats import binomtest
 
 from benchmarks.cases import split_of
 from benchmarks.measure import Measured, measure
+from snn_deploy.arrays import BoolArray
+from snn_deploy.cli.demo import float_answers
+from snn_deploy.data.data import Data
+from snn_deploy.data.datasets import Split
+from snn_deploy.importers.registry import load_model
 from snn_deploy.training.recipe_file import read_recipe
 
 HEAD = (
@@ -23,14 +29,36 @@ HEAD = (
 )
 
 
-def row(name: str, found: list[Measured]) -> str:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trained:
+    """A network, in integers and in float."""
+
+    measured: Measured
+    is_right: BoolArray  # (n,), in float, after the last timestep
+
+    @property
+    def float_accuracy(self) -> float:
+        return float(self.is_right.mean())
+
+
+def trained(model: Path, split: Split, budget: float) -> Trained:
+    """Measure a model, and run its test inputs in float as well."""
+    measured = measure(model, split, budget)
+    graph = load_model(model)
+    test = Data(x=split.test.x, y=split.test.y, training=graph.training)
+    answers = np.array(list(float_answers(graph, test)))
+    return Trained(measured=measured, is_right=answers == measured.labels)
+
+
+def row(name: str, networks: list[Trained]) -> str:
     """Return a line of the table: the means over networks."""
 
     def mean(values: list[float]) -> float:
         return float(np.mean(values))
 
+    found = [network.measured for network in networks]
     n_timesteps = found[0].n_timesteps
-    in_float = mean([100 * m.float_accuracy for m in found])
+    in_float = mean([100 * network.float_accuracy for network in networks])
     integer = mean([100 * m.accuracies[-1] for m in found])
     early = mean([100 * m.early_accuracy for m in found])
     used = mean([float(m.stops.mean()) for m in found])
@@ -47,9 +75,9 @@ def row(name: str, found: list[Measured]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def interval(found: Measured) -> str:
+def interval(network: Trained) -> str:
     """Return the 95 % interval (Wilson) of the accuracy in float."""
-    is_right = found.float_answers == found.labels
+    is_right = network.is_right
     test = binomtest(int(is_right.sum()), len(is_right))
     low, high = test.proportion_ci(method="wilson")
     return f"{100 * low:.1f} to {100 * high:.1f}"
@@ -62,12 +90,12 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=0.01)
     parser.add_argument("--data-dir", type=Path, action="append", default=[])
     options = parser.parse_args()
-    found: dict[str, list[Measured]] = defaultdict(list)
+    found: dict[str, list[Trained]] = defaultdict(list)
     print(HEAD)
     for folder in options.folders:
         recipe = read_recipe(folder / "recipe.toml")
         split = split_of(recipe, options.data_dir)
-        measured = measure(folder / "model.pt", split, options.budget)
+        measured = trained(folder / "model.pt", split, options.budget)
         found[recipe.name].append(measured)
         print(row(f"{folder}, float {interval(measured)}", [measured]))
     for name, networks in found.items():
