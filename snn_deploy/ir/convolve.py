@@ -8,7 +8,8 @@ import numpy as np
 
 from snn_deploy.arrays import AnyArray, IntArray, Shape
 
-MOST_READ = 1 << 24  # values of windows that lie in memory at once
+MOST_READ = 1 << 17  # values of windows at once, so that they stay in the cache
+FEWEST = 4  # positions for each output, so that its weights are not read in vain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +81,8 @@ class Convolution:
         kernels = kernels.transpose(0, 2, 1)
         sums = np.empty((len(x), n_out, out_height, out_width), x.dtype)
         n_read = x.shape[1] * height * width  # values that a position reads
-        for images, rows, columns in _blocks((len(x), out_height, out_width), n_read):
+        room = max(1, MOST_READ // n_read, FEWEST * n_out)
+        for images, rows, columns in _blocks((len(x), out_height, out_width), room):
             sums[images, :, rows, columns] = _products(
                 views[images, :, rows, columns], kernels
             )
@@ -138,11 +140,10 @@ class Convolution:
 
 
 def _blocks(
-    size: tuple[int, int, int], n_read: int
+    size: tuple[int, int, int], room: int
 ) -> Iterator[tuple[slice, slice, slice]]:
-    """Yield blocks of images, rows and columns that read ``MOST_READ`` values or so."""
+    """Yield blocks of images, rows and columns: of ``room`` positions or so."""
     _, height, width = size
-    room = max(1, MOST_READ // n_read)
     steps = (room // (height * width), room // width, room)
     bands = [
         [slice(i, i + max(1, step)) for i in range(0, length, max(1, step))]
