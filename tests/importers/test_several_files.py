@@ -1,4 +1,4 @@
-"""Files with several inputs: NIR and ONNX."""
+"""Files with several inputs: NIR, ONNX and torch.export."""
 
 import warnings
 from pathlib import Path
@@ -15,6 +15,7 @@ from snn_deploy.convert import write_graph, write_integers
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.onnx.reader import read_onnx
 from snn_deploy.importers.registry import load_model
+from snn_deploy.importers.torch.pt2 import read_pt2
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Graph
 from snn_deploy.ir.inputs import in_a_row, listed
@@ -270,6 +271,24 @@ def test_onnx_of_two_inputs_is_what_its_runtime_computes(
     stimuli = [Stimulus(values=row[np.newaxis], is_constant=True) for row in rows]
     mean = evaluate(rated, stimuli, 64)[:, -1] / 64
     assert np.corrcoef(mean.ravel(), expected.ravel())[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_exported_program_of_two_inputs_is_its_module(
+    seed: int, tmp_path: Path
+) -> None:
+    model, x = Rated(seed).eval(), byte_inputs(seed)
+    example = torch.rand(2, *N_EYE), torch.rand(2, N_EAR)
+    n = torch.export.Dim("n")
+    program = torch.export.export(model, example, dynamic_shapes=({0: n}, {0: n}))
+    torch.export.save(program, tmp_path / "two.pt2")
+
+    graph = read_pt2(tmp_path / "two.pt2")
+
+    eye, ear = (torch.as_tensor(values / 255).double() for values in x.values())
+    expected = model.double()(eye, ear).detach().numpy()
+    np.testing.assert_allclose(whole(graph, x), expected, atol=1e-6)
+    assert listed(graph.training.inputs) == "eye (1, 4, 4), ear (5,)"
 
 
 def test_an_input_of_onnx_that_nothing_uses_is_refused(tmp_path: Path) -> None:

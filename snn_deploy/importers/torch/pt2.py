@@ -12,7 +12,7 @@ compressed entries, are refused.
 import json
 import math
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from snn_deploy.importers.torch.record import (
 )
 from snn_deploy.importers.torch.unroll import Unrolled
 from snn_deploy.ir.graph import Graph
+from snn_deploy.ir.inputs import NamedInput
 from snn_deploy.names import shown
 
 DEFAULT_TIMESTEPS = 32  # the file records none
@@ -57,15 +58,23 @@ def read_pt2(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
         If the archive cannot be read as data, or a call has no counterpart.
     """
     program = read_program(path)
-    n = program.input.shape[0]
-    unrolled = Unrolled(program.record, [TimeAxis.NONE], n, 1)
+    first, *others = program.inputs
+    form = [TimeAxis.NONE] * len(program.inputs)
+    unrolled = Unrolled(program.record, form, first.shape[0], 1)
     (output,) = unrolled.outputs
     if isinstance(output, ModelError):
         raise output
-    layers = Layers(program.input.shape[1:], is_balanced=False)
+    shape = first.shape[1:]
+    inputs: tuple[NamedInput, ...] = ()
+    if others:
+        inputs = tuple(
+            NamedInput(name=x.name, shape=x.shape[1:]) for x in program.inputs
+        )
+        shape = (sum(given.size for given in inputs),)
+    layers = Layers(shape, inputs, is_balanced=False)
     assembly = Assembly(layers, _no_module)
     last = assembly.add(fold(output.items, unrolled.items))
-    training = options.training(DEFAULT_TIMESTEPS)
+    training = replace(options.training(DEFAULT_TIMESTEPS), inputs=inputs)
     return layers.graph(shown(path.stem), last, training)
 
 
@@ -81,7 +90,7 @@ class Name(str):
 class ExportedForward:
     """An exported forward, as a record of one run of it."""
 
-    input: TracedValue
+    inputs: tuple[TracedValue, ...]
     record: Record = field(default_factory=Record)
 
 
@@ -242,21 +251,28 @@ def _program(archive: _Archive) -> ExportedForward:
     graph = module["graph"]
     inputs, values = _inputs(archive, module["signature"]["input_specs"])
     outputs = [o["as_tensor"]["name"] for o in graph["outputs"]]
-    if len(inputs) != 1 or len(outputs) != 1:
+    if not inputs or len(outputs) != 1:
         raise ModelError(
             f"{archive.path}: {len(inputs)} inputs and {len(outputs)} outputs; export "
-            "a forward with one of each, whose buffers do not change"
+            "a forward with an input and one output, whose buffers do not change"
         )
     found = {name: meta["sizes"] for name, meta in graph["tensor_values"].items()}
-    if any("as_int" not in size for size in found[inputs[0]][1:]):
+    if any("as_int" not in size for name in inputs for size in found[name][1:]):
         raise ModelError(
             f"{archive.path}: only the batch may have a dynamic size; export the other "
             "axes with fixed sizes"
         )
     sizes = {name: tuple(map(_size, shape)) for name, shape in found.items()}
-    (name,) = inputs
-    given = TracedValue(shape=sizes[name], dtype=torch.float32, name=name)
-    replay = _Replay(sizes, {**values, name: given})
+    if len({sizes[name][:1] for name in inputs}) > 1:
+        raise ModelError(
+            f"{archive.path}: batches of other sizes, of {', '.join(inputs)}; export "
+            "the forward with as many inputs of each"
+        )
+    given = {
+        name: TracedValue(shape=sizes[name], dtype=torch.float32, name=name)
+        for name in inputs
+    }
+    replay = _Replay(sizes, {**values, **given})
     for node in graph["nodes"]:
         replay.add(
             target=str(node["target"]).removeprefix("torch.ops.aten."),
@@ -266,8 +282,8 @@ def _program(archive: _Archive) -> ExportedForward:
     returned = replay.values[outputs[0]]
     if returned is None:
         raise ModelError(f"{archive.path}: returns a {CHANGED}; {OUT_OF_PLACE}")
-    record = Record(calls=replay.calls, inputs=[(given,)], outputs=[returned])
-    return ExportedForward(input=given, record=record)
+    record = Record(calls=replay.calls, inputs=[(*given.values(),)], outputs=[returned])
+    return ExportedForward(inputs=(*given.values(),), record=record)
 
 
 def _inputs(
