@@ -27,6 +27,9 @@ from tests.importers.test_nir import (
     sum_pool,
     weights,
 )
+from tests.importers.test_several_files import (
+    test_nir_of_two_inputs_is_what_its_equations_say,
+)
 from tests.support.table import Case
 
 Drive = Callable[[torch.Tensor], torch.Tensor]
@@ -186,7 +189,14 @@ def delayed(folder: Path) -> None:
     check(folder, graph, (6,), truth)
 
 
+def several(folder: Path) -> None:
+    test_nir_of_two_inputs_is_what_its_equations_say("loop", 0, folder)
+    graph = read_nir(folder / "two.nir", ReadOptions(dt=1e-3, reset=Reset.HARD))
+    compile_model(graph, read_target("loihi-sim"))
+
+
 CASES: dict[str, Case] = {
+    "several inputs": several,
     "Linear": in_norse_too(lif(5)),
     "Conv1d": line(),
     "Conv2d": convolution(groups=1, dilation=1, n_out=3),

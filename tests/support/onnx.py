@@ -12,8 +12,13 @@ from snn_deploy.chip.target_file import read_target
 from snn_deploy.compiler.pipeline import compile_model
 from snn_deploy.importers.balance import balance, needs_balance
 from snn_deploy.importers.onnx.reader import read_onnx
+from snn_deploy.importers.registry import load_model
 from snn_deploy.nn.neurons import Qcfs
 from tests.importers.test_onnx import Residual, export, images, normed, ours, theirs
+from tests.importers.test_several_files import (
+    byte_inputs,
+    test_onnx_of_two_inputs_is_what_its_runtime_computes,
+)
 from tests.support.table import Case
 
 MAPS, LINES, ROW = (2, 8, 8), (2, 8), (7,)
@@ -67,7 +72,14 @@ def conv(**changes: Any) -> Callable[[], nn.Module]:
     return lambda: nn.Conv2d(2, 4, 3, **changes)
 
 
+def several(folder: Path) -> None:
+    test_onnx_of_two_inputs_is_what_its_runtime_computes(0, folder)
+    graph = load_model(folder / "two.onnx", balance_on=byte_inputs(0))
+    compile_model(graph, read_target("loihi-sim"))
+
+
 CASES: dict[str, Case] = {
+    "several inputs": several,
     "Linear": row(lambda: nn.Linear(7, 6), nn.ReLU, shape=ROW),
     "Conv1d": row(lambda: nn.Conv1d(2, 4, 3, stride=2), nn.ReLU, shape=LINES),
     "Conv2d": row(conv(stride=2, padding=1), nn.ReLU),

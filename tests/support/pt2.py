@@ -21,6 +21,10 @@ from tests.importers.agreement import (
     stepped,
     stimuli,
 )
+from tests.importers.test_several_files import (
+    byte_inputs,
+    test_an_exported_program_of_two_inputs_is_its_module,
+)
 from tests.support.frames import Frame, layer_cases
 
 
@@ -58,4 +62,10 @@ def relu(folder: Path) -> None:
     FRAME.check(module, folder, (2, 8, 8), balance_on=examples)
 
 
-CASES = {**layer_cases(FRAME), "ReLU": relu}
+def several(folder: Path) -> None:
+    test_an_exported_program_of_two_inputs_is_its_module(0, folder)
+    graph = load_model(folder / "two.pt2", balance_on=byte_inputs(0))
+    compile_model(graph, read_target("loihi-sim"))
+
+
+CASES = {**layer_cases(FRAME), "several inputs": several, "ReLU": relu}

@@ -7,10 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from snn_deploy.chip.target_file import read_target
+from snn_deploy.compiler.pipeline import compile_model
+from snn_deploy.importers.registry import load_model
 from snn_deploy.nn.neurons import IntegrateAndFire, Qcfs
 from tests.importers.agreement import bytes_of, stepped, with_states
 from tests.importers.builders import Own
 from tests.importers.test_declared import Rounded
+from tests.importers.test_several_inputs import test_every_form_of_time_is_read
 from tests.support.frames import Frame, layer_cases
 
 
@@ -54,8 +58,14 @@ def declared(folder: Path) -> None:
     FRAME.check(module, folder, (2, 8, 8), neurons={Rounded: settings})
 
 
+def several(folder: Path) -> None:
+    test_every_form_of_time_is_read("first", folder)
+    compile_model(load_model(folder / "net.pt"), read_target("loihi-sim"))
+
+
 CASES = {
     **layer_cases(FRAME),
+    "several inputs": several,
     "ReLU": relu,
     "QCFS": FRAME.case(conv, qcfs),
     "integrate-and-fire": lambda folder: SPIKING.check(Spiking(), folder, (2, 8, 8)),

@@ -58,6 +58,7 @@ ROWS = {
         "BatchNorm before the weights",
         "AvgPool2d before the neurons",
         "MaxPool2d before the neurons",
+        "several inputs",
     ),
     "Activations": ("ReLU", "ReLU6", "QCFS", "Softmax"),
     "Neurons": (
