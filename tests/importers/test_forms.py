@@ -329,3 +329,37 @@ def test_another_order_of_axes_is_told_with_what_to_write(
         snn_deploy.save(module, tmp_path / "net.pt", input_shape=shape, timesteps=T)
 
     assert words in str(caught.value)
+
+
+def test_a_row_becomes_maps_again(tmp_path: Path) -> None:
+    up = nn.Sequential(nn.Linear(48, 27), nn.Unflatten(1, (3, 3, 3)))
+    back = nn.ConvTranspose2d(3, 2, 3, stride=2)
+
+    def run(m: Any, x: Tensor) -> Any:
+        spikes = m.sn1(m.conv(x)).flatten(1)
+        maps = m.sn2(m.back(m.up(spikes)))
+        return maps.flatten(1).view(-1, 2, 7, 7)
+
+    module = louder(Net(run))
+    module.up, module.back = louder(up), back
+
+    graph = snn_deploy.save(module, tmp_path / "n.pt", input_shape=SHAPE, timesteps=T)
+
+    values = np.random.default_rng(0).integers(0, 256, (N, T, *SHAPE))
+    ours = in_double(module)
+    with torch.no_grad():
+        given = torch.as_tensor(values / 255)
+        expected = torch.stack([ours(given[:, t]) for t in range(T)], 1)
+    stimuli = [Stimulus(values=v, is_constant=False) for v in values]
+    found = evaluate(graph, stimuli, T)
+    np.testing.assert_array_equal(found, expected.flatten(2).numpy())
+    assert expected.any()
+
+
+def test_layers_of_one_timestep_beside_those_of_all_are_told(tmp_path: Path) -> None:
+    norm = layer.ThresholdDependentBatchNorm2d(1.0, 1.0, 3)  # of all, whatever is set
+    row = Net(lambda m, x: m.row(x)).row
+    module = nn.Sequential(row[0], norm, *row[1:])
+
+    with pytest.raises(ModelError, match="set one step mode for all: "):
+        snn_deploy.save(module, tmp_path / "n.pt", input_shape=SHAPE, timesteps=T)

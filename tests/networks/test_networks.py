@@ -20,6 +20,7 @@ from snn_deploy.ir.graph import Functional, Graph
 from snn_deploy.ir.stimuli import GRAY_LEVELS, Encoding, Stimulus
 from tests.importers.agreement import in_double, louder
 from tests.networks import (
+    further_networks,
     norse_networks,
     paper_networks,
     sinabs_networks,
@@ -36,6 +37,7 @@ LISTED: list[Listed] = [
     *norse_networks.network,
     *sinabs_networks.network,
     *paper_networks.network,
+    *further_networks.network,
 ]
 N = 4  # inputs
 AS_IT_IS = "as it is"

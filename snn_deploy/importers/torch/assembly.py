@@ -25,6 +25,7 @@ from snn_deploy.importers.torch.meeting import (
     Operand,
     arithmetic,
     concatenated,
+    reshaped,
 )
 from snn_deploy.importers.torch.recognize.arithmetic import sources_of
 from snn_deploy.importers.torch.recognize.find import FoundNeurons, find_neurons
@@ -275,11 +276,7 @@ class Assembly:
     def _function(self, item: Item) -> str:
         source, name = self._signal(item), self._name(item)
         if item.operation == "view":
-            raise ModelError(
-                f"{name}: forward reshapes {self.layers.shape_of(source)} to "
-                f"{item.shape}, which is not a flatten; write x.flatten(1), or "
-                "x.view(x.size(0), -1)"
-            )
+            return reshaped(self.layers, name, source, as_map(item.shape))
         try:
             layer = layer_of(item)
         except (AssertionError, KeyError, TypeError, ValueError) as error:

@@ -73,6 +73,16 @@ def shape_of(part: Part) -> Shape:
     return tuple(part.shape) if isinstance(part, torch.Tensor) else ()
 
 
+_NAMES = {"T": "time", "N": "batch", "F": "features", "": "1"}
+
+
+def named(axes: Sequence[str]) -> str:
+    """Return axes in words."""
+    return ", ".join(
+        _NAMES.get(a) or " * ".join(_NAMES[part] for part in a) for a in axes
+    )
+
+
 class OtherAxesError(ModelError):
     """A forward takes another axis for that of the batch, or of the timesteps."""
 

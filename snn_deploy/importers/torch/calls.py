@@ -18,6 +18,7 @@ from snn_deploy.importers.torch.axes import (
     aligned_items,
     common_axes,
     constant_items,
+    named,
     refused,
     shape_of,
 )
@@ -279,7 +280,7 @@ def layer(make: Maker, x: TimedTensor, module: nn.Module, result: Shape) -> Time
     """Return what a module that is taken whole gives."""
     n_axes = len(x.axes) - len(x.shape)
     if "F" in x.axes[:n_axes] or any(a != "F" for a in x.axes[n_axes:]):
-        raise refused(f"takes {MIXED}")
+        raise refused(f"takes (batch, channel, ...), not ({named(x.axes)}): it {MIXED}")
     shape = result[n_axes:]
     return x.each(
         lambda item: make(LAYER, (item,), shape),
@@ -302,14 +303,14 @@ def softmax(make: Maker, x: TimedTensor, module: Any) -> TimedTensor:
     return x.each(made)
 
 
-def other_time(axis: TimeAxis, advice: str) -> str:
+def other_time(axis: TimeAxis, axes: Sequence[str], advice: str) -> str:
     """Return what is wrong where neurons are given other axes than they take."""
     if axis is TimeAxis.NONE:
         return (
             "is one timestep, and is given all of them at once, so that it has no "
             f"memory; {advice or 'give it one timestep after the other'}"
         )
-    return f"takes ({axis.value}, ...), and is given other axes; it {MIXED}"
+    return f"takes ({axis.value}, ...), not ({named(axes)}): it {MIXED}"
 
 
 @_rule("linear")
@@ -425,7 +426,9 @@ def _of_maps(names: tuple[str, ...]) -> Rule:
         _check_constant(*given.values())
         result = make.result.shape
         if "F" in x.axes[:1] or any(a != "F" for a in x.axes[1:]):
-            raise refused(f"takes (batch, channel, ...); {MIXED}")
+            raise refused(
+                f"takes (batch, channel, ...), not ({named(x.axes)}): it {MIXED}"
+            )
         name = make.call.operation
         return x.each(lambda item: make(name, (item,), result[1:], **given))  # type: ignore[no-any-return]
 

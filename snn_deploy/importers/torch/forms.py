@@ -33,6 +33,8 @@ from snn_deploy.importers.torch.frameworks.registry import (
     DEPLOYABLE,
     framework_of,
     is_cell,
+    mixed_modes,
+    plain_tensor,
     rest,
 )
 from snn_deploy.importers.torch.layers import is_known, read_layer
@@ -119,7 +121,8 @@ def is_whole(module: nn.Module) -> bool:
 def _is_readable(module: nn.Module) -> bool:
     """Return whether a module that is taken whole may have a counterpart."""
     framework = framework_of(module)
-    return is_cell(module) or is_known(module) or framework.is_passed(module)
+    is_layer = is_known(module) or framework.is_whole(module)
+    return is_cell(module) or is_layer or framework.is_passed(module)
 
 
 def read_forward(
@@ -397,7 +400,7 @@ class _Reader:
 
     def _explained(self, recorder: Recorder, error: Exception, how: str) -> str:
         """Return why a forward came to no end."""
-        plain = _plain_tensor(self.model)
+        plain = plain_tensor(self.model)
         if plain:
             return (
                 f"{plain} is a plain tensor, which keeps its type; wrap it in "
@@ -418,24 +421,10 @@ class _Reader:
                 layers = Layers(shape[1:] or (1,), is_balanced=False)
                 layers.module(module, path, INPUT_NAME)
         except ModelError as reason:
-            return str(reason)
-        kind = type(self.model).__name__
-        return (
-            f"{kind}: forward cannot be traced, {how} fails ({error}); write it as one "
-            f"timestep, which takes {self.taken}"
-        )
-
-
-def _plain_tensor(model: nn.Module) -> str:
-    """Return the name of a tensor of single precision that is not registered.
-
-    The module was made double, and such tensors stay behind. Empty: there is none.
-    """
-    for path, module in model.named_modules():
-        for name, value in vars(module).items():
-            if isinstance(value, torch.Tensor) and value.dtype is torch.float32:
-                return f"{path}.{name}" if path else name
-    return ""
+            return "; ".join(filter(None, (str(reason), mixed_modes(self.model))))
+        kind, advice = type(self.model).__name__, mixed_modes(self.model)
+        advice = advice or f"write it as one timestep, which takes {self.taken}"
+        return f"{kind}: forward cannot be traced, {how} fails ({error}); {advice}"
 
 
 def _needs_more(error: ModelError, n_timesteps: int) -> bool:

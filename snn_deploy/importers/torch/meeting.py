@@ -124,6 +124,22 @@ def concatenated(layers: Layers, name: str, sources: Sequence[str]) -> str:
     return layers.add(Add(name=name, shape=whole), parts)
 
 
+def reshaped(layers: Layers, name: str, source: str, shape: Shape) -> str:
+    """Add what a layer gives, its values in their order in another shape."""
+    given = layers.shape_of(source)
+    places = np.arange(n_neurons(given), dtype=np.float64)
+    node = SparseLinear(
+        name=name,
+        weight=np.ones(len(places)),
+        targets=places,
+        sources=places,
+        bias=np.zeros(shape),
+        shape=given,
+        onto=shape,
+    )
+    return layers.add(node, (source,))
+
+
 def scaled(
     layers: Layers,
     name: str,

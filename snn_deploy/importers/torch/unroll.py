@@ -243,9 +243,11 @@ class Unrolled:
             return x
         if isinstance(module, nn.Softmax | nn.LogSoftmax):
             return rules.softmax(make, x, module)
-        if isinstance(module, nn.Flatten):
+        if isinstance(module, nn.Flatten | nn.Unflatten):
             (result,) = values_in(call.results)
-            return regrouped(x, result.shape, make.flatten_of(module))
+            is_flat = isinstance(module, nn.Flatten)
+            made_by = make.flatten_of(module) if is_flat else make
+            return regrouped(x, result.shape, made_by)
         result, *others = values_in(call.results)
         unknown = ModelError(f"{call.path}: forward takes more than one result")
         found = rules.layer(make, x, module, result.shape)
@@ -260,7 +262,7 @@ class Unrolled:
         axis = framework_of(module).time_axis(module)
         wanted = INPUT_AXES[axis]
         if x.axes[: len(wanted)] != wanted or set(x.axes[len(wanted) :]) != {"F"}:
-            raise refused(rules.other_time(axis, framework_of(module).advice))
+            raise refused(rules.other_time(axis, x.axes, framework_of(module).advice))
         self._check_states(module, list(values_in((states, dict(call.options)))))
         results = list(values_in(call.results))
         is_list = isinstance(call.results, list) and len(results) == len(x.items)

@@ -3,6 +3,7 @@
 import copy
 import pickle
 
+import torch
 from torch import nn
 
 from snn_deploy.arrays import Shape
@@ -97,6 +98,29 @@ def time_axis(model: nn.Module) -> tuple[TimeAxis, Framework]:
         if axis in found:
             return axis, found[axis]
     return TimeAxis.NONE, PYTORCH
+
+
+def plain_tensor(model: nn.Module) -> str:
+    """Return the name of a tensor of single precision that is not registered.
+
+    The module was made double, and such tensors stay behind. Empty: there is none.
+    """
+    for path, module in model.named_modules():
+        for name, value in vars(module).items():
+            if isinstance(value, torch.Tensor) and value.dtype is torch.float32:
+                return f"{path}.{name}" if path else name
+    return ""
+
+
+def mixed_modes(model: nn.Module) -> str:
+    """Return what to do where layers of one timestep stand beside those of all."""
+    axes: dict[str, set[TimeAxis]] = {}
+    for module in model.modules():
+        if is_of_framework(module) or is_cell(module):
+            framework = framework_of(module)
+            found = axes.setdefault(framework.advice, set())
+            found.add(framework.time_axis(module))
+    return next((told for told, kinds in axes.items() if told and len(kinds) > 1), "")
 
 
 def states_of(model: nn.Module) -> set[str]:
