@@ -15,8 +15,9 @@ from snn_deploy.errors import ModelError
 from snn_deploy.importers.torch.frameworks.registry import copied
 from snn_deploy.ir.floating import evaluate
 from snn_deploy.ir.graph import Functional
+from snn_deploy.ir.neurons import Lif
 from snn_deploy.ir.stimuli import Encoding, Stimulus
-from tests.importers.agreement import in_double, louder
+from tests.importers.agreement import agree, in_double, louder, time_first
 
 snn = pytest.importorskip("snntorch")
 layer = pytest.importorskip("spikingjelly.activation_based.layer")
@@ -358,8 +359,56 @@ def test_a_row_becomes_maps_again(tmp_path: Path) -> None:
 
 def test_layers_of_one_timestep_beside_those_of_all_are_told(tmp_path: Path) -> None:
     norm = layer.ThresholdDependentBatchNorm2d(1.0, 1.0, 3)  # of all, whatever is set
-    row = Net(lambda m, x: m.row(x)).row
+    row: Any = Net(lambda m, x: m.row(x)).row
     module = nn.Sequential(row[0], norm, *row[1:])
 
     with pytest.raises(ModelError, match="set one step mode for all: "):
         snn_deploy.save(module, tmp_path / "n.pt", input_shape=SHAPE, timesteps=T)
+
+
+class Filtering(nn.Module):
+    """Filters over time before and behind neurons."""
+
+    def __init__(self, *, causal: bool = True, dilation: int = 1) -> None:
+        super().__init__()
+        self.first = nn.Conv1d(8, 6, 3, dilation=dilation)
+        self.second = nn.Conv1d(6, 5, 4)
+        self.causal, self.reach = causal, 2 * dilation
+        with torch.no_grad():
+            for conv in (self.first, self.second):
+                conv.weight.mul_(4)
+
+    def filtered(self, conv: nn.Conv1d, x: Tensor, reach: int) -> Tensor:
+        ends = (reach, 0) if self.causal else (reach // 2, reach - reach // 2)
+        found: Tensor = conv(nn.functional.pad(x.permute(1, 2, 0), ends))
+        return found.permute(2, 0, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        v, outputs = 0.0, []
+        for step in self.filtered(self.first, x, self.reach):
+            v = 0.8 * v + step
+            spikes = (v > 1.0).to(x.dtype)
+            v = v * (1 - spikes)
+            outputs.append(spikes)
+        return self.filtered(self.second, torch.stack(outputs), 3)
+
+
+@pytest.mark.parametrize("dilation", [1, 3])
+def test_filters_over_time_are_synapses_with_delays(
+    tmp_path: Path, dilation: int
+) -> None:
+    module = Filtering(dilation=dilation)
+
+    graph = agree(module, time_first, tmp_path, (8,))
+
+    assert len(graph.nodes_of(Lif)) == 1
+    network = snn_deploy.compile(graph).artifact.network.graph
+    delays = sorted(p.delay for p in network.projections if p.source == "input")
+    assert np.ptp(delays) == 2 * dilation
+
+
+def test_filters_of_timesteps_to_come_are_refused(tmp_path: Path) -> None:
+    module = Filtering(causal=False)
+
+    with pytest.raises(ModelError, match=r"1 timesteps that are yet to come.*\(2, 0\)"):
+        snn_deploy.save(module, tmp_path / "n.pt", input_shape=8, timesteps=T)

@@ -34,7 +34,7 @@ from snn_deploy.importers.torch.recognize.staircase import (
     find_staircases,
 )
 from snn_deploy.importers.torch.record import LAYER
-from snn_deploy.importers.torch.timestep import Before, Item, Source
+from snn_deploy.importers.torch.timestep import LATE, Before, Item, Source
 from snn_deploy.ir.graph import Edge
 from snn_deploy.ir.neurons import Lif
 from snn_deploy.ir.nodes import Add, Input
@@ -46,8 +46,8 @@ STATE = "state of neurons"  # stands for values that only neurons may take
 MET = (*ARITHMETIC, *LOGIC, "cat")
 WEIGHTED = ("linear", "conv1d", "conv2d", "conv_transpose2d", "batch_norm")
 READ_OUT = (
-    "forward returns a state of neurons that is no voltage; return the output, or the "
-    "output and its states"
+    "forward returns the state of neurons first; return the output, or the output and "
+    "its states (snnTorch's voltage can be read out where spikes subtract from it)"
 )
 
 
@@ -177,7 +177,7 @@ class Assembly:
             return self.layers.inputs[number]
         if item.operation == "part":
             return STATE
-        if isinstance(item.sources[0], Before) and item.operation == "detach":
+        if isinstance(item.sources[0], Before) and item.operation == LATE:
             return self._before(item, item.sources[0])
         if item.operation == LAYER:
             return self._layer(item)

@@ -22,6 +22,7 @@ from snn_deploy.importers.torch.axes import (
     refused,
     shape_of,
 )
+from snn_deploy.importers.torch.filters import TIMED, filtered, options_of, padded
 from snn_deploy.importers.torch.frameworks.framework import TimeAxis
 from snn_deploy.importers.torch.record import LAYER, Call, TracedValue, values_in
 from snn_deploy.importers.torch.timestep import Item
@@ -278,6 +279,8 @@ def _softmax(make: Maker, x: Any, dim: Any = None, *_: Any, **__: Any) -> TimedT
 
 def layer(make: Maker, x: TimedTensor, module: nn.Module, result: Shape) -> TimedTensor:
     """Return what a module that is taken whole gives."""
+    if x.axes == TIMED and type(module) is nn.Conv1d:
+        return filtered(make, x, options_of(module))
     n_axes = len(x.axes) - len(x.shape)
     if "F" in x.axes[:n_axes] or any(a != "F" for a in x.axes[n_axes:]):
         raise refused(f"takes (batch, channel, ...), not ({named(x.axes)}): it {MIXED}")
@@ -424,12 +427,16 @@ def _of_maps(names: tuple[str, ...]) -> Rule:
     def rule(make: Maker, x: Any, *arguments: Any, **options: Any) -> TimedTensor:
         given = {**dict(zip(names, arguments, strict=False)), **options}
         _check_constant(*given.values())
-        result = make.result.shape
+        result, name = make.result.shape, make.call.operation
+        if x.axes == TIMED and name == "conv1d":
+            return filtered(make, x, given)
+        if x.axes == TIMED and name == "pad":
+            mode, value = given.get("mode", "constant"), given.get("value")
+            return padded(x, given["pad"], mode, value)
         if "F" in x.axes[:1] or any(a != "F" for a in x.axes[1:]):
             raise refused(
                 f"takes (batch, channel, ...), not ({named(x.axes)}): it {MIXED}"
             )
-        name = make.call.operation
         return x.each(lambda item: make(name, (item,), result[1:], **given))  # type: ignore[no-any-return]
 
     return rule

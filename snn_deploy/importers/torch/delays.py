@@ -21,7 +21,7 @@ from snn_deploy.importers.torch.streams import (
     operands_of,
     place_of,
 )
-from snn_deploy.importers.torch.timestep import Before, Item, Source
+from snn_deploy.importers.torch.timestep import LATE, Before, Item, Source
 
 # what is computed in the timestep that it acts in; other calls, as early as they can be
 ANCHORED = (
@@ -189,8 +189,13 @@ def built(
             _source(o, stream, items, chains) for o in stream.operands or ()
         )
     output = items[last.stream]
+    if last.delay and -1 not in last.stream.early:
+        raise ModelError(
+            "forward returns what the timestep before has computed; return what this "
+            "timestep gives"
+        )
     if last.delay:
-        output = chains.late(output, last.stream, last.delay)
+        output = chains.late(output, last.stream, last.delay, "detach")
     rows = {
         item: dict.fromkeys(range(n), s.example) if s.is_static else s.items
         for s, item in items.items()
@@ -205,7 +210,9 @@ class _Chains:
     def __init__(self) -> None:
         self.items: list[Item] = []
 
-    def late(self, item: Item, stream: Stream, delay: int) -> Item:
+    def late(
+        self, item: Item, stream: Stream, delay: int, operation: str = LATE
+    ) -> Item:
         """Return an item that gives what ``item`` gave ``delay`` timesteps before."""
         for n in range(1, delay + 1):
             initial = stream.early.get(-n)
@@ -216,7 +223,7 @@ class _Chains:
                     "constant"
                 )
             item = Item(
-                operation="detach",
+                operation=operation,
                 sources=(Before(item, initial),),
                 path=item.path,
                 shape=item.shape,

@@ -9,6 +9,7 @@ from torch import nn
 
 from snn_deploy.arrays import Shape
 
+LATE = "late"  # an item that gives what another gave a timestep before
 Source = Union["Item", "Before", float, torch.Tensor]
 
 

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from snn_deploy.importers.torch.timestep import Before, Item
+from snn_deploy.importers.torch.timestep import LATE, Before, Item
 from snn_deploy.names import free_name
 
 COMPARISONS = ("gt", "ge", "lt", "le", "eq", "ne", "heaviside", "sign")
@@ -13,6 +13,7 @@ CUTTING = ("relu", "clamp", "clamp_min", "clamp_max", "hardtanh", "maximum", "mi
 # what takes values apart, or together, that are not of one neuron
 CUTS = {
     "input",
+    LATE,
     "layer",
     "part",
     "linear",
