@@ -203,7 +203,9 @@ class Section(Node):
     def __post_init__(self) -> None:
         super().__post_init__()
         is_row = len(self.shape) == 1 and min((*self.shape, *self.onto)) >= 1
-        if not is_row or not 0 <= self.first <= self.shape[0] - n_neurons(self.onto):
+        if not (is_row and self.onto) or not 0 <= self.first <= self.shape[
+            0
+        ] - n_neurons(self.onto):
             raise ModelError(
                 f"{self.name}: {self.onto} from value {self.first} on does not lie in "
                 f"an input of {self.shape}; make the two fit"

@@ -28,7 +28,13 @@ from snn_deploy.ir.nodes import (
     affine,
     shifted,
 )
-from snn_deploy.ir.scatter import Channels, ConvTranspose2d, SparseLinear, Upsample2d
+from snn_deploy.ir.scatter import (
+    Channels,
+    ConvTranspose2d,
+    Section,
+    SparseLinear,
+    Upsample2d,
+)
 from tests.build import (
     RATE,
     batch_norm,
@@ -395,6 +401,11 @@ def test_concatenated_maps_are_weighed_channel_by_channel() -> None:
             lambda: Channels(name="part", shape=(), first=0, n_channels=8),
             "part: 0 channels",
         ),
+        (
+            lambda: Section(name="part", shape=(9,), first=4, onto=(2, 3)),
+            r"part: \(2, 3\) from value 4 on does not lie in an input of \(9,\)",
+        ),
+        (lambda: Section(name="part", shape=(9,), first=0, onto=()), "part: "),
         (
             lambda: Upsample2d(name="up", shape=(3,), factor=(2, 2)),
             "up: factors .* needed are 3 axes",

@@ -14,9 +14,10 @@ from snn_deploy.compiler.pipeline import to_spiking
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.floating import evaluate
-from snn_deploy.ir.graph import Graph
-from snn_deploy.ir.inputs import listed, with_places
-from snn_deploy.ir.stimuli import Stimulus
+from snn_deploy.ir.graph import Graph, Training
+from snn_deploy.ir.inputs import NamedInput, listed, with_places
+from snn_deploy.ir.stimuli import Encoding, Stimulus
+from tests.build import chain, linear
 from tests.importers.agreement import in_double, louder
 from tests.importers.builders import Own
 
@@ -284,3 +285,49 @@ def test_the_places_of_inputs_are_those_of_their_order(tmp_path: Path) -> None:
     inputs = saved(Two(1), tmp_path).training.inputs
 
     assert [place for _, place in with_places(inputs)] == [slice(0, 50), slice(50, 62)]
+
+
+class Pooled(nn.Module):
+    """Takes the largest of the spikes of one input, and adds the other one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool, self.conv = nn.MaxPool2d(2), nn.Conv2d(2, 2, 2)
+        self.near, self.out = nn.Linear(12, 2), Own(0.5, is_hard=True)
+
+    def step(self, image: Tensor, sound: Tensor) -> Tensor:
+        seen = self.conv(self.pool(image)).flatten(1)
+        result: Tensor = self.out(seen + self.near(sound))
+        return result
+
+    def forward(self, image: Tensor, sound: Tensor) -> Tensor:
+        return self.step(image, sound)
+
+
+def test_spikes_of_one_input_are_pooled(tmp_path: Path) -> None:
+    model = louder(Pooled())
+    values = {name: (v > 150) * 255.0 for name, v in drawn(0).items()}
+
+    graph = saved(model, tmp_path, encoding="events")
+
+    spikes = in_rows({name: v / 255 for name, v in values.items()})
+    expected = exact(model, values)
+    assert 0 < expected.mean() < 1
+    for same in (graph, to_spiking(graph)):
+        np.testing.assert_array_equal(evaluate(same, spikes), expected)
+
+
+def of(*shapes: int, **changes: Any) -> Training:
+    inputs = tuple(NamedInput(name=f"in{i}", shape=(n,)) for i, n in enumerate(shapes))
+    given: dict[str, Any] = {"timesteps": 2, "encoding": Encoding.DIRECT, **changes}
+    return Training(**{"inputs": inputs, **given})
+
+
+def test_inputs_that_are_not_those_of_the_network_are_refused() -> None:
+    twice = (NamedInput(name="a", shape=(2,)),) * 2
+    with pytest.raises(ModelError, match="2 inputs are called a; give each its own"):
+        chain(linear("fc", 4, 2), training=of(inputs=twice))
+    with pytest.raises(ModelError, match=r"inputs have 5 values, the network takes"):
+        chain(linear("fc", 4, 2), training=of(2, 3))
+    with pytest.raises(ModelError, match="0 to 2 beside 2 inputs, each with its own"):
+        of(2, 2, input_high=2.0)
