@@ -137,11 +137,7 @@ def to_gray(x: AnyArray) -> tuple[IntArray, int]:
         return x.astype(np.int32), 0
     if not np.issubdtype(x.dtype, np.floating):
         raise DataError(f"x has type {x.dtype}; {_in_bytes(x)}")
-    if not np.isfinite(x).all():
-        where = np.argwhere(~np.isfinite(x))[0].tolist()
-        raise DataError(
-            f"x{where} is {x[tuple(where)]}; remove values that are no number"
-        )
+    _check_finite(x)
     if x.size and (x.min() < 0 or x.max() > 1):
         raise DataError(
             f"x reaches from {x.min():g} to {x.max():g}, allowed is 0 to 1; if the "
@@ -153,6 +149,14 @@ def to_gray(x: AnyArray) -> tuple[IntArray, int]:
     gray = np.rint(levels)
     n_off_grid = int(np.count_nonzero(np.abs(levels - gray) > 1e-3))
     return gray.astype(np.int32), n_off_grid
+
+
+def _check_finite(x: AnyArray) -> None:
+    if not np.isfinite(x).all():
+        where = np.argwhere(~np.isfinite(x))[0].tolist()
+        raise DataError(
+            f"x{where} is {x[tuple(where)]}; remove values that are no number"
+        )
 
 
 def _in_bytes(x: AnyArray) -> str:
@@ -207,6 +211,7 @@ def to_mantissas(x: AnyArray, scale: float, offset: float) -> tuple[IntArray, in
             f"x has type {x.dtype}; store floats, the values of which the network "
             f"takes {scale:g} * x + {offset:g} as bias, or those integers as bias"
         )
+    _check_finite(x)
     wanted = x.astype(np.float64) * scale + offset
     mantissas = np.rint(wanted)
     check_mantissas(mantissas)

@@ -384,3 +384,41 @@ def test_sequences_may_differ_in_length(tmp_path: Path) -> None:
     assert not data.x[4, 2:].any()
     same = read(tmp_path, EVENTS, spikes=SPIKES[:, :4], lengths=np.full(5, 4))
     assert same.lengths is None
+
+
+BIAS = Training(
+    timesteps=4, encoding=Encoding.BIAS, input_scale=76.0, input_offset=64.0
+)
+
+
+def test_values_become_biases_and_what_is_rounded_is_told(tmp_path: Path) -> None:
+    x = np.array([-1.0, 0.0, 1.0, 0.51, 0, 0, 0, 0, 0]).reshape(1, *SHAPE)
+
+    data = read(tmp_path, BIAS, x=x)
+
+    bias = data.stimulus(0).bias
+    assert bias is not None
+    assert bias.ravel()[:4].tolist() == [-12, 64, 140, 103]
+    assert not data.stimulus(0).values.any()
+    told = data.remarks()
+    assert told[0] == "1 of 9 biases, 76 * x + 64, are rounded"
+    assert "the host writes 9 biases before each input" in told[1]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": np.ones((2, *SHAPE), np.uint8)}, "x has type uint8; store floats"),
+        ({"x": np.full((2, *SHAPE), 99.0)}, "reaches to 7588, a mantissa holds 4095"),
+        ({"x": np.full((2, *SHAPE), np.nan)}, "is nan; remove values that are no"),
+        ({"bias": np.full((2, *SHAPE), 0.5)}, "bias must hold whole numbers"),
+        ({"bias": np.full((2, *SHAPE), 5000)}, "reaches to 5000"),
+        ({"spikes": np.ones((2, 4, *SHAPE))}, "has no 'x' but spikes"),
+        ({"x": SPIKES[:2, :4] / 2}, "a bias is one for all of them"),
+    ],
+)
+def test_what_is_no_bias_is_refused(
+    tmp_path: Path, arrays: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, BIAS, **arrays)
