@@ -190,6 +190,70 @@ def test_neurons_that_rest_are_updated_for_a_bias_or_a_late_spike() -> None:
     assert late.sum() == late[..., UPDATE].sum()
 
 
+@pytest.mark.parametrize("most", [1, 9])
+@pytest.mark.parametrize("n_channels", [3, 8, 16, 32, 64, 70])
+def test_engine_reads_inputs_of_many_channels(n_channels: int, most: int) -> None:
+    """Their maps are found 64 pixels at a time; of 8, 16 and 32 several together."""
+    draw = np.random.default_rng(n_channels)
+    shape = (n_channels, 9, 11)
+    kernels = 2 * draw.integers(-60, 60, (4, n_channels, 3, 3))
+    layer = population("a", (4, 9, 11))
+    link = between("input", "a", kernels)
+    training = Training(timesteps=3, encoding=Encoding.RATE)
+    graph = integers([layer], [link], shape=shape, training=training)
+    network = mapped(retime(graph, ROOMY))
+    stimuli = [
+        Stimulus(values=most * s.values, is_constant=False) for s in trains(2, 3, shape)
+    ]
+    wanted = list(run_inputs(Reference(network), network, enumerate(stimuli), never))
+
+    program, n_ways = CpuProgram(network), 0
+    for program.engine in engines(network, stimuli):
+        n_ways += 1
+        check_equal(
+            list(run_inputs(program, network, enumerate(stimuli), never)), wanted
+        )
+    assert n_ways == len(WAYS)
+    assert min(result.activity.total("fire") for result in wanted) > 0
+
+
+def test_engine_clears_the_scores_of_timesteps_that_do_not_run() -> None:
+    weights = 2 * np.full((3, 9), 40)
+    graph = integers(
+        [population("a", (3,))], [dense("input", "a", weights)], shape=(9,)
+    )
+    network = mapped(retime(graph, ROOMY))
+    n_timesteps = network.graph.training.timesteps
+    stimuli = trains(3, n_timesteps, (9,))
+
+    for engine in engines(network, stimuli):
+        whole = engine.run(stimuli, np.full(n_timesteps, np.inf), is_counted=False)
+        found = engine.run(stimuli, np.full(n_timesteps, -np.inf), is_counted=False)
+
+        assert (found.timesteps == 1).all()
+        np.testing.assert_array_equal(found.scores[:, 0], whole.scores[:, 0])
+        assert whole.scores[:, -1].any()
+        assert not found.scores[:, 1:].any()
+
+
+def between(source: str, target: str, weights: IntArray) -> Projection:
+    """Return a convolution that keeps the size of a map."""
+    synapses = ConvSynapses(
+        weights=weights,
+        stride=(1, 1),
+        padding=(weights.shape[2] // 2,) * 2,
+        dilation=(1, 1),
+        groups=1,
+    )
+    return Projection(
+        name=source + target,
+        source=source,
+        target=target,
+        synapses=synapses,
+        exponent=0,
+    )
+
+
 @pytest.mark.parametrize("n_channels", [64, 20])
 @pytest.mark.parametrize("is_constant", [True, False])
 @pytest.mark.parametrize("reads_zeros", [True, False])
@@ -202,22 +266,7 @@ def test_engine_counts_layers_of_many_pixels(
     kernels = 2 * draw.integers(-2, 3, (n_channels, 2, 3, 3))
     pointwise = 2 * draw.integers(-2, 3, (n_channels, n_channels, 1, 1))
     layers = [population(name, shape, threshold=np.array(1)) for name in "ab"]
-    links = [
-        Projection(
-            name=source + target,
-            source=source,
-            target=target,
-            synapses=ConvSynapses(
-                weights=weights,
-                stride=(1, 1),
-                padding=(weights.shape[2] // 2,) * 2,
-                dilation=(1, 1),
-                groups=1,
-            ),
-            exponent=0,
-        )
-        for source, target, weights in (("input", "a", kernels), ("a", "b", pointwise))
-    ]
+    links = [between("input", "a", kernels), between("a", "b", pointwise)]
     training = Training(timesteps=3, encoding=Encoding.RATE)
     graph = integers(layers, links, shape=(2, 24, 24), training=training)
     network = mapped(retime(graph, ROOMY), reads_zeros=reads_zeros)

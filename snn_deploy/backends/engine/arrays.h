@@ -4,6 +4,8 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <new>
 #include <vector>
@@ -24,10 +26,12 @@ std::vector<T> copy(const Row<T>& row) {
 
 // An array of NumPy that owns what it shows.
 template <class T>
-nb::ndarray<nb::numpy, T> new_array(std::vector<size_t> shape) {
+nb::ndarray<nb::numpy, T> new_array(std::vector<size_t> shape, bool is_cleared = true) {
   size_t size = 1;
   for (size_t n : shape) size *= n;
-  T* data = (T*)calloc(size ? size : 1, sizeof(T));  // of zeros, written when used
+  size = std::max(size, (size_t)1);
+  if (size > SIZE_MAX / sizeof(T)) throw std::bad_alloc();
+  T* data = (T*)(is_cleared ? calloc(size, sizeof(T)) : malloc(size * sizeof(T)));
   if (!data) throw std::bad_alloc();
   nb::capsule owner(data, [](void* p) noexcept { free(p); });
   return nb::ndarray<nb::numpy, T>(data, shape.size(), shape.data(), owner);

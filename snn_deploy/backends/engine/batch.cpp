@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -38,17 +39,6 @@ class Asking {
   Clock::time_point looked_ = Clock::now(), asked_ = looked_;
 };
 
-// scores of a timestep, from those before (null in the first one) and a read-out
-void accumulate(Functional functional, const int64_t* before, int64_t* scores, int n) {
-  if (!before || functional == Functional::kLast) return;
-  for (int i = 0; i < n; ++i) {
-    if (functional == Functional::kSum)
-      scores[i] += before[i];
-    else if (before[i] > scores[i])
-      scores[i] = before[i];
-  }
-}
-
 int64_t gap(const int64_t* scores, int n) {
   if (n < 2) return 0;
   int64_t first = scores[0], second = scores[1];
@@ -62,6 +52,11 @@ int64_t gap(const int64_t* scores, int n) {
     }
   }
   return first - second;
+}
+
+bool is_settled(const int64_t* scores, int n, double threshold) {
+  if (threshold == HUGE_VAL) return false;  // many scores take time
+  return (double)gap(scores, n) > threshold;
 }
 
 // What the threads share.
@@ -87,6 +82,14 @@ class Work {
     }
   }
 
+  // Clears the scores of timesteps that did not run.
+  void clear_rest() {
+    const size_t n_out = network_.n_out(), n_timesteps = network_.n_timesteps;
+    for (size_t i = 0; i < (size_t)n_; ++i)
+      std::fill(results_.scores + (i * n_timesteps + results_.timesteps[i]) * n_out,
+                results_.scores + (i + 1) * n_timesteps * n_out, 0);
+  }
+
   void fail(std::exception_ptr error) {
     std::lock_guard<std::mutex> lock(mutex);
     if (!this->error) this->error = error;
@@ -104,7 +107,9 @@ class Work {
   int run_one(Runner& runner, int i, Poll poll) {
     int n_out = network_.n_out();
     int64_t* scores = results_.scores + (size_t)i * network_.n_timesteps * n_out;
-    const int64_t* before = nullptr;
+    const int64_t* before = nullptr;  // scores of the last timestep
+    const bool is_sum = network_.functional == Functional::kSum;
+    const bool is_max = network_.functional == Functional::kMax;
     if (i + 1 < n_) fetch(inputs_[i + 1]);
     int32_t* counts = nullptr;
     if (counting_) counts = results_.counts + (size_t)i * counting_->n_counts();
@@ -113,10 +118,10 @@ class Work {
       poll();
       if (is_over) return 0;
       runner.advance();
-      runner.read_out(scores);
-      accumulate(network_.functional, before, scores, n_out);
-      bool is_settled = (double)gap(scores, n_out) > thresholds_[t - 1];
-      if (is_settled || t == network_.n_timesteps) break;
+      runner.read_out(is_sum ? before : nullptr, scores);
+      for (int i = 0; is_max && before && i < n_out; ++i)
+        scores[i] = std::max(scores[i], before[i]);
+      if (t == network_.n_timesteps || is_settled(scores, n_out, thresholds_[t - 1])) break;
       before = scores;
       scores += n_out;
     }
@@ -190,6 +195,7 @@ void run(const Network& network, const Kernels& kernels, const Counting* countin
     }
   }
   for (std::thread& thread : threads) thread.join();
+  work.clear_rest();
   if (work.error) std::rethrow_exception(work.error);
 }
 

@@ -11,11 +11,13 @@ namespace {
 void tally(const Causes& by, const uint8_t* bits, int32_t* counts) {
   for (int group = 0; group < by.n_groups; ++group) {
     int other = by.other_starts[group], end = by.other_starts[group + 1];
+    const uint64_t mask = by.masks[group];
     int32_t total = 0;
     Simd::Counter spikes;
     for (int i = by.starts[group]; i < by.starts[group + 1]; ++i) {
       uint64_t word;
-      memcpy(&word, bits + 8 * (ptrdiff_t)by.words[i], sizeof word);
+      memcpy(&word, bits + by.bytes[i], sizeof word);
+      word &= mask;
       total += __builtin_popcountll(word);
       if (other < end) spikes.add(word);
     }

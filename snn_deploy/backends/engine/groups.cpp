@@ -27,22 +27,30 @@ struct Part {
 // Reads the words of a tally one after the other.
 class Reader {
  public:
-  explicit Reader(const Tally& tally) : tally_(tally) {
+  Reader(const Tally& tally, int channels) : tally_(tally) {
+    // words that are the same for each pixel: those of several pixels, or of one
+    const int n = (int)tally.kind_of.size();
+    const int run = channels == 0 || kWord % channels == 0 ? n : channels;
+    for (int first = 0; first < n; first += run)
+      for (int i = 0; i < run; i += kWord)
+        words_.push_back({first + i, std::min(kWord, run - i)});
     int32_t last = 0;
     for (int32_t column : tally.columns) last = std::max(last, column);
     part_of_.assign((size_t)last + 1, -1);
   }
 
-  int n_words() const { return (int)((tally_.kind_of.size() + kWord - 1) / kWord); }
+  int n_words() const { return (int)words_.size(); }
+  int byte_of(int word) const { return words_[word].first / 8; }
+  // The bits of its neurons.
+  uint64_t mask_of(int word) const { return ~(uint64_t)0 >> (kWord - words_[word].n); }
 
   // The parts of a word, by column; returns false if an amount does not fit.
   bool read(int word, std::vector<Part>& parts) {
     parts.clear();
-    size_t first = (size_t)word * kWord;
-    size_t last = std::min(first + kWord, tally_.kind_of.size());
+    const int first = words_[word].first, last = first + words_[word].n;
     bool fits = true;
     int n = 0;  // neurons, without padding
-    for (size_t i = first; i < last; ++i) {
+    for (int i = first; i < last; ++i) {
       if (!tally_.core_of.empty() && tally_.core_of[i] < 0) continue;
       bool is_first = n++ == 0;
       int32_t kind = tally_.kind_of[i];
@@ -72,7 +80,12 @@ class Reader {
   }
 
  private:
+  struct Word {
+    int first, n;  // neurons
+  };
+
   const Tally& tally_;
+  std::vector<Word> words_;
   std::vector<int32_t> part_of_;  // of the word, by column
 };
 
@@ -92,12 +105,13 @@ bool families_of(Reader& reader, std::unordered_map<int32_t, uint64_t>& families
 // Groups while they are found: their parts, and their words.
 struct Found {
   std::vector<Part> parts;
-  std::vector<int32_t> words;
+  uint64_t mask;
+  std::vector<int32_t> bytes;  // where the words begin
 };
 
 // Tells words apart that cause different things in a family of columns.
-std::vector<int32_t> key_of(const std::vector<Part>& parts) {
-  std::vector<int32_t> key;
+std::vector<int32_t> key_of(const std::vector<Part>& parts, uint64_t mask) {
+  std::vector<int32_t> key = {__builtin_popcountll(mask)};
   for (const Part& part : parts) {
     key.push_back(part.column);
     key.push_back(part.is_same);
@@ -119,16 +133,17 @@ std::vector<Found> found_in(Reader& reader,
   std::vector<Part> parts;
   for (int word = 0; word < reader.n_words(); ++word) {
     reader.read(word, parts);
+    const uint64_t mask = reader.mask_of(word);
     std::map<uint64_t, std::vector<Part>> together;
     for (const Part& part : parts) together[families[part.column]].push_back(part);
     for (auto& [family, own] : together) {
-      auto [at, is_new] = known.try_emplace(key_of(own), found.size());
-      if (is_new || found[at->second].words.size() == kMostWords) {
+      auto [at, is_new] = known.try_emplace(key_of(own, mask), found.size());
+      if (is_new || found[at->second].bytes.size() == kMostWords) {
         at->second = found.size();
         for (const Part& part : own) cost += part.is_same ? 1 : kOtherCost;
-        found.push_back({std::move(own), {}});
+        found.push_back({std::move(own), mask, {}});
       }
-      found[at->second].words.push_back(word);
+      found[at->second].bytes.push_back(reader.byte_of(word));
       if (++cost > most) return {};
     }
   }
@@ -136,7 +151,7 @@ std::vector<Found> found_in(Reader& reader,
   auto length = [](const Found& of) {
     auto n_same = std::count_if(of.parts.begin(), of.parts.end(),
                                 [](const Part& part) { return part.is_same; });
-    return std::make_tuple(of.words.size(), of.parts.size() - (size_t)n_same, n_same);
+    return std::make_tuple(of.bytes.size(), of.parts.size() - (size_t)n_same, n_same);
   };
   std::stable_sort(found.begin(), found.end(), [&](const Found& a, const Found& b) {
     return length(a) < length(b);
@@ -146,8 +161,8 @@ std::vector<Found> found_in(Reader& reader,
 
 }  // namespace
 
-Groups groups_of(const Tally& tally) {
-  Reader reader(tally);
+Groups groups_of(const Tally& tally, int channels) {
+  Reader reader(tally, channels);
   std::unordered_map<int32_t, uint64_t> families;
   if (!families_of(reader, families)) return {};
   size_t n_entries = 0;
@@ -157,7 +172,8 @@ Groups groups_of(const Tally& tally) {
   std::map<Amounts, size_t> places;
   groups.starts = groups.same_starts = groups.other_starts = {0};
   for (const Found& found : found_in(reader, families, n_entries / kUsualActivity)) {
-    groups.words.insert(groups.words.end(), found.words.begin(), found.words.end());
+    groups.bytes.insert(groups.bytes.end(), found.bytes.begin(), found.bytes.end());
+    groups.masks.push_back(found.mask);
     for (const Part& part : found.parts) {
       if (part.is_same) {
         groups.same_columns.push_back(part.column);
@@ -171,7 +187,7 @@ Groups groups_of(const Tally& tally) {
                                 part.amounts.end());
       }
     }
-    groups.starts.push_back((int32_t)groups.words.size());
+    groups.starts.push_back((int32_t)groups.bytes.size());
     groups.same_starts.push_back((int32_t)groups.same_columns.size());
     groups.other_starts.push_back((int32_t)groups.other_columns.size());
   }
@@ -179,10 +195,10 @@ Groups groups_of(const Tally& tally) {
 }
 
 Causes Groups::causes() const {
-  return {(int)starts.size() - 1, starts.data(),       words.data(),
-          same_starts.data(),     same_columns.data(), same_amounts.data(),
-          other_starts.data(),    other_columns.data(), other_places.data(),
-          amounts.data()};
+  return {(int)starts.size() - 1, starts.data(),       bytes.data(),
+          masks.data(),           same_starts.data(),  same_columns.data(),
+          same_amounts.data(),    other_starts.data(), other_columns.data(),
+          other_places.data(),    amounts.data()};
 }
 
 }  // namespace engine

@@ -7,6 +7,7 @@ namespace engine {
 
 // What the spikes of a checked tally cause, word by word; empty if that would take longer
 // than to follow spike after spike.
-Groups groups_of(const Tally& tally);
+// `channels` of its pixels, or 0: neurons that lie in no pixels.
+Groups groups_of(const Tally& tally, int channels);
 
 }  // namespace engine

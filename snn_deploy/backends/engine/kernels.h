@@ -94,28 +94,89 @@ void count(const Sets& sets, const uint8_t* bits, int32_t* counts, int step) {
   }
 }
 
+// Sees whether values are all 0 or 1.
+struct Seen {
+  Simd::I32 lanes = Simd::zero();
+  int32_t single = 0;
+
+  bool are_ones() const {
+    int32_t found[Simd::kLanes], all = single;
+    Simd::store(found, lanes);
+    for (int32_t lane : found) all |= lane;
+    return (all & ~1) == 0;
+  }
+};
+
+// The bits of those of up to 64 values that are not 0.
+inline uint64_t nonzero(const int32_t* values, int n, Seen* seen) {
+  uint64_t found = 0;
+  int i = 0;
+  for (; i < 64 && i + Simd::kLanes <= n; i += Simd::kLanes) {
+    Simd::I32 value = Simd::load(values + i);
+    seen->lanes = Simd::bor(seen->lanes, value);
+    found |= (uint64_t)Simd::bits(Simd::nonzero(value)) << i;
+  }
+  for (; i < 64 && i < n; ++i) {
+    seen->single |= values[i];
+    found |= (uint64_t)(values[i] != 0) << i;
+  }
+  return found;
+}
+
 // Writes the positions of what is not 0; out has room for a vector more.
 int find(const int32_t* values, int n, int32_t* out, bool* are_ones) {
   int n_found = 0;
-  int32_t lanes[Simd::kLanes], seen = 0;
-  Simd::I32 all = Simd::zero();
-  for (int i = 0; i < n; i += 64) {
-    uint64_t found = 0;
-    int j = 0;
-    for (; j < 64 && i + j + Simd::kLanes <= n; j += Simd::kLanes) {
-      Simd::I32 value = Simd::load(values + i + j);
-      all = Simd::bor(all, value);
-      found |= (uint64_t)Simd::bits(Simd::nonzero(value)) << j;
+  Seen seen;
+  for (int i = 0; i < n; i += 64)
+    n_found += Simd::emit(nonzero(values + i, n - i, &seen), i, out + n_found);
+  *are_ones = seen.are_ones();
+  return n_found;
+}
+
+// Swaps bit i of word j and bit j of word i, of 64 words.
+inline void transpose(uint64_t* words) {
+  uint64_t mask = 0x00000000ffffffff;
+  for (int size = 32; size; size /= 2, mask ^= mask << size)
+    for (int first = 0; first < 64; first += 2 * size)
+      for (int i = first; i < first + size; ++i) {
+        uint64_t swapped = (words[i] >> size ^ words[i + size]) & mask;
+        words[i] ^= swapped << size;
+        words[i + size] ^= swapped;
+      }
+}
+
+// The same of maps, one for each channel, of which all channels of a pixel are wanted
+// before those of the next. `words` is scratch.
+int find_in_maps(const int32_t* values, int n_pixels, int channels, uint64_t* words,
+                 int32_t* out, int32_t* begin, bool* are_ones) {
+  int n_found = 0;
+  Seen seen;
+  for (int first = 0; first < n_pixels; first += 64) {
+    for (int channel = 0; channel < channels; ++channel) {
+      const int32_t* from = values + (ptrdiff_t)channel * n_pixels + first;
+      words[channel] = nonzero(from, n_pixels - first, &seen);
     }
-    for (; j < 64 && i + j < n; ++j) {
-      seen |= values[i + j];
-      found |= (uint64_t)(values[i + j] != 0) << j;
+    for (int channel = channels; channel % 64; ++channel) words[channel] = 0;
+    for (int channel = 0; channel < channels; channel += 64) transpose(words + channel);
+    if (channels == 8 || channels == 16 || channels == 32) {  // several pixels at once
+      for (int i = 0; i < 64 && first + i < n_pixels; i += 64 / channels) {
+        uint64_t together = 0;
+        for (int j = 0; j < 64; j += channels) {
+          begin[first + i + j / channels] = n_found + __builtin_popcountll(together);
+          together |= words[i + j / channels] << j;
+        }
+        n_found += Simd::emit(together, (first + i) * channels, out + n_found);
+      }
+      continue;
     }
-    n_found += Simd::emit(found, i, out + n_found);
+    for (int pixel = first; pixel < n_pixels && pixel < first + 64; ++pixel) {
+      begin[pixel] = n_found;
+      for (int channel = 0; channel < channels; channel += 64)
+        n_found += Simd::emit(words[channel + pixel - first], pixel * channels + channel,
+                              out + n_found);
+    }
   }
-  Simd::store(lanes, all);
-  for (int32_t lane : lanes) seen |= lane;
-  *are_ones = (seen & ~1) == 0;
+  *are_ones = seen.are_ones();
   return n_found;
 }
 

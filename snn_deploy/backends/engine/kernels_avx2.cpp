@@ -5,6 +5,6 @@
 namespace engine {
 
 const Kernels kAvx2Kernels = {"avx2", advance, sum, sum_dense, mark,
-                              scatter,  count,   tally, find, begin};
+                              scatter,  count,   tally, find, find_in_maps, begin};
 
 }  // namespace engine

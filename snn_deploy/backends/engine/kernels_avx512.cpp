@@ -5,6 +5,6 @@
 namespace engine {
 
 const Kernels kAvx512Kernels = {"avx512", advance, sum, sum_dense, mark,
-                                scatter,  count,   tally, find, begin};
+                                scatter,  count,   tally, find, find_in_maps, begin};
 
 }  // namespace engine

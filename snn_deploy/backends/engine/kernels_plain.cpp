@@ -5,6 +5,6 @@
 namespace engine {
 
 const Kernels kPlainKernels = {"plain", advance, sum, sum_dense, mark,
-                               scatter,  count,   tally, find, begin};
+                               scatter,  count,   tally, find, find_in_maps, begin};
 
 }  // namespace engine

@@ -159,12 +159,13 @@ struct Sets {
   const uint64_t* masks;
 };
 
-// What spikes cause, added to columns. Words of 64 neurons that cause the same, place by
-// place, are a group, of at most kMostWords: how often each place spikes is counted in 8
+// What spikes cause, added to columns. Words of up to 64 neurons that cause the same, place
+// by place, are a group, of at most kMostWords: how often each place spikes is counted in 8
 // bits, and then multiplied.
 struct Causes {
   int n_groups;
-  const int32_t *starts, *words;  // of each group
+  const int32_t *starts, *bytes;  // of each group: where its words begin
+  const uint64_t* masks;          // of each: the bits that belong to its words
   // Each spike of a group causes the same amount,
   const int32_t *same_starts, *same_columns, *same_amounts;
   // or another one for each of the 64 places.
@@ -197,6 +198,10 @@ struct Kernels {
   void (*tally)(const Causes& causes, const uint8_t* bits, int32_t* counts);
   // The events of an input with one channel per pixel or one pixel; returns how many.
   int (*find)(const int32_t* values, int n, int32_t* neurons, bool* are_ones);
+  // Those of an input with several channels and pixels, of whose channels it has maps;
+  // and where those of each pixel begin. `words`: scratch, 64 for each 64 channels.
+  int (*find_in_maps)(const int32_t* values, int n_pixels, int channels, uint64_t* words,
+                      int32_t* neurons, int32_t* begin, bool* are_ones);
   // Where the events of each pixel begin, of an input with one channel.
   void (*begin)(const int32_t* pixels, int n, int n_pixels, int32_t* begin);
 };

@@ -63,7 +63,7 @@ nb::tuple run_batch(const Network& network, nb::list inputs, Row<double> thresho
   for (nb::handle item : inputs) found.push_back(input_of(network, item, is_extreme));
   size_t n = found.size();
   size_t n_timesteps = network.n_timesteps;
-  auto scores = new_array<int64_t>({n, n_timesteps, (size_t)network.n_out()});
+  auto scores = new_array<int64_t>({n, n_timesteps, (size_t)network.n_out()}, false);
   auto timesteps = new_array<int32_t>({n});
   size_t n_columns = counting ? counting->columns.n : 0;
   auto counts = new_array<int32_t>(
@@ -115,7 +115,7 @@ class Session {
     nb::gil_scoped_release released;
     for (size_t i = 0; i < runners.size(); ++i) {
       runners[i]->advance();
-      runners[i]->read_out(values.data() + i * n_out);
+      runners[i]->read_out(nullptr, values.data() + i * n_out);
     }
     return values;
   }

@@ -327,11 +327,15 @@ Counting::Counting(const Network& network, std::vector<int32_t> cores,
       require(kind >= 0 && kind < n_kinds, "a neuron is of no kind");
     for (int32_t column : tally.columns)
       require(column >= 0 && column < columns.n, "a count has no column");
-    tally.groups = groups_of(tally);
-    if (i == 0) continue;
+    if (i == 0) {
+      tally.core_of.clear();
+      tally.groups = groups_of(tally, 0);
+      continue;
+    }
     require(tally.core_of.size() == size, "a neurocore is needed for every neuron");
     for (int32_t core : tally.core_of)
       require(core >= -1 && core < n_cores, "a neuron lies on no neurocore");
+    tally.groups = groups_of(tally, network.populations[i - 1].grid.channels);
     tally.by_core = partition_of(tally.core_of, n_cores);
   }
 }

@@ -82,11 +82,12 @@ struct Partition {
 
 // Causes with the memory that holds them.
 struct Groups {
-  std::vector<int32_t> starts, words, same_starts, same_columns, same_amounts,
+  std::vector<uint64_t> masks;
+  std::vector<int32_t> starts, bytes, same_starts, same_columns, same_amounts,
       other_starts, other_columns, other_places;
   Aligned<int16_t> amounts;
 
-  bool is_empty() const { return words.empty(); }
+  bool is_empty() const { return bytes.empty(); }
   Causes causes() const;
 };
 

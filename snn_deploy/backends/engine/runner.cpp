@@ -32,6 +32,7 @@ void Spikes::allocate(const Grid& grid, int most) {
 Runner::Runner(const Network& network, const Kernels& kernels, const Counting* counting)
     : network_(network), kernels_(kernels), counting_(counting) {
   input_spikes_.allocate(network.source, kMostRepeated + 1);
+  words_.resize(((size_t)network.source.channels + 63) / 64 * 64);
   live_.resize(network.populations.size());
   size_t widest = 0, most_pixels = 0, most_kinds = 0;
   for (size_t i = 0; i < live_.size(); ++i) {
@@ -234,18 +235,12 @@ void Runner::read_row(int row) {
     if (n_pixels > 1) kernels_.begin(neurons, n, n_pixels, begin);
     for (int i = 0; i < n && !is_binary; ++i) spikes.values[i] = values[neurons[i]];
   } else {
-    int32_t found = 0;
-    for (int pixel = 0; pixel < n_pixels; ++pixel) {
-      begin[pixel] = n;
-      for (int channel = 0; channel < grid.channels; ++channel) {
-        int32_t value = values[(size_t)channel * n_pixels + pixel];
-        neurons[n] = pixel * grid.channels + channel;
-        spikes.values[n] = value;
-        n += value != 0;
-        found |= value;
-      }
+    n = kernels_.find_in_maps(values, n_pixels, grid.channels, words_.data(), neurons,
+                              begin, &is_binary);
+    for (int i = 0; i < n && !is_binary; ++i) {
+      int pixel = neurons[i] / grid.channels, channel = neurons[i] % grid.channels;
+      spikes.values[i] = values[(size_t)channel * n_pixels + pixel];
     }
-    is_binary = (found & ~1) == 0;
   }
   begin[0] = 0;
   begin[n_pixels] = n;
@@ -349,15 +344,18 @@ void Runner::scatter(const Projection& p, const Spikes& from, int n, int local,
   }
 }
 
-void Runner::read_out(int64_t* values) const {
+void Runner::read_out(const int64_t* before, int64_t* values) const {
   const Population& population = network_.output();
   const Live& live = live_[network_.output_index];
+  const size_t n = population.position.size();
+  if (before)
+    std::copy_n(before, n, values);
+  else
+    std::fill_n(values, n, 0);
   if (!population.spikes) {
-    for (size_t i = 0; i < population.position.size(); ++i)
-      values[i] = live.voltage[population.position[i]];
+    for (size_t i = 0; i < n; ++i) values[i] += live.voltage[population.position[i]];
     return;
   }
-  std::fill(values, values + population.position.size(), 0);
   for (int i = 0; i < live.n_spikes; ++i) {
     int place = population.place[live.spikes.neurons[i]];
     values[place] += live.spikes.has_values ? live.spikes.values[i] : 1;

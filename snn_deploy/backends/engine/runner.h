@@ -44,8 +44,8 @@ class Runner {
   // Every population advances by one of its timesteps.
   void advance();
   int timestep() const { return timestep_; }
-  // What the host reads: spikes or voltages of the output.
-  void read_out(int64_t* values) const;
+  // What the host reads: spikes or voltages of the output, added to `before` (null: 0).
+  void read_out(const int64_t* before, int64_t* values) const;
   // Ends an input, which cannot go on. The counts are then those of its chip timesteps
   // up to the stop, in which upstream populations run ahead; behind those of all chip
   // timesteps, in `lag` rows for those since its last one, the counts of a stream of
@@ -120,6 +120,7 @@ class Runner {
   Aligned<int16_t> image_;  // of a constant input
   std::vector<std::vector<int>> scattered_;  // projections, by sender + 1
   Aligned<int32_t> row_, list_, marks_;  // scratch
+  std::vector<uint64_t> words_;          // the same, of the channels of an input
   size_t behind_ = 0;  // sums that are written behind the end of a row
   std::vector<Addend> addends_;
   std::vector<int32_t> of_kind_;

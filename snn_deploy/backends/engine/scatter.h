@@ -10,7 +10,16 @@ namespace {
 
 inline void set_range(uint8_t* reached, ptrdiff_t first, int n) {
   if (!reached) return;
-  for (ptrdiff_t i = first; i < first + n; ++i) reached[i / 8] |= (uint8_t)(1 << i % 8);
+  const ptrdiff_t last = first + n;
+  for (ptrdiff_t i = first; i < last;) {
+    if (i % 8 == 0 && i + 8 <= last) {
+      reached[i / 8] = 0xff;
+      i += 8;
+    } else {
+      reached[i / 8] |= (uint8_t)(1 << i % 8);
+      ++i;
+    }
+  }
 }
 
 // Sums wrap at 2^32, which is exact where only their lower bits count.
