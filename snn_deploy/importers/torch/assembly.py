@@ -47,7 +47,7 @@ MET = (*ARITHMETIC, *LOGIC, "cat")
 WEIGHTED = ("linear", "conv1d", "conv2d", "conv_transpose2d", "batch_norm")
 READ_OUT = (
     "forward returns the state of neurons first; return the output, or the output and "
-    "its states (snnTorch's voltage can be read out where spikes subtract from it)"
+    "its states (a voltage alone can be read out, where spikes subtract from it)"
 )
 
 
