@@ -180,6 +180,8 @@ def call(options: argparse.Namespace) -> None:
     dump = keep_quiet if options.dump is None else into(options.dump)
     if traffic is not None:
         dump = checking(traffic, dump)
+    more: list[tuple[str, int, int]] = []
+    dump = growing(more, dump)
     choices: list[Choice] = []
     network = compile_model(
         graph,
@@ -217,13 +219,21 @@ def call(options: argparse.Namespace) -> None:
         f"{len(integers.changes)} lossy steps, such as roundings to the chip's grid "
         f"(snn-deploy inspect {path} lists them)"
     )
+    for name, n_before, n_now in more:
+        out(
+            f"{name}: {n_now:,} weights in place of {n_before:,}: merged with a "
+            "pooling or layer that no neurons part from it, or laid out as single "
+            "synapses"
+        )
     if next(obstacles(integers, target), None) is None:
         out(
             f"its twin takes 1 timestep instead of {integers.training.timesteps}, with "
             "graded spikes: compile --one-pass gives it, profile what it costs"
         )
     out(f"wrote {path}")
-    give_json(options, {**artifact_json(artifact), "file": str(path)})
+    names = ("layer", "n_weights_before", "n_weights")
+    told = {"grown": [dict(zip(names, row, strict=True)) for row in more]}
+    give_json(options, {**artifact_json(artifact), **told, "file": str(path)})
 
 
 def _time(graph: "QuantizedGraph") -> str:
@@ -243,6 +253,23 @@ def checking(traffic: "Traffic", dump: "Dump") -> "Dump":
         dump(name, stage)
 
     return checked
+
+
+def growing(more: list[tuple[str, int, int]], dump: "Dump") -> "Dump":
+    """Return ``dump``, which appends to ``more`` the layers that get more weights."""
+    from snn_deploy.compiler.lower.merge_chains import grown
+    from snn_deploy.ir.graph import Graph
+
+    read: list[Graph] = []
+
+    def seen(name: str, stage: "Stage") -> None:
+        if isinstance(stage, Graph) and name == "read":
+            read.append(stage)
+        if isinstance(stage, Graph) and name == "spiking":
+            more.extend(grown(read.pop(), stage))
+        dump(name, stage)
+
+    return seen
 
 
 def into(folder: Path) -> "Dump":

@@ -24,12 +24,13 @@ def add_to(commands: Any) -> None:
         type=Path,
         nargs="?",
         help="a model, as compile takes it; not needed with --builder and "
-        "--input-shape, which do for a module that is not trained yet",
+        "--input-shape, which do for a module that is not trained yet; or a .snn, to "
+        "tell how full its neurocores are",
     )
     parser.add_argument(
         "--target",
-        default=DEFAULT_TARGET,
-        help="a chip (see snn-deploy targets) or a .toml file",
+        help="a chip (see snn-deploy targets) or a .toml file (default: "
+        f"{DEFAULT_TARGET}; of a .snn its own)",
     )
     add_json_option(parser)
     add_model_options(parser)
@@ -43,18 +44,37 @@ def call(options: argparse.Namespace) -> None:
     from snn_deploy.compiler.fit import fit
     from snn_deploy.errors import FitError
 
+    if options.model is not None and options.model.suffix == ".snn":
+        found = _compiled(options.model, options.target)
+        _show(found)
+        give_json(options, _as_json(found))
+        return
+    target = options.target or DEFAULT_TARGET
     graph = read_shapes(options.model, options)
-    found = fit(graph, read_target(options.target))
+    found = fit(graph, read_target(target))
     _show(found)
     give_json(options, _as_json(found))
     if found.problems:
-        others = ", ".join(_fitting(graph, options.target))
+        others = ", ".join(_fitting(graph, target))
         n = len(found.problems)
         raise FitError(
             f"{found.network}: does not fit {found.target}, for {n} "
             f"{'reason' if n == 1 else 'reasons'}; it fits "
             f"{others or 'none of the other targets'}"
         )
+
+
+def _compiled(path: Path, target: str | None) -> "Fit":
+    """Return how full a compiled network is, or is with its integers on a target."""
+    from snn_deploy.artifact import read_artifact
+    from snn_deploy.chip.target_file import read_target
+    from snn_deploy.compiler.fit import fit_compiled
+    from snn_deploy.compiler.retarget import retarget
+
+    network = read_artifact(path).network
+    if target is not None:
+        network = retarget(network.graph, read_target(target), goal=network.goal)
+    return fit_compiled(network)
 
 
 def _fitting(graph: Any, target: str) -> list[str]:

@@ -20,11 +20,13 @@ from snn_deploy.compiler.map.blocks import Cut
 from snn_deploy.compiler.map.loads import Bounds, LoadModel, cut_apart
 from snn_deploy.compiler.map.pack import pack
 from snn_deploy.compiler.map.partition import partition
+from snn_deploy.compiler.map.placement import cut_as_it_lies
 from snn_deploy.compiler.map.rules import fan_limits, largest_fans
 from snn_deploy.compiler.pipeline import to_spiking
 from snn_deploy.errors import MissingAbilityError, Problem
 from snn_deploy.fixedpoint import REFRACTORY_BITS
 from snn_deploy.ir.graph import Graph
+from snn_deploy.ir.mapped import MappedNetwork
 from snn_deploy.ir.neurons import Neuron
 from snn_deploy.ir.quantized import Population, QuantizedGraph
 from snn_deploy.showing import Table, as_html, as_text
@@ -150,6 +152,44 @@ def fit(graph: Graph, target: Target) -> Fit:
         n_chips_allowed=target.board.chips,
         problems=tuple(problems),
     )
+
+
+def fit_compiled(network: MappedNetwork) -> Fit:
+    """Return how full the neurocores of a compiled network are, as it lies on them.
+
+    What a layer uses is all that its fullest neurocore holds, other layers included.
+    """
+    graph, target = network.graph, network.target
+    bounds = Bounds(LoadModel(graph=graph, target=target))
+    cuts = {p.name: cut_as_it_lies(network, p)[0] for p in graph.populations}
+    layers = tuple(
+        _as_it_lies(network, _layer(bounds, p, cuts)) for p in graph.populations
+    )
+    return Fit(
+        network=graph.name,
+        target=target.name,
+        layers=layers,
+        n_cores=len(network.cores),
+        n_cores_allowed=target.neurocores,
+        n_cores_of_chip=target.mesh.neurocores,
+        n_chips_allowed=target.board.chips,
+        problems=(),
+    )
+
+
+def _as_it_lies(network: MappedNetwork, layer: LayerFit) -> LayerFit:
+    taken = [
+        core.taken(network.target.neurocore)
+        for core in network.cores
+        if layer.name in [piece.population for piece in core.pieces]
+    ]
+    uses = (
+        replace(use, used=max(of_core[use.what] for of_core in taken))
+        if use.what in taken[0]
+        else use
+        for use in layer.uses
+    )
+    return replace(layer, uses=tuple(uses))
 
 
 def _missing(graph: Graph, target: Target) -> Iterator[Problem]:

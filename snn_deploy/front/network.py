@@ -16,8 +16,9 @@ from snn_deploy.artifact import (
 from snn_deploy.backends.registry import open_backend
 from snn_deploy.chip.target import Target
 from snn_deploy.chip.target_file import read_target, target_names
-from snn_deploy.compiler.fit import Fit, fit
+from snn_deploy.compiler.fit import Fit, fit, fit_compiled
 from snn_deploy.compiler.pipeline import compile_model
+from snn_deploy.compiler.retarget import retarget
 from snn_deploy.convert import write_integers
 from snn_deploy.cutoff.decision import never
 from snn_deploy.cutoff.monitor import decide_inputs
@@ -294,12 +295,17 @@ class Network:
         )
 
     def fit(self, target: str | os.PathLike[str] | Target | None = None) -> Fit:
-        """Hold every layer against every resource of a target, its own by default."""
+        """Hold every layer against every resource of a target, its own by default.
+
+        A network that was loaded does not know what it was compiled from: its integers
+        are held against it, as they lie on its own target.
+        """
+        network = self.artifact.network
         if self.graph is None:
-            raise ModelError(
-                f"{self.artifact.network.graph.name}: was loaded, and does not know "
-                "the network it was compiled from; compile that one to ask what fits"
-            )
+            if target is not None:
+                goal = network.goal
+                network = retarget(network.graph, _target(target), goal=goal)
+            return fit_compiled(network)
         return fit(self.graph, _target(target or self.artifact.network.target))
 
     def save(self, path: AnyPath) -> None:

@@ -211,19 +211,14 @@ class ConvSynapses(Convolution, AnySynapses):
         rows, columns = self.taps(shape)
         windows = product(rows[down], columns[along])  # (positions, target positions)
         n_positions = windows.shape[1]
-        positions = np.arange(places.size) % n_positions
-        n_channels = np.bincount(
-            channels // self.weights.shape[1], minlength=self.groups
-        )
-        found = []
-        for part, where, n in zip(
-            np.split(places, self.groups),
-            np.split(positions, self.groups),
-            n_channels,
-            strict=True,
-        ):
-            of_group = windows @ counted(where, part, (n_positions, n_places))
-            found += [of_group] * int(n)
+        parts = places.reshape(self.groups, -1)
+        where = np.arange(parts.shape[1]) % n_positions
+        labels = labels_of(parts)  # groups that lie alike are read alike
+        read = [
+            windows @ counted(where, parts[first], (n_positions, n_places))
+            for first in np.unique(labels, return_index=True)[1]
+        ]
+        found = [read[labels[group]] for group in channels // self.weights.shape[1]]
         return sparse.csr_array(sparse.vstack(found, format="csr"))
 
     def _effective_read_on(
@@ -245,11 +240,12 @@ class ConvSynapses(Convolution, AnySynapses):
             )
         ):
             weights = of_group[:, inner[group == number]]
-            maps, alike = np.unique(channels, axis=0, return_inverse=True)
+            alike = labels_of(channels)
+            maps = channels[np.unique(alike, return_index=True)[1]]
             total = sparse.csr_array((weights.shape[1], n_in * n_places), dtype=int)
             for label, here in enumerate(maps):
                 lies = counted(np.arange(len(here)), here, (len(here), n_places))
-                of_map = weights[alike.reshape(-1) == label].sum(axis=0)
+                of_map = weights[alike == label].sum(axis=0)
                 there = sparse.csr_array(meets @ lies).reshape(n_taps, -1)
                 of_taps = sparse.csr_array(of_map.reshape(-1, n_taps))
                 total = total + of_taps @ sparse.csr_array(there)

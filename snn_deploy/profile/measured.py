@@ -66,6 +66,7 @@ class Measured:
     first_scores: FloatArray  # (n,), see ``host.drift``; empty: no calibration, fixed
     is_settled: IntArray  # (n,), 0 or 1, whether the rule stops it at the end
     failures: dict[int, str] = field(default_factory=dict)  # by input: the reason
+    packed: bytes = b""  # as a store keeps it, if it was packed where it was measured
 
     @classmethod
     def empty(cls, run: Run, n: int, network: MappedNetwork) -> "Measured":

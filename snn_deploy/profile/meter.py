@@ -51,7 +51,8 @@ def _block_by_block(
 ) -> Iterator[None]:
     n, size = len(run.inputs), meter.block_size
     blocks = [range(start, min(start + size, n)) for start in range(0, n, size)]
-    meter.expect(run, [mine for mine in blocks if not store.names(run, mine)])
+    missing = [mine for mine in blocks if not store.names(run, mine)]
+    meter.expect(run, missing, keeps=store.keeps)
     for mine in blocks:
         found = store.read(run, mine)
         if found is None or not found.continues(whole, run, len(mine)):
@@ -100,8 +101,8 @@ class Meter:
         n_bytes = bytes_of_input(self.network, self.data.n_rows)
         return max(1, min(BATCH, MOST_BYTES // n_bytes))
 
-    def expect(self, run: Run, blocks: Sequence[range]) -> None:
-        """Say which blocks will be asked for, in this order."""
+    def expect(self, run: Run, blocks: Sequence[range], *, keeps: bool) -> None:
+        """Say which blocks will be asked for, in this order, and whether to keep."""
 
     def measure(self, run: Run, mine: range) -> Generator[None, None, Measured]:
         """Return what the inputs at these places of ``run`` gave; yield after each.

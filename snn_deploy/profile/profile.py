@@ -195,9 +195,8 @@ def profile_inputs(
             _add_rivals(found, kept)
             twin = twin_of(artifact, data)
             if twin is not None:
-                one = stack.enter_context(
-                    closing(Meter(twin[0], cpu, twin[1], None, None, monitor))
-                )
+                settings = twin[1], None, None, monitor
+                one = stack.enter_context(closing(new_meter(twin[0], cpu, *settings)))
                 run = _run(Kind.FIXED, n, 1, "one pass")
                 passed = measure(one, run, store=NoStore(), progress=progress)
                 found.runs[Schedule.ONE_PASS] = passed.serial

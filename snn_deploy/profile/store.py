@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+from io import BytesIO
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +20,7 @@ from snn_deploy.backends.results import Counts
 from snn_deploy.cutoff.rules.rule import Calibration
 from snn_deploy.data.data import Data
 from snn_deploy.errors import DataError
-from snn_deploy.files.writing import write_whole
+from snn_deploy.files.writing import Writer, write_whole
 from snn_deploy.profile.measured import Measured, Run
 from snn_deploy.profile.rows import Rows
 from snn_deploy.profile.tables import read_notes, read_rows, write_rows
@@ -35,6 +36,8 @@ REAL = ("first_scores", "squared_errors")
 class Store(Protocol):
     """Where blocks are kept while a profile is unfinished."""
 
+    keeps: bool  # else they are forgotten
+
     def names(self, run: Run, places: range) -> bool:
         """Whether the block of these inputs was kept; it may be damaged by now."""
 
@@ -47,6 +50,8 @@ class Store(Protocol):
 
 class NoStore:
     """Keeps nothing."""
+
+    keeps = False
 
     def names(self, run: Run, places: range) -> bool:
         """Return no."""
@@ -62,6 +67,8 @@ class NoStore:
 
 class Folder:
     """Keeps the blocks of one profile in a folder."""
+
+    keeps = True
 
     def __init__(self, path: Path) -> None:
         """Read what is there of an earlier run, if any."""
@@ -92,17 +99,9 @@ class Folder:
     def keep(self, run: Run, places: range, found: Measured) -> None:
         """Write a block, then its line in the journal."""
         self.path.mkdir(parents=True, exist_ok=True)
-        rows = Rows(len(found.serial) + len(found.streamed))
-        for some in (found.serial, found.streamed):
-            rows.extend(some.table)
-        sums = {name: getattr(found, name).tolist() for name in (*SUMS, *REAL)}
-        sums |= {
-            "n_cores": found.totals.n_cores,
-            "totals": found.totals.values.tolist(),
-        }
-        name = _name(run, places)
-        write_whole(self.path / name, lambda path: write_rows(rows, path, notes=sums))
-        self.hashes[name] = _sha256(self.path / name)
+        content, name = found.packed or packed(found), _name(run, places)
+        write_whole(self.path / name, _writer(content))
+        self.hashes[name] = hashlib.sha256(content).hexdigest()
         self._append({"file": name, "sha256": self.hashes[name]})
 
     def _append(self, entry: dict[str, str]) -> None:
@@ -115,6 +114,28 @@ class Folder:
             file.flush()
             os.fsync(file.fileno())
         self.is_cut = False
+
+
+def _writer(content: bytes) -> Writer:
+    def write(path: Path) -> None:
+        path.write_bytes(content)
+
+    return write
+
+
+def packed(found: Measured) -> bytes:
+    """Return the file that keeps a block."""
+    rows = Rows(len(found.serial) + len(found.streamed))
+    for some in (found.serial, found.streamed):
+        rows.extend(some.table)
+    sums = {name: getattr(found, name).tolist() for name in (*SUMS, *REAL)}
+    sums |= {
+        "n_cores": found.totals.n_cores,
+        "totals": found.totals.values.tolist(),
+    }
+    file = BytesIO()
+    write_rows(rows, file, notes=sums)
+    return file.getvalue()
 
 
 class Unfinished:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ BLOCK = 1 << 16  # rows read or written at once
 
 def write_rows(
     rows: Rows,
-    path: Path,
+    path: Path | BytesIO,
     form: str = "parquet",
     notes: dict[str, Any] | None = None,
     failed: Sequence[Failed] = (),
@@ -42,7 +43,7 @@ def write_rows(
     Parameters
     ----------
     rows : Rows
-    path : path
+    path : path, or file in memory
     form : {"parquet", "csv"}
     notes : dict, optional
         Stored in a Parquet file, as JSON.
@@ -101,7 +102,7 @@ def _cells(table: Any, form: str) -> Any:
     return table
 
 
-def _opened(path: Path, schema: Any, form: str) -> Any:
+def _opened(path: Path | BytesIO, schema: Any, form: str) -> Any:
     from pyarrow import csv, parquet
 
     writer = {"parquet": parquet.ParquetWriter, "csv": csv.CSVWriter}[form]

@@ -9,6 +9,7 @@ import logging
 import pickle
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from snn_deploy.data.data import Data
 from snn_deploy.errors import BackendError
 from snn_deploy.profile.measured import Measured, Run
 from snn_deploy.profile.meter import Meter
+from snn_deploy.profile.store import packed
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -194,32 +196,46 @@ class SharedMeter(Meter):
         self.setup = client.submit(bytes, pickle.dumps(what), pure=False)
         self.waiting: deque[range] = deque()
         self.futures: dict[range, Any] = {}
+        self.keeps = False  # what is measured, so that workers pack it
+        self.n_threads, self.look_at = 1, 0.0
 
     def close(self) -> None:
         """Forget what is not done."""
         self.client.cancel([self.setup, *self.futures.values()])
         super().close()
 
-    def expect(self, run: Run, blocks: Sequence[range]) -> None:
-        """Say which blocks will be asked for, in this order."""
-        self.waiting = deque(blocks)
+    def expect(self, run: Run, blocks: Sequence[range], *, keeps: bool) -> None:
+        """Say which blocks will be asked for, in this order, and whether to keep."""
+        self.waiting, self.keeps = deque(blocks), keeps
 
     def measure(self, run: Run, mine: range) -> Generator[None, None, Measured]:
         """Return what the inputs at these places of ``run`` gave; yield after each."""
         if self.client.status != "running":
             raise self.workers.lost
-        n_threads = sum(self.client.nthreads().values())
         self._submit(run, mine)
-        while self.waiting and len(self.futures) < AHEAD * max(n_threads, 1):
+        while self.waiting and len(self.futures) < AHEAD * self._n_threads():
             self._submit(run, self.waiting.popleft())
         found: Measured = self._result(mine)
         yield from repeat(None, len(mine))
         return found
 
+    def _n_threads(self) -> int:
+        """Return how many threads the workers have, which may come and go."""
+        if time.monotonic() >= self.look_at:
+            self.n_threads = max(1, sum(self.client.nthreads().values()))
+            self.look_at = time.monotonic() + LOOK_S
+        return self.n_threads
+
     def _submit(self, run: Run, mine: range) -> None:
         if mine not in self.futures:
             self.futures[mine] = self.client.submit(
-                _measured, self.setup, self.setup.key, run, mine, pure=False
+                _measured,
+                self.setup,
+                self.setup.key,
+                run,
+                mine,
+                keeps=self.keeps,
+                pure=False,
             )
         if mine in self.waiting:
             self.waiting.remove(mine)
@@ -238,8 +254,10 @@ def _called(call: Callable[[S, T], R], shared: bytes, item: T) -> R:
     return call(pickle.loads(shared), item)
 
 
-def _measured(setup: bytes, key: str, run: Run, mine: range) -> Measured:
-    """Measure a block, in a worker."""
+def _measured(
+    setup: bytes, key: str, run: Run, mine: range, *, keeps: bool
+) -> Measured:
+    """Measure a block, in a worker; pack it, if it is to be kept."""
     if getattr(_mine, "key", None) != key:
         artifact, name, data, cutoff, calibration, monitor = pickle.loads(setup)
         if calibration is not None:
@@ -255,4 +273,6 @@ def _measured(setup: bytes, key: str, run: Run, mine: range) -> Measured:
             next(steps)
         except StopIteration as done:
             found: Measured = done.value
+            if keeps and not found.failures:
+                found.packed = packed(found)
             return found

@@ -19,6 +19,9 @@ LINES: dict[str, Callable[[Found], tuple[str, ...]]] = {
         f"{found['n_cores']} of {found['n_cores_allowed']} neurocores",
         f" {found['layers'][0]['n_neurons']} ",
     ),
+    "fit model.snn": lambda found: (
+        f"{found['n_cores']} of {found['n_cores_allowed']} neurocores",
+    ),
     f"compile {MODEL} -o again.snn": lambda found: (
         f"{found['n_neurons']} neurons on {found['n_neurocores']} of "
         f"{found['n_neurocores_allowed']} neurocores",

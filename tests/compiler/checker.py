@@ -235,7 +235,8 @@ class MappedOracle(Oracle):
                         table[projection.name, source].append((target, weight))
             self.tables.append(table)
         self.routes = {
-            name: routes.packets.toarray() for name, routes in network.routes.items()
+            name: routes.packets.toarray()[routes.kinds.of_neurons]
+            for name, routes in network.routes.items()
         }
 
     def _arriving(self, population: Any, now: int) -> tuple[list[int], list[bool]]:

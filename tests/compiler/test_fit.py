@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from snn_deploy import cli
+from snn_deploy.artifact import pack, write_artifact
 from snn_deploy.chip.target import Board, Target
 from snn_deploy.chip.target_file import read_target
-from snn_deploy.compiler.fit import Fit, fit
+from snn_deploy.compiler.fit import Fit, fit, fit_compiled
 from snn_deploy.compiler.map.partition import partition
 from snn_deploy.compiler.map.place import place
 from snn_deploy.compiler.pipeline import compile_model
@@ -266,3 +267,27 @@ def test_chips_are_named_and_a_board_that_is_too_small(
     assert "3 chips of 10 neurocores; the board of loihi1 holds 2" in wrong.out
     assert "28 neurocores, allowed are 20" in wrong.out.replace("\n", " ")
     assert "a board of 3 chips" in wrong.out.replace("\n", " ")
+
+
+def test_compiled_network_is_as_full_as_it_lies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = compile_model(fitting(), loihi1(), optimize="cores")
+    path = tmp_path / "net.snn"
+    write_artifact(pack(network), path)
+
+    found = fit_compiled(network)
+    status = cli.main(["fit", str(path)])
+    own = capsys.readouterr().out
+    moved = cli.main(["fit", str(path), "--target", "loihi2"])
+
+    limits = network.target.neurocore
+    (core,) = network.cores  # shared by both layers
+    assert (found.n_cores, len(found.layers), found.problems) == (1, 2, ())
+    for layer in found.layers:
+        used = {use.what: use.used for use in layer.uses}
+        assert used == core.taken(limits)
+    assert (status, moved) == (0, 0)
+    assert f"1 of {network.target.neurocores} neurocores" in own
+    assert f"on {network.target.name}, each layer's fullest neurocore" in own
+    assert "on loihi2, each layer's fullest neurocore" in capsys.readouterr().out

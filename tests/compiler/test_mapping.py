@@ -231,3 +231,20 @@ def test_bound_of_neurons_whose_weights_lie_one_by_one_is_not_over_what_they_tak
 
     bounds = Bounds(LoadModel(graph=flat, target=target))
     assert len(found.pieces) == bounds.least(flat.populations[0]) == 1
+
+
+def test_no_places_are_searched_for_a_network_that_does_not_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tiny = replace(simulator(), board=Board())
+    tiny = replace(
+        tiny,
+        neurocore=replace(tiny.neurocore, compartments=4),
+        mesh=replace(tiny.mesh, neurocores=1),
+    )
+    before = chain(linear("fc", 40, 10), lif("a", (10,)), training=RATE)
+    search = "snn_deploy.compiler.map.place.annealed"
+    monkeypatch.setattr(search, lambda *given: pytest.fail("searched"))
+
+    with pytest.raises(FitError, match="3 neurocores, allowed are 1"):
+        compile_model(before, tiny)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from snn_deploy.backends.registry import open_backend
 from snn_deploy.compiler.lower.compose import added
-from snn_deploy.compiler.lower.merge_chains import merge_chains
+from snn_deploy.compiler.lower.merge_chains import grown, merge_chains
 from snn_deploy.compiler.pipeline import compile_model, to_spiking
 from snn_deploy.cutoff.monitor import collect_scores
 from snn_deploy.errors import ModelError, PassError
@@ -541,3 +541,15 @@ def test_merged_layers_spike_on_the_chip_where_the_float_network_does() -> None:
         program = open_backend(name).load(network)
         found = collect_scores(program, network, enumerate(stimuli))
         np.testing.assert_allclose(found * scale, expected, atol=1e-9)
+
+
+def test_layers_that_merging_gives_more_weights_are_told() -> None:
+    pool = AvgPool2d(name="pool", shape=(3, 4, 4), kernel=(2, 2), stride=(2, 2))
+    before = read_out(
+        conv("a", (2, 4, 4), 3), lif("n", (3, 4, 4)), pool,
+        Flatten(name="flat", shape=(3, 2, 2)), linear("head", 12, 5),
+    )  # fmt: skip
+
+    found = [*grown(before, merge_chains(before))]
+
+    assert found == [("head", 12 * 5, 48 * 5)]

@@ -109,7 +109,7 @@ def test_what_blocks_of_any_sizes_take_is_counted_as_the_checker_counts(
 
     assert [*Checker(network, chip).problems()] == []
     routes = network.routes
-    reads = sum(routes[name].operations.sum(axis=0) for name in routes)
+    reads = sum(r.kinds.n_neurons @ r.operations for r in routes.values())
     loads = LoadModel(graph=graph, target=target)
     for one in graph.populations:
         lies_on = [c.index for c in network.cores if c.pieces[0].population == one.name]

@@ -283,3 +283,21 @@ def test_weights_on_the_grid_of_a_layer_stay_in_single_precision(n_units: int) -
 
     np.testing.assert_array_equal(found.projections[0].synapses.weights, 2 * steps)
     assert "round weights" not in {c.kind for c in found.changes}
+
+
+def test_senders_of_one_layer_share_the_array_of_its_weights() -> None:
+    nodes = [linear("one", 4, 5), lif("a", (5,)), linear("two", 5, 5), lif("b", (5,))]
+    add, head = Add(name="sum", shape=(5,)), linear("head", 5, 3)
+    both = graph(
+        [*nodes, add, head, lif("c", (3,))],
+        "input>one one>a a>two two>b a>sum b>sum sum>head head>c",
+        shape=(4,),
+        training=RATE,
+    )
+
+    network = quantize(to_spiking(both), simulator())
+
+    first, second = network.projections_into(network.readout)
+    assert first.exponent == second.exponent
+    assert first.synapses.weights is second.synapses.weights
+    assert [c.count for c in network.changes if c.layer == "head"] == [15, 15]

@@ -169,3 +169,13 @@ def test_a_reset_behind_a_strong_decay_takes_off_the_threshold(beta: float) -> N
     taken = population.reset_amount * population.scale * kept
     np.testing.assert_allclose(taken, 1, rtol=2e-3)
     assert population.threshold.min() >= 64  # still fine enough
+
+
+def test_a_grid_is_found_among_many_values() -> None:
+    weight = 0.03 * np.random.default_rng(0).integers(-40, 41, (2, 1500))
+    neurons = integrate_and_fire("a", 2, threshold=np.array(3.0))
+    graph = chain(weighted("fc", weight), neurons, training=EVENTS)
+
+    network = quantize(to_spiking(graph), simulator())
+
+    assert "round weights" not in kinds(network)

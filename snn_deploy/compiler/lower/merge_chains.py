@@ -62,6 +62,23 @@ def merge_chains(graph: Graph) -> Graph:
     return graph
 
 
+def grown(before: Graph, after: Graph) -> Iterator[tuple[str, int, int]]:
+    """Yield the layers that merging gave more weights: name, and weights then and now.
+
+    Parameters
+    ----------
+    before, after : Graph
+        The graph that was given, and one behind ``merge_chains``.
+    """
+    trained = {n.name: n.weight.size for n in before.nodes if isinstance(n, _TRAINED)}
+    for node in after.nodes:
+        if isinstance(node, Weights):
+            names = {node.name, *node.name.split("+")} & {*trained}
+            n_before = sum(trained[name] for name in names)
+            if 0 < n_before < node.weight.size:
+                yield node.name, n_before, node.weight.size
+
+
 _TRAINED = (Linear, Conv2d, ConvTranspose2d, SparseLinear)  # whose names users know
 
 

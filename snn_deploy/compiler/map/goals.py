@@ -105,7 +105,10 @@ def choose(
     few = pack(apart, target)
     found = {CORES: (efforts.of(few), few)}
     wanted = {goal}
-    if compares:
+    if len(few.together) > target.neurocores:  # no cut fits: ``check_rules`` says so
+        found[goal] = found[CORES]
+        wanted = {CORES}
+    elif compares:
         wanted |= {other for other in GOALS if not unknown_for(other, target)}
     if wanted != {CORES}:
         sent = efforts.sent(few)
@@ -116,7 +119,7 @@ def choose(
         known = [found[CORES], *((efforts.of(cut), cut) for cut in cuts)]
         fits = [pair for pair in known if pair[0].n_cores <= target.neurocores]
         for other in wanted - {CORES}:
-            found[other] = _best(fits or known, other)
+            found[other] = _best(fits, other)
     return Choice(
         goal=goal,
         target=target,

@@ -42,7 +42,8 @@ def place(
        Mathematische Annalen 38, 1891.
     """
     slots = slots_of(target, len(cut.together))
-    slots = annealed(traffic(cut, spikes), slots, target, seconds)
+    if len(cut.together) <= target.neurocores:
+        slots = annealed(traffic(cut, spikes), slots, target, seconds)
     return laid_out(cut, target, slots)
 
 

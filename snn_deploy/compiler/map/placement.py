@@ -172,8 +172,16 @@ def placement_text(network: MappedNetwork) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _lines(network: MappedNetwork, population: Population) -> Iterator[str]:
-    """Yield the lines that say how a layer lies."""
+def cut_as_it_lies(
+    network: MappedNetwork, population: Population
+) -> tuple[Cut, list[int]]:
+    """Return the cut of a population, and the neurocore of each block.
+
+    Raises
+    ------
+    DataError
+        If its neurons do not lie in blocks of channels, rows and columns.
+    """
     sizes = three_axes(population.shape)
     pieces = [
         (core.index, piece.neurons)
@@ -189,17 +197,23 @@ def _lines(network: MappedNetwork, population: Population) -> Iterator[str]:
     ]
     cut = Cut(sizes=sizes, bands=(bands[0], bands[1], bands[2]))
     number_of = {neurons.tobytes(): number for number, neurons in pieces}
-    numbers = [number_of.get(neurons.tobytes()) for neurons in cut.neurons()]
-    if None in numbers or len(numbers) != len(pieces):
+    blocks = [neurons.tobytes() for neurons in cut.neurons()]
+    if len(blocks) != len(pieces) or any(block not in number_of for block in blocks):
         raise _fault(
             population.name,
             "its neurons do not lie in blocks of channels, rows and columns, which "
             "is all that such a file can say",
         )
+    return cut, [number_of[block] for block in blocks]
+
+
+def _lines(network: MappedNetwork, population: Population) -> Iterator[str]:
+    """Yield the lines that say how a layer lies."""
+    cut, numbers = cut_as_it_lies(network, population)
     yield f"name = {json.dumps(population.name, ensure_ascii=False)}"
-    for axis, sizes_of_bands in zip(AXES, bands, strict=True):
-        if len(sizes_of_bands) > 1:
-            yield f"{axis} = {[*sizes_of_bands]}"
+    for axis, edges in zip(AXES, cut.edges, strict=True):
+        if len(edges) > 2:
+            yield f"{axis} = {np.diff(edges).tolist()}"
     yield f"neurocores = {numbers}"
 
 
