@@ -19,6 +19,7 @@ from snn_deploy.errors import BackendError
 from snn_deploy.profile import meter as meter_module
 from snn_deploy.profile import workers as workers_module
 from snn_deploy.profile.profile import Profile, profile_inputs
+from snn_deploy.profile.schedules import Schedule
 from snn_deploy.profile.store import Folder
 from snn_deploy.profile.workers import Workers, open_workers
 from tests.profile.test_profile import artifact, data
@@ -207,3 +208,17 @@ def test_a_lost_scheduler_is_told_as_such() -> None:
 def _slowly_added(one: int, other: int) -> int:
     time.sleep(0.3)
     return one + other
+
+
+def test_workers_measure_the_one_pass_twin_too_and_their_parent_nothing(
+    pair: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what = artifact(), open_backend("cpu"), data(N)
+    alone = profile_inputs(*what, has_rivals=True)
+    measure = "snn_deploy.profile.meter.Meter.measure"
+    monkeypatch.setattr(measure, lambda *given: pytest.fail("measured here"))
+
+    shared = profile_inputs(*what, has_rivals=True, workers=pair)
+
+    assert Schedule.ONE_PASS in alone.runs
+    assert_same(alone, shared)
