@@ -22,6 +22,7 @@ from snn_deploy.profile.profile import Profile, profile_inputs
 from snn_deploy.profile.schedules import Schedule
 from snn_deploy.profile.store import Folder
 from snn_deploy.profile.workers import Workers, open_workers
+from tests.cutoff.test_monitor import loaded
 from tests.profile.test_profile import artifact, data
 from tests.profile.test_retry import calibrated
 from tests.profile.test_store import RULES, EndedError, Stopping, assert_same
@@ -213,12 +214,13 @@ def _slowly_added(one: int, other: int) -> int:
 def test_workers_measure_the_one_pass_twin_too_and_their_parent_nothing(
     pair: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    what = artifact(), open_backend("cpu"), data(N)
-    alone = profile_inputs(*what, has_rivals=True)
+    network, _, _, digits = loaded("mnist_qcfs")
+    what = network, open_backend("cpu"), digits.take(range(8))
+    alone = profile_inputs(*what, cutoff=None, has_rivals=True)
     measure = "snn_deploy.profile.meter.Meter.measure"
     monkeypatch.setattr(measure, lambda *given: pytest.fail("measured here"))
 
-    shared = profile_inputs(*what, has_rivals=True, workers=pair)
+    shared = profile_inputs(*what, cutoff=None, has_rivals=True, workers=pair)
 
     assert Schedule.ONE_PASS in alone.runs
     assert_same(alone, shared)
