@@ -26,7 +26,7 @@ from snn_deploy.names import shown
 from snn_deploy.version import __version__
 
 FORMAT = "snn-deploy network"
-VERSION = 10
+VERSION = 11
 MANIFEST, TENSORS = "manifest.json", "tensors.safetensors"
 LARGEST_ENTRY = 1 << 31  # bytes
 # what a network raises that a program other than this one has written
