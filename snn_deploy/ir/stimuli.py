@@ -190,12 +190,14 @@ def input_hashes(values: AnyArray) -> IntArray:
 
     Bytes of 0 to 255 as the chip receives them, or mantissas, ``(n, shape...)``.
     """
-    is_wide = values.min(initial=0) < 0 or values.max(initial=0) > GRAY_LEVELS
-    digests = (
-        hashlib.blake2b(np.ascontiguousarray(x).tobytes(), digest_size=8).digest()
-        for x in values.astype(np.int16 if is_wide else np.uint8)
-    )
+    digests = (hashlib.blake2b(_packed(x), digest_size=8).digest() for x in values)
     return np.array([int.from_bytes(d, "big") >> 11 for d in digests], np.int64)
+
+
+def _packed(x: AnyArray) -> bytes:
+    """Return the integers of one input, whatever others it lies among."""
+    is_wide = x.min(initial=0) < 0 or x.max(initial=0) > GRAY_LEVELS
+    return x.astype(np.int16 if is_wide else np.uint8).tobytes()
 
 
 def to_mantissas(x: AnyArray, scale: float, offset: float) -> tuple[IntArray, int]:

@@ -28,7 +28,7 @@ class Axis:
     def add(self, values: Any, *, sticky: bool = False) -> None:
         """Take values into account."""
         flat = np.ravel(np.asarray(values, np.float64))
-        self.found = [min(self.found[0], *flat), max(self.found[1], *flat)]
+        self.found = [min([self.found[0], *flat]), max([self.found[1], *flat])]
         self.sticky |= sticky
 
     def set(self, low: float | None, high: float | None) -> None:

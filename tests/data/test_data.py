@@ -307,6 +307,18 @@ def test_many_inputs_are_hashed_without_a_copy_of_them_all() -> None:
     assert n_rounded == 0
 
 
+def test_biases_are_hashed_alike_whatever_they_lie_among() -> None:
+    """So that an input of the training is known again beside larger ones."""
+    small, large = np.array([[[[7, 0, 9]]]]), np.array([[[[300, -4, 9]]]])
+    training = replace(DIRECT, encoding=Encoding.BIAS)
+    among = Data(x=np.concatenate([small, large]), y=None, training=training)
+
+    alone = [Data(x=x, y=None, training=training).hashes[0] for x in (small, large)]
+
+    assert among.hashes.tolist() == alone
+    assert alone[0] == Data(x=small, y=None, training=EVENTS).hashes[0]
+
+
 @pytest.mark.parametrize("names", ["X Y", "data labels", "images targets", "x Label"])
 def test_inputs_and_labels_have_the_names_that_people_give_them(
     tmp_path: Path, names: str

@@ -73,6 +73,18 @@ def test_ticks_are_round(low: float, high: float, expected: list[float]) -> None
     assert nice_ticks(low, high, 8) == pytest.approx(expected)
 
 
+def test_a_line_without_points_leaves_the_others_where_they_are() -> None:
+    drawn = []
+    for more in ([], [[]]):
+        sheet = Sheet("x", LIGHT, (4, 3))
+        chart = sheet.subplots()
+        for x in [*more, [1, 2, 3]]:
+            chart.plot(x, x, "o-", color="#123456")
+        drawn.append(sheet.svg())
+
+    assert drawn[0] == drawn[1]
+
+
 def test_text_is_no_markup() -> None:
     sheet = Sheet("x", LIGHT, (4, 3))
     sheet.subplots().text(0, 0, "<a&b>")

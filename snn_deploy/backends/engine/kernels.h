@@ -7,7 +7,6 @@
 #include "dense.h"
 #include "scatter.h"
 #include "causes.h"
-#include "causes.h"
 
 namespace engine {
 namespace {

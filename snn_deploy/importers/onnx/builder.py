@@ -269,7 +269,12 @@ class Builder:
         found = [self._read_out(called) for called in self.outputs]
         ends, dropped = [end for end, _ in found], [behind for _, behind in found]
         for start, uses in self.input_uses.items():
-            if len(uses) != 1:
+            if not uses:
+                raise ModelError(
+                    f"{self.path}: nothing is computed from the input {start}; leave "
+                    "it out"
+                )
+            if len(uses) > 1:
                 raise ModelError(
                     f"{self.path}: the input {start} is used with {len(uses)} "
                     "different scales and offsets; use one for all layers"
