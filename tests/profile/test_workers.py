@@ -18,8 +18,7 @@ from snn_deploy.cutoff.rules.rule import Calibration
 from snn_deploy.errors import BackendError
 from snn_deploy.profile import meter as meter_module
 from snn_deploy.profile import workers as workers_module
-from snn_deploy.profile.profile import Profile, profile_inputs
-from snn_deploy.profile.schedules import Schedule
+from snn_deploy.profile.profile import Profile, Schedule, profile_inputs
 from snn_deploy.profile.store import Folder
 from snn_deploy.profile.workers import Workers, open_workers
 from tests.cutoff.test_monitor import loaded

@@ -75,7 +75,8 @@ def test_ticks_are_round(low: float, high: float, expected: list[float]) -> None
 
 def test_a_line_without_points_leaves_the_others_where_they_are() -> None:
     drawn = []
-    for more in ([], [[]]):
+    none: list[list[float]] = []
+    for more in (none, [*none, []]):
         sheet = Sheet("x", LIGHT, (4, 3))
         chart = sheet.subplots()
         for x in [*more, [1, 2, 3]]:
