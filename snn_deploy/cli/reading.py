@@ -125,6 +125,8 @@ def read_model(path: Path, options: argparse.Namespace) -> "Graph":
         except DataError:
             if len(inputs) < 2:  # else they may be several
                 raise
+            for name in inputs:
+                note_remarks(dark_bytes(arrays[name], name), options.balance_on)
     return load_with(path, _told(options, balance_on=arrays))
 
 

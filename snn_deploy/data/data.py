@@ -155,7 +155,7 @@ class Data:
                 f"the host writes {self.x[0].size} biases before each input; no target "
                 "has a price for that, so that no cost holds it"
             )
-        elif training.input_range == (0, 1):
+        elif training.input_range == (0, 1) and not training.inputs:
             found += dark_bytes(self.x)
         if self.has_idle_labels:
             found.append(
@@ -188,14 +188,27 @@ class Data:
         return digest.hexdigest()
 
 
-def dark_bytes(x: AnyArray) -> list[str]:
+def dark_bytes(x: AnyArray, name: str = "x") -> list[str]:
     """Return a remark if bytes reach so little that 255 may not stand for 1."""
     largest = int(x.max(initial=0)) if x.dtype == np.uint8 else 0
     if not 0 < largest < DARK:
         return []
     return [
-        f"the bytes of x reach to {largest}, and 255 stands for 1: the largest value "
-        f"is {largest / GRAY_LEVELS:.3g}; if {largest} is to be 1, store x / {largest}"
+        f"the bytes of {name} reach to {largest}, and 255 stands for 1: the largest "
+        f"value is {largest / GRAY_LEVELS:.3g}; if {largest} is to be 1, store {name} "
+        f"/ {largest}"
+    ]
+
+
+def _dark_inputs(arrays: dict[str, AnyArray], training: Training) -> list[str]:
+    """Return the remarks on each of several inputs, which brighter ones would hide."""
+    if training.encoding is Encoding.EVENTS:
+        return []
+    return [
+        remark
+        for given in training.inputs
+        if (given.low, given.high) == (0, 1)
+        for remark in dark_bytes(arrays[given.name], given.name)
     ]
 
 
@@ -238,7 +251,7 @@ def check_data(
     arrays = as_named(path, as_row(path, arrays, training, name), name)
     if (head := training.head) is not None and head.name in truths:
         arrays["y"] = truths[head.name]
-    notes = []
+    notes = _dark_inputs(truths, training)
     if is_recorded(arrays[name]):
         arrays, note = binned(path, arrays, name, input_shape, training)
         notes.append(note)

@@ -163,6 +163,22 @@ def test_data_that_do_not_fit_are_refused(
         network.profile(given, progress=False)
 
 
+def test_dark_bytes_of_one_input_are_told_beside_bright_ones(
+    network: sd.Network, data: dict[str, AnyArray]
+) -> None:
+    """Zeros and ones that are bytes would be silence, and 255 of the image hides it."""
+    ones = (data["sound"] > 0.5).astype(np.uint8)
+
+    def remarks(sound: AnyArray) -> list[str]:
+        given = {**data, "sound": sound}
+        found = network.profile(given, progress=False, limit=1, has_rivals=False)
+        return found.data.remarks()
+
+    for sound, n in ((ones, 1), (255 * ones, 0), (ones.astype(float), 0)):
+        told = [r for r in remarks(sound) if "the bytes of sound reach to 1, and" in r]
+        assert len(told) == n
+
+
 def test_items_that_do_not_fit_are_refused(
     network: sd.Network, data: dict[str, AnyArray]
 ) -> None:
