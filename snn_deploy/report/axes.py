@@ -9,7 +9,13 @@ if TYPE_CHECKING:
 
     from snn_deploy.report.chart import Chart
 
-TICKS = ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 6, 8), np.arange(1, 10, 0.2))
+TICKS = (
+    (1,),
+    (1, 2, 5),
+    (1, 1.5, 2, 3, 4, 6, 8),
+    np.arange(1, 10, 0.5),
+    np.arange(1, 10, 0.2),
+)
 
 
 def plain_log_ticks(axes: "Axes | Chart", low: float, high: float) -> None:

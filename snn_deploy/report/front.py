@@ -122,7 +122,7 @@ def draw_points(axes: "Axes | Chart", profile: Profile, colors: Colors) -> None:
             x, y, f"{marker}-", color=colors[color], ms=4, lw=1.2,
             label=f"fixed timesteps, {line}",
         )  # fmt: skip
-        _number_ends(axes, some, unit, colors[color], below=line == STREAMED)
+        _number_ends(axes, some, unit, colors[color], is_left=line == STREAMED)
     others = [p for p in points if not p.line]
     cutoff = text_of(profile, Schedule.CUTOFF) if profile.has_cutoff else ""
     for p in others:
@@ -161,12 +161,14 @@ def _number_ends(
     unit: float,
     color: str,
     *,
-    below: bool,
+    is_left: bool,
 ) -> None:
-    """Write the timesteps at the ends of a line."""
+    """Write the timesteps below where a line begins, and above where it ends."""
     for p in dict.fromkeys([*some[:1], *some[-1:]]):
+        is_last = p == some[-1]
         axes.annotate(
             f"{p.timesteps:.0f}", (p.energy_j / unit, 100 * p.accuracy),
-            (0, -7 if below else 6), textcoords="offset points", color=color,
-            ha="center", va="top" if below else "bottom", fontsize=SMALL,
+            (0, 6 if is_last else -7), textcoords="offset points", color=color,
+            ha="right" if is_left else "left", va="bottom" if is_last else "top",
+            fontsize=SMALL,
         )  # fmt: skip

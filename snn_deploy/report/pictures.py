@@ -99,15 +99,14 @@ def draw_timesteps(figure: "Figure | Sheet", profile: Profile, colors: Colors) -
     counts, _ = np.histogram(timesteps, edges)
     axes = figure.subplots()
     axes.bar(edges[:-1] + width / 2, counts, 0.86 * width, color=colors["early"])
-    top = 1.16 * max(counts.max(), 1)
+    tallest = int(counts.argmax())
+    is_left = edges[tallest] < longest / 2
+    top = (1.16 if is_left else 1.28) * max(counts.max(), 1)  # both words on the right
     axes.axvline(n_timesteps, color=colors["full"], dashes=(4, 3), ymax=0.9)
     axes.text(
         n_timesteps, 0.92 * top, f"all {n_timesteps} timesteps",
         color=colors["full"], ha="right" if n_timesteps > 1 else "center",
     )  # fmt: skip
-    mean = float(timesteps.mean())
-    is_left = mean < n_timesteps / 2
-    tallest = int(counts.argmax())
     axes.text(
         edges[tallest] + width / 2, counts[tallest] + 0.02 * top,
         f"{percent(counts[tallest] / len(timesteps), 0)} of inputs",
@@ -307,9 +306,10 @@ def draw_activity(figure: "Figure | Sheet", profile: Profile, colors: Colors) ->
         axes.spines["bottom"].set_visible(False)
         axes.set_xlabel(f"{name} of an input")
     for place, group in zip(y, groups, strict=True):
-        left.text(
-            0, place + 0.26, layer_words(profile, group), va="bottom", fontsize=SMALL,
-            color=colors["muted"],
+        left.annotate(
+            layer_words(profile, group), (0, place + 0.26), (4, 0), va="bottom",
+            ha="left", textcoords="offset points", color=colors["muted"],
+            fontsize=SMALL,
         )  # fmt: skip
     left.set_ylim(-len(groups) + 0.6, 0.75)
 

@@ -1,11 +1,13 @@
 """pictures: drawn from the profile, whatever its size, and leave no trace."""
 
 import re
+from itertools import combinations
 
 import matplotlib
 import numpy as np
 import pytest
 
+from snn_deploy.report.chart import width
 from snn_deploy.report.colors import LIGHT
 from snn_deploy.report.pictures import as_svg
 from tests.report.profiles import (
@@ -13,6 +15,7 @@ from tests.report.profiles import (
     early_rows,
     fixed_rows,
     profile,
+    row,
     without_cutoff,
 )
 
@@ -82,6 +85,33 @@ def test_energies_close_together_still_have_ticks() -> None:
     ticks = re.findall(r">([\d.]+)</text>", as_svg("spread", alike, LIGHT))
 
     assert len({float(tick) for tick in ticks if 50 <= float(tick) <= 150}) >= 3
+
+
+def _boxes(drawn: str) -> list[tuple[str, float, float, float, float]]:
+    """Return the words of a picture, and about where they lie."""
+    found = []
+    for x, y, anchor, size, words in re.findall(
+        r'<text x="([\d.-]+)" y="([\d.-]+)" text-anchor="(\w+)" '
+        r'style="font-size:([\d.]+)px[^>]*>([^<]+)<',
+        drawn,
+    ):
+        wide = width(words, float(size))
+        left = float(x) - {"start": 0, "middle": 0.5, "end": 1}[anchor] * wide
+        top = float(y) - 0.7 * float(size)
+        found.append((words, left, left + wide, top, float(y)))
+    return found
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("timesteps", [(1, 2, 3), (4, 4, 4), (1, 4, 4), (1, 1, 4)])
+def test_no_words_lie_on_others(name: str, timesteps: tuple[int, ...]) -> None:
+    rows = tuple(row(i, timesteps[i % 3]) for i in range(30))
+
+    boxes = _boxes(as_svg(name, profile(rows=rows), LIGHT))
+
+    assert len(boxes) >= 5
+    for (one, a, b, c, d), (other, e, f, g, h) in combinations(boxes, 2):
+        assert b <= e or f <= a or d <= g or h <= c, (one, other)
 
 
 def test_colors_are_those_that_are_given() -> None:
