@@ -271,6 +271,15 @@ def test_a_refusal_names_the_parameter(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_input_of_another_shape_is_told_of_where_it_fails(tmp_path: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r"cannot be multiplied|needs \d+ inputs"
+    ) as caught:
+        saved(network(leaky()), tmp_path, (2, 7, 7))
+
+    assert "plain tensor" not in str(caught.value)  # as snnTorch's own states are
+
+
 @pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature")
 def test_inhibition_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="layer 1, Leaky: inhibition is set"):

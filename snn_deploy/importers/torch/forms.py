@@ -8,6 +8,7 @@ of what it did is cut into timesteps.
 
 import inspect
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -57,6 +58,7 @@ from snn_deploy.ir.graph import Functional
 from snn_deploy.ir.inputs import with_places
 
 SMALL = 4096  # values of an input, up to which more inputs are tried
+OF_TYPES = re.compile("dtype|double", re.IGNORECASE)  # in torch's errors
 MANY, FEW = (6, 8), (2, 3)  # inputs and timesteps
 MOST_VALUES = 1 << 22  # of all inputs, where the timesteps of forward are looked for
 CHEAP = 1 << 28  # multiplications of a timestep, up to which more of them are tried
@@ -401,7 +403,7 @@ class _Reader:
     def _explained(self, recorder: Recorder, error: Exception, how: str) -> str:
         """Return why a forward came to no end."""
         plain = plain_tensor(self.model)
-        if plain:
+        if plain and OF_TYPES.search(str(error)):
             return (
                 f"{plain} is a plain tensor, which keeps its type; wrap it in "
                 "torch.nn.Parameter, or register it as a buffer"
