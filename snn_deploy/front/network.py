@@ -463,7 +463,8 @@ def _graph(model: Any, options: dict[str, Any]) -> Graph:
     if hasattr(model, "state_dict") and hasattr(model, "forward"):
         from snn_deploy.importers.torch.file import read_module
 
-        name, names = type(model).__name__, options_of(read_module) | own
+        kind = model if isinstance(model, type) else type(model)
+        name, names = kind.__name__, options_of(read_module) | own
         check_options(name, options, names, ModelError)
         if "input_shape" not in options:
             raise ModelError(

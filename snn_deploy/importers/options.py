@@ -136,7 +136,9 @@ class ReadOptions:
             encoding=Encoding(self.encoding or DEFAULT_ENCODING),
             largest_count=self.largest_count or 1,
         )
-        return training.ranged(*(self.input_range or training.input_range))
+        if self.input_range is None:
+            return training
+        return training.ranged(self.input_range)
 
 
 OPTIONS = fields(ReadOptions)

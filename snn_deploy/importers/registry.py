@@ -155,7 +155,8 @@ def _shown_for(graph: "Graph", options: ReadOptions) -> "Graph":
         if (value := getattr(options, name)) is not None
     }
     training = replace(graph.training, **given)
-    training = training.ranged(*(options.input_range or training.input_range))
+    if options.input_range is not None:
+        training = training.ranged(options.input_range)
     return replace(graph, training=training)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,23 @@ Delays = dict[tuple[str, str], int]  # timesteps, by source and target
 LARGEST_LAYER = 1 << 24  # values; a chip has a million neurons in all
 MOST_TIMESTEPS = 100_000  # of an input; all results of a run have that length
 LARGEST_SCALE = 1e30  # of an input, and of its offset
+
+
+def ends_of(told: Any) -> tuple[float, float]:
+    """Return an ``input_range`` as two numbers.
+
+    Raises
+    ------
+    ModelError
+        If it is something else.
+    """
+    try:
+        low, high = np.add(told, 0.0, dtype=np.float64)  # of a text it raises
+        return float(low), float(high)
+    except (TypeError, ValueError):
+        raise ModelError(
+            f"input_range is {told!r}; give two numbers, (least, most)"
+        ) from None
 
 
 class Functional(Enum):
@@ -67,14 +84,15 @@ class Training:
         """What the values of data reach from and to."""
         return self.input_low, self.input_high
 
-    def ranged(self, low: float, high: float) -> "Training":
-        """Return this for data that reach from ``low`` to ``high``.
+    def ranged(self, told: object) -> "Training":
+        """Return this for data that reach from the one to the other number.
 
         Raises
         ------
         ModelError
-            If it is for other data already.
+            If these are not two numbers, or it is for other data already.
         """
+        low, high = ends_of(told)
         if (low, high) == self.input_range:
             return self
         if self.input_range != (0, 1):
@@ -147,7 +165,9 @@ class Training:
         if self.inputs and self.input_range != (0, 1):
             raise ModelError(
                 f"input_range is {self.input_low:g} to {self.input_high:g} beside "
-                f"{len(self.inputs)} inputs, each with its own; leave it out"
+                f"{len(self.inputs)} inputs; ranges of their own are for modules, "
+                "input_range={name: (least, most)} at save; leave it out, and scale "
+                "what data hold to 0 to 1"
             )
         if self.inputs and self.encoding is Encoding.BIAS:
             raise ModelError(

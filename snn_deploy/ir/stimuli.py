@@ -164,7 +164,10 @@ def _in_bytes(x: AnyArray) -> str:
     if x.dtype == np.int8:
         return "bytes with a sign need input_range=(-128 / 127, 1) at save"
     if x.dtype.kind in "iu" and x.size and x.min() >= 0 and 1 < x.max() <= GRAY_LEVELS:
-        return "pixels are bytes, x.astype(np.uint8)"
+        return (
+            "pixels are bytes, x.astype(np.uint8), where 255 stands for 1; numbers as "
+            "they are go in as floats, x.astype(np.float32)"
+        )
     if x.dtype.kind in "biu":
         return "store floats from 0 to 1, x.astype(np.float32), or bytes, 255 for 1"
     return "store bytes (uint8) or floats from 0 to 1"

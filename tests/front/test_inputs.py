@@ -172,7 +172,11 @@ def test_sequences_that_were_trained_on_are_refused() -> None:
         (MOVING[..., :4], "direct", r"\(n, 8\), or \(n, timesteps, 8\) where they"),
         (COUNTS, "events", f"counts up to {MOST}, the network takes 1; give largest_"),
         (MOVING.astype(int) - 9, "direct", "x has type int64; store floats from 0"),
-        (MOVING.astype(int), "direct", r"pixels are bytes, x.astype\(np.uint8\)"),
+        (
+            MOVING.astype(int),
+            "direct",
+            "pixels are bytes, .* where 255 .* as floats",
+        ),
         (MOVING > 9, "direct", "x has type bool; store floats from 0 to 1"),
         (MOVING.view(np.int8), "direct", r"need input_range=\(-128 / 127, 1\) at save"),
         (MOVING * 1.0, "direct", "input_range=.* of the training data; else scale x"),
@@ -241,6 +245,12 @@ def test_a_range_is_kept_and_multiplies_with_the_scale(tmp_path: Path) -> None:
     [
         ({"input_range": (1, 1)}, "input_range is 1 to 1; give"),
         ({"input_range": 3}, "input_range is 3; give two numbers"),
+        ({"input_range": ("0", "2")}, r"input_range is \('0', '2'\); give two numbers"),
+        (
+            {"input_scale": "0.5"},
+            "input_scale is '0.5'; give a number, or one for each",
+        ),
+        ({"input_offset": [None]}, r"input_offset is \[None\]; give a number, or"),
         ({"input_range": (0, np.inf)}, "input_scale is inf; give a finite number"),
         ({"input_range": (-1, 1), "encoding": "rate"}, "encoding 'rate' has none"),
     ],

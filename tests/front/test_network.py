@@ -238,6 +238,8 @@ def test_models_of_every_kind_compile(module: nn.Module, tmp_path: Path) -> None
         sd.compile(graph, timesteps=4)
     with pytest.raises(ModelError, match="a dict is no model; give a torch module, a"):
         sd.compile({})
+    with pytest.raises(ModelError, match=r"Linear is a class; give what it .*Linear\("):
+        sd.compile(nn.Linear, input_shape=N_IN)
 
 
 def test_a_graph_of_nir_compiles_as_its_file_does(tmp_path: Path) -> None:

@@ -195,6 +195,10 @@ def read_module(
 ) -> Graph:
     """Return the network called ``name`` that ``save`` would write; see there."""
     told = {"timesteps": timesteps, "encoding": encoding, "functional": functional}
+    if isinstance(model, type):
+        raise ModelError(
+            f"{model.__name__} is a class; give what it makes, {model.__name__}()"
+        )
     model = unwrapped(model)
     given = given_input(model, input_shape, input_scale, input_offset, input_range)
     scale, offset = given.gain, given.offset

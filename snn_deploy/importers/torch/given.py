@@ -11,6 +11,7 @@ from torch import nn
 from snn_deploy.arrays import AnyArray, FloatArray, Shape
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.torch.taken import parameters_of
+from snn_deploy.ir.graph import ends_of
 from snn_deploy.ir.inputs import NamedInput, in_a_row, with_places
 from snn_deploy.ir.stimuli import of_shares, to_shares
 
@@ -68,7 +69,7 @@ def given_input(
     ranges = _each("input_range", input_range, [*shapes], (0.0, 1.0))
     gains, shifts, ends = [], [], []
     for name, shape in shapes.items():
-        ends.append(_ends(ranges[name]))
+        ends.append(ends_of(ranges[name]))
         low, high = ends[-1]
         scale = _factors("input_scale", scales[name], shape)
         offset = _factors("input_offset", offsets[name], shape)
@@ -165,19 +166,14 @@ def _each(option: str, told: Any, names: list[str], default: Any) -> dict[str, A
     return {name: told.get(name, default) for name in names}
 
 
-def _ends(told: Any) -> tuple[float, float]:
-    try:
-        low, high = map(float, told)
-    except (TypeError, ValueError):
-        raise ModelError(
-            f"input_range is {told!r}; give two numbers, (least, most)"
-        ) from None
-    return low, high
-
-
 def _factors(name: str, values: Factors, shape: Shape) -> FloatArray:
     """Return what the input is multiplied by, or what is added: one, or by channel."""
-    found: FloatArray = np.asarray(values, np.float64).reshape(-1)
+    try:
+        found: FloatArray = np.add(values, 0.0, dtype=np.float64).reshape(-1)
+    except TypeError:
+        raise ModelError(
+            f"{name} is {values!r}; give a number, or one for each channel"
+        ) from None
     if found.size not in (1, *shape[:1]):
         raise ModelError(
             f"{name} has {found.size} values for an input of {shape}; give one, or "
