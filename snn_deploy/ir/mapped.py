@@ -271,11 +271,8 @@ class MappedNetwork:
         """Return the network with inputs of so many timesteps, laid out as this one."""
         training = replace(self.graph.training, timesteps=n_timesteps)
         short = replace(self, graph=replace(self.graph, training=training))
-        for name in (
-            "core_of",
-            "routes",
-            "crossings",
-        ):  # how long inputs last is no part
+        # how long inputs last is no part of these
+        for name in ("core_of", "routes", "crossings"):
             short.__dict__[name] = getattr(self, name)
         return short
 

@@ -203,9 +203,8 @@ class Section(Node):
     def __post_init__(self) -> None:
         super().__post_init__()
         is_row = len(self.shape) == 1 and min((*self.shape, *self.onto)) >= 1
-        if not (is_row and self.onto) or not 0 <= self.first <= self.shape[
-            0
-        ] - n_neurons(self.onto):
+        places, n_given = self.places, n_neurons(self.shape)
+        if not (is_row and self.onto) or places.start < 0 or places.stop > n_given:
             raise ModelError(
                 f"{self.name}: {self.onto} from value {self.first} on does not lie in "
                 f"an input of {self.shape}; make the two fit"

@@ -352,10 +352,8 @@ class _Layer:
         if self.is_on_grid:
             return weights_on_grid(layer, exponent, self.precision)
         step, limit = self.precision.weight_step, self.precision.weight_limit
-        unit, found = (
-            self._unit(layer, exponent),
-            np.empty(layer.weight.shape, np.int64),
-        )
+        unit = self._unit(layer, exponent)
+        found = np.empty(layer.weight.shape, np.int64)
         for rows in row_blocks(found):
             weights = to_multiples(layer.weight[rows] / unit[rows], step)
             np.clip(weights, -limit - step, limit, out=found[rows])
@@ -406,10 +404,8 @@ class _Layer:
         """
         layer, key = arrival.layer, (id(arrival.layer.weight), exponent)
         if key not in self.rounded:
-            weights, unit = (
-                self._weights(arrival, exponent),
-                self._unit(layer, exponent),
-            )
+            weights = self._weights(arrival, exponent)
+            unit = self._unit(layer, exponent)
             change, n_changed = np.empty(weights.shape), 0
             for rows in row_blocks(weights):
                 kept, wanted = weights[rows] * unit[rows], layer.weight[rows]

@@ -376,9 +376,8 @@ class Bounds:
     """
 
     loads: LoadModel
-    cuts: dict[tuple[object, ...], Cut] = field(
-        default_factory=dict
-    )  # of ``partition``
+    # of ``partition``
+    cuts: dict[tuple[object, ...], Cut] = field(default_factory=dict)
     _found: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

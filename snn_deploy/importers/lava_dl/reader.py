@@ -131,9 +131,8 @@ class _LavaDlLayers:
         self.edges: list[Edge] = []
         self.outputs: list[str] = []  # of each layer of the file so far
         self.sources: list[str] = []  # what the next layer receives
-        self.bias_of: tuple[float, float] | None = (
-            None  # of a value x: its scale, offset
-        )
+        # of a value x that becomes a bias: its scale, and its offset
+        self.bias_of: tuple[float, float] | None = None
 
     def add(self, node: Node) -> Node:
         """Add a node behind what came last, under a name that none has."""
