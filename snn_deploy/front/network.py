@@ -1,7 +1,6 @@
 """A compiled network as one object: calibrate it, ask it, price it, save it."""
 
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from snn_deploy.exporters.c.folder import Sizes
 from snn_deploy.files.writing import packaged_folder
 from snn_deploy.front.exporting import export_c
 from snn_deploy.front.inputs import as_batch, as_data
+from snn_deploy.front.models import graph_of
 from snn_deploy.front.network_tables import network_tables
 from snn_deploy.front.options import check_options, options_of
 from snn_deploy.front.profiled import Profiled
@@ -47,10 +47,6 @@ from snn_deploy.verify.result import Verification
 from snn_deploy.verify.verification import verify
 
 AnyPath = str | os.PathLike[str]
-OBJECTS = {
-    "nir": ".nir",
-    "onnx": ".onnx",
-}  # packages whose graphs are taken as they are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -402,7 +398,7 @@ def compile(
     """
     given = {"one_pass": one_pass, "strict": strict, "optimize": optimize}
     check_options("compile", given, options_of(compile), ModelError)
-    graph = _graph(model, options)
+    graph = graph_of(model, options, options_of(compile))
     network = compile_model(
         graph,
         _target(target),
@@ -449,56 +445,3 @@ def target_file(name: str) -> Path:
 
 def _target(target: str | os.PathLike[str] | Target) -> Target:
     return target if isinstance(target, Target) else read_target(target)
-
-
-def _graph(model: Any, options: dict[str, Any]) -> Graph:
-    if isinstance(model, Graph):
-        if options:
-            raise ModelError(
-                f"{model.name}: is a graph, which says everything itself; leave out "
-                f"{', '.join(options)}, or give the model that it was read from"
-            )
-        return model
-    own = options_of(compile)
-    if hasattr(model, "state_dict") and hasattr(model, "forward"):
-        from snn_deploy.importers.torch.file import read_module
-
-        kind = model if isinstance(model, type) else type(model)
-        name, names = kind.__name__, options_of(read_module) | own
-        check_options(name, options, names, ModelError)
-        if "input_shape" not in options:
-            raise ModelError(
-                f"{name}: a module does not say what one input is; give input_shape, "
-                "without batch and time, such as input_shape=(1, 28, 28)"
-            )
-        return read_module(model, name, **options)
-    names = options_of(load_model) | own
-    if isinstance(model, str | os.PathLike):
-        check_options(os.fspath(model), options, names, ModelError)
-        return load_model(model, **options)
-    for package, ending in OBJECTS.items():
-        if type(model).__module__.partition(".")[0] == package:
-            check_options(package, options, {**names, "name": "str"}, ModelError)
-            return _through_a_file(model, package, ending, options)
-    raise ModelError(
-        f"a {type(model).__name__} is no model; give a torch module, a graph of NIR or "
-        "ONNX, or the path of a file"
-    )
-
-
-def _through_a_file(
-    model: Any, package: str, ending: str, options: dict[str, Any]
-) -> Graph:
-    """Return a graph of another package, by the reader of its files."""
-    name = options.pop("name", package)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{name}{ending}"
-        if package == "nir":
-            import nir
-
-            nir.write(path, model)
-        else:
-            import onnx
-
-            onnx.save(model, path)
-        return load_model(path, **options)

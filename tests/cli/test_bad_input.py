@@ -613,6 +613,7 @@ def test_a_full_disk_leaves_every_file_as_it_was(folder: Path, writing: Write) -
         capture_output=True,
         text=True,
         preexec_fn=limit,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},  # it would cut short ours
     )
 
     assert failed.returncode == 1

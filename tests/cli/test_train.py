@@ -1,5 +1,6 @@
 """``snn-deploy train``: from a recipe to a model and its card, on small digits."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -78,6 +79,7 @@ def test_full_disk_is_an_error_of_one_line(recipe: Path) -> None:
         capture_output=True,
         text=True,
         preexec_fn=limit,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},  # it would cut short ours
     )
 
     path = recipe.with_name("checkpoint.pt")

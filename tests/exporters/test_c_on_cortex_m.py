@@ -38,9 +38,11 @@ def on_board(board: str, networks: list[Exported], folder: Path, level: str) -> 
 
 
 def test_random_networks_are_equal_on_a_board(tmp_path: Path) -> None:
-    told = on_board("mps2-an385", drawn(3), tmp_path, "-Os")
+    networks = drawn(4)
 
-    assert told.count("answers and stops are equal") == 3
+    told = on_board("mps2-an385", networks, tmp_path, "-Os")
+
+    assert told.count("answers and stops are equal") == len(networks) >= 2
 
 
 @pytest.mark.slow
