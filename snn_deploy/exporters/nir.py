@@ -212,7 +212,16 @@ class _Writer:
                 return nir.Flatten(shape, start_dim=-len(node.shape), end_dim=-1)
             case Neuron():
                 return _neurons(node, self.dt)
-        raise ModelError(
+        raise self._refusal(node)
+
+    def _refusal(self, node: Node) -> ModelError:
+        if isinstance(node, Section) and self.source.training.inputs:
+            return ModelError(
+                f"{node.name}: what Input nodes of NIR give is not scaled; write "
+                "input_scale, input_offset and input_range of each input into forward, "
+                "for data from 0 to 1"
+            )
+        return ModelError(
             f"{node.name}: NIR has no {type(node).__name__}; write the compiled "
             "network as .onnx, which has single weights, or the model as .pt"
         )

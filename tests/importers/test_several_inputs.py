@@ -11,6 +11,7 @@ from torch import Tensor, nn
 import snn_deploy
 from snn_deploy.arrays import FloatArray
 from snn_deploy.compiler.pipeline import to_spiking
+from snn_deploy.convert import write_graph
 from snn_deploy.errors import ModelError
 from snn_deploy.importers.registry import load_model
 from snn_deploy.ir.floating import evaluate
@@ -321,6 +322,15 @@ def of(*shapes: int, **changes: Any) -> Training:
     inputs = tuple(NamedInput(name=f"in{i}", shape=(n,)) for i, n in enumerate(shapes))
     given: dict[str, Any] = {"timesteps": 2, "encoding": Encoding.DIRECT, **changes}
     return Training(**{"inputs": inputs, **given})
+
+
+def test_scaled_inputs_are_no_nodes_of_nir(tmp_path: Path) -> None:
+    graph = saved(louder(Two(0)), tmp_path, input_range={"sound": (0, 15)})
+
+    with pytest.raises(
+        ModelError, match=r"Input nodes .* is not scaled; write input_sc"
+    ):
+        write_graph(graph, tmp_path / "net.nir")
 
 
 def test_inputs_that_are_not_those_of_the_network_are_refused() -> None:
