@@ -107,9 +107,10 @@ def draw_timesteps(figure: "Figure | Sheet", profile: Profile, colors: Colors) -
         n_timesteps, 0.92 * top, f"all {n_timesteps} timesteps",
         color=colors["full"], ha="right" if n_timesteps > 1 else "center",
     )  # fmt: skip
-    axes.text(
-        edges[tallest] + width / 2, counts[tallest] + 0.02 * top,
+    axes.annotate(
         f"{percent(counts[tallest] / len(timesteps), 0)} of inputs",
+        (edges[tallest] + width / 2, counts[tallest] + 0.02 * top),
+        (3 if is_left else -3, 0), textcoords="offset points", color=colors["ink"],
         ha="left" if is_left else "right", va="bottom", fontsize=SMALL,
     )  # fmt: skip
     axes.set_ylim(0, top)
