@@ -148,8 +148,8 @@ def in_a_row(
             ]
     times = [a.shape[1] for a, timed in zip(found, has_time, strict=True) if timed]
     rows = []
-    for array, timed in zip(found, has_time, strict=True):
-        row = array.reshape(*array.shape[: 2 if timed else 1], -1)
+    for given, array, timed in zip(inputs, found, has_time, strict=True):
+        row = array.reshape(*array.shape[: 2 if timed else 1], given.size)
         if times and not timed:
             row = np.repeat(row[:, np.newaxis], times[0], axis=1)
         rows.append(row)

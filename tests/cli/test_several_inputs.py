@@ -144,6 +144,11 @@ REFUSED: dict[str, tuple[tuple[str, ...], dict[str, AnyArray], str]] = {
         {"sound": np.full((N, 8), 2.0)},
         r"sound: x reaches from 2 to 2, allowed",
     ),
+    "none": (
+        ("y",),
+        {"image": np.zeros((0, 1, 4, 4)), "sound": np.zeros((0, 8))},
+        "holds no inputs; add at least one",
+    ),
     "recorded": (
         (),
         {"sound": np.zeros(N, dtype=[("x", int), ("t", int)])},
