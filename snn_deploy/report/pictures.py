@@ -143,13 +143,15 @@ def draw_accuracy(figure: "Figure | Sheet", profile: Profile, colors: Colors) ->
         right = 100 * float(profile.rows.is_right.mean())
         low, high = min(low, right), max(high, right)
         axes.plot([mean], [right], "D", color=colors["early"], ms=8)
+        is_early = mean < 0.6 * n  # then the line, which rises, is above the words
         axes.annotate(
-            f"cutoff: {right:.1f} % at {number(mean)}", (mean, right), (0, 8),
-            textcoords="offset points", color=colors["early"], va="bottom",
-            ha="left" if mean < 0.6 * n else "right",
+            f"cutoff: {right:.1f} % at {number(mean)}", (mean, right),
+            (8, -5) if is_early else (0, 8), textcoords="offset points",
+            color=colors["early"], va="top" if is_early else "bottom",
+            ha="left" if is_early else "right",
         )  # fmt: skip
     room = max(high - low, 1.0)
-    limits = max(0.0, low - 0.3 * room), high + 0.25 * room
+    limits = max(0.0, low - 0.4 * room), high + 0.25 * room
     axes.set_ylim(limits)
     axes.set_yticks([t for t in axes.get_yticks() if t <= 100])
     axes.set_ylim(limits)
