@@ -412,3 +412,36 @@ def test_filters_of_timesteps_to_come_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ModelError, match=r"1 timesteps that are yet to come.*\(2, 0\)"):
         snn_deploy.save(module, tmp_path / "n.pt", input_shape=8, timesteps=T)
+
+
+class Waiting(nn.Module):
+    """Neurons that hear the input two timesteps late."""
+
+    def __init__(self, bias: float) -> None:
+        super().__init__()
+        self.first = nn.Linear(8, 6)
+        with torch.no_grad():
+            self.first.bias.fill_(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        v, outputs = torch.zeros(6), []
+        for step in (*torch.zeros(2, *x.shape[1:], dtype=x.dtype), *x[:-2]):
+            v = 0.9 * v + self.first(step)
+            spikes = (v > 1.0).to(x.dtype)
+            v = v - spikes
+            outputs.append(spikes)
+        return torch.stack(outputs)
+
+
+def test_a_state_that_changes_while_a_late_input_is_awaited_is_refused(
+    tmp_path: Path,
+) -> None:
+    """A bias so small that it moves no spike of those that are compared would pass."""
+    module = Waiting(0.0)
+    with torch.no_grad():
+        module.first.weight.mul_(4)
+    agree(module, time_first, tmp_path, (8,))
+
+    path = tmp_path / "n.pt"
+    with pytest.raises(ModelError, match="a state is not 0 any more when the input,"):
+        snn_deploy.save(Waiting(1e-4), path, input_shape=8, timesteps=T)

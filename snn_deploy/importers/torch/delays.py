@@ -93,6 +93,11 @@ def wait(streams: Sequence[Stream]) -> None:
 
     Until then the input is nothing. All of it is seen where the module is compared,
     since it is the same for every input.
+
+    Raises
+    ------
+    ModelError
+        If a state is no longer 0 by then: with which value it begins is not known.
     """
     for stream in streams:
         for operand in operands_of(stream):
@@ -101,13 +106,37 @@ def wait(streams: Sequence[Stream]) -> None:
                     operand.stream.early.setdefault(-n, 0.0)
     late = _after_input(streams)
     most = max(late.values(), default=0)
-    for stream in streams:
-        first = min(stream.early, default=-1)
-        if first >= 0 and late.get(stream) and _is_waiting(stream, first):
-            constant = stream.early[first]
-            stream.early |= {-n: constant for n in range(1, most + 2)}
-            for n in range(first + 1):  # they come to it themselves
-                stream.early.pop(n, None)
+    first = {s: min(s.early, default=-1) for s in streams if late.get(s)}
+    waiting = [s for s, n in first.items() if n >= 0 and _is_waiting(s, n)]
+    _check_states(streams, waiting)
+    for stream in waiting:
+        constant = stream.early[first[stream]]
+        stream.early |= {-n: constant for n in range(1, most + 2)}
+        for n in range(first[stream] + 1):  # they come to it themselves
+            stream.early.pop(n, None)
+
+
+def _check_states(streams: Sequence[Stream], waiting: Sequence[Stream]) -> None:
+    states = {o.stream for s in streams for o in operands_of(s) if o.delay}
+    for stream in waiting:
+        if stream in states and not _stays(stream):
+            raise ModelError(
+                f"{place_of(stream.example)}: a state is not 0 any more when the "
+                "input, which is late, begins to act; begin with zeros, and train the "
+                "layers behind a late input without a bias"
+            )
+
+
+def _stays(stream: Stream) -> bool:
+    """Return whether what is constant is so for good: 0, or computed from zeros."""
+    constants = [part for n, part in stream.early.items() if n >= 0]
+    if any(isinstance(part, Item) for part in constants):
+        return True
+    if constants and not any(torch.as_tensor(part).any() for part in constants):
+        return True
+    operands = operands_of(stream)
+    is_own = stream.example.operation not in ANCHORED and bool(operands)
+    return is_own and all(not o.delay and _stays(o.stream) for o in operands)
 
 
 def _is_waiting(stream: Stream, first: int) -> bool:
