@@ -46,7 +46,7 @@ from snn_deploy.names import shown
 
 FORMAT = "snn-deploy model"
 DEFAULT_FUNCTIONAL = "sum"
-VERSIONS = (1, 2)  # read; the last one is written
+VERSIONS = (1, 2, 3)  # read; the last one is written
 # what a description raises that a program other than this one has written
 _DAMAGED = (
     ArithmeticError,
@@ -332,7 +332,7 @@ def read_model(path: Path, options: ReadOptions = NO_OPTIONS) -> Graph:
         if content["version"] not in VERSIONS:
             raise ModelError(
                 f"{path}: format version {content['version']}, this program reads "
-                f"{' and '.join(map(str, VERSIONS))}; save the model again"
+                f"{', '.join(map(str, VERSIONS))}; save the model again"
             )
         text, stored = content["graph"], content["tensors"]
         for name, tensor in stored.items():
