@@ -7,6 +7,7 @@ SpikingJelly is needed; weights are drawn, since they change neither time nor me
 Boards are as large as a network needs, up to 1,152 chips.
 """
 
+import argparse
 import json
 import resource
 import subprocess
@@ -95,11 +96,21 @@ def measure(name: str, step: str, path: Path) -> dict[str, Any]:
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def main(chosen: list[str]) -> None:
-    """Print the table."""
+def main() -> None:
+    """Print the table, or with ``--one`` the row of a step, done in this process."""
+    parser = argparse.ArgumentParser(description="save and compile large networks")
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help=str([*NETWORKS]))
+    parser.add_argument("--one", nargs=3, metavar=("NETWORK", "STEP", "FILE"))
+    options = parser.parse_args()
+    if options.one:
+        name, step, path = options.one
+        print(json.dumps(measure(name, step, Path(path))))
+        return
+    if unknown := {*options.networks} - {*NETWORKS}:
+        parser.error(f"no network {', '.join(unknown)}; choose from {[*NETWORKS]}")
     print(" | ".join(COLUMNS))
     with tempfile.TemporaryDirectory() as folder:
-        for name in chosen or NETWORKS:
+        for name in options.networks or NETWORKS:
             for step in ("save", "compile"):
                 command = [sys.executable, "-m", "benchmarks.shipped", "--one"]
                 command += [name, step, str(Path(folder) / f"{name}.pt")]
@@ -109,7 +120,4 @@ def main(chosen: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--one"]:
-        print(json.dumps(measure(sys.argv[2], sys.argv[3], Path(sys.argv[4]))))
-    else:
-        main(sys.argv[1:])
+    main()
