@@ -101,13 +101,14 @@ def test_scales_of_another_form_are_refused(tmp_path: Path, spoil: object) -> No
         read_model(path)
 
 
-def test_file_of_version_1_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_file_of_an_older_version_is_read(version: int, tmp_path: Path) -> None:
     path = tmp_path / "net.pt"
     snn_deploy.save(network(on_grid=False), path, input_shape=(400,), timesteps=4)
     content = torch.load(path)
-    assert content["version"] == 2
+    assert content["version"] == 3
     before = read_model(path).nodes_of(Linear)[0].weight
 
-    torch.save({**content, "version": 1}, path)
+    torch.save({**content, "version": version}, path)
 
     np.testing.assert_array_equal(read_model(path).nodes_of(Linear)[0].weight, before)

@@ -161,7 +161,7 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
     found = torch.load(path, weights_only=True)
     torch.save({**found, "version": 9}, path)
 
-    with pytest.raises(ModelError, match="version 9, this program reads 1 and 2"):
+    with pytest.raises(ModelError, match="version 9, this program reads 1, 2, 3"):
         read_model(path)
 
 

@@ -53,7 +53,9 @@ CASES = {
     "leaky integrate-and-fire": FRAME.case(conv, lif),
     "LIF with synaptic current": FRAME.case(conv, lambda: lif(tau_syn=2.0)),
     "recurrent neurons": TIMED.case(lambda: nn.Linear(12, 9), recurrent, shape=(12,)),
-    "adaptive neurons": FRAME.case(conv, lambda: sl.ALIF(3.0, 3.0)),
+    "adaptive neurons": TIMED.case(
+        lambda: nn.Linear(12, 9), lambda: sl.ALIF(3.0, 3.0), shape=(12,)
+    ),
     "leaky integrator as read-out": FRAME.case(
         conv, lif, last=lambda: sl.ExpLeakSqueeze(tau_mem=5.0, batch_size=N)
     ),
