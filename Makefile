@@ -1,5 +1,5 @@
 # make demo    the whole job on MNIST digits; says where the report is
-# make test    formatting, lint, types, tests (in two processes)
+# make test    formatting, lint, types, tests (in two processes); eight minutes
 # make test-fast  tests alone, without other programs and frameworks; two minutes
 # make test-all  the slow tests as well
 # make sanitize  the engine's tests, with AddressSanitizer and UBSan built in
