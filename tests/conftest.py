@@ -73,3 +73,12 @@ def pytest_collection_modifyitems(
 def _is_slow(item: pytest.Item) -> bool:
     place = item.nodeid.partition("tests/")[2]
     return place.startswith(NOT_FAST)
+
+
+@pytest.fixture(params=["reference", "lava"])
+def other_backend(request: pytest.FixtureRequest) -> str:
+    """Return what the cpu backend is compared with; without Lava it is skipped."""
+    name: str = request.param
+    if name == "lava":
+        pytest.importorskip("lava.proc", reason="needs Lava", exc_type=ImportError)
+    return name
